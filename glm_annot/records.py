@@ -1,0 +1,198 @@
+"""The records that travel through glm-annot. All are frozen; coordinates are stated once, here.
+
+Coordinates are 1-based and inclusive, as in GFF3 and GenBank, and `start <= end` always. A gene that runs over
+the origin of a circular contig has `end > contig.length` (end = last base + length), as Bakta writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+
+class Skip(str, Enum):
+    """Why a CDS gets no prediction. The value is what the table of results prints."""
+
+    PSEUDOGENE = "pseudogene"
+    NO_SEQUENCE = "no_sequence"
+    TOO_SHORT = "too_short"
+
+
+@dataclass(frozen=True, slots=True)
+class Gene:
+    """One CDS feature.
+
+    Attributes:
+        index: position among all CDS of the genome, in order of the file; the key of its predictions.
+        id: what the file calls it (GFF3 ID, else locus_tag, else contig_start_end_strand); for people.
+        contig: name of its contig.
+        start, end: 1-based inclusive extent over all of its parts.
+        strand: 1 or -1.
+        locus_tag, name, product: as annotated, '' where absent. `name` is the gene symbol.
+        ec: EC numbers that the file already carries, without prefix, in order, no duplicates.
+        protein: amino acids, no terminal stop; None when `skip` says why there is none to embed.
+        skip: why it gets no prediction; None for a gene that is predicted.
+    """
+
+    index: int
+    id: str
+    contig: str
+    start: int
+    end: int
+    strand: int
+    locus_tag: str = ""
+    name: str = ""
+    product: str = ""
+    ec: tuple[str, ...] = ()
+    protein: str | None = None
+    skip: Skip | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contig:
+    """One sequence of the assembly with its CDS, ordered by (start, end). `length` is None where unknown."""
+
+    name: str
+    length: int | None
+    circular: bool
+    genes: tuple[Gene, ...]
+
+    @property
+    def coding(self) -> tuple[Gene, ...]:
+        """The genes that a model can read, in order along the contig."""
+        return tuple(gene for gene in self.genes if gene.skip is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The input as it was read: what write-back patches.
+
+    Attributes:
+        path: the file, `-` for standard input.
+        format: 'gff3' or 'genbank'.
+        text: the whole decompressed file; bytes, so that write-back can be byte-exact.
+        anchors: for each gene index the 0-based line numbers of `text` that its CDS feature starts on
+            (GFF3: every line of the CDS; GenBank: the feature's key line, then its last line).
+    """
+
+    path: str
+    format: str
+    text: bytes
+    anchors: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Genome:
+    """One annotated file: its contigs in order of the file."""
+
+    contigs: tuple[Contig, ...]
+    source: Source | None = None
+
+    @property
+    def genes(self) -> Iterator[Gene]:
+        """All CDS, contig by contig."""
+        return (gene for contig in self.contigs for gene in contig.genes)
+
+    @property
+    def name(self) -> str:
+        """A short name for messages: the file's name."""
+        return Path(self.source.path).name if self.source else "genome"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Up to 30 consecutive coding genes of one contig, by position in `Contig.coding`.
+
+    `genes` lists positions in order along the contig; on a circular contig they may wrap (..., n-1, 0, 1, ...).
+    """
+
+    contig: int
+    genes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ECCall:
+    """One EC number, complete ('2.7.1.2') or a class prefix ('2.7.1.-'), with its calibrated probability."""
+
+    number: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class GenePrediction:
+    """What the model says of one gene.
+
+    Attributes:
+        ec: the calls that passed the threshold, most confident first; empty when none did.
+        ec_top: the three most likely complete EC numbers whatever their confidence, for the table.
+        enzyme: calibrated probability that the protein is an enzyme at all; None when EC was not asked for.
+        context_fit: percentile (0-100, of held-out genes) of the masked gene's log-likelihood under the
+            model's four predictions of it; low means out of place here. None for a contig of one gene.
+        context_confidence: likelihood that gLM gives its own favoured prediction (the paper's confidence).
+        evidence: which of 'encoder', 'context', 'kmer', 'reference' carried the first call; '' without one.
+    """
+
+    ec: tuple[ECCall, ...] = ()
+    ec_top: tuple[ECCall, ...] = ()
+    enzyme: float | None = None
+    context_fit: float | None = None
+    context_confidence: float | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperonCall:
+    """A run of two or more linked neighbours on one strand.
+
+    Attributes:
+        id: 'glm_operon_0001', numbered along the file.
+        contig: name of the contig.
+        genes: gene indices in order along the contig.
+        start, end, strand: extent of the genes, coordinates as in Gene.
+        confidence: its lowest link.
+        start_confidence, end_confidence: 1 - p across the border before the first (after the last) gene in
+            coordinate order; None at a contig's edge.
+    """
+
+    id: str
+    contig: str
+    genes: tuple[int, ...]
+    start: int
+    end: int
+    strand: int
+    confidence: float
+    start_confidence: float | None = None
+    end_confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What made the predictions: enough to make them again."""
+
+    program: str
+    model: str
+    model_version: str
+    model_sha256: str
+    min_confidence: float
+    link_threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """All predictions of one genome, apart from it, keyed by `Gene.index`.
+
+    Attributes:
+        genes: one entry for each predicted gene.
+        pairs: probability of sharing an operon for each pair (left, right) of neighbouring coding genes, in order
+            along the contig; 0.0 for neighbours on different strands. Empty when operons were not asked for.
+        operons: in order of the file; None when operons were not asked for.
+        n_windows: how many windows were run.
+    """
+
+    genes: Mapping[int, GenePrediction]
+    pairs: Mapping[tuple[int, int], float]
+    operons: tuple[OperonCall, ...] | None
+    provenance: Provenance
+    n_windows: int = 0

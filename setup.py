@@ -1,0 +1,45 @@
+"""Packaging of glm-annot. The folders `training/` and `plugins/` install under the one name `glm_annot`."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+VERSION = "0.1.0"
+
+setup(
+    name="glm-annot",
+    version=VERSION,
+    description="EC numbers, operons and calibrated confidences for annotated prokaryotic genomes, "
+    "from a genomic language model that reads genes in context",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=["glm_annot", "glm_annot.io", "glm_annot.training", "glm_annot.plugins"],
+    package_dir={"glm_annot.training": "training", "glm_annot.plugins": "plugins"},
+    package_data={"glm_annot": ["models/*/*", "py.typed"], "glm_annot.training": ["recipes/*"]},
+    install_requires=[
+        "torch>=2.4",
+        "fair-esm>=2.0.0",
+        "biopython>=1.81",
+        "gffutils>=0.12",
+        "click>=8.1",
+        "numpy>=1.26",
+        "safetensors>=0.4.3",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "train": ["deepspeed>=0.16", "pyarrow>=15", "scikit-learn>=1.4", "scipy>=1.11", "tensorboard>=2.16"],
+        "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.5", "mypy>=1.10", "pyrodigal>=3.4"],
+    },
+    entry_points={
+        "console_scripts": [
+            "glm-annot = glm_annot.cli:main",
+            "glm-train = glm_annot.training.cli:main",
+        ],
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Bio-Informatics",
+    ],
+)
