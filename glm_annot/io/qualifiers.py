@@ -1,0 +1,223 @@
+"""The only place that spells attribute and qualifier names, theirs and ours, and the form of an EC number.
+
+GFF3 attributes and GenBank qualifiers are both handled as `Mapping[str, Sequence[str]]` (name -> decoded
+values), which is what gffutils and Biopython give. Where the tools do not agree on the case of a name
+(`eC_number`, `ec_number`, `EC_number`), it is compared without regard to case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from glm_annot.records import ECCall, Gene, GenePrediction, OperonCall, Predictions, Provenance
+
+Attributes = Mapping[str, Sequence[str]]
+
+TOOL = "glm-annot"  # the source column of our lines and the mark of our comments
+PREFIX = "glm_"  # every attribute name of ours begins so; lower case, as GFF3 reserves the capitals
+
+EC = "glm_ec"
+EC_CONFIDENCE = "glm_ec_confidence"
+EVIDENCE = "glm_evidence"
+ENZYME_CONFIDENCE = "glm_enzyme_confidence"
+CONTEXT_FIT = "glm_context_fit"
+OPERON = "glm_operon"
+OPERON_CONFIDENCE = "glm_operon_confidence"
+OPERON_GENES = "glm_genes"
+START_CONFIDENCE = "glm_start_confidence"
+END_CONFIDENCE = "glm_end_confidence"
+PROMOTED = "glm_promoted"
+NO_OPERON = "none"  # the value of glm_operon for a gene that stands alone
+
+EC_EVIDENCE_CODE = (
+    "ECO:0008006"  # Evidence and Conclusion Ontology: deep learning, used in automatic assertion
+)
+OPERON_EVIDENCE_CODE = "ECO:0007333"  # the same ontology: operon prediction
+
+_EC_NAMES = ("ec_number", "ec", "em_ec")  # INSDC and most tools; JGI; eggNOG-mapper
+_REFERENCE_NAMES = ("dbxref", "db_xref", "ontology_term")  # Bakta; GenBank; RAST's GFF3
+_EC_REFERENCE = re.compile(r"^(?:EC|KEGG_ENZYME):", re.IGNORECASE)
+_EC_SEPARATORS = re.compile(r"[,|;/\s]+")
+_EC_NUMBER = re.compile(
+    r"(?:EC:?)?([1-7](?=\.)(?:\.\d+){0,2}(?:\.-)*|[1-7]\.\d+\.\d+\.[A-Za-z]?\d+)\.?", re.IGNORECASE
+)
+_UNNAMED_PRODUCT = re.compile(r"hypothetical protein|unknown", re.IGNORECASE)
+_RECODED = {"U": ("TGA", re.compile(r"aa:\s*Sec\b|selenocystein", re.IGNORECASE)),
+            "O": ("TAG", re.compile(r"aa:\s*Pyl\b|pyrrolysin", re.IGNORECASE))}  # fmt: skip
+
+
+# ---- reading: what the file says of a CDS ----
+
+
+def values(attributes: Attributes, *names: str) -> list[str]:
+    """All values of the attributes called any of `names` (lower case), in order of the file."""
+    return [value for key, many in attributes.items() if key.strip().lower() in names for value in many]
+
+
+def text(attributes: Attributes, name: str) -> str:
+    """The value of the attribute called exactly `name`, several joined by a comma; '' where absent."""
+    return ",".join(attributes.get(name, ())).strip()
+
+
+def product(attributes: Attributes) -> str:
+    """The product's name: `product`, else `NAME` or `Name` where that is not just the gene's symbol."""
+    stated = text(attributes, "product") or text(attributes, "NAME")
+    if stated:
+        return stated
+    name = text(attributes, "Name")
+    return "" if name in (text(attributes, "gene"), text(attributes, "protein_id")) else name
+
+
+def is_pseudo(attributes: Attributes) -> bool:
+    """Whether `pseudo` or `pseudogene` is set, with any value that does not deny it."""
+    denied = {"false", "no", "0"}
+    present = [key for key in attributes if key.strip().lower() in ("pseudo", "pseudogene")]
+    return any(
+        {value.strip().lower() for value in attributes[key]} - denied or not attributes[key]
+        for key in present
+    )
+
+
+def existing_ec(attributes: Attributes) -> tuple[str, ...]:
+    """The EC numbers a CDS already carries, in any tool's dialect, in normal form, without duplicates."""
+    referenced = [v for v in values(attributes, *_REFERENCE_NAMES) for v in v.split(",")]
+    references = [_EC_REFERENCE.sub("", v.strip()) for v in referenced if _EC_REFERENCE.match(v.strip())]
+    return ec_numbers([*values(attributes, *_EC_NAMES), *references])
+
+
+def ec_numbers(texts: Iterable[str]) -> tuple[str, ...]:
+    """EC numbers out of free values: without prefix `EC:`, split at `, | ; /` and blanks, no duplicates."""
+    found = (normal_ec(piece) for value in texts for piece in _EC_SEPARATORS.split(value))
+    return tuple(dict.fromkeys(number for number in found if number))
+
+
+def normal_ec(number: str) -> str | None:
+    """`number` as four fields ('EC:2.7.1' -> '2.7.1.-'); None where it is no EC number."""
+    match = _EC_NUMBER.fullmatch(number.strip())
+    if match is None:
+        return None
+    fields = match[1].split(".")
+    return ".".join([*fields, "-", "-", "-"][:4]) if len(fields) <= 4 else None
+
+
+def recoded_stops(attributes: Attributes) -> dict[str, str]:
+    """Stop codons that the CDS reads as a residue: {'TGA': 'U'} selenocysteine, {'TAG': 'O'} pyrrolysine."""
+    said = " ".join(values(attributes, "transl_except", "note", "recoding", "exception", "product"))
+    return {codon: residue for residue, (codon, pattern) in _RECODED.items() if pattern.search(said)}
+
+
+def open_start(attributes: Attributes, strand: int) -> bool | None:
+    """Whether the CDS says that its own start lies beyond the sequence; None where it says nothing of it.
+
+    Prodigal writes `partial=10` (left, right end), NCBI `partial=true` with `start_range=.,N`, `end_range=N,.`.
+    """
+    partial = text(attributes, "partial").lower()
+    if re.fullmatch(r"[01]{2}", partial):
+        return partial[0 if strand == 1 else 1] == "1"
+    if partial != "true":
+        return None
+    start_range, end_range = text(attributes, "start_range"), text(attributes, "end_range")
+    return start_range.startswith(".") if strand == 1 else end_range.endswith(".")
+
+
+# ---- writing: what we say of it ----
+
+
+def confidence(probability: float) -> str:
+    """A probability as it is written in an annotation: three decimals."""
+    return f"{probability:.3f}"
+
+
+def memberships(predictions: Predictions) -> dict[int, tuple[OperonCall, int]]:
+    """Gene index -> its operon and its position there, counted from 1 in the order of transcription."""
+    found = {}
+    for operon in predictions.operons or ():
+        in_order = operon.genes if operon.strand == 1 else operon.genes[::-1]
+        found.update({gene: (operon, position) for position, gene in enumerate(in_order, start=1)})
+    return found
+
+
+def gene_tags(
+    prediction: GenePrediction, operon: OperonCall | None, *, operons: bool
+) -> list[tuple[str, str]]:
+    """Our (name, value) pairs for one predicted CDS, in the order they are written.
+
+    Args:
+        prediction: what the model says of the gene.
+        operon: the operon it belongs to, None for a lone gene.
+        operons: whether operons were asked for at all; without them nothing is said of any.
+    """
+    tags: list[tuple[str, str]] = []
+    if prediction.ec:
+        tags.append((EC, ",".join(call.number for call in prediction.ec)))
+        tags.append((EC_CONFIDENCE, ",".join(confidence(call.confidence) for call in prediction.ec)))
+        if prediction.evidence:
+            tags.append((EVIDENCE, prediction.evidence))
+    if prediction.enzyme is not None:
+        tags.append((ENZYME_CONFIDENCE, confidence(prediction.enzyme)))
+    if prediction.context_fit is not None:
+        tags.append((CONTEXT_FIT, f"{prediction.context_fit:.1f}"))
+    if operons:
+        tags.append((OPERON, operon.id if operon else NO_OPERON))
+        if operon:
+            tags.append((OPERON_CONFIDENCE, confidence(operon.confidence)))
+    return tags
+
+
+def operon_tags(operon: OperonCall) -> list[tuple[str, str]]:
+    """Our (name, value) pairs for one operon: its number of genes and how sure its two borders are."""
+    tags = [(OPERON_GENES, str(len(operon.genes)))]
+    if operon.start_confidence is not None:
+        tags.append((START_CONFIDENCE, confidence(operon.start_confidence)))
+    if operon.end_confidence is not None:
+        tags.append((END_CONFIDENCE, confidence(operon.end_confidence)))
+    return tags
+
+
+def promoted_ec(gene: Gene, prediction: GenePrediction, threshold: float | None) -> tuple[str, ...]:
+    """The EC numbers to write in the tool's own place: sure enough, and only where the source has none.
+
+    A class prefix is left out where a fuller number under it is promoted as well.
+    """
+    if threshold is None or gene.ec:
+        return ()
+    sure = [call.number for call in prediction.ec if call.confidence >= threshold]
+    return tuple(n for n in dict.fromkeys(sure) if not any(is_ec_prefix(n, other) for other in sure))
+
+
+def is_ec_prefix(general: str, special: str) -> bool:
+    """Whether EC class `general` ('2.7.1.-') properly contains `special` ('2.7.1.2')."""
+    stem = general.rstrip("-.")
+    return stem != special.rstrip("-.") and special.startswith(stem + ".")
+
+
+def ec_belongs_in_note(product: str) -> bool:
+    """Whether the product is of the kind from which ENA deletes EC numbers, so that a note must hold ours."""
+    return _UNNAMED_PRODUCT.search(product) is not None
+
+
+def promoted_note(number: str) -> str:
+    """The note that holds a promoted EC number."""
+    return f"predicted EC {number} ({TOOL})"
+
+
+def provenance_comment(provenance: Provenance, promote_ec: float | None = None) -> str:
+    """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `."""
+    parts = [
+        f"program={provenance.program}",
+        f"model={provenance.model} {provenance.model_version}",
+        f"sha256={provenance.model_sha256}",
+        f"min_confidence={provenance.min_confidence:g}",
+        f"link_threshold={provenance.link_threshold:g}",
+        f"ec_evidence={EC_EVIDENCE_CODE}",
+        f"operon_evidence={OPERON_EVIDENCE_CODE}",
+    ]
+    if promote_ec is not None:
+        parts.append(f"promote_ec={promote_ec:g}")
+    return f"{TOOL}: " + "; ".join(part.replace("\n", " ").replace("\r", " ") for part in parts)
+
+
+def numbers(calls: Sequence[ECCall]) -> tuple[str, ...]:
+    """The EC numbers of some calls, without their confidences."""
+    return tuple(call.number for call in calls)

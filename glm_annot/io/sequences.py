@@ -1,0 +1,201 @@
+"""Sequences: reading FASTA, cutting a CDS out of its contig, translating it, and which protein a gene gets.
+
+The order of precedence: a protein FASTA (`--faa`) with a matching name wins over a translation that the
+annotation carries (GenBank `/translation`), and that over our own translation of the contig.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from Bio.Data import CodonTable, IUPACData
+
+from glm_annot.errors import InputError
+from glm_annot.io.source import check_text, decode, read_bytes
+from glm_annot.records import Skip
+
+DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
+MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
+EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
+_NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
+_UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
+_BLANKS = b" \t\r\n\v\f"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Sequences given beside the annotation.
+
+    Attributes:
+        contigs: nucleotides, upper case, by name (`--fasta`).
+        proteins: amino acids, upper case, by name (`--faa`).
+    """
+
+    contigs: Mapping[str, str] = field(default_factory=dict)
+    proteins: Mapping[str, str] = field(default_factory=dict)
+
+    def protein(self, names: Iterable[str]) -> str | None:
+        """The protein that goes by the first of `names` that is known; empty names are passed over."""
+        return next((self.proteins[name] for name in names if name and name in self.proteins), None)
+
+
+def load(fasta: Path | None = None, faa: Path | None = None) -> Sequences:
+    """Read the nucleotide and the protein FASTA given beside an annotation.
+
+    Raises:
+        InputError: unreadable, empty or not FASTA; nucleotides given as proteins, or the other way round.
+    """
+    contigs = _read_file(fasta) if fasta is not None else {}
+    proteins = _read_file(faa) if faa is not None else {}
+    if fasta is not None and not _is_nucleotide(contigs):
+        raise InputError("this holds proteins; give it as --faa, and the contigs as --fasta", fasta)
+    if faa is not None and _is_nucleotide(proteins):
+        raise InputError("this holds nucleotides, but --faa takes proteins; give contigs as --fasta", faa)
+    return Sequences(contigs, proteins)
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    text = read_bytes(path)
+    check_text(text, path)
+    records = read_fasta(text, path)
+    if not any(records.values()):
+        raise InputError("this FASTA file holds no sequence", path)
+    return records
+
+
+def _is_nucleotide(records: Mapping[str, str]) -> bool:
+    sample = "".join(sequence[:1000] for sequence in itertools.islice(records.values(), 100))
+    return sum(map(sample.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(sample)
+
+
+def read_fasta(text: bytes, path: str | Path, first_line: int = 1) -> dict[str, str]:
+    """Sequences of a FASTA text by name (the header's first word), upper case, in order.
+
+    Args:
+        text: FASTA records, blank lines allowed before the first.
+        path: the file, for messages.
+        first_line: the 1-based line of the file that `text` begins on, for messages.
+
+    Raises:
+        InputError: text before the first header, a header without a name, one name on two sequences.
+    """
+    preamble, *chunks = re.split(rb"(?m)^>", text.removeprefix(b"\xef\xbb\xbf"))
+    if preamble.strip():
+        raise InputError("expected FASTA: a line that begins with '>'", path, first_line)
+    records: dict[str, str] = {}
+    line = first_line + preamble.count(b"\n")
+    for chunk in chunks:
+        header, _, body = chunk.partition(b"\n")
+        name = decode(header).split(maxsplit=1)[0] if header.strip() else ""
+        sequence = body.translate(None, _BLANKS).decode("latin-1").upper()
+        if not name:
+            raise InputError("a FASTA header without a name; write one after '>'", path, line)
+        if records.setdefault(name, sequence) != sequence:
+            raise InputError(f"two different sequences are both called {name!r}; rename one", path, line)
+        line += chunk.count(b"\n")
+    return records
+
+
+def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
+    """The number of an NCBI genetic code; InputError for anything Biopython does not know."""
+    if value.isdigit() and int(value) in CodonTable.unambiguous_dna_by_id:
+        return int(value)
+    raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
+
+
+def splice(contig: str, parts: Sequence[tuple[int, int]], strand: int) -> str:
+    """The coding strand of a CDS, 5' to 3'.
+
+    Args:
+        contig: the whole contig, upper case.
+        parts: (start, end), ascending, 1-based inclusive; past len(contig) they go on from its origin.
+        strand: 1 or -1.
+    """
+    length = len(contig)
+    pieces = []
+    for start, end in parts:
+        begin = (start - 1) % length
+        stop = begin + end - start + 1
+        pieces.append(contig[begin:stop] if stop <= length else contig[begin:] + contig[: stop - length])
+    joined = "".join(pieces)
+    return joined if strand == 1 else joined.translate(_COMPLEMENT)[::-1]
+
+
+_COMPLEMENT = str.maketrans(
+    "".join(IUPACData.ambiguous_dna_complement), "".join(IUPACData.ambiguous_dna_complement.values())
+)
+
+
+class _Codons(dict[str, str]):
+    """Codon -> residue of one genetic code; '*' is a stop, 'X' an ambiguous codon of several meanings."""
+
+    def __init__(self, table: int) -> None:
+        code = CodonTable.unambiguous_dna_by_id[table]
+        super().__init__(dict.fromkeys(code.stop_codons, "*") | code.forward_table)
+        self.starts = frozenset(code.start_codons)
+
+    def __missing__(self, codon: str) -> str:
+        choices = [IUPACData.ambiguous_dna_values.get(base, "") for base in codon]
+        meanings = {self[c] for c in map("".join, itertools.product(*choices))}
+        self[codon] = meanings.pop() if len(meanings) == 1 else "X"
+        return self[codon]
+
+
+@cache
+def _codons(table: int) -> _Codons:
+    return _Codons(table)
+
+
+def translate(
+    dna: str,
+    *,
+    table: int = DEFAULT_CODE,
+    phase: int = 0,
+    complete_start: bool = True,
+    recoded: Mapping[str, str] | None = None,
+) -> str:
+    """The protein of a coding sequence, without its final stop.
+
+    A start codon of the genetic code reads as M where the CDS is complete at its start. An internal stop
+    reads as the amino acid that `recoded` names for it, else as X: such a gene is kept, because only its
+    annotation can say that it is a pseudogene. One or two bases left over at the end are ignored.
+
+    Args:
+        dna: coding strand, 5' to 3', upper case.
+        table: NCBI genetic code.
+        phase: bases before the first whole codon, 0-2.
+        complete_start: whether the first codon is the gene's own start.
+        recoded: stop codon -> residue, as {'TGA': 'U'} for selenocysteine.
+    """
+    codons = _codons(table)
+    triplets = [dna[i : i + 3] for i in range(phase, len(dna) - 2, 3)]
+    residues = [codons[triplet] for triplet in triplets]
+    if residues and residues[-1] == "*":
+        residues.pop()
+    if residues and complete_start and triplets[0] in codons.starts:
+        residues[0] = "M"
+    for i in [i for i, residue in enumerate(residues) if residue == "*"]:
+        residues[i] = (recoded or {}).get(triplets[i], "X")
+    return "".join(residues)
+
+
+def clean_protein(protein: str) -> str:
+    """`protein` in upper case, without blanks and final stop; what is no residue (`*`, `-`, `J`) becomes X."""
+    return _UNKNOWN_RESIDUES.sub("X", "".join(protein.split()).upper().rstrip("*"))
+
+
+def admit(protein: str | None, *, pseudo: bool) -> tuple[str | None, Skip | None]:
+    """What a gene gets: (protein, None) where it can be predicted, else (None, the reason why not)."""
+    if pseudo:
+        return None, Skip.PSEUDOGENE
+    residues = clean_protein(protein or "")
+    if not residues.strip("X"):
+        return None, Skip.NO_SEQUENCE
+    if len(residues) < MIN_RESIDUES:
+        return None, Skip.TOO_SHORT
+    return residues, None

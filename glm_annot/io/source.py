@@ -1,0 +1,106 @@
+"""Opening an input: file or standard input, gzip told by its magic bytes, and which format it is in."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import sys
+import zlib
+from pathlib import Path
+
+from glm_annot.errors import InputError
+
+STDIN = "-"
+_GZIP_MAGIC = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+_SNIFFED = (
+    65536  # bytes in which a LOCUS line is looked for; GenBank release files carry a header of kilobytes
+)
+_LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
+_FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\r?$", re.MULTILINE)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The whole content of `path` (`-`: standard input), decompressed.
+
+    Raises:
+        InputError: missing, unreadable, a folder, or a damaged gzip file.
+    """
+    try:
+        raw = sys.stdin.buffer.read() if str(path) == STDIN else Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError("no such file; check the path", path) from None
+    except IsADirectoryError:
+        raise InputError("this is a folder; name an annotation file in it", path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path) from None
+    return _gunzip(raw, path) if raw.startswith(_GZIP_MAGIC) else raw
+
+
+def _gunzip(raw: bytes, path: str | Path) -> bytes:
+    try:
+        return gzip.decompress(raw)
+    except EOFError:
+        raise InputError("the gzip file is cut short; fetch or copy it again", path) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"the gzip file is damaged ({error}); fetch or copy it again", path) from None
+
+
+def check_text(text: bytes, path: str | Path) -> None:
+    """Raise InputError where `text` is empty or not a text file."""
+    if not text.strip():
+        raise InputError("the file is empty", path)
+    if b"\0" in text[:_SNIFFED]:
+        raise InputError("this is a binary file; give a GFF3 or GenBank text file (plain or gzipped)", path)
+
+
+def recognise(text: bytes) -> str | None:
+    """Which format an annotation is in, 'gff3' or 'genbank', told from its content; None for anything else."""
+    head = text[:_SNIFFED].removeprefix(_BOM).lstrip()
+    if head.startswith(b"##gff-version"):
+        return "gff3"
+    if _LOCUS.search(head):
+        return "genbank"
+    if not head.startswith(b">") and _FEATURE.search(text):
+        return "gff3"
+    return None
+
+
+def sniff(text: bytes, path: str | Path) -> str:
+    """As `recognise`, but anything else is an error.
+
+    Raises:
+        InputError: empty, binary, or something else; the message names what it looks like.
+    """
+    check_text(text, path)
+    found = recognise(text)
+    if found is not None:
+        return found
+    head = text.removeprefix(_BOM).lstrip()
+    for start, what in ((b">", "FASTA"), (b"{", "JSON"), (b"[", "JSON"), (b"ID  ", "EMBL"), (b"<", "XML")):
+        if head.startswith(start):
+            raise InputError(f"this looks like {what}; give the GFF3 or GenBank file of the annotation", path)
+    raise InputError("this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...)", path)
+
+
+def split_lines(text: bytes) -> list[bytes]:
+    """The lines of `text` with their own ends (\\n, \\r\\n, \\r), so that joining them gives `text` back."""
+    return text.splitlines(keepends=True)
+
+
+def line_end(line: bytes) -> bytes:
+    """The line end that `line` carries; empty for a last line without one."""
+    return line[len(line.rstrip(b"\r\n")) :]
+
+
+def newline_of(lines: list[bytes]) -> bytes:
+    """The line end of the file: that of its first line, `\\n` where it has none."""
+    return line_end(lines[0]) or b"\n" if lines else b"\n"
+
+
+def decode(raw: bytes) -> str:
+    """Text of one line or field: UTF-8, else Latin-1, as old annotation files mix both. Never fails."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
