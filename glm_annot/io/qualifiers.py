@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from glm_annot.records import ECCall, Gene, GenePrediction, OperonCall, Predictions, Provenance
+from glm_annot.records import Gene, GenePrediction, OperonCall, Predictions, Provenance
 
 Attributes = Mapping[str, Sequence[str]]
+Memberships = dict[int, tuple[OperonCall, int]]
 
 TOOL = "glm-annot"  # the source column of our lines and the mark of our comments
 PREFIX = "glm_"  # every attribute name of ours begins so; lower case, as GFF3 reserves the capitals
@@ -28,6 +29,13 @@ OPERON_GENES = "glm_genes"
 START_CONFIDENCE = "glm_start_confidence"
 END_CONFIDENCE = "glm_end_confidence"
 PROMOTED = "glm_promoted"
+NOTE = "Note"
+ONTOLOGY = "Ontology_term"
+# (attribute, prefix of the value) in which the tools keep EC numbers in GFF3
+BAKTA_EC = ("Dbxref", "EC:")
+PROKKA_EC = ("eC_number", "")
+INSDC_EC = ("ec_number", "")
+EC_ATTRIBUTES = (PROKKA_EC, INSDC_EC, ("EC_number", ""))
 NO_OPERON = "none"  # the value of glm_operon for a gene that stands alone
 
 EC_EVIDENCE_CODE = (
@@ -110,7 +118,7 @@ def recoded_stops(attributes: Attributes) -> dict[str, str]:
 def open_start(attributes: Attributes, strand: int) -> bool | None:
     """Whether the CDS says that its own start lies beyond the sequence; None where it says nothing of it.
 
-    Prodigal writes `partial=10` (left, right end), NCBI `partial=true` with `start_range=.,N`, `end_range=N,.`.
+    Prodigal writes `partial=10` (left, right end), NCBI `partial=true`, `start_range=.,N` and `end_range=N,.`
     """
     partial = text(attributes, "partial").lower()
     if re.fullmatch(r"[01]{2}", partial):
@@ -129,9 +137,9 @@ def confidence(probability: float) -> str:
     return f"{probability:.3f}"
 
 
-def memberships(predictions: Predictions) -> dict[int, tuple[OperonCall, int]]:
+def memberships(predictions: Predictions) -> Memberships:
     """Gene index -> its operon and its position there, counted from 1 in the order of transcription."""
-    found = {}
+    found: Memberships = {}
     for operon in predictions.operons or ():
         in_order = operon.genes if operon.strand == 1 else operon.genes[::-1]
         found.update({gene: (operon, position) for position, gene in enumerate(in_order, start=1)})
@@ -216,8 +224,3 @@ def provenance_comment(provenance: Provenance, promote_ec: float | None = None) 
     if promote_ec is not None:
         parts.append(f"promote_ec={promote_ec:g}")
     return f"{TOOL}: " + "; ".join(part.replace("\n", " ").replace("\r", " ") for part in parts)
-
-
-def numbers(calls: Sequence[ECCall]) -> tuple[str, ...]:
-    """The EC numbers of some calls, without their confidences."""
-    return tuple(call.number for call in calls)

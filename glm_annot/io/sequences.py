@@ -185,7 +185,7 @@ def translate(
 
 
 def clean_protein(protein: str) -> str:
-    """`protein` in upper case, without blanks and final stop; what is no residue (`*`, `-`, `J`) becomes X."""
+    """`protein` in upper case, without blanks and final stop; what is no residue (`*`, `-`, `J`) is X."""
     return _UNKNOWN_RESIDUES.sub("X", "".join(protein.split()).upper().rstrip("*"))
 
 

@@ -12,7 +12,7 @@ from glm_annot.errors import InputError
 
 STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _SNIFFED = (
     65536  # bytes in which a LOCUS line is looked for; GenBank release files carry a header of kilobytes
 )
@@ -55,8 +55,8 @@ def check_text(text: bytes, path: str | Path) -> None:
 
 
 def recognise(text: bytes) -> str | None:
-    """Which format an annotation is in, 'gff3' or 'genbank', told from its content; None for anything else."""
-    head = text[:_SNIFFED].removeprefix(_BOM).lstrip()
+    """Which format an annotation is in, 'gff3' or 'genbank', told from its content; None for neither."""
+    head = text[:_SNIFFED].removeprefix(BOM).lstrip()
     if head.startswith(b"##gff-version"):
         return "gff3"
     if _LOCUS.search(head):
@@ -76,7 +76,7 @@ def sniff(text: bytes, path: str | Path) -> str:
     found = recognise(text)
     if found is not None:
         return found
-    head = text.removeprefix(_BOM).lstrip()
+    head = text.removeprefix(BOM).lstrip()
     for start, what in ((b">", "FASTA"), (b"{", "JSON"), (b"[", "JSON"), (b"ID  ", "EMBL"), (b"<", "XML")):
         if head.startswith(start):
             raise InputError(f"this looks like {what}; give the GFF3 or GenBank file of the annotation", path)

@@ -1,0 +1,56 @@
+"""Annotation files: reading them into a Genome and writing predictions back into the very same text.
+
+The format, GFF3 or GenBank, is always told from the content. `strip(render(genome, predictions))` is
+`genome.source.text`, byte for byte.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glm_annot.errors import GlmAnnotError
+from glm_annot.io import genbank, gff3, sequences, source
+from glm_annot.io.table import write_table
+from glm_annot.records import Genome, Predictions
+
+__all__ = ["read", "render", "strip", "write_table"]
+
+_PARSE = {"gff3": gff3.parse, "genbank": genbank.parse}
+_RENDER = {"gff3": gff3.render, "genbank": genbank.render}
+_STRIP = {"gff3": gff3.strip, "genbank": genbank.strip}
+
+
+def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:
+    """Read an annotated genome; additions of an earlier run of ours are taken out first.
+
+    Args:
+        path: GFF3 or GenBank, plain or gzipped; `-` for standard input.
+        fasta: nucleotide FASTA of its contigs, for a file that does not carry them.
+        faa: protein FASTA whose names match the CDS; it wins over every translation.
+
+    Raises:
+        InputError: anything that keeps the files from being used; it names file, line and remedy.
+    """
+    text = source.read_bytes(path)
+    found = source.sniff(text, path)
+    return _PARSE[found](str(path), _STRIP[found](text), sequences.load(fasta, faa))
+
+
+def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None = None) -> bytes:
+    """The genome's file with the predictions added to it, in the same format; nothing else is changed.
+
+    Args:
+        genome: as `read` gave it.
+        predictions: of this genome.
+        promote_ec: from which confidence on an EC number is also written where the annotation tool itself
+            writes them, for a CDS that has none; None for nowhere.
+    """
+    if genome.source is None:
+        raise GlmAnnotError("this genome was not read from a file, so there is no text to write back into")
+    return _RENDER[genome.source.format](genome, predictions, promote_ec)
+
+
+def strip(text: bytes) -> bytes:
+    """`text` without our additions: the input of the run that made them. Any other text stays as it is."""
+    found = source.recognise(text)
+    return text if found is None else _STRIP[found](text)

@@ -1,0 +1,232 @@
+"""Adding predictions to the text of a GFF3 file and taking them out again, without touching anything else.
+
+What is added, and what `strip` therefore removes:
+
+- one comment line of provenance, before the first feature;
+- one `operon` line per operon, source `glm-annot`, before the first line of its first gene;
+- `glm_...` attributes at the end of every line of a predicted CDS, before a `;` that ends the line;
+- with `promote_ec`, EC numbers in the annotation tool's own attribute; `glm_promoted` names each of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from glm_annot.io import qualifiers as q
+from glm_annot.io.source import BOM, line_end, newline_of, split_lines
+from glm_annot.records import Genome, OperonCall, Predictions, Source
+
+COLUMNS = 9  # of a GFF3 feature line
+_FASTA = re.compile(rb"^(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
+_COMMENT = b"# " + q.TOOL.encode() + b": "
+_OURS = q.PREFIX.encode()
+_OPERON_START = b"\t" + q.TOOL.encode() + b"\toperon\t"
+_RESERVED = re.compile(r"[=;&%#\x00-\x1f\x7f]")  # the comma stays: it separates our values
+_ID = re.compile(rb"[\t;]ID=([^;\t\r\n]+)")
+_PARENT = re.compile(rb"[\t;]Parent=([^;,\t\r\n]+)")
+_EC_PLACES = (
+    (re.compile(rb"[\t;]Dbxref=(?:[^;\t\r\n]*,)?EC:"), q.BAKTA_EC),
+    *((re.compile(rb"[\t;]" + place[0].encode() + rb"="), place) for place in q.EC_ATTRIBUTES),
+)
+
+
+def split_text(text: bytes) -> tuple[bytes, list[bytes], bytes]:
+    """(byte order mark or nothing, lines up to the sequences, the FASTA part); joined they are `text`."""
+    mark = BOM if text.startswith(BOM) else b""
+    body = text[len(mark) :]
+    fasta = _FASTA.search(body)
+    stop = fasta.start() if fasta else len(body)
+    return mark, split_lines(body[:stop]), body[stop:]
+
+
+def is_feature(line: bytes) -> bool:
+    """Whether a line before the sequences holds a feature: neither blank nor a comment or directive."""
+    stripped = line.strip()
+    return bool(stripped) and not stripped.startswith(b"#")
+
+
+# ---- taking out ----
+
+
+def strip(text: bytes) -> bytes:
+    """`text` without our additions; exactly `text` where there are none."""
+    mark, lines, rest = split_text(text)
+    return mark + b"".join(_strip_line(line) for line in lines) + rest
+
+
+def _strip_line(line: bytes) -> bytes:
+    if line.startswith(_COMMENT) or (_OPERON_START in line and is_feature(line)):
+        return b""
+    if _OURS not in line or not is_feature(line):
+        return line
+    *columns, attributes = line.rstrip(b"\r\n").split(b"\t")
+    if len(columns) != COLUMNS - 1:
+        return line
+    return b"\t".join([*columns, _without_ours(attributes)]) + line_end(line)
+
+
+def _without_ours(attributes: bytes) -> bytes:
+    items = attributes.split(b";")
+    kept = [item for item in items if not item.lstrip().startswith(_OURS)]
+    if len(kept) == len(items):
+        return attributes
+    record = next(
+        (i.partition(b"=")[2] for i in items if i.lstrip().startswith(q.PROMOTED.encode() + b"=")), b""
+    )
+    for promoted in reversed(record.split(b",") if record else []):
+        _withdraw(kept, *promoted.split(b":", 1))
+    return b";".join(kept) if kept else b"."
+
+
+def _withdraw(items: list[bytes], key: bytes, value: bytes = b"") -> None:
+    """Take the last `value` out of the last attribute `key` that has it; an attribute left empty goes too."""
+    for i in reversed(range(len(items))):
+        name, _, listed = items[i].partition(b"=")
+        values = listed.split(b",")
+        if name == key and value in values:
+            del values[len(values) - 1 - values[::-1].index(value)]
+            items[i : i + 1] = [name + b"=" + b",".join(values)] if values else []
+            return
+
+
+# ---- adding ----
+
+
+def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
+    """The text of the genome's file with the predictions added."""
+    assert genome.source is not None
+    mark, lines, rest = split_text(genome.source.text)
+    inserted = _inserted_lines(lines, genome.source, predictions, promote_ec)
+    additions = _additions(lines, genome, predictions, promote_ec)
+    out = [mark]
+    for number, line in enumerate(lines):
+        out += inserted.get(number, ())
+        out.append(_with_attributes(line, *additions[number]) if number in additions else line)
+    return b"".join([*out, rest])
+
+
+_Pairs = list[tuple[str, str]]
+
+
+def _additions(
+    lines: Sequence[bytes], genome: Genome, predictions: Predictions, promote_ec: float | None
+) -> dict[int, tuple[_Pairs, _Pairs]]:
+    """Line number -> (what is promoted to the tool's attributes, our tags), alike on all lines of a CDS."""
+    assert genome.source is not None
+    members = q.memberships(predictions)
+    place = ec_place(lines) if promote_ec is not None else q.INSDC_EC
+    found: dict[int, tuple[_Pairs, _Pairs]] = {}
+    for gene in genome.genes:
+        if gene.index not in predictions.genes:
+            continue
+        prediction = predictions.genes[gene.index]
+        operon = members[gene.index][0] if gene.index in members else None
+        tags = q.gene_tags(prediction, operon, operons=predictions.operons is not None)
+        promoted = _promoted(q.promoted_ec(gene, prediction, promote_ec), gene.product, place)
+        found.update(dict.fromkeys(genome.source.anchors[gene.index], (promoted, tags)))
+    return found
+
+
+def _promoted(numbers: Iterable[str], product: str, place: tuple[str, str]) -> _Pairs:
+    if q.ec_belongs_in_note(product):
+        return [(q.NOTE, q.promoted_note(number)) for number in numbers]
+    return [(place[0], place[1] + number) for number in numbers]
+
+
+def _with_attributes(line: bytes, promoted: _Pairs, tags: _Pairs) -> bytes:
+    """`line` with attributes added last, but before a `;` that ends it."""
+    if promoted:
+        tags = [*tags, (q.PROMOTED, ",".join(f"{key}:{value}" for key, value in promoted))]
+    if not tags:
+        return line
+    *columns, attributes = line.rstrip(b"\r\n").split(b"\t")
+    items = attributes.split(b";") if attributes != b"." else []
+    end = [items.pop()] if len(items) > 1 and items[-1] == b"" else []
+    for key, value in promoted:
+        _promote(items, key.encode(), _escape(value))
+    items += [key.encode() + b"=" + _escape(value) for key, value in tags]
+    return b"\t".join([*columns, b";".join(items + end)]) + line_end(line)
+
+
+def _promote(items: list[bytes], key: bytes, value: bytes) -> None:
+    """Add `value` to the last attribute `key` that has one, else as a new attribute at the end."""
+    for i in reversed(range(len(items))):
+        if items[i].startswith(key + b"=") and len(items[i]) > len(key) + 1:
+            items[i] += b"," + value
+            return
+    items.append(key + b"=" + value)
+
+
+def _escape(value: str) -> bytes:
+    return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value).encode()
+
+
+def ec_place(lines: Iterable[bytes]) -> tuple[str, str]:
+    """(attribute, prefix) in which this file keeps EC numbers, or would by the habit of its tool."""
+    features = [line for line in lines if is_feature(line)]
+    seen = Counter(place for line in features for pattern, place in _EC_PLACES if pattern.search(line))
+    if seen:
+        return seen.most_common(1)[0][0]
+    comments = b"".join(line for line in lines if not is_feature(line))
+    if re.search(rb"\bbakta\b", comments, re.IGNORECASE) or any(b"\tBakta\t" in line for line in features):
+        return q.INSDC_EC if any(b"\tCDS\t" in f and _PARENT.search(f) for f in features) else q.BAKTA_EC
+    if any(b"\tProdigal:" in line or b"\tprokka\t" in line for line in features):
+        return q.PROKKA_EC
+    return q.INSDC_EC
+
+
+# ---- lines of our own ----
+
+
+def _inserted_lines(
+    lines: list[bytes], source: Source, predictions: Predictions, promote_ec: float | None
+) -> Mapping[int, list[bytes]]:
+    """Line number -> the lines of ours that go before it."""
+    newline = newline_of(lines)
+    inserted: dict[int, list[bytes]] = defaultdict(list)
+    comment = q.provenance_comment(predictions.provenance, promote_ec)
+    first_feature = next(number for number, line in enumerate(lines) if is_feature(line))
+    inserted[first_feature].append(f"# {comment}".encode() + newline)
+    ids = _lines_by_id(lines) if predictions.operons else {}
+    for operon in predictions.operons or ():
+        line = _line_at(lines, source.anchors[operon.genes[0]], operon.start)
+        inserted[_top_line(lines, line, ids)].append(_operon_line(operon, lines[line]) + newline)
+    return inserted
+
+
+def _line_at(lines: Sequence[bytes], numbers: Sequence[int], start: int) -> int:
+    """The line of a CDS that begins at `start`, else its first."""
+    return next((n for n in numbers if lines[n].split(b"\t")[3] == str(start).encode()), numbers[0])
+
+
+def _lines_by_id(lines: Sequence[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for number, line in enumerate(lines):
+        if match := _ID.search(line):
+            found.setdefault(match[1], number)
+    return found
+
+
+def _top_line(lines: Sequence[bytes], number: int, ids: Mapping[bytes, int]) -> int:
+    """The line of the topmost feature that this one is a part of, as long as it comes earlier in the file."""
+    parent = _PARENT.search(lines[number])
+    above = ids.get(parent[1], number) if parent else number
+    return _top_line(lines, above, ids) if above < number else number
+
+
+def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
+    """A childless feature of its own: CDS with an operon as Parent would be taken for one joined CDS."""
+    tags = [("ID", operon.id), (q.ONTOLOGY, q.OPERON_EVIDENCE_CODE), *q.operon_tags(operon)]
+    columns = [
+        q.TOOL,
+        "operon",
+        str(operon.start),
+        str(operon.end),
+        q.confidence(operon.confidence),
+        "+" if operon.strand == 1 else "-",
+        ".",
+    ]
+    attributes = b";".join(key.encode() + b"=" + _escape(value) for key, value in tags)
+    return b"\t".join([gene_line.split(b"\t", 1)[0], *(column.encode() for column in columns), attributes])
