@@ -1,11 +1,11 @@
 """gLM: a transformer that reads the genes of a window as tokens (Hwang et al. 2023). Tensors in, tensors out.
 
-Axes: B windows, T genes of a window, E numbers that describe a gene, F hidden features, H heads, K features of a
-head, P predictions per gene, L label numbers per gene, G genes in a list, D dimensions of a protein embedding,
-Q quantiles. L and R index the querying and the attended gene where both are needed.
+Axes: B windows, T genes of a window, E numbers that describe a gene, F hidden features, H heads, K features
+of a head, P predictions per gene, L label numbers per gene, G genes in a list, D dimensions of a protein's
+embedding, Q quantiles. L and R index the querying and the attended gene where both are needed.
 
-The attention is `relative_key_query` of Huang et al. 2020 (method 4), as in the published program. `GeneFeatures`
-makes a gene's input and label; `ContextFit` judges how well a gene fits its context.
+The attention is `relative_key_query` of Huang et al. 2020 (method 4), as in the published program.
+`GeneFeatures` makes a gene's input and label; `ContextFit` judges how well a gene fits its context.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ class Layer(nn.Module):
 class Attention(nn.Module):
     """Self-attention with learned relative keys and queries.
 
-    S[l, r] = (q_l . k_r + q_l . P[l, r] + k_r . P[l, r]) / sqrt(K) with P[l, r] = table[l - r + max_distance - 1].
+    S[l, r] = (q_l . k_r + q_l . P[l, r] + k_r . P[l, r]) / sqrt(K), where P[l, r] is the row
+    l - r + max_distance - 1 of a learned table that the heads of a layer share.
     """
 
     def __init__(self, config: GLMConfig) -> None:
@@ -182,14 +183,15 @@ class Attention(nn.Module):
         return h_BTF.view(*h_BTF.shape[:2], self.heads, -1).transpose(1, 2)
 
     def _scores(self, q_BHTK: Tensor, k_BHTK: Tensor) -> Tensor:
-        """Attention scores in float32."""
+        """Attention scores (B, H, T, T) in float32 or better: bfloat16 would blur the softmax."""
         T, K = q_BHTK.shape[-2:]
         place = torch.arange(T, device=q_BHTK.device)
         p_LRK = self.distance(place[:, None] - place[None, :] + self.max_distance - 1)
         content_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2)
         by_query_BHTT = torch.einsum("bhlk,lrk->bhlr", q_BHTK, p_LRK)
         by_key_BHTT = torch.einsum("bhrk,lrk->bhlr", k_BHTK, p_LRK)
-        return (content_BHTT + by_query_BHTT + by_key_BHTT).float() / math.sqrt(K)
+        scores_BHTT = content_BHTT + by_query_BHTT + by_key_BHTT
+        return scores_BHTT.to(torch.promote_types(scores_BHTT.dtype, torch.float32)) / math.sqrt(K)
 
 
 class GeneFeatures(nn.Module):
@@ -255,7 +257,7 @@ class ContextFit(nn.Module):
         self.register_buffer("quantiles_Q", torch.linspace(0.0, 1.0, config.quantiles))
 
     def log_likelihood(self, output: GLMOutput, label_BTL: Tensor) -> Tensor:
-        """log sum_i p_i N(y; pred_i, sigma^2 I) in nats, (B, T), for label y and predictions of likelihood p_i."""
+        """log sum_i p_i N(y; pred_i, sigma^2 I) in nats, (B, T), of label y under likelihoods p."""
         L = label_BTL.shape[-1]
         squares_BTP = (output.predictions_BTPL.float() - label_BTL[..., None, :]).square().sum(-1)
         log_p_BTP = output.likelihood_logits_BTP.float().log_softmax(-1)
@@ -279,7 +281,7 @@ def mask_inputs(x_BTE: Tensor, masked_BT: Tensor) -> Tensor:
 
 
 def context_masks(n_genes: int, device: torch.device | str = "cpu") -> Tensor:
-    """Masks for inference, (passes, n_genes): every 7th gene of a window at a time, each gene in exactly one."""
+    """Masks for inference, (passes, n_genes): every 7th gene at a time, each gene in exactly one pass."""
     gene = torch.arange(n_genes, device=device)
     passes = torch.arange(min(MASK_STRIDE, n_genes), device=device)
     return gene[None, :] % MASK_STRIDE == passes[:, None]

@@ -29,8 +29,9 @@ class Place(NamedTuple):
 def windows(genome: Genome, size: int = MAX_GENES) -> list[Window]:
     """Cut every contig into windows of `size` genes that overlap by at least half.
 
-    Every coding gene is in at least one window, and so is every pair of neighbours, side by side. A contig of up
-    to `size` genes is one window (a circular one two: the second, rotated by half, holds the closing pair inside).
+    Every coding gene is in at least one window, and so is every pair of neighbours, side by side. A contig of
+    up to `size` genes is one window; a circular one is two, of which the second, rotated by half, holds the
+    closing pair inside.
 
     Raises:
         ValueError: `size` is below 2, so that no pair would fit.
