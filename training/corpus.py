@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ import pyarrow.parquet as pq
 from glm_annot.errors import InputError
 
 from . import splits
+from .heldout import HeldOut
 from .sample import RELATED, Candidate, Chosen, choose, related_groups
 
 MIN_GENES = 15  # shortest contig that gives a training window, Hwang et al. 2023
@@ -72,14 +73,6 @@ class Options:
     test: int = 0
     seed: int = 0
     exclude: Mapping[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Sequences that must not leak: proteins of held-out genomes, and those of benchmarks (identity only)."""
-
-    genomes: frozenset[str] = frozenset()
-    benchmarks: frozenset[str] = frozenset()
 
 
 def read_tables(folder: Path) -> Tables:
@@ -138,7 +131,6 @@ def build(
     options: Options,
     origin: str,
     held_out: HeldOut,
-    held_out_names: Sequence[str] = (),
     clusters: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Draw a sample of `source` and write it as a corpus folder.
@@ -149,7 +141,6 @@ def build(
         options: what to draw.
         origin: where `source` was read from, for the record.
         held_out: sequences to mark, and to keep out of the encoder's proteins.
-        held_out_names: where those were read from, for the record.
         clusters: a cluster number for each protein of `source`; computed with MMseqs2 when None.
 
     Returns:
@@ -159,12 +150,12 @@ def build(
     (folder / "DONE").unlink(missing_ok=True)
     if clusters is None:
         clusters = splits.cluster(source.proteins["sequence"].to_pylist())
-    identical = _is_in(source.proteins["sequence"], held_out.genomes | held_out.benchmarks)
+    identical = _is_in(source.proteins["sequence"], held_out.all)
     proteins = source.proteins.append_column("cluster", pa.array(clusters, pa.int32()))
     proteins = proteins.append_column("is_heldout_identical", pa.array(identical))
     encoder = proteins.filter(pa.array(~identical)).select(["sequence", "cluster"])
 
-    close = _relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
+    close = relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
     candidates, left_out = _candidates(source, {**close, **options.exclude})
     chosen = _choose(source, candidates, options)
     sample = _restrict(source, proteins, chosen)
@@ -181,7 +172,7 @@ def build(
     record = {
         "format": 1,
         "origin": origin,
-        "held_out": list(held_out_names),
+        "held_out": list(held_out.names),
         "options": asdict(options) | {"exclude": {str(k): v for k, v in options.exclude.items()}},
         "genomes": _listing(sample, chosen),
         "left_out": {str(genome): reason for genome, reason in left_out.items()},
@@ -216,7 +207,7 @@ def _gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     return rows[contig_of_gene], genes[contig_of_gene] >= MIN_GENES
 
 
-def _relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str]:
+def relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str]:
     """Name the genomes so near a held-out one that nearly all of their windows would be left out."""
     rows, _ = _gene_columns(source)
     n = source.genomes.num_rows
