@@ -1,0 +1,79 @@
+"""Steps of a recipe: each has a folder, runs once, and runs again only when its settings or an earlier step changed.
+
+`step.json` in a step's folder holds a key, made of its settings and of the keys of the steps before it, and whether
+it is complete. A step that was interrupted is called again with its folder as it left it, so that it can resume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RECORD = "step.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes:
+        name: of the step and of its folder.
+        settings: all that decides its result, besides the steps before it; must survive JSON.
+        run: does the work in the folder given.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    run: Callable[[Path], object]
+
+
+def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) -> None:
+    """Run steps in order, each in `work/<name>`, leaving out those that are complete.
+
+    Args:
+        steps: in order; each may read the folders of those before it.
+        work: folder of all steps; made if need be.
+        report: called with a line when a step starts, ends or is left out.
+    """
+    before = ""
+    for number, step in enumerate(steps, 1):
+        before = _key(step, before)
+        title = f"[{number}/{len(steps)}] {step.name}"
+        folder = work / step.name
+        state = _read(folder)
+        if state == {"key": before, "complete": True}:
+            report(f"{title}: already done")
+            continue
+        if state.get("key") != before and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        report(f"{title}: {'resumes' if state.get('key') == before else 'starts'}")
+        began = time.monotonic()
+        _write(folder, before, complete=False)
+        step.run(folder)
+        _write(folder, before, complete=True)
+        report(f"{title}: done in {time.monotonic() - began:.0f} s")
+
+
+def _key(step: Step, before: str) -> str:
+    text = json.dumps([step.name, step.settings, before], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Read a step's record; {} when there is none or it was cut short."""
+    try:
+        state = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _write(folder: Path, key: str, *, complete: bool) -> None:
+    (folder / RECORD).write_text(json.dumps({"key": key, "complete": complete}), encoding="utf-8")
