@@ -1,8 +1,8 @@
 """Makes `corynebacterium_80_genes.gff3`: 80 neighbouring genes of a real genome, as Bakta would write them.
 
 The genome (Corynebacterium diphtheriae NCTC 11397, NZ_LN831026.1) comes with the package pyrodigal, which
-also finds the genes. They hold parts of glycolysis and of the pentose phosphate pathway, riboflavin, pyrimidine
-and chorismate synthesis: many enzymes, some operons.
+also finds the genes. They hold parts of glycolysis and of the pentose phosphate pathway, riboflavin,
+pyrimidine and chorismate synthesis: many enzymes, some operons.
 
     pip install pyrodigal && python examples/make_example.py
 """

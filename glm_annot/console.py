@@ -1,0 +1,95 @@
+"""What the user sees while a command runs: messages on standard error, a log file, a progress bar."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from glm_annot.errors import UsageError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_UNITS = {"proteins": "aa", "windows": ""}  # stages of `pipeline.annotate`
+
+
+def start_log(*, quiet: bool, log_file: Path | None) -> None:
+    """Sends the program's messages to standard error, and with details and times to a file.
+
+    Args:
+        quiet: errors only on standard error.
+        log_file: appended to; holds tracebacks and other libraries' warnings, too.
+
+    Raises:
+        UsageError: the log file cannot be written.
+    """
+    log = logging.getLogger("glm_annot")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.handlers.clear()
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(logging.ERROR if quiet else logging.INFO)
+    screen.setFormatter(_Screen())
+    log.addHandler(screen)
+    logging.captureWarnings(True)
+    libraries = logging.getLogger("py.warnings")
+    libraries.propagate = False
+    libraries.handlers = [logging.NullHandler()]
+    if log_file is None:
+        return
+    try:
+        keeper = logging.FileHandler(log_file, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--log-file {log_file}: {error.strerror}") from error
+    keeper.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(keeper)
+    libraries.handlers = [keeper]
+
+
+class _Screen(logging.Formatter):
+    """Plain text; errors and warnings say what they are. Tracebacks are for the log file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        label = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return f"glm-annot: {label}{record.getMessage()}"
+
+
+class Bars:
+    """One progress bar after another, for each stage of the work; none where stderr is no terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._silent = quiet or not sys.stderr.isatty()
+        self._stage = ""
+        self._bar: tqdm[None] | None = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Shows that `done` of `total` units of a stage are finished."""
+        if self._silent:
+            return
+        if stage != self._stage or self._bar is None:
+            self._start(stage, total)
+        assert self._bar is not None
+        self._bar.update(min(done, total) - self._bar.n)
+
+    def _start(self, stage: str, total: int) -> None:
+        from tqdm import tqdm
+
+        self.close()
+        self._stage = stage
+        self._bar = tqdm(total=total, desc=stage, unit=_UNITS[stage], unit_scale=True, leave=False)
+
+    def close(self) -> None:
+        """Takes the bar off the screen."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,154 @@
+"""Where results go and how they get there: names, nothing overwritten unasked, no half files.
+
+Knows paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk` (the
+format of the input) and `<stem>.glm.tsv`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glm_annot.errors import GlmAnnotError, UsageError
+
+STDIO = "-"  # standard input as an input, standard output as a destination
+
+_SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk"}
+_INPUT_SUFFIXES = {".gff", ".gff3", ".gb", ".gbk", ".gbff", ".genbank"}
+_COMPRESSED_SUFFIXES = {".gz", ".bgz"}
+
+
+def stem(path: str) -> str:
+    """A file's name without compression, format and an earlier `.glm`: `x.glm.gff3.gz` -> `x`.
+
+    What is not one of the known suffixes stays, so that `strain.v2` keeps its version.
+    """
+    name = Path(path)
+    for removable in (_COMPRESSED_SUFFIXES, _INPUT_SUFFIXES, {".glm"}):
+        if name.suffix.lower() in removable:
+            name = name.with_suffix("")
+    return name.name
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the results of one input go.
+
+    Attributes:
+        source: the input.
+        folder: None is standard output, which takes the annotation alone.
+        name: a stem within the folder, or a whole file name when `exact`.
+    """
+
+    source: str
+    folder: Path | None
+    name: str = ""
+    exact: bool = False
+
+    def annotation(self, format: str) -> Path | None:
+        """The annotated file for an input of this format ('gff3' or 'genbank'); None is standard output."""
+        if self.folder is None:
+            return None
+        return self.folder / (self.name if self.exact else f"{self.name}.glm{_SUFFIXES[format]}")
+
+    @property
+    def table(self) -> Path | None:
+        """The table of results; None when the annotation goes to standard output."""
+        if self.folder is None:
+            return None
+        return (
+            (self.folder / self.name).with_suffix(".tsv")
+            if self.exact
+            else self.folder / f"{self.name}.glm.tsv"
+        )
+
+    def check_free(self, format: str) -> None:
+        """Raises UsageError when the annotated file or the table is there already."""
+        refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])
+
+
+def plan(inputs: Sequence[str], output: str | None) -> list[Target]:
+    """One target for each input.
+
+    Args:
+        inputs: files, or `-` for standard input.
+        output: None (beside each input; standard input goes to standard output), `-`, a folder (it exists,
+            ends with `/`, or there are several inputs), or else the name of the annotated file.
+
+    Raises:
+        UsageError: the inputs would write to one place, or that place cannot be written to.
+    """
+    targets = [_target(source, output, alone=len(inputs) == 1) for source in inputs]
+    _refuse_collisions(targets)
+    for folder in {target.folder for target in targets if target.folder is not None}:
+        _require_writable(folder)
+    return targets
+
+
+def _target(source: str, output: str | None, *, alone: bool) -> Target:
+    name = "stdin" if source == STDIO else stem(source)
+    if output == STDIO or (output is None and source == STDIO):
+        return Target(source, None)
+    if output is None:
+        return Target(source, Path(source).parent, name)
+    if not alone or output.endswith(os.sep) or Path(output).is_dir():
+        return Target(source, Path(output), name)
+    if Path(output).suffix.lower() in _COMPRESSED_SUFFIXES | {".tsv"}:
+        raise UsageError(
+            f"-o {output}: name the annotated file, uncompressed; the table (.tsv) is put beside it"
+        )
+    return Target(source, Path(output).parent, Path(output).name, exact=True)
+
+
+def _refuse_collisions(targets: Sequence[Target]) -> None:
+    taken: dict[Path | None, str] = {}
+    for target in targets:
+        if target.table in taken:
+            where = "standard output" if target.table is None else str(target.table)
+            raise UsageError(
+                f"{taken[target.table]} and {target.source} would both write to {where}; run them apart"
+            )
+        taken[target.table] = target.source
+
+
+def _require_writable(folder: Path) -> None:
+    """Says before the work what would stand in the way of writing; a missing last folder is made then."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, not a folder to write results into")
+    nearest = folder if folder.exists() else folder.parent
+    if not nearest.is_dir():
+        raise UsageError(f"the folder {nearest} does not exist")
+    if not os.access(nearest, os.W_OK):
+        raise UsageError(f"no permission to write into {nearest}; choose another place with -o")
+
+
+def refuse_existing(paths: Sequence[Path]) -> None:
+    """Raises UsageError when one of the paths exists."""
+    for path in paths:
+        if path.exists():
+            raise UsageError(f"{path} exists; --force overwrites it, -o writes elsewhere")
+
+
+def write_all(contents: Mapping[Path, bytes], *, force: bool) -> None:
+    """Writes files so that each appears whole or not at all: to temporary names first, then moved into place.
+
+    Raises:
+        UsageError: one exists and `force` is not given; none is written then.
+        GlmAnnotError: the disk or the folder does not take them.
+    """
+    if not force:
+        refuse_existing(list(contents))
+    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
+    try:
+        for path, content in contents.items():
+            path.parent.mkdir(exist_ok=True)
+            temporary[path].write_bytes(content)
+        for path, name in temporary.items():
+            name.replace(path)
+    except OSError as error:
+        raise GlmAnnotError(f"cannot write {error.filename or 'the results'}: {error.strerror}") from error
+    finally:
+        for name in temporary.values():
+            name.unlink(missing_ok=True)
