@@ -1,9 +1,9 @@
 """What can go wrong, and the exit status each kind ends the program with.
 
-    GlmAnnotError            1   something failed at run time
-    |-- UsageError           2   options that contradict each other
-    |-- InputError           3   an input file that cannot be used; names the file and, where known, the line
-    `-- ModelError           4   a model bundle that is missing, damaged or of another format version
+GlmAnnotError            1   something failed at run time
+|-- UsageError           2   options that contradict each other
+|-- InputError           3   an input file that cannot be used; names the file and, where known, the line
+`-- ModelError           4   a model bundle that is missing, damaged or of another format version
 """
 
 from __future__ import annotations
