@@ -1,17 +1,19 @@
 """Packaging of glm-annot. The folders `training/` and `plugins/` install under the one name `glm_annot`."""
 
+import re
 from pathlib import Path
 
 from setuptools import setup
 
-VERSION = "0.1.0"
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "glm_annot/__init__.py").read_text("utf-8"), re.M)[1]
 
 setup(
     name="glm-annot",
     version=VERSION,
     description="EC numbers, operons and calibrated confidences for annotated prokaryotic genomes, "
     "from a genomic language model that reads genes in context",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",

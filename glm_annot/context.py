@@ -13,11 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glm_annot.glm import GLM, ContextFit, GeneFeatures, GLMOutput, context_masks, mask_inputs
 from glm_annot.records import Genome, Window
@@ -80,6 +81,14 @@ def contextualise(
     return reader.states()
 
 
+class _Held(NamedTuple):
+    """The genes that a batch holds most centrally: window in the batch, slot in it, row of the genome."""
+
+    b: npt.NDArray[np.int64]
+    slot: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+
+
 class _Reader:
     """Fills the arrays of a `ContextStates`, batch by batch."""
 
@@ -110,17 +119,13 @@ class _Reader:
         """Runs some windows, by number, and keeps what they hold most centrally."""
         rows_BT, real_BT = self._rows(numbers)
         x_BTE = self.inputs_GE[rows_BT]
-        genes = [(b, slot, self._row(n, slot)) for b, n in enumerate(numbers) for slot in self.genes_of[n]]
-        where = (
-            tuple(np.array(column, dtype=np.int64) for column in zip(*genes, strict=True)) if genes else None
-        )
+        held = self._held(numbers)
         if self.layers or self.attention:
             output = self.glm(x_BTE, real_BT, hidden_states=bool(self.layers), attentions=self.attention)
-            if where is not None:
-                self._keep_hidden(output, *where)
+            self._keep_hidden(output, held)
             self._keep_attention(output, numbers)
-        if self.fit is not None and where is not None:
-            self._keep_fit(x_BTE, real_BT, self.labels_GL[rows_BT], self.fit, *where)
+        if self.fit is not None:
+            self._keep_fit(x_BTE, real_BT, self.labels_GL[rows_BT], self.fit, held)
 
     def states(self) -> ContextStates:
         """The filled arrays."""
@@ -132,9 +137,13 @@ class _Reader:
             len(self.windows),
         )
 
-    def _row(self, number: int, slot: int) -> int:
-        window = self.windows[number]
-        return self.first_row[window.contig] + window.genes[slot]
+    def _held(self, numbers: Sequence[int]) -> _Held:
+        places = [
+            (b, slot, self.first_row[self.windows[n].contig] + self.windows[n].genes[slot])
+            for b, n in enumerate(numbers)
+            for slot in self.genes_of[n]
+        ]
+        return _Held(*np.array(places, dtype=np.int64).reshape(-1, 3).T)
 
     def _rows(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Rows of each window's genes, padded with the number of the zero row, and which are real."""
@@ -146,10 +155,11 @@ class _Reader:
         rows_BT = rows_BT.to(self.inputs_GE.device)
         return rows_BT, rows_BT < len(self.inputs_GE) - 1
 
-    def _keep_hidden(self, output: GLMOutput, b: npt.NDArray, slot: npt.NDArray, row: npt.NDArray) -> None:
+    def _keep_hidden(self, output: GLMOutput, held: _Held) -> None:
         for column, layer in enumerate(self.layers):
             assert output.hidden_states is not None
-            self.hidden_GSF[row, column] = output.hidden_states[layer][b, slot].float().cpu().numpy()
+            kept = output.hidden_states[layer][held.b, held.slot]
+            self.hidden_GSF[held.row, column] = kept.float().cpu().numpy()
 
     def _keep_attention(self, output: GLMOutput, numbers: Sequence[int]) -> None:
         if output.attentions is None:
@@ -162,26 +172,17 @@ class _Reader:
             self.attention_NA[window.contig][pairs] = torch.cat(both_ways).T.float().cpu().numpy()
 
     def _keep_fit(
-        self,
-        x_BTE: Tensor,
-        real_BT: Tensor,
-        labels_BTL: Tensor,
-        fit: ContextFit,
-        b: npt.NDArray,
-        slot: npt.NDArray,
-        row: npt.NDArray,
+        self, x_BTE: Tensor, real_BT: Tensor, labels_BTL: Tensor, fit: ContextFit, held: _Held
     ) -> None:
-        log_likelihood_BT = x_BTE.new_zeros(real_BT.shape)
-        confidence_BT = x_BTE.new_zeros(real_BT.shape)
+        log_likelihood_BT, confidence_BT = x_BTE.new_zeros(2, *real_BT.shape)
         for mask_T in context_masks(real_BT.shape[1], real_BT.device):
             masked_BT = mask_T & real_BT
             output = self.glm(mask_inputs(x_BTE, masked_BT), real_BT)
-            log_likelihood_BT = torch.where(
-                masked_BT, fit.log_likelihood(output, labels_BTL), log_likelihood_BT
-            )
+            likelihood_BT = fit.log_likelihood(output, labels_BTL)
+            log_likelihood_BT = torch.where(masked_BT, likelihood_BT, log_likelihood_BT)
             confidence_BT = torch.where(masked_BT, output.likelihoods_BTP.amax(-1), confidence_BT)
-        self.log_likelihood_G[row] = log_likelihood_BT[b, slot].cpu().numpy()
-        self.confidence_G[row] = confidence_BT[b, slot].cpu().numpy()
+        self.log_likelihood_G[held.row] = log_likelihood_BT[held.b, held.slot].cpu().numpy()
+        self.confidence_G[held.row] = confidence_BT[held.b, held.slot].cpu().numpy()
 
 
 def _features(
@@ -194,8 +195,9 @@ def _features(
         [gene.strand for contig in genome.contigs for gene in contig.coding], device=device
     )
     with torch.inference_mode():
-        pair = features.inputs(embeddings, strands_G), features.labels(embeddings, strands_G)
-        return tuple(torch.cat([rows, rows.new_zeros(1, rows.shape[1])]) for rows in pair)  # type: ignore[return-value]
+        inputs_GE = features.inputs(embeddings, strands_G)
+        labels_GL = features.labels(embeddings, strands_G)
+    return nn.functional.pad(inputs_GE, (0, 0, 0, 1)), nn.functional.pad(labels_GL, (0, 0, 0, 1))
 
 
 def _central_places(plan: Sequence[Window]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
