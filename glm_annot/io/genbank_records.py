@@ -14,16 +14,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from Bio import BiopythonParserWarning, SeqIO
+from Bio.GenBank.Scanner import GenBankScanner
 from Bio.SeqFeature import SeqFeature
 from Bio.SeqRecord import SeqRecord
 
 from glm_annot.errors import InputError
-from glm_annot.io.genbank_text import Feature, Record, count_bases, records
+from glm_annot.io.genbank_text import QUALIFIER_INDENT, Feature, Record, count_bases, records
 from glm_annot.io.source import decode, split_lines
 
 _LOCUS = re.compile(r"LOCUS\s+(?P<name>\S.*?)(?P<gap>\s*)(?P<length>\d+)\s+(?P<unit>bp|aa|rc)\b(?P<rest>.*)")
 _NAME_ONLY = re.compile(r"LOCUS\s+(?P<name>\S+)")
 _SOURCE_END = re.compile(r"1\.\.>?(\d+)")
+_USED_HEADER = ("ACCESSION", "VERSION")
+_BIOPYTHON_RAISES = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
 _FEATURES_LINE = "FEATURES             Location/Qualifiers"
 
 
@@ -73,7 +76,7 @@ def read_records(text: bytes, path: str) -> list[Entry]:
 def _read(lines: Sequence[bytes], layout: Record, path: str) -> Entry:
     _check_layout(layout, path)
     locus = read_locus(lines, layout, path)
-    entry = Entry(layout, locus, _biopython(readable(lines, layout, locus), layout, path))
+    entry = Entry(layout, locus, _biopython(lines, layout, locus, path))
     found = len(entry.content.seq)
     if locus.length is not None and found != locus.length:
         cut_short = layout.close is None
@@ -125,17 +128,30 @@ def _agree(feature: SeqFeature, lines: Feature, length: int) -> bool:
     return all(start + 1 in stated and end in stated for start, end in bounds)
 
 
-def _biopython(text: str, layout: Record, path: str) -> SeqRecord:
+def _biopython(lines: Sequence[bytes], layout: Record, locus: Locus, path: str) -> SeqRecord:
     with warnings.catch_warnings():
         # What they warn of is harmless (wrapping, LOCUS columns) or is checked in this module.
         warnings.simplefilter("ignore", BiopythonParserWarning)
         try:
-            return SeqIO.read(io.StringIO(text), "genbank")
-        except (ValueError, AssertionError, LookupError, AttributeError, TypeError) as error:
-            what, *where = str(error).splitlines() or [type(error).__name__]
-            told = [f.first for f in layout.features if where and f.location == where[0].strip()]
-            line = (told or [layout.first])[0] + 1
-            raise InputError(f"Biopython cannot read this record: {what.rstrip(':')}", path, line) from error
+            return SeqIO.read(io.StringIO(readable(lines, layout, locus)), "genbank")
+        except _BIOPYTHON_RAISES as error:
+            what = str(error).partition("\n")[0].rstrip(":") or "malformed"
+            line = _unreadable(lines, layout) + 1
+            raise InputError(f"Biopython cannot read this: {what}", path, line) from error
+
+
+def _unreadable(lines: Sequence[bytes], layout: Record) -> int:
+    """The line of the first feature that Biopython cannot read by itself, else that of the record."""
+    scanner = GenBankScanner()
+    for feature in layout.features:
+        rows = [
+            decode(line)[len(QUALIFIER_INDENT) :].strip() for line in lines[feature.first : feature.last + 1]
+        ]
+        try:
+            scanner.parse_feature(feature.key, rows)
+        except _BIOPYTHON_RAISES:
+            return feature.first
+    return layout.first
 
 
 def read_locus(lines: Sequence[bytes], record: Record, path: str) -> Locus:
@@ -175,15 +191,21 @@ def _separate_length(name: str, digits: str, lines: Sequence[bytes], record: Rec
 
 
 def readable(lines: Sequence[bytes], record: Record, locus: Locus) -> str:
-    """The record's text for Biopython: canonical LOCUS and FEATURES lines, an ORIGIN and a `//`."""
+    """The record's text for Biopython: canonical LOCUS and FEATURES lines, an ORIGIN and a `//`.
+
+    Of the header only what names the record is kept: Biopython stops at oddities of the rest, unneeded here.
+    """
     stop = record.end if record.close is None else record.close
-    body = [decode(line).rstrip() for line in lines[record.first : stop]]
-    body[0] = _locus_line(locus)
+    tables = [number for number in (record.table, record.section) if number is not None]
+    start = min(tables, default=stop)
+    header = [decode(line).rstrip() for line in lines[record.first + 1 : start]]
+    body = [decode(line).rstrip() for line in lines[start:stop]]
     if record.table is not None:
-        body[record.table - record.first] = _FEATURES_LINE
+        body[record.table - start] = _FEATURES_LINE
     if record.section is None:
         body.append("ORIGIN")
-    return "\n".join([*body, "//", ""])
+    named = [line for line in header if line.startswith(_USED_HEADER)]
+    return "\n".join([_locus_line(locus), *named, *body, "//", ""])
 
 
 def _locus_line(locus: Locus) -> str:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from glm_annot.io.source import decode
 
@@ -75,7 +76,7 @@ class Record:
 def records(lines: Sequence[bytes]) -> list[Record]:
     """All records of a file; what stands before the first LOCUS line is a preamble and belongs to none."""
     starts = [number for number, line in enumerate(lines) if _LOCUS.match(line)]
-    return [_record(lines, *bounds) for bounds in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    return [_record(lines, *bounds) for bounds in pairwise([*starts, len(lines)])]
 
 
 def qualifiers(lines: Sequence[bytes], feature: Feature) -> Iterator[Qualifier]:
