@@ -159,7 +159,7 @@ def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
         raise document.error(f"CDS on strand {columns[6]!r}; a CDS needs + or -", number)
     if columns[7] not in ("0", "1", "2", "."):
         raise document.error(f"CDS with phase {columns[7]!r}; it must be 0, 1 or 2", number)
-    if columns[8] not in ("", ".") and "=" not in columns[8]:
+    if columns[8].strip(";. ") and "=" not in columns[8]:
         raise document.error(
             "attributes that are not GFF3 (name=value;...); convert GTF or GFF2 first", number
         )
