@@ -1,0 +1,288 @@
+"""The protein language model: ESM2, run without padding, one mean embedding per protein.
+
+`Encoder` is fair-esm's own `ESM2` with another forward pass, so that names, shapes and initial values are
+those of the official checkpoints by construction. Its input is a *pack*: proteins laid end to end, equal
+lengths side by side. Linear layers see one long matrix without padding, attention sees one batch for each
+distinct length.
+
+This is the only file that imports fair-esm. Axes: N tokens of a pack, S proteins of equal length, T tokens
+of one protein (residues plus begin and end), H heads, K head width, D embedding width, G proteins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import esm
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glm_annot.errors import InputError
+
+ALPHABET = esm.data.Alphabet.from_architecture("ESM-1b")  # ESM2 kept the alphabet of ESM-1b
+N_TOKENS = len(ALPHABET)
+MASK = ALPHABET.mask_idx
+BEGIN, END = ALPHABET.cls_idx, ALPHABET.eos_idx
+STANDARD_RESIDUES = "LAGVSERTIDPKQNFYMHWC"
+
+# ESM2 was trained with 12 % of its tokens blanked (15 % chosen, 80 % of those masked) and rescales for it.
+_TRAINING_BLANKED = 0.15 * 0.8
+_PACK_TOKENS = 4_096  # tokens a pack; beyond this matrix products grow no faster on CPUs
+_UNKNOWN = ALPHABET.get_idx("X")
+
+
+def _byte_table() -> npt.NDArray[np.int64]:
+    """ASCII code -> token; lower case as upper case, what ESM2 does not know (J, *, -) as X."""
+    table = np.full(256, _UNKNOWN, dtype=np.int64)
+    for letter in STANDARD_RESIDUES + "XBUZO":
+        table[ord(letter)] = table[ord(letter.lower())] = ALPHABET.get_idx(letter)
+    return table
+
+
+_TOKEN_OF_BYTE = _byte_table()
+
+
+def tokenize(protein: str) -> npt.NDArray[np.int64]:
+    """Token numbers of a protein's residues, shape (residues,), without begin and end.
+
+    Raises:
+        InputError: the protein is empty or not ASCII.
+    """
+    try:
+        letters = np.frombuffer(protein.encode("ascii"), dtype=np.uint8)
+    except UnicodeEncodeError as error:
+        raise InputError(f"a protein holds the character {protein[error.start]!r}") from error
+    if not letters.size:
+        raise InputError("a protein is empty")
+    return _TOKEN_OF_BYTE[letters]
+
+
+@dataclass(frozen=True, slots=True)
+class PLMConfig:
+    """Shape of an ESM2 encoder and how it reads long proteins.
+
+    Attributes:
+        layers, dim, heads: as in fair-esm; the feed-forward layer is 4 * dim wide.
+        max_residues: proteins up to this length are read whole. Longer ones are read in pieces of this
+            length that overlap by `overlap` residues, and their means are averaged, weighted by length.
+    """
+
+    layers: int
+    dim: int
+    heads: int
+    max_residues: int = 4096
+    overlap: int = 256
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads or (self.dim // self.heads) % 2:
+            raise ValueError(f"dim {self.dim} must be an even multiple of heads {self.heads}")
+        if not 0 <= self.overlap < self.max_residues:
+            raise ValueError("overlap must be smaller than max_residues")
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Proteins laid end to end.
+
+    Attributes:
+        tokens_N: token numbers, begin and end tokens included.
+        groups: (number of proteins, tokens of each) in order; the products sum to N.
+    """
+
+    tokens_N: Tensor
+    groups: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, proteins: Sequence[npt.NDArray[np.int64]], device: torch.device | str = "cpu") -> Pack:
+        """Packs token arrays (residues only), which must be ordered by length."""
+        flat: list[npt.NDArray[np.int64]] = []
+        groups: list[tuple[int, int]] = []
+        begin, end = np.array([BEGIN]), np.array([END])
+        for residues in proteins:
+            flat += (begin, residues, end)
+            length = len(residues) + 2
+            if groups and groups[-1][1] == length:
+                groups[-1] = (groups[-1][0] + 1, length)
+            else:
+                groups.append((1, length))
+        return cls(torch.from_numpy(np.concatenate(flat)).to(device), tuple(groups))
+
+    @property
+    def lengths_S(self) -> Tensor:
+        """Tokens of each protein, in order."""
+        counts, lengths = zip(*self.groups, strict=True)
+        return torch.repeat_interleave(torch.tensor(lengths), torch.tensor(counts)).to(self.tokens_N.device)
+
+
+class Encoder(esm.ESM2):  # type: ignore[misc]  # fair-esm carries no types
+    """ESM2 with a forward pass over packs. State-dict names are fair-esm's; the contact head is left out."""
+
+    def __init__(self, config: PLMConfig) -> None:
+        super().__init__(num_layers=config.layers, embed_dim=config.dim, attention_heads=config.heads)
+        self.config = config
+        del self.contact_head
+
+    def forward(self, pack: Pack) -> Tensor:
+        """Last-layer representations after the final layer norm, shape (N, D), float32.
+
+        Equal to fair-esm's `ESM2.forward` of each protein alone, to rounding.
+        """
+        x_ND = self._embed(pack)
+        rotary = _RotaryTables(self.config.dim // self.config.heads, pack)
+        for layer in self.layers:
+            x_ND = x_ND + _attention(layer.self_attn, layer.self_attn_layer_norm(x_ND), pack, rotary)
+            x_ND = x_ND + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x_ND))))
+        return cast(Tensor, self.emb_layer_norm_after(x_ND)).float()
+
+    def _embed(self, pack: Pack) -> Tensor:
+        """Token embeddings (N, D): masked tokens blank, the rest rescaled for the share of blanks (token dropout)."""
+        x_ND = cast(Tensor, self.embed_tokens(pack.tokens_N))
+        blank_N = pack.tokens_N == MASK
+        if not blank_N.any():
+            return x_ND * (1 - _TRAINING_BLANKED)
+        lengths_S = pack.lengths_S
+        protein_N = torch.repeat_interleave(torch.arange(len(lengths_S), device=x_ND.device), lengths_S)
+        blanks_S = torch.zeros(len(lengths_S), device=x_ND.device).index_add_(0, protein_N, blank_N.float())
+        scale_S = (1 - _TRAINING_BLANKED) / (1 - blanks_S / lengths_S)
+        return x_ND.masked_fill(blank_N[:, None], 0.0) * scale_S[protein_N, None]
+
+    def means(self, x_ND: Tensor, pack: Pack) -> Tensor:
+        """Mean over the residues of each protein, begin and end left out: (proteins, D)."""
+        blocks = _blocks(x_ND, pack)
+        return torch.cat([block_STD[:, 1:-1].mean(dim=1) for block_STD in blocks])
+
+
+def _blocks(x_ND: Tensor, pack: Pack) -> Iterator[Tensor]:
+    """Views (S, T, ...) of a packed tensor, one for each group of equal length."""
+    sizes = [count * length for count, length in pack.groups]
+    for block, (count, length) in zip(x_ND.split(sizes), pack.groups, strict=True):
+        yield block.view(count, length, *x_ND.shape[1:])
+
+
+class _RotaryTables:
+    """Rotary position angles (Su et al. 2021, as fair-esm pairs them: first half with second half), float32."""
+
+    def __init__(self, width: int, pack: Pack) -> None:
+        longest = max(length for _, length in pack.groups)
+        device = pack.tokens_N.device
+        frequency = 1.0 / (10000 ** (torch.arange(0, width, 2, device=device).float() / width))
+        angle_TK = torch.outer(torch.arange(longest, device=device).float(), frequency).repeat(1, 2)
+        position_N = torch.cat([torch.arange(length).repeat(count) for count, length in pack.groups]).to(
+            device
+        )
+        self.cos_N1K = angle_TK.cos()[position_N, None]
+        self.sin_N1K = angle_TK.sin()[position_N, None]
+
+    def rotate(self, x_NHK: Tensor, dtype: torch.dtype) -> Tensor:
+        """Turns queries or keys; computed in float32 because bfloat16 cannot tell far positions apart."""
+        x_NHK = x_NHK.float()
+        first, second = x_NHK.chunk(2, dim=-1)
+        return (x_NHK * self.cos_N1K + torch.cat((-second, first), dim=-1) * self.sin_N1K).to(dtype)
+
+
+def _attention(attention: nn.Module, x_ND: Tensor, pack: Pack, rotary: _RotaryTables) -> Tensor:
+    """Self-attention within each protein of the pack: (N, D)."""
+    heads = cast(int, attention.num_heads)
+    q, k, v = (getattr(attention, f"{name}_proj")(x_ND).unflatten(-1, (heads, -1)) for name in "qkv")
+    q, k = rotary.rotate(q, v.dtype), rotary.rotate(k, v.dtype)
+    outputs = [
+        F.scaled_dot_product_attention(q_STHK.transpose(1, 2), k_STHK.transpose(1, 2), v_STHK.transpose(1, 2))
+        .transpose(1, 2)
+        .flatten(0, 1)
+        for q_STHK, k_STHK, v_STHK in zip(_blocks(q, pack), _blocks(k, pack), _blocks(v, pack), strict=True)
+    ]
+    return cast(Tensor, cast(nn.Linear, attention.out_proj)(torch.cat(outputs).flatten(1)))
+
+
+def wants_bf16(precision: str, device: torch.device) -> bool:
+    """Whether 'auto', 'fp32' or 'bf16' means bfloat16 on this device: 'auto' does where the hardware
+    multiplies it.
+
+    Raises:
+        ValueError: another word for precision.
+    """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise ValueError(f"precision is 'auto', 'fp32' or 'bf16', not {precision!r}")
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(
+        torch.cpu._is_amx_tile_supported()
+    )  # AVX-512 alone multiplies bfloat16 no faster than float32
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A protein, or an overlapping part of a long one, and the protein's place among those asked for."""
+
+    protein: int
+    residues: npt.NDArray[np.int64]
+
+
+def _pieces(proteins: Sequence[str], config: PLMConfig) -> list[_Piece]:
+    """All proteins as pieces of at most `max_residues`, ordered by length."""
+    pieces: list[_Piece] = []
+    stride = config.max_residues - config.overlap
+    for number, protein in enumerate(proteins):
+        residues = tokenize(protein)
+        last = max(0, len(residues) - config.overlap)
+        starts = range(0, max(last, 1), stride) if len(residues) > config.max_residues else (0,)
+        pieces += (_Piece(number, residues[start : start + config.max_residues]) for start in starts)
+    return sorted(pieces, key=lambda piece: len(piece.residues))
+
+
+def _packs(pieces: Sequence[_Piece], tokens: int) -> Iterator[Sequence[_Piece]]:
+    """Runs of pieces that together hold at most `tokens` tokens, at least one piece each."""
+    first, held = 0, 0
+    for place, piece in enumerate(pieces):
+        size = len(piece.residues) + 2
+        if place > first and held + size > tokens:
+            yield pieces[first:place]
+            first, held = place, 0
+        held += size
+    if pieces:
+        yield pieces[first:]
+
+
+def embed(
+    encoder: Encoder,
+    proteins: Sequence[str],
+    *,
+    batch_tokens: int = _PACK_TOKENS,
+    precision: str = "auto",
+    progress: Callable[[int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Mean embedding of each protein over its residues, shape (G, D).
+
+    Args:
+        encoder: the model, already on its device.
+        proteins: amino acid sequences of any length (see `PLMConfig.max_residues`).
+        batch_tokens: tokens a pack; bounds memory.
+        precision: 'auto', 'fp32' or 'bf16'; the residual stream stays float32 in any case.
+        progress: called with the number of residues done after each pack.
+
+    Raises:
+        InputError: an empty protein.
+    """
+    device = next(encoder.parameters()).device
+    sums_GD = np.zeros((len(proteins), encoder.config.dim), dtype=np.float32)
+    weights_G = np.zeros((len(proteins), 1), dtype=np.float32)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=wants_bf16(precision, device))
+    encoder.eval()
+    for run in _packs(_pieces(proteins, encoder.config), batch_tokens):
+        pack = Pack.of([piece.residues for piece in run], device)
+        with torch.inference_mode(), autocast:
+            means = encoder.means(encoder(pack), pack).float().cpu().numpy()
+        lengths = np.array([[len(piece.residues)] for piece in run], dtype=np.float32)
+        rows = [piece.protein for piece in run]
+        np.add.at(sums_GD, rows, means * lengths)
+        np.add.at(weights_G, rows, lengths)
+        if progress:
+            progress(int(lengths.sum()))
+    return sums_GD / weights_G if len(proteins) else sums_GD
