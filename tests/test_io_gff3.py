@@ -264,7 +264,9 @@ def test_protein_fasta_wins_and_is_found_by_id_locus_tag_protein_id_or_prodigals
     for name in ("1_1", "L1", "P1", "c_1"):
         gene = only_gene(parse(line, fasta={"c": LONG}, faa={name: "MSSSSSSSSSSSS*"}))
         assert gene.protein == "MSSSSSSSSSSSS", name
-    assert only_gene(parse(line, fasta={"c": LONG}, faa={"other": "MSSSSSSSSSSSS"})).protein == A
+    other = cds("c", 1, 39, "+", 0, attributes="ID=2")
+    faa = {"2": "MSSSSSSSSSSSS"}
+    assert [g.protein for g in parse(line + other, fasta={"c": LONG}, faa=faa).genes] == [A, faa["2"]]
 
 
 def test_prodigals_name_goes_before_an_id_that_is_another_contigs_name() -> None:
@@ -342,10 +344,14 @@ def test_a_cds_longer_than_its_circular_contig_is_an_error() -> None:
 def test_lack_of_sequences_is_an_error_that_says_which_option_helps() -> None:
     with pytest.raises(InputError, match=r"--fasta genome\.fna or --faa proteins\.faa"):
         parse(OK)
-    with pytest.raises(InputError, match="no sequence of the FASTA is called 'c'"):
-        parse(OK, fasta={"other": LONG})
-    with pytest.raises(InputError, match=r"no protein of the --faa file .*'a'"):
-        parse(OK, faa={"other": A})
+    embedded = f"##FASTA\n>c\n{LONG}\n"  # a FASTA that fits nothing is not passed over for it
+    for text in (OK, OK + embedded):
+        with pytest.raises(InputError, match=r"no sequence of the --fasta file .*'c'"):
+            parse(text, fasta={"other": LONG})
+        with pytest.raises(InputError, match=r"no protein of the --faa file .*'a'"):
+            parse(text, faa={"other": A})
+    with pytest.raises(InputError, match="no sequences for the CDS"):
+        parse(OK + embedded.replace(">c", ">d"))
 
 
 # ---- writing ----

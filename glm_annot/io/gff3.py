@@ -37,14 +37,13 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     """
     _, lines, fasta = split_text(text)
     document = scan(lines, source_path)
-    embedded = _embedded(fasta, len(lines) + 1, source_path)
-    _attach_sequences(document, sequences, embedded)
+    _attach_sequences(document, sequences, _embedded(fasta, len(lines) + 1, source_path))
     features = _cds_features(document)
     if not features:
         raise InputError("no CDS in this file; call genes first (Bakta, Prokka, Prodigal, ...)", source_path)
     ancestors = {row.id: row for row in document.rows if row.kind in ANCESTORS and row.id}
     genes = [_gene(i, rows, document, ancestors, sequences) for i, rows in enumerate(features)]
-    _require_sequences(genes, source_path, sequences, has_contigs=bool(embedded or sequences.contigs))
+    _check_sequences(genes, features, document, sequences)
     anchors = {i: tuple(sorted(row.line for row in rows)) for i, rows in enumerate(features)}
     return Genome(_contigs(genes, document), Source(source_path, "gff3", text, anchors))
 
@@ -191,8 +190,8 @@ def _embedded(fasta: bytes, first_line: int, path: str) -> dict[str, str]:
 def _attach_sequences(document: Document, sequences: Sequences, embedded: Mapping[str, str]) -> None:
     """Give each contig its sequence, which also settles its length. Names may be percent-escaped in GFF3."""
     for name, replicon in document.replicons.items():
-        for known in (sequences.contigs, embedded):
-            replicon.sequence = replicon.sequence or known.get(name) or known.get(unquote(name))
+        plain = unquote(name)
+        replicon.sequence = sequences.contigs.get(plain) or embedded.get(plain) or embedded.get(name)
         if replicon.sequence:
             replicon.length = len(replicon.sequence)
 
@@ -236,24 +235,25 @@ def _has_own_start(first: Row, replicon: Replicon) -> bool:
     return replicon.circular or before > EDGE
 
 
-def _require_sequences(genes: Sequence[Gene], path: str, sequences: Sequences, *, has_contigs: bool) -> None:
-    """Raise InputError where no gene got a protein because none could be found."""
-    lacking = [gene for gene in genes if gene.skip is Skip.NO_SEQUENCE]
-    if not lacking or any(gene.protein for gene in genes):
-        return
-    gene = lacking[0]
-    if sequences.proteins:
+def _check_sequences(
+    genes: Sequence[Gene], features: Sequence[Sequence[Row]], document: Document, sequences: Sequences
+) -> None:
+    """Raise InputError where no sequence was found at all, or where a FASTA given beside fits nothing."""
+    pairs = zip(features, genes, strict=True)
+    if sequences.proteins and not any(sequences.protein(_protein_names(f[0], g.locus_tag)) for f, g in pairs):
         raise InputError(
-            f"no protein of the --faa file goes by the ID, locus_tag or protein_id of a CDS ( {gene.id!r}); "
+            f"no protein of the --faa file has the ID, locus_tag or protein_id of a CDS ({genes[0].id!r}); "
             "give the proteins of this very annotation",
-            path,
+            document.path,
         )
-    if has_contigs:
+    if sequences.contigs and not {unquote(name) for name in document.replicons} & sequences.contigs.keys():
         raise InputError(
-            f"no sequence of the FASTA is called {gene.contig!r}, as the contig of the first CDS is; "
+            f"no sequence of the --fasta file has the name of a contig ({genes[0].contig!r}); "
             "give the contigs of this very annotation",
-            path,
+            document.path,
         )
-    raise InputError(
-        "no sequences in this file; give --fasta genome.fna or --faa proteins.faa beside it", path
-    )
+    if any(gene.skip is Skip.NO_SEQUENCE for gene in genes) and not any(gene.protein for gene in genes):
+        raise InputError(
+            "no sequences for the CDS of this file; give --fasta genome.fna or --faa proteins.faa beside it",
+            document.path,
+        )
