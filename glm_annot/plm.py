@@ -140,7 +140,7 @@ class Encoder(esm.ESM2):  # type: ignore[misc]  # fair-esm carries no types
         return cast(Tensor, self.emb_layer_norm_after(x_ND)).float()
 
     def _embed(self, pack: Pack) -> Tensor:
-        """Token embeddings (N, D): masked tokens blank, the rest rescaled for the share of blanks (token dropout)."""
+        """Token embeddings (N, D): masked tokens blank, the rest rescaled for the share of blanks."""
         x_ND = cast(Tensor, self.embed_tokens(pack.tokens_N))
         blank_N = pack.tokens_N == MASK
         if not blank_N.any():
@@ -160,12 +160,12 @@ class Encoder(esm.ESM2):  # type: ignore[misc]  # fair-esm carries no types
 def _blocks(x_ND: Tensor, pack: Pack) -> Iterator[Tensor]:
     """Views (S, T, ...) of a packed tensor, one for each group of equal length."""
     sizes = [count * length for count, length in pack.groups]
-    for block, (count, length) in zip(x_ND.split(sizes), pack.groups, strict=True):
+    for block, (count, length) in zip(torch.split_with_sizes(x_ND, sizes), pack.groups, strict=True):
         yield block.view(count, length, *x_ND.shape[1:])
 
 
 class _RotaryTables:
-    """Rotary position angles (Su et al. 2021, as fair-esm pairs them: first half with second half), float32."""
+    """Rotary position angles (Su et al. 2021; as in fair-esm, halves are paired), float32."""
 
     def __init__(self, width: int, pack: Pack) -> None:
         longest = max(length for _, length in pack.groups)
@@ -200,8 +200,7 @@ def _attention(attention: nn.Module, x_ND: Tensor, pack: Pack, rotary: _RotaryTa
 
 
 def wants_bf16(precision: str, device: torch.device) -> bool:
-    """Whether 'auto', 'fp32' or 'bf16' means bfloat16 on this device: 'auto' does where the hardware
-    multiplies it.
+    """Whether 'auto', 'fp32' or 'bf16' means bfloat16 here: 'auto' does where the hardware is built for it.
 
     Raises:
         ValueError: another word for precision.
@@ -211,10 +210,9 @@ def wants_bf16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(
-        torch.cpu._is_amx_tile_supported()
-    )  # AVX-512 alone multiplies bfloat16 no faster than float32
+        return bool(torch.cuda.is_bf16_supported())
+    # AVX-512 alone multiplies bfloat16 no faster than float32; AMX does.
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from torch import nn
 
 from glm_annot.errors import GlmAnnotError
 
-# Client optimisers and torch collectives only: DeepSpeed's own CPU kernels need a compiler and minutes to build.
+# Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
 
 import deepspeed
@@ -141,7 +141,7 @@ class Engine:
         self._deepspeed, *_ = deepspeed.initialize(
             model=objective, optimizer=optimizer, config=config.deepspeed(self.world_size)
         )
-        self.device = cast(torch.device, torch.device(self._deepspeed.device))
+        self.device = torch.device(self._deepspeed.device)
         self._resume()
         self._events = self._open_events()
 

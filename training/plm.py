@@ -124,7 +124,7 @@ class ProteinPairs:
         self._cumulative = np.cumsum(np.minimum(size[self._train], config.most_per_cluster), dtype=np.float64)
 
     def draw(self, generator: torch.Generator) -> tuple[list[str], npt.NDArray[np.int64]]:
-        """Two members of each of `pairs` training clusters: sequences and cluster numbers, pair after pair."""
+        """Two members of each of `pairs` clusters, pair after pair: sequences and cluster numbers."""
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         spots = rng.random(self._config.pairs) * self._cumulative[-1]
         return self._members(self._train[np.searchsorted(self._cumulative, spots, side="right")], rng)
@@ -169,7 +169,7 @@ def make_batch(
 
 
 def _crop(residues: npt.NDArray[np.int64], longest: int, generator: torch.Generator) -> npt.NDArray[np.int64]:
-    """A random stretch of at most `longest` residues, its length a multiple of the crop step where possible."""
+    """A random stretch of at most `longest` residues, a multiple of the crop step where possible."""
     length = min(len(residues), longest)
     length = max(length - length % _CROP_STEP, min(length, _CROP_STEP))
     start = int(torch.randint(len(residues) - length + 1, (), generator=generator))
@@ -187,7 +187,7 @@ class EncoderObjective(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.encoder)
-        # Tied to the output: at fair-esm's unit variance the first logits would be off by the square root of D.
+        # Tied to the output: at fair-esm's unit variance the first logits would be sqrt(D) too large.
         nn.init.normal_(self.encoder.embed_tokens.weight, std=config.encoder.dim**-0.5)
         self.projection = nn.Linear(config.encoder.dim, config.projection, bias=False)
         self.register_buffer("bank_QP", torch.zeros(config.memory, config.projection))
@@ -207,7 +207,7 @@ class EncoderObjective(nn.Module):
         return mlm + self.config.pair_weight * pairs, figures
 
     def _pair_loss(self, z_SP: Tensor, clusters_S: Tensor) -> Tensor:
-        """Mean over ordered pairs (i, j) of one cluster of -log e^s_ij / (e^s_ij + sum over other clusters)."""
+        """Mean over ordered pairs i, j of one cluster of -log e^s_ij / (e^s_ij + sum of other clusters)."""
         others_CP = torch.cat([z_SP, self.bank_QP])
         clusters_C = torch.cat([clusters_S, self.bank_clusters_Q])
         similarity_SC = z_SP @ others_CP.T / self.config.temperature
@@ -228,7 +228,7 @@ class EncoderObjective(nn.Module):
 
 
 def retrieval(encoder: Encoder, proteins: list[str], clusters: npt.NDArray[np.int64]) -> float:
-    """Share of proteins whose nearest neighbour, by cosine of z-scored embeddings, is of their own cluster."""
+    """Share of proteins whose nearest by cosine of z-scored embeddings is of their own cluster."""
     x_GD = torch.from_numpy(embed(encoder, proteins, precision="fp32"))
     x_GD = F.normalize((x_GD - x_GD.mean(0)) / x_GD.std(0).clamp_min(1e-6), dim=1)
     similarity_GG = (x_GD @ x_GD.T).fill_diagonal_(-torch.inf)
