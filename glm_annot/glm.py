@@ -212,6 +212,7 @@ class GeneFeatures(nn.Module):
 
     def __init__(self, config: GLMConfig) -> None:
         super().__init__()
+        self.config = config
         D, L = config.input_dim - 1, config.labels - 1
         self.register_buffer("mean_D", torch.zeros(D))
         self.register_buffer("std_D", torch.ones(D))

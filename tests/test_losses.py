@@ -112,5 +112,7 @@ def test_counts_of_batches_add_up() -> None:
     assert whole.metrics() == pytest.approx(parts.metrics())
 
 
-def test_nothing_counted_gives_no_number() -> None:
-    assert math.isnan(MaskedGeneCounts().metrics()["pseudo_accuracy"])
+def test_a_share_of_nothing_is_left_out() -> None:
+    assert MaskedGeneCounts().metrics() == {"masked_genes": 0.0}
+    unsure = MaskedGeneCounts(genes=4.0, absolute_right=1.0).metrics()
+    assert unsure["absolute_accuracy"] == 0.25 and "confident_accuracy" not in unsure

@@ -81,15 +81,15 @@ class MaskedGeneCounts:
         return MaskedGeneCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def metrics(self) -> dict[str, float]:
-        """Shares of the counts, 0 to 1; NaN where there is nothing to divide by."""
-        return {
-            "masked_genes": self.genes,
-            "pseudo_accuracy": _ratio(self.pseudo_right, self.genes),
-            "absolute_accuracy": _ratio(self.absolute_right, self.genes),
-            "confident_share": _ratio(self.confident, self.genes),
-            "confident_accuracy": _ratio(self.confident_right, self.confident),
-            "chance_accuracy": _ratio(self.chance, self.genes),
+        """Shares of the counts, 0 to 1; one of nothing is left out."""
+        shares = {
+            "pseudo_accuracy": (self.pseudo_right, self.genes),
+            "absolute_accuracy": (self.absolute_right, self.genes),
+            "confident_share": (self.confident, self.genes),
+            "confident_accuracy": (self.confident_right, self.confident),
+            "chance_accuracy": (self.chance, self.genes),
         }
+        return {"masked_genes": self.genes} | {name: a / b for name, (a, b) in shares.items() if b}
 
 
 def count_masked_genes(
@@ -140,7 +140,3 @@ def _points_home(prediction_BTL: Tensor, labels_BTL: Tensor, real_BT: Tensor) ->
     itself_TT = torch.eye(real_BT.shape[1], dtype=torch.bool, device=real_BT.device)
     others_BTT = distance_BTT.masked_fill(itself_TT | ~real_BT[:, None, :], torch.inf)
     return own_BT < others_BTT.amin(-1)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")

@@ -1,0 +1,276 @@
+"""gLM training: windows of a corpus, random masks, the paper's loss, and what is exported at the end.
+
+A run folder holds the engine's files, `best.safetensors` and `best.json` (weights and metrics of the best
+validation so far) and, once training is over, what `load_run` reads: glm.json and the tensors of the
+network, its features and its fit as glm.safetensors, features.safetensors and fit.safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from glm_annot.errors import InputError
+from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
+
+from .embed import EMBEDDINGS
+from .engine import Engine, EngineConfig
+from .features import fit_features, label_size
+from .gene_windows import (
+    LABEL_LIMIT,
+    MIN_GENES,
+    Embeddings,
+    GeneOrder,
+    Spans,
+    WindowReader,
+    all_windows,
+    cut,
+    random_mask,
+    without_near,
+)
+from .losses import glm_loss
+from .lstm import BiLSTM, of_equal_size
+from .masked import evaluate_masked, fit_context_fit
+
+RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
+VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
+
+
+@dataclass(frozen=True)
+class TrainGLMConfig:
+    """What to train. How is the engine's to say (published: 1e-4, 5000 steps of warm-up, batches of 1000).
+
+    Attributes:
+        backbone: 'glm', or 'lstm' for the baseline of equal size, same inputs, heads and losses.
+        dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
+    """
+
+    backbone: Literal["glm", "lstm"] = "glm"
+    dim: int = 256
+    layers: int = 6
+    heads: int = 4
+    ffn: int = 1024
+    max_distance: int = 32
+    predictions: int = 4
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.backbone not in ("glm", "lstm"):
+            raise ValueError(f"backbone is 'glm' or 'lstm', not {self.backbone!r}")
+
+    def glm(self, embedding_dim: int) -> GLMConfig:
+        """The network's configuration for embeddings of some size."""
+        sizes = {name: value for name, value in asdict(self).items() if name != "backbone"}
+        return GLMConfig(input_dim=embedding_dim + 1, labels=label_size(embedding_dim), **sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedBatch:
+    """A batch to train on: masked inputs, clipped labels, which slots are genes, which of them are masked."""
+
+    x_BTE: Tensor
+    labels_BTL: Tensor
+    real_BT: Tensor
+    masked_BT: Tensor
+
+
+class MaskedGenes(nn.Module):
+    """The objective: a batch to its loss."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
+        """Loss, and its two parts to be logged."""
+        loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
+        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
+
+
+class TrainingWindows:
+    """Draws training batches: windows at any offset, half of them on the other strand, genes masked.
+
+    Args:
+        reader: reads the windows of the training genomes.
+        size: windows a batch.
+
+    Raises:
+        InputError: no window may be trained on.
+    """
+
+    def __init__(self, reader: WindowReader, size: int) -> None:
+        self.reader, self.size = reader, size
+        self.spans = without_near(reader.order, all_windows(reader.order))
+        if not len(self.spans):
+            raise InputError("no contig of the training genomes gives a window to train on")
+
+    def draw(self, generator: torch.Generator) -> MaskedBatch:
+        """One batch; equal states of the generator give equal batches."""
+        which = torch.randint(len(self.spans), (self.size,), generator=generator).numpy()
+        flip_B = torch.rand(self.size, generator=generator).lt(0.5).numpy()
+        batch = self.reader.read(self.spans.take(which), flip_B)
+        masked_BT = random_mask(batch.real_BT, generator)
+        labels_BTL = batch.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT)
+        return MaskedBatch(mask_inputs(batch.x_BTE, masked_BT), labels_BTL, batch.real_BT, masked_BT)
+
+
+def train_glm(
+    corpus: Path, folder: Path, config: TrainGLMConfig, engine_config: EngineConfig
+) -> dict[str, float]:
+    """Train on a corpus folder with embeddings, or go on where an earlier call in the run folder stopped.
+
+    Args:
+        corpus: holds the tables of training/corpus.py and embeddings.npy.
+        folder: the run folder.
+        config: what to train.
+        engine_config: the optimiser; `micro_batch` is the number of windows a process reads at once.
+
+    Returns:
+        metrics of the exported weights on all windows of the corpus's validation genomes.
+
+    Raises:
+        InputError: the corpus has no embeddings, or no window to train on or to validate with.
+    """
+    embeddings_ND = _embeddings(corpus)
+    glm_config = config.glm(embeddings_ND.shape[1])
+    order = GeneOrder.read(corpus, "train")
+    features = fit_features(glm_config, embeddings_ND, order.protein_G, seed=engine_config.seed)
+    torch.manual_seed(engine_config.seed)
+    network = _network(config.backbone, glm_config)
+    engine = Engine(MaskedGenes(network), engine_config, folder)
+    features.to(engine.device)
+    windows = TrainingWindows(WindowReader(order, embeddings_ND, features), engine_config.micro_batch)
+    reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, features)
+    spans = _validation_windows(reader, corpus)
+    best = _Best(network, folder, resumed=engine.step > 0, writes=engine.rank == 0)
+    engine.fit(
+        lambda step: windows.draw(engine.generator(step)),
+        lambda: best.keep(evaluate_masked(network, reader, _evenly(spans, VALIDATION_WINDOWS)), engine.step),
+    )
+    network.load_state_dict(load_file(folder / BEST_WEIGHTS))
+    metrics = evaluate_masked(network, reader, spans)
+    if engine.rank == 0:
+        _export(network, features, fit_context_fit(network, reader, ContextFitConfig()), metrics, folder)
+    return metrics
+
+
+@dataclass(frozen=True, slots=True)
+class GLMRun:
+    """What a finished run exported, on the CPU, ready for inference.
+
+    Attributes:
+        network: the gLM, or the baseline in its place.
+        features: makes inputs and labels.
+        fit: judges masked genes.
+        metrics: on all windows of the validation genomes.
+    """
+
+    network: GLM | BiLSTM
+    features: GeneFeatures
+    fit: ContextFit
+    metrics: Mapping[str, float]
+
+
+def load_run(folder: Path) -> GLMRun:
+    """Read what a finished run exported.
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    record_file = folder / RECORD
+    if not record_file.exists():
+        raise InputError("holds no finished gLM training", folder)
+    record: dict[str, Any] = json.loads(record_file.read_text(encoding="utf-8"))
+    config = GLMConfig(**record["glm"])
+    network = _network(record["backbone"], config)
+    features, fit = GeneFeatures(config), ContextFit(ContextFitConfig(**record["fit"]))
+    for name, part in (("glm", network), ("features", features), ("fit", fit)):
+        part.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        part.eval().requires_grad_(False)
+    return GLMRun(network, features, fit, record["metrics"])
+
+
+def _network(backbone: str, config: GLMConfig) -> GLM | BiLSTM:
+    return GLM(config) if backbone == "glm" else BiLSTM(of_equal_size(config))
+
+
+def _embeddings(corpus: Path) -> Embeddings:
+    path = corpus / EMBEDDINGS
+    if not path.exists():
+        raise InputError("is missing; make it with `glm-train embed`", path)
+    found: Embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def _validation_windows(reader: WindowReader, corpus: Path) -> Spans:
+    spans = cut(reader.order)
+    if not len(spans):
+        raise InputError(f"its validation genomes have no contig of {MIN_GENES} genes", corpus)
+    return spans
+
+
+def _evenly(spans: Spans, count: int) -> Spans:
+    """At most `count` of the windows, evenly spread."""
+    return spans.take(np.unique(np.linspace(0, len(spans) - 1, count).astype(np.int64)))
+
+
+class _Best:
+    """Keeps the weights of the best validation in the run folder; small corpora end up learnt by heart.
+
+    Args:
+        network: whose weights to keep.
+        folder: the run folder.
+        resumed: the run goes on, so that what it kept before counts.
+        writes: whether this process is the one that writes.
+    """
+
+    def __init__(self, network: nn.Module, folder: Path, *, resumed: bool, writes: bool) -> None:
+        self._network, self._folder, self._writes = network, folder, writes
+        record = folder / BEST_RECORD
+        self._loss = (
+            json.loads(record.read_text(encoding="utf-8"))["loss"] if resumed and record.exists() else None
+        )
+
+    def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
+        """Note a validation; returns its metrics."""
+        if self._loss is None or metrics["loss"] < self._loss:
+            self._loss = metrics["loss"]
+            if self._writes:
+                _save(self._network, self._folder / BEST_WEIGHTS)
+                _write_json(self._folder / BEST_RECORD, {"step": step, **metrics})
+        return metrics
+
+
+def _export(
+    network: GLM | BiLSTM, features: GeneFeatures, fit: ContextFit, metrics: Mapping[str, float], folder: Path
+) -> None:
+    for name, part in (("glm", network), ("features", features), ("fit", fit)):
+        _save(part, folder / f"{name}.safetensors")
+    record = {
+        "backbone": "glm" if isinstance(network, GLM) else "lstm",
+        "glm": asdict(features.config),
+        "fit": asdict(fit.config),
+        "metrics": metrics,
+    }
+    _write_json(folder / RECORD, record)
+
+
+def _save(module: nn.Module, path: Path) -> None:
+    """Write a state dict in one step, so that an interruption leaves the old file or the new one."""
+    draft = path.with_suffix(".part")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, draft
+    )
+    draft.replace(path)
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
