@@ -135,6 +135,19 @@ def test_cds_without_translation_is_translated_from_its_alternative_start() -> N
     assert gene(read("rast.gb"), "fig|1.1.peg.2").protein == "MEAKIIFEWDYRCADHIVAWHWRISYKAGR"
 
 
+def test_an_open_start_is_no_start_codon() -> None:
+    text = text_of("rast.gb").replace(b"170..262", b"<170..262")
+    assert gene(parse(text), "fig|1.1.peg.2").protein == "VEAKIIFEWDYRCADHIVAWHWRISYKAGR"
+
+
+def test_an_open_start_on_the_minus_strand_is_the_right_end() -> None:
+    text = sequence_lost(text_of("rast.gb")).replace(b"270..347", b"270..>347")
+    dna = list(str(biopython(text_of("rast.gb"))[0].seq))
+    dna[344:347] = "CAC"  # GTG on the other strand
+    genome = parse(text, Sequences(contigs={"NC_MADEUP": "".join(dna)}))
+    assert gene(genome, "NC_MADEUP_270_347_-").protein == "VCLFSPESTAVRYPWRQGCEEQFEG"
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_own_translation_equals_the_stated_one(name: str) -> None:
     """Over the origin, minus strand, slippage, codon_start 2 at an open start, open end."""
@@ -222,12 +235,13 @@ def test_missing_translations_are_counted_one_by_one() -> None:
             r"line 1: this LOCUS line has no name and length",
         ),
         ("rast.gb", rb"170\.\.262", b"170..363", r"line 20: CDS 170..363 reaches past .* \(360 bases\)"),
-        ("rast.gb", rb"170\.\.262", b"170..nowhere", r"line 20: the location 170..nowhere cannot be read"),
-        ("rast.gb", rb"170\.\.262", b"170..?262", r"line 20: the location 170..\?262 cannot be read"),
+        ("rast.gb", rb"170\.\.262", b"170..nowhere", r"line 20: the feature CDS 170..nowhere cannot be read"),
+        ("rast.gb", rb"170\.\.262", b"170..?262", r"line 20: the feature CDS 170..\?262 cannot be read"),
         ("rast.gb", rb"170\.\.262", b"A1.1:170..262", r"line 20: CDS A1.1:170..262 lies in another record"),
         ("rast.gb", rb'/note="rast.*"', b"/codon_start=4", r"line 20: codon_start=4 is not 1, 2 or 3"),
         ("rast.gb", rb"/transl_table=11", b"/transl_table=7", r"line 20: transl_table=7 is no"),
         ("rast.gb", rb'protein"', b"protein", r"line 25: Biopython cannot read this: Problem with 'CDS'"),
+        ("rast.gb", rb"CDS +170", b"CDS 170", r"line 20: the feature CDS 170..262 cannot be read"),
         ("rast.gb", rb"(?m)^     rRNA.*", b"\x00\xff garbage", r"line 28: this line is no feature"),
         (
             "rast.gb",
@@ -387,6 +401,7 @@ def test_an_ec_number_that_a_curator_added_survives_stripping() -> None:
     assert b"glm-annot" not in genbank.strip(curated)
 
 
+@pytest.mark.filterwarnings("ignore:.*too long")  # the hash in our comment, when Biopython writes it
 def test_qualifiers_moved_by_another_tool_are_still_stripped() -> None:
     """Biopython writes /inference together and /note together."""
     genome = read("bakta.gbff")
@@ -448,7 +463,9 @@ LOOKALIKES = {  # other people's lines that look a little like ours, and before 
     b"COMMENT     Not by glm-annot: but about it.\n": b"FEATURES",
     b"     operon          1..9\n" + INDENT + b'/operon="glm_like"\n': b"     CDS",
     INDENT + b'/note="compare glm-annot: ec=1.1.1.1; promoted=1.1.1.1"\n': INDENT + b"/product",
-    INDENT + b'/note="a quote\n' + INDENT + b'/operon=""glm_operon_0001"" it"\n': b"     gene",
+    INDENT.join(
+        [b"", b'/note="it\n', b"said\n", b'/inference=ab initio prediction:glm-annot:9"\n']
+    ): b"     gene",
     INDENT + b'/inference="similar to glm-annot:0.1.0"\n': INDENT + b"/product",
     b"\n": b"     ",
 }
