@@ -1,7 +1,7 @@
-"""Steps of a recipe: each has a folder, runs once, and runs again only when its settings or an earlier step changed.
+"""Steps of a recipe: each runs once, and again only when its settings or an earlier step changed.
 
-`step.json` in a step's folder holds a key, made of its settings and of the keys of the steps before it, and whether
-it is complete. A step that was interrupted is called again with its folder as it left it, so that it can resume.
+`step.json` in a step's folder holds a key, made of its settings and of the keys of the steps before it, and
+whether it is complete. A step that was interrupted is called again with its folder as it left it, to resume.
 """
 
 from __future__ import annotations

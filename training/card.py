@@ -1,0 +1,127 @@
+"""The model card, for people: what a bundle is, what trained it, what was kept out, and how well it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def model_card(
+    *,
+    name: str,
+    version: str,
+    summary: str,
+    parts: Mapping[str, Mapping[str, Any]],
+    parameters: Mapping[str, int],
+    corpus: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    terms: Sequence[str],
+    command: str,
+) -> str:
+    """Write a model card as Markdown.
+
+    Args:
+        name, version, summary: of the model.
+        parts: configuration of each part by name.
+        parameters: numbers of fitted values in each part.
+        corpus: what corpus.json holds.
+        metrics: what metrics.json holds; {} leaves the section out.
+        terms: terms of the data, a line each.
+        command: what trained it.
+    """
+    sections = [
+        f"# {name} {version}",
+        summary,
+        _architecture(parts, parameters),
+        _training(corpus, command),
+        _held_out(corpus),
+        _metrics(metrics),
+        "## Terms of the training data\n\n" + "\n".join(f"- {line}" for line in terms) if terms else "",
+        _genomes(corpus),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Nested metrics as dotted names, in order."""
+    flat: dict[str, object] = {}
+    for key, value in metrics.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def shown(value: object) -> str:
+    """A metric's value as it is printed: three decimals."""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _architecture(parts: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, int]) -> str:
+    rows = [(part, f"{parameters[part]:,}", _brief(config)) for part, config in parts.items()]
+    return "## Parts\n\n" + table(("part", "fitted values", "configuration"), rows)
+
+
+def _brief(config: Mapping[str, Any]) -> str:
+    """A configuration in one cell; long lists are counted."""
+    shortened = {
+        key: f"{len(value)} entries" if isinstance(value, list | tuple) and len(value) > 8 else value
+        for key, value in config.items()
+    }
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in shortened.items())
+
+
+def _training(corpus: Mapping[str, Any], command: str) -> str:
+    counts = corpus["counts"]
+    options = corpus["options"]
+    if options["genomes"] is None and options["residues"] is None:
+        extent = "All genomes of the source train it, but those listed as left out in corpus.json."
+    else:
+        extent = (
+            "It was trained on a fixed sample of the source, balanced over genera and listed below, "
+            "not on all of it."
+        )
+    return (
+        "## Training\n\n"
+        f"{extent} {counts['genomes_train']} genomes train gLM and the heads, {counts['genomes_valid']} of "
+        f"other genera validate: {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
+        f"{counts['residues']:,} residues. The encoder's corpus has {counts['encoder_proteins']:,} proteins."
+        f"\n\nMade by `{command}` from `{corpus['origin']}`."
+    )
+
+
+def _held_out(corpus: Mapping[str, Any]) -> str:
+    names, counts = corpus["held_out"], corpus["counts"]
+    if not names:
+        return "## Held out\n\nNothing was held out by sequence; judge it on genomes that did not train it."
+    return (
+        "## Held out\n\n"
+        f"{', '.join(names)}: no protein identical to one of these trained the encoder or carried an EC "
+        f"label. {counts['windows_near_heldout']:,} of {counts['windows']:,} windows, in which over half "
+        "of the proteins are over 70 % identical to a held-out genome's, were left out."
+    )
+
+
+def _metrics(metrics: Mapping[str, Any]) -> str:
+    blocks = []
+    for suite, result in metrics.items():
+        flat = flatten(result) if isinstance(result, Mapping) else {suite: result}
+        command = flat.pop("command", None)
+        rows = [(name, shown(value)) for name, value in flat.items()]
+        measured = f"\n\nMeasured by `{command}`." if command else ""
+        blocks.append(f"### {suite}\n\n{table(('metric', 'value'), rows)}{measured}")
+    return "## Measured\n\n" + "\n\n".join(blocks) if blocks else ""
+
+
+def _genomes(corpus: Mapping[str, Any]) -> str:
+    rows = [(item["organism"], item["split"], item["genes"], item["source"]) for item in corpus["genomes"]]
+    return "## Genomes\n\n" + table(("organism", "split", "genes", "source"), rows)

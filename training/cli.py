@@ -1,0 +1,158 @@
+"""The command line of training: parse, call, print. What is slow to import is imported in the commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glm_annot import __version__
+from glm_annot.errors import GlmAnnotError
+
+from .console import Bar, say
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+EXAMPLES = """\
+\b
+Examples:
+  glm-train run mini --data ../shared/data --work work --budget 10h
+                                    every step of the shipped recipe, resumably; ends with work/bundle
+  glm-train run own --data my_genomes --work work
+                                    the same from your own GenBank or GFF3 files, ec.tsv and operons.tsv
+  glm-annot genome.gbff --model work/bundle
+                                    annotates with what was trained
+  glm-train evaluate --suite benchmark --model work/bundle --data ../shared/data
+                                    measures a model on E. coli K-12 and the EC benchmarks
+
+\b
+The single steps take the same recipe:
+  glm-train corpus mini --data ../shared/data -o work/corpus
+  glm-train plm mini --corpus work/corpus -o work/plm --budget 5h
+  glm-train embed mini --corpus work/corpus --plm work/plm
+  glm-train glm mini --corpus work/corpus -o work/glm --budget 2h
+  glm-train heads mini --data ../shared/data --corpus work/corpus --plm work/plm --glm work/glm -o work/heads
+  glm-train bundle mini --corpus work/corpus --plm work/plm --glm work/glm --heads work/heads -o work/bundle
+
+\b
+plm and glm run on several processes or GPUs under a launcher:
+  torchrun --nproc-per-node 2 -m glm_annot.training.cli plm mini --corpus work/corpus -o work/plm
+"""
+
+INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path)
+
+
+def _read_recipe(_: click.Context, __: click.Parameter, name: str) -> Recipe:
+    from .recipe import read
+
+    return read(name)
+
+
+def _read_budget(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    from .recipe import parse_budget
+
+    try:
+        return None if text is None else parse_budget(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+recipe_argument = click.argument("recipe", callback=_read_recipe)
+data_option = click.option(
+    "--data", type=_FOLDER, required=True, help="Folder that the recipe's paths start at."
+)
+corpus_option = click.option("--corpus", type=_FOLDER, required=True, help="Corpus folder.")
+plm_option = click.option("--plm", type=_FOLDER, required=True, help="Finished encoder run.")
+glm_option = click.option("--glm", type=_FOLDER, required=True, help="Finished gLM run.")
+out_option = click.option("-o", "--output", type=_FOLDER, required=True, help="Folder to write to.")
+budget_option = click.option(
+    "--budget", type=Budget(), help="Time of a whole run, such as 90m; else the recipe's."
+)
+
+
+@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="glm-train")
+def cli() -> None:
+    """Trains models for glm-annot: from genomes to a bundle, step by step or in one go.
+
+    RECIPE is a JSON file that says all that decides a model, or the name of one that ships.
+    """
+
+
+@cli.command()
+@recipe_argument
+@data_option
+@out_option
+@budget_option
+def corpus(recipe: Recipe, data: Path, output: Path, budget: float | None) -> None:
+    """Draws a sample of genomes, balanced over genera, and writes it as a corpus folder."""
+    from .run import make_corpus
+
+    record = make_corpus(recipe, data, output, budget=_budget(recipe, budget))
+    say(", ".join(f"{value:,} {name}" for name, value in record["counts"].items()))
+
+
+@cli.command()
+@recipe_argument
+@corpus_option
+@out_option
+@budget_option
+def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> None:
+    """Trains the protein encoder, or goes on where it was interrupted. It logs for TensorBoard."""
+    from .run import train_encoder
+
+    train_encoder(recipe, corpus, output, budget=_budget(recipe, budget))
+
+
+@cli.command()
+@recipe_argument
+@corpus_option
+@plm_option
+def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
+    """Embeds all proteins of a corpus, or goes on where it was interrupted."""
+    from .run import embed_corpus
+
+    with Bar("proteins", "aa") as bar:
+        embed_corpus(recipe, corpus, plm, progress=bar)
+
+
+@cli.command()
+@recipe_argument
+@corpus_option
+@out_option
+@budget_option
+def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> None:
+    """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
+    from .run import train_glm
+
+    train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
+
+
+def main() -> None:
+    """Run the command line; every failure that is no bug is one line and an exit status."""
+    try:
+        cli.main(prog_name="glm-train", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted; the same command goes on from the last checkpoint")
+        sys.exit(INTERRUPTED)
+    except GlmAnnotError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_status)
+
+
+def _budget(recipe: Recipe, budget: float | None) -> float:
+    from .recipe import parse_budget
+
+    return parse_budget(recipe.budget) if budget is None else budget
+
+
+if __name__ == "__main__":
+    main()

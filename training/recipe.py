@@ -1,0 +1,180 @@
+"""A recipe: one JSON file that says all that decides a model, so that one command makes it again.
+
+    {
+      "name": "mini", "version": "1.0.0", "summary": "...",   of the model, for its card
+      "terms": ["..."],                                       of the training data, for its card
+      "budget": "10h",                                        wall-clock time that a run gets by default
+      "shares": {"plm": 0.5, "embed": 0.2, "glm": 0.2},       of the budget, for the steps that take any
+      "corpus": {...},                                        CorpusSection
+      "plm": {"task": {...}, "engine": {...}},                TrainPLMConfig, EngineConfig
+      "embed": {...},                                         EmbedSection
+      "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, EngineConfig
+      "heads": {...},                                         HeadsSection
+      "suite": "benchmark"                                    how the finished model is measured
+    }
+
+Paths are relative to the folder of data. `plm` may be `{"keep": "mini"}` instead: the encoder of that model
+as it is. An engine with `steps` takes those; one without takes its share of the budget.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from glm_annot.errors import InputError
+
+if TYPE_CHECKING:
+    from .engine import EngineConfig
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class CorpusSection:
+    """Where genomes come from and which of them count.
+
+    Attributes:
+        tables: folder of corpus tables (see `corpus`).
+        folder: instead of it, one of GenBank and GFF3 files (see `genome_folder`).
+        genomes: largest sample; None for all. The budget may make it smaller where `embed` states a speed.
+        valid, test, seed, exclude: as in `corpus.Options`; JSON has the excluded genomes' numbers as text.
+        held_out, benchmarks: files of proteins that must not leak (see `heldout`).
+        clusters: a finished clustering of all proteins, instead of running MMseqs2.
+    """
+
+    tables: str | None = None
+    folder: str | None = None
+    genomes: int | None = None
+    valid: int = 1
+    test: int = 0
+    seed: int = 0
+    exclude: Mapping[str, str] = field(default_factory=dict)
+    held_out: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    clusters: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tables is None) == (self.folder is None):
+            raise ValueError("give either 'tables' or 'folder'")
+
+
+@dataclass(frozen=True)
+class EmbedSection:
+    """How the corpus is embedded.
+
+    Attributes:
+        precision: 'auto', 'fp32' or 'bf16'.
+        residues_per_second: speed to expect; with the step's share of the budget it limits the sample.
+    """
+
+    precision: str = "auto"
+    residues_per_second: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as it was read; see the module's description."""
+
+    name: str
+    version: str
+    summary: str
+    budget: str
+    corpus: CorpusSection
+    plm: Mapping[str, Any]
+    glm: Mapping[str, Any]
+    heads: Mapping[str, Any]
+    embed: EmbedSection = field(default_factory=EmbedSection)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    terms: tuple[str, ...] = ()
+    suite: Literal["benchmark", "test"] = "test"
+
+    def __post_init__(self) -> None:
+        if sum(self.shares.values()) > 1:
+            raise ValueError("the shares of the budget exceed 1")
+        if self.suite not in ("benchmark", "test"):
+            raise ValueError(f"suite is 'benchmark' or 'test', not {self.suite!r}")
+
+    def seconds(self, step: str, budget: float) -> float | None:
+        """What a step may take of a budget; None when the recipe gives it no share."""
+        return budget * self.shares[step] if step in self.shares else None
+
+    def residues(self, budget: float) -> int | None:
+        """How many residues can be embedded within a budget; None for no limit."""
+        seconds = self.seconds("embed", budget)
+        if seconds is None or self.embed.residues_per_second is None:
+            return None
+        return int(seconds * self.embed.residues_per_second)
+
+    def engine(self, step: Literal["plm", "glm"], budget: float) -> EngineConfig:
+        """The optimiser of a step: as many `steps` as stated, else for its share of the budget."""
+        from .engine import EngineConfig
+
+        settings = dict(getattr(self, step)["engine"])
+        if "steps" not in settings:
+            settings["seconds"] = self.seconds(step, budget)
+        return make(EngineConfig, settings, f"{step}.engine")
+
+
+def known() -> dict[str, Path]:
+    """The recipes that ship with the program, by name."""
+    folder = Path(str(files(__package__) / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+def read(name_or_path: str | Path) -> Recipe:
+    """Read a recipe from a file, or one of `known()` by name.
+
+    Raises:
+        InputError: no such recipe, no JSON, a setting that is missing, unknown or wrong.
+    """
+    path = known().get(str(name_or_path), Path(name_or_path))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        names = ", ".join(known())
+        raise InputError(f"no such recipe; give a JSON file or one of: {names}", path) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read as JSON ({error})", path) from error
+    if not isinstance(content, dict):
+        raise InputError("a recipe is a JSON object", path)
+    try:
+        sections = {
+            "corpus": make(CorpusSection, content.get("corpus", {}), "corpus"),
+            "embed": make(EmbedSection, content.get("embed", {}), "embed"),
+        }
+        return make(Recipe, {**content, **sections}, "recipe")
+    except InputError as error:
+        raise InputError(error.message, path) from None
+
+
+def make(kind: type[Section], settings: Mapping[str, Any], where: str) -> Section:
+    """Make a dataclass from JSON, naming the place at fault; lists become tuples.
+
+    Raises:
+        InputError: a setting that is missing, unknown or wrong.
+    """
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    try:
+        return kind(**tuples)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}") from error
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of a span such as '90m', '2h' or '1.5d'.
+
+    Raises:
+        ValueError: anything else.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no span of time; write 90m, 2h or 1.5d")
+    return float(found[1]) * _UNITS[found[2]]
