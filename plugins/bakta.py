@@ -1,0 +1,29 @@
+"""Bakta's output folder: `<prefix>.gff3` beside `.json`, `.faa`, `.fna` and others of the same prefix.
+
+The GFF3 is the file to annotate: it carries the sequences (unless `--compliant`) and is what most tools read next.
+Proteins come from `.faa`, which holds them as Bakta translated them, genetic code and all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glm_annot.tools import ToolOutput, beside
+
+
+class Bakta:
+    """See the module."""
+
+    name = "bakta"
+
+    def find(self, folder: Path) -> list[ToolOutput]:
+        """GFF3 files with Bakta's JSON or GenBank file of the same prefix."""
+        candidates = sorted([*folder.glob("*.gff3"), *folder.glob("*.gff3.gz")])
+        return [
+            ToolOutput(self.name, path, fasta=beside(path, [".fna"]), faa=beside(path, [".faa"]))
+            for path in candidates
+            if ".glm." not in path.name and beside(path, [".json", ".gbff"])
+        ]
+
+
+plugin = Bakta()
