@@ -1,7 +1,7 @@
 """Bakta's output folder: `<prefix>.gff3` beside `.json`, `.faa`, `.fna` and others of the same prefix.
 
-The GFF3 is the file to annotate: it carries the sequences (unless `--compliant`) and is what most tools read next.
-Proteins come from `.faa`, which holds them as Bakta translated them, genetic code and all.
+The GFF3 is the file to annotate: it carries the sequences (unless `--compliant`) and is what most tools
+read next. Proteins come from `.faa`, which holds them as Bakta translated them, genetic code and all.
 """
 
 from __future__ import annotations

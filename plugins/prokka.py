@@ -1,7 +1,7 @@
 """Prokka's output folder: `<prefix>.gff` beside `.faa`, `.ffn`, `.tbl`, `.txt` and others of the same prefix.
 
-Prokka's GFF3 always carries its sequences; proteins come from `.faa`, because the genetic code that Prokka was
-run with (`--gcode`) stands nowhere in its GFF3.
+Prokka's GFF3 always carries its sequences; proteins come from `.faa`, because the genetic code that
+Prokka was run with (`--gcode`) stands nowhere in its GFF3.
 """
 
 from __future__ import annotations
