@@ -208,6 +208,20 @@ def test_held_out_sequences_from_every_format(tmp_path: Path) -> None:
         assert heldout.read_sequences(tmp_path / name) == proteins
 
 
+def test_two_formats_of_one_stem_are_one_genome(tmp_path: Path) -> None:
+    genome = write_folder(tmp_path, ["Aaa one"])[0]
+    (tmp_path / "g0.gff3").write_text(gff3(genome))
+    assert [path.name for path in genome_folder.annotation_files(tmp_path)] == ["g0.gbk"]
+
+
+def test_proteins_beside_a_gff3_are_read(tmp_path: Path) -> None:
+    genome = make_genome("Aaa one", ancestors(20), seed=1)
+    (tmp_path / "a.gff3").write_text(gff3(genome).split("##FASTA")[0])
+    (tmp_path / "a.faa").write_text("".join(f">{gene.tag}\n{gene.protein}\n" for gene in genome.genes))
+    tables = genome_folder.read_tables(tmp_path)
+    assert tables.proteins["sequence"].to_pylist() == [gene.protein for gene in genome.genes]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

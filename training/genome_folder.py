@@ -2,7 +2,7 @@
 
     my_genomes/
       anything.gbff.gz, anything.gff3, ...   GenBank or GFF3 of any annotation tool, one genome a file
-      NAME.fna, NAME.faa                     contigs or proteins for a NAME.gff3 that carries no sequence
+      NAME.fna, NAME.faa                     contigs or proteins for a NAME.gff3
       ec.tsv                                 optional: protein, ec
       operons.tsv                            optional: contig, gene_a, gene_b, label
 
@@ -27,6 +27,7 @@ from glm_annot import io
 from glm_annot.errors import InputError
 from glm_annot.io import source
 from glm_annot.records import Contig, Gene, Genome
+from glm_annot.tools import beside
 
 from .corpus import Tables
 from .sample import UNKNOWN_GENUS
@@ -35,6 +36,7 @@ EC_TABLE = "ec.tsv"
 OPERON_TABLE = "operons.tsv"
 
 _ORGANISM = re.compile(rb"^(?:  ORGANISM  |# ?organism:? )(.+?)\r?$", re.MULTILINE | re.IGNORECASE)
+_CONTIGS = (".fna", ".fa", ".fasta")
 _NO_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "bacterium", "archaeon", "synthetic"}
 _EC = re.compile(r"[1-7](\.(\d+|-)){2}\.(n?\d+|-)")
 
@@ -52,24 +54,34 @@ class OperonPair:
 def annotation_files(folder: Path) -> list[Path]:
     """The annotated genomes of a folder, told by content, in order of their names.
 
+    Several files of one stem are one genome, as tools write them: of these the GenBank file is read, for it says
+    more than GFF3.
+
     Raises:
         InputError: no such folder, or nothing in it is GenBank or GFF3.
     """
     if not folder.is_dir():
         raise InputError("no such folder; give one with GenBank or GFF3 files", folder)
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix != ".tsv"]
-    found = [path for path in files if source.recognise(source.read_bytes(path)) is not None]
-    if not found:
+    chosen: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() or path.suffix == ".tsv":
+            continue
+        format = source.recognise(source.read_bytes(path))
+        stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+        if format == "genbank" or (format and stem not in chosen):
+            chosen[stem] = path
+    if not chosen:
         raise InputError("holds no GenBank or GFF3 file", folder)
-    return found
+    return list(chosen.values())
 
 
 def read_genomes(folder: Path) -> Iterator[tuple[Path, Genome]]:
-    """Read each annotated genome of a folder; NAME.fna and NAME.faa serve the NAME.gff3 beside them."""
+    """Read each annotated genome of a folder; NAME.fna and NAME.faa serve a NAME.gff3 beside them."""
     for path in annotation_files(folder):
-        stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
-        beside = [next(iter(sorted(folder.glob(f"{stem}.{kind}*"))), None) for kind in ("fna", "faa")]
-        yield path, io.read(path, fasta=beside[0], faa=beside[1])
+        if source.recognise(source.read_bytes(path)) == "gff3":
+            yield path, io.read(path, fasta=beside(path, _CONTIGS), faa=beside(path, (".faa",)))
+        else:
+            yield path, io.read(path)
 
 
 def read_tables(folder: Path) -> Tables:
