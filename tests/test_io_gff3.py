@@ -194,6 +194,19 @@ def test_a_cds_over_the_origin_may_stand_on_two_lines() -> None:
     assert (gene.start, gene.end, gene.protein) == (28, 66, A)
 
 
+def test_a_cds_over_the_origin_may_have_a_further_break() -> None:
+    rotated = LONG[20:] + "G" * 30 + LONG[:12] + "TTT" + LONG[12:20]
+    region = f"c\ttool\tregion\t1\t{len(rotated)}\t.\t+\t.\tID=c;Is_circular=true\n"
+    lines = (
+        cds("c", 1, 9, "+", 1)
+        + cds("c", 10, 19, "+", 1)
+        + cds("c", 50, 61, "+", 0)
+        + cds("c", 65, 72, "+", 0)
+    )
+    gene = only_gene(parse(region + lines, fasta={"c": rotated}))
+    assert (gene.start, gene.end, gene.protein) == (50, 91, A)
+
+
 def test_a_cds_over_the_origin_on_the_reverse_strand() -> None:
     reverse = LONG[::-1].translate(str.maketrans("ACGT", "TGCA"))
     rotated = reverse[20:] + "GGGGGGGG" + reverse[:20]
@@ -220,11 +233,21 @@ def test_a_cds_over_the_origin_on_the_reverse_strand() -> None:
             id="NCBI, open start",
         ),
         pytest.param(cds("c", 10, 49, "+", 1), "V", id="phase 1"),
+        pytest.param(
+            cds("d", 11, 49, "-", 0, attributes="ID=a;partial=10"), "M", id="reverse, open at its end"
+        ),
+        pytest.param(
+            cds("d", 11, 49, "-", 0, attributes="ID=a;partial=01"), "V", id="reverse, open at its start"
+        ),
+        pytest.param(
+            cds("d", 11, 49, "-", 0, attributes="ID=a;partial=true;end_range=49,."), "V", id="NCBI, reverse"
+        ),
     ],
 )
 def test_first_residue_is_m_only_for_a_complete_start(line: str, first: str) -> None:
     contig = "C" * 10 + "GTG" + LONG[3:] + "C" * 10
-    assert only_gene(parse(line, fasta={"c": contig})).protein == first + A[1:]
+    reverse = contig[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    assert only_gene(parse(line, fasta={"c": contig, "d": reverse})).protein == first + A[1:]
 
 
 def test_a_start_at_the_edge_of_a_linear_contig_is_open_and_of_a_circular_one_is_not() -> None:
@@ -341,6 +364,25 @@ def test_a_cds_longer_than_its_circular_contig_is_an_error() -> None:
         parse(region + cds("c", 10, 60, "+", 0), fasta={"c": LONG})
 
 
+@pytest.mark.parametrize(
+    ("header", "fits"),
+    [
+        pytest.param("##sequence-region c 1 38\n", False, id="sequence-region"),
+        pytest.param("##sequence-region  1 38\n", False, id="sequence-region without a name"),
+        pytest.param("c\tt\tregion\t1\t38\t.\t+\t.\tID=c:1..38\n", False, id="region line"),
+        pytest.param('# Sequence Data: seqnum=1;seqlen=38;seqhdr="c"\n', False, id="Prodigal's header"),
+        pytest.param("c\tt\tregion\t1\t38\t.\t+\t.\tID=prophage\n", True, id="a region that is no contig"),
+        pytest.param("##sequence-region c 1 39\n", True, id="long enough"),
+    ],
+)
+def test_coordinates_are_checked_without_a_sequence_too(header: str, fits: bool) -> None:
+    if fits:
+        assert only_gene(parse(header + OK, faa={"a": A})).protein == A
+    else:
+        with pytest.raises(InputError, match=r"line 2: .* past the end of contig c \(38 bases\)"):
+            parse(header + OK, faa={"a": A})
+
+
 def test_lack_of_sequences_is_an_error_that_says_which_option_helps() -> None:
     with pytest.raises(InputError, match=r"--fasta genome\.fna or --faa proteins\.faa"):
         parse(OK)
@@ -410,6 +452,25 @@ def test_only_sure_numbers_are_promoted_and_a_class_only_without_a_number_under_
     calls = (ECCall("2.7.1.-", 0.95), ECCall("2.7.1.2", 0.9), ECCall("3.1.1.1", 0.7))
     got = gff3.render(genome, Predictions({0: GenePrediction(calls)}, {}, None, PROVENANCE), 0.8)
     assert b"ID=a;ec_number=2.7.1.2;glm_ec=" in got
+
+
+def test_a_value_that_was_there_before_is_not_taken_out() -> None:
+    note = "predicted EC 2.7.1.2 (glm-annot)"
+    text = cds("c", 1, 39, "+", 0, attributes=f"Note={note},kept;product=unknown")
+    genome = parse(text, fasta={"c": LONG})
+    got = gff3.render(
+        genome, Predictions({0: GenePrediction((ECCall("2.7.1.2", 0.9),))}, {}, None, PROVENANCE), 0.8
+    )
+    assert f"Note={note},kept,{note};".encode() in got
+    assert gff3.strip(got) == text.encode()
+
+
+def test_a_single_line_without_a_newline() -> None:
+    text = OK.removesuffix("\n")
+    genome = parse(text, faa={"a": A})
+    got = gff3.render(genome, fake_predictions(genome))
+    assert [line[:2] for line in got.splitlines()] == [b"# ", b"c\t"]
+    assert gff3.strip(got) == text.encode()
 
 
 def test_values_carry_no_reserved_characters() -> None:

@@ -75,7 +75,7 @@ def _without_ours(attributes: bytes) -> bytes:
     record = next(
         (i.partition(b"=")[2] for i in items if i.lstrip().startswith(q.PROMOTED.encode() + b"=")), b""
     )
-    for promoted in reversed(record.split(b",") if record else []):
+    for promoted in record.split(b",") if record else ():
         _withdraw(kept, *promoted.split(b":", 1))
     return b";".join(kept) if kept else b"."
 
