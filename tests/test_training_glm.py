@@ -24,7 +24,7 @@ from training.features import fit_features, label_size
 from training.gene_windows import GeneOrder, Spans, WindowReader, all_windows, cut, random_mask, without_near
 from training.glm import TrainGLMConfig, TrainingWindows, load_run, train_glm
 from training.lstm import BiLSTM, of_equal_size
-from training.masked import evaluate_masked, fit_context_fit, likeliest_sigma
+from training.masked import evaluate_masked, fit_context_fit, likeliest_sigma, masked_outputs
 
 D = 6
 CONFIG = GLMConfig(input_dim=D + 1, dim=16, layers=1, heads=2, ffn=16, labels=D + 1)
@@ -201,6 +201,17 @@ class Oracle(nn.Module):
         return GLMOutput(torch.stack([labels_BTL + 50.0, good], dim=2), logits)
 
 
+class Echo(nn.Module):
+    """Predicts the input that it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anything = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x_BTE: Tensor, real_BT: Tensor) -> GLMOutput:
+        return GLMOutput(x_BTE[:, :, None], torch.zeros(*real_BT.shape, 1))
+
+
 class TestMaskedGenes:
     def reader_and_oracle(self, n: int, noise: float) -> tuple[WindowReader, Oracle]:
         order, embeddings = order_of(n), random_embeddings(n)
@@ -223,6 +234,13 @@ class TestMaskedGenes:
         oracle.train()
         evaluate_masked(oracle, reader, cut(reader.order))
         assert oracle.training
+
+    def test_each_gene_is_looked_at_once_and_masked(self) -> None:
+        order, embeddings = order_of(100, 20, 47), random_embeddings(167)
+        reader = WindowReader(order, embeddings, GeneFeatures(CONFIG))
+        output, labels = masked_outputs(Echo(), reader)
+        assert sorted(labels[0, :, 0].tolist()) == pytest.approx(sorted(embeddings[:, 0].tolist()))
+        assert (output.predictions_BTPL == -1).all()
 
     def test_sigma_is_the_noise_and_quantiles_are_those_of_the_genes(self) -> None:
         reader, oracle = self.reader_and_oracle(1500, noise=0.7)

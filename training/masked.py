@@ -67,7 +67,7 @@ def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitCo
     Raises:
         InputError: no contig is long enough for a window.
     """
-    output, labels_1NL = _masked_outputs(model, reader)
+    output, labels_1NL = masked_outputs(model, reader)
     fit = ContextFit(config)
     fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
     log_likelihood_N = fit.log_likelihood(output, labels_1NL)[0].double().numpy()
@@ -107,8 +107,15 @@ def evaluating(model: nn.Module) -> Iterator[Network]:
 
 
 @torch.inference_mode()
-def _masked_outputs(model: nn.Module, reader: WindowReader) -> tuple[GLMOutput, Tensor]:
-    """What the model says of every gene of the reader while masked, as one window of N genes; labels."""
+def masked_outputs(model: nn.Module, reader: WindowReader) -> tuple[GLMOutput, Tensor]:
+    """What the model says of each gene of the reader, once, while masked, and its label.
+
+    Returns:
+        both as one window of N genes, on the CPU.
+
+    Raises:
+        InputError: no contig is long enough for a window.
+    """
     spans = cut(reader.order, stride=MAX_GENES // 2)
     if not len(spans):
         raise InputError("the held-out genomes have no contig long enough for a window")
