@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -71,7 +71,10 @@ plm_option = click.option("--plm", type=_FOLDER, required=True, help="Finished e
 glm_option = click.option("--glm", type=_FOLDER, required=True, help="Finished gLM run.")
 out_option = click.option("-o", "--output", type=_FOLDER, required=True, help="Folder to write to.")
 budget_option = click.option(
-    "--budget", type=Budget(), help="Time of a whole run, such as 90m; else the recipe's."
+    "--budget",
+    metavar="TIME",
+    callback=_read_budget,
+    help="Time of a whole run, such as 90m; else the recipe's.",
 )
 
 

@@ -54,7 +54,7 @@ class OperonPair:
 def annotation_files(folder: Path) -> list[Path]:
     """The annotated genomes of a folder, told by content, in order of their names.
 
-    Several files of one stem are one genome, as tools write them: of these the GenBank file is read, for it says
+    Several files of one stem are one genome, as tools write them: the GenBank file is read, for it says
     more than GFF3.
 
     Raises:
