@@ -1,0 +1,274 @@
+"""EC numbers with calibrated confidences.
+
+Three evidences name candidates: families that share patterns with the protein (`glm_annot.kmers`), a linear
+head on its embedding, and one on what gLM makes of it in its context. From all of them together a chain of
+small calibrated steps gives each candidate its probability: that the protein is an enzyme at all, then at each
+level that the class is right given that the one above it is:
+
+    P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
+
+so a class is never less likely than what lies under it.
+
+Axes: G proteins; D embedding; L hidden layers; C labels; P profiles; N labels over all profiles; R rows of
+features; F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from glm_annot.ec_evidence import FEATURES, SOURCES, Evidence, by_node, nearest, spans
+from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, number, sort_key
+from glm_annot.kmers import KmerConfig, KmerProfiles
+from glm_annot.records import ECCall
+
+TOP = 3  # complete numbers listed whatever their confidence
+STEP_WIDTH = 16  # hidden units of one calibrated step
+_BATCH = 1024  # proteins whose probabilities over all labels are held at once
+
+Confidences = dict[Node, float]
+
+
+@dataclass(frozen=True)
+class ECHeadConfig:
+    """Shape of an EC head.
+
+    Attributes:
+        labels: EC numbers, in the order of `sort_key`.
+        layers: gLM hidden layers that are read.
+        hidden_dim: numbers of one hidden layer; 0 leaves the context's evidence out.
+        embedding_dim: numbers of a protein embedding; 0 leaves the encoder's evidence out.
+        profiles, entries: sizes of the k-mer profiles (`KmerConfig`); 0 leaves this evidence out.
+        profile_labels: labels over all profiles; a profile of proteins without an EC has none.
+    """
+
+    labels: tuple[str, ...]
+    layers: tuple[int, ...] = ()
+    hidden_dim: int = 0
+    embedding_dim: int = 0
+    profiles: int = 0
+    entries: int = 0
+    profile_labels: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if list(self.labels) != sorted(set(self.labels), key=sort_key):
+            raise ValueError("labels of an EC head must be distinct and in order")
+
+    @property
+    def context_dim(self) -> int:
+        """Numbers that the context's linear head reads; 0 without one."""
+        return len(self.layers) * self.hidden_dim
+
+
+@dataclass(frozen=True, slots=True)
+class ECResult:
+    """What the EC head says of one protein; the fields are those of `GenePrediction`."""
+
+    ec: tuple[ECCall, ...]
+    ec_top: tuple[ECCall, ...]
+    enzyme: float
+    evidence: str
+
+
+class LinearHead(nn.Module):
+    """Softmax over all labels and, last, 'not an enzyme'; weights are kept as fp16."""
+
+    mean_D: Tensor
+    scale_D: Tensor
+    weight_CD: Tensor
+    bias_C: Tensor
+
+    def __init__(self, dim: int, labels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean_D", torch.zeros(dim))
+        self.register_buffer("scale_D", torch.ones(dim))
+        self.register_buffer("weight_CD", torch.zeros(labels + 1, dim, dtype=torch.float16))
+        self.register_buffer("bias_C", torch.zeros(labels + 1))
+
+    def forward(self, x_GD: Tensor) -> Tensor:
+        """Probabilities (G, C + 1)."""
+        z_GD = (x_GD - self.mean_D) / self.scale_D
+        return torch.softmax(z_GD @ self.weight_CD.float().T + self.bias_C, dim=-1)
+
+
+class Step(nn.Module):
+    """One calibrated step: from features to the probability of a node, given that its parent is right."""
+
+    mean_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean_F", torch.zeros(len(FEATURES)))
+        self.register_buffer("scale_F", torch.ones(len(FEATURES)))
+        self.hidden = nn.Linear(len(FEATURES), STEP_WIDTH)
+        self.direct = nn.Linear(len(FEATURES), 1)
+        self.output = nn.Linear(STEP_WIDTH, 1, bias=False)
+
+    def forward(self, features_RF: Tensor) -> Tensor:
+        """Log odds (R,)."""
+        z_RF = (features_RF - self.mean_F) / self.scale_F
+        logits_R1: Tensor = self.direct(z_RF) + self.output(torch.tanh(self.hidden(z_RF)))
+        return logits_R1.squeeze(-1)
+
+
+class ECHead(nn.Module):
+    """All three evidences and their calibration."""
+
+    profile_listed_P: Tensor
+    profile_label_N: Tensor
+
+    def __init__(self, config: ECHeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.profiles = KmerProfiles(KmerConfig(config.profiles, config.entries))
+        self.register_buffer("profile_listed_P", torch.zeros(config.profiles, dtype=torch.uint8))
+        self.register_buffer("profile_label_N", torch.zeros(config.profile_labels, dtype=torch.int16))
+        n_labels = len(config.labels)
+        self.encoder = LinearHead(config.embedding_dim, n_labels) if config.embedding_dim else None
+        self.context = LinearHead(config.context_dim, n_labels) if config.context_dim else None
+        self.steps = nn.ModuleList(Step() for _ in range(LEVELS + 1))
+
+    def predict(
+        self,
+        proteins: Sequence[str],
+        embeddings_GD: npt.NDArray[np.float32],
+        hidden_GLD: npt.NDArray[np.float32],
+        *,
+        min_confidence: float,
+    ) -> list[ECResult]:
+        """Predicts EC numbers.
+
+        Args:
+            proteins: amino acids.
+            embeddings_GD: protein embeddings; not read when the head has no use for them.
+            hidden_GLD: the layers `config.layers` of gLM for each protein in its context; likewise.
+            min_confidence: least probability of a number that is called.
+        """
+        evidences = self.gather(proteins, embeddings_GD, hidden_GLD)
+        confidences = self.confidences(evidences)
+        calls = [_calls(found, min_confidence) for found in confidences]
+        carriers = self._carriers(evidences, confidences, calls)
+        return [
+            ECResult(ec, _top(found), found[ROOT], carrier)
+            for found, ec, carrier in zip(confidences, calls, carriers, strict=True)
+        ]
+
+    def gather(
+        self,
+        proteins: Sequence[str],
+        embeddings_GD: npt.NDArray[np.float32],
+        hidden_GLD: npt.NDArray[np.float32],
+    ) -> list[Evidence]:
+        """The evidence for each protein; arguments as for `predict`."""
+        nodes_P, search = self._profile_nodes(), self.profiles.searcher().search
+        encoder = self._linear(self.encoder, embeddings_GD, len(proteins))
+        context = self._linear(self.context, hidden_GLD, len(proteins))
+        return [
+            Evidence(len(protein), nearest(search(protein), nodes_P), encoder[row], context[row])
+            for row, protein in enumerate(proteins)
+        ]
+
+    def confidences(self, evidences: Sequence[Evidence]) -> list[Confidences]:
+        """Probability of every candidate node of each protein, parents before children."""
+        candidates = [evidence.candidates() for evidence in evidences]
+        features = [
+            [evidence.features(node) for node in nodes]
+            for evidence, nodes in zip(evidences, candidates, strict=True)
+        ]
+        level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
+        rows_RF = np.array([row for rows in features for row in rows], np.float32).reshape(-1, len(FEATURES))
+        probability = iter(self._conditional(level_R, rows_RF).tolist())
+        return [_chain(nodes, probability) for nodes in candidates]
+
+    @torch.inference_mode()
+    def _conditional(
+        self, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        device = self.profile_label_N.device
+        probability_R = np.zeros(len(level_R), np.float32)
+        for level, step in enumerate(self.steps):
+            chosen = level_R == level
+            probability_R[chosen] = (
+                torch.sigmoid(step(torch.from_numpy(rows_RF[chosen]).to(device))).cpu().numpy()
+            )
+        return probability_R
+
+    def _profile_nodes(self) -> list[frozenset[Node]]:
+        """The nodes that each profile speaks for."""
+        labels = self.config.labels
+        places = iter(self.profile_label_N.tolist())
+        return [
+            ancestry(labels[next(places)] for _ in range(listed)) for listed in self.profile_listed_P.tolist()
+        ]
+
+    @torch.inference_mode()
+    def _linear(
+        self, head: LinearHead | None, x: npt.NDArray[np.float32], n_proteins: int
+    ) -> list[dict[Node, float]]:
+        """What a linear head says of each protein; nothing where there is no head."""
+        if head is None:
+            return [{} for _ in range(n_proteins)]
+        found, runs = [], spans(self.config.labels)
+        for start in range(0, n_proteins, _BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(x[start : start + _BATCH], np.float32))
+            probability_GC = head(batch.flatten(1).to(head.bias_C.device))[:, :-1].cpu().numpy()
+            found += [by_node(probability_C, self.config.labels, runs) for probability_C in probability_GC]
+        return found
+
+    def _has(self, source: str) -> bool:
+        if source == "kmer":
+            return self.config.profiles > 0
+        return (self.encoder if source == "encoder" else self.context) is not None
+
+    def _carriers(
+        self,
+        evidences: Sequence[Evidence],
+        confidences: Sequence[Confidences],
+        calls: Sequence[tuple[ECCall, ...]],
+    ) -> list[str]:
+        """For each protein the source without which its first call would lose most; '' without a call."""
+        called = [row for row, ec in enumerate(calls) if ec]
+        sources = [source for source in SOURCES if self._has(source)]
+        first = {row: _first(confidences[row], calls[row]) for row in called}
+        left = {
+            source: self.confidences([evidences[row].without(source) for row in called]) for source in sources
+        }
+        carriers = [""] * len(calls)
+        for place, row in enumerate(called):
+            carriers[row] = min(sources, key=lambda s: left[s][place].get(first[row], 0.0))
+        return carriers
+
+
+def _chain(nodes: Iterable[Node], conditional: Iterable[float]) -> Confidences:
+    """Multiplies each node's probability with its parent's; takes as many from `conditional` as nodes."""
+    found: Confidences = {}
+    for node, probability in zip(nodes, conditional, strict=False):
+        found[node] = probability * (found[node[:-1]] if node else 1.0)
+    return found
+
+
+def _calls(confidences: Confidences, least: float) -> tuple[ECCall, ...]:
+    """The deepest nodes that are likely enough: none that has a child among the likely ones."""
+    likely = {node: p for node, p in confidences.items() if node and p >= least}
+    parents = {node[:-1] for node in likely}
+    deepest = [ECCall(number(node), p) for node, p in likely.items() if node not in parents]
+    return tuple(sorted(deepest, key=lambda call: -call.confidence))
+
+
+def _top(confidences: Confidences) -> tuple[ECCall, ...]:
+    """The likeliest complete numbers."""
+    complete = [ECCall(number(node), p) for node, p in confidences.items() if len(node) == LEVELS]
+    return tuple(sorted(complete, key=lambda call: -call.confidence)[:TOP])
+
+
+def _first(confidences: Confidences, calls: Sequence[ECCall]) -> Node:
+    return next(node for node in confidences if node and number(node) == calls[0].number)
