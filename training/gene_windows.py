@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from glm_annot.windows import MAX_GENES
 MIN_GENES = 15  # shortest window that trains or is evaluated, Hwang et al. 2023
 MASK_PROBABILITY = 0.15  # the same
 LABEL_LIMIT = 10.0  # labels are clipped to +-10 in training, the same
-Embeddings = npt.NDArray[np.floating[npt.NBitBase]]
+Embeddings = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
