@@ -108,7 +108,13 @@ _KERNEL /= _KERNEL.sum(0, keepdims=True)
 
 def gap_histograms(tracks: Sequence[Track]) -> Floats:
     """Smoothed counts (3, K) of the gaps of each kind of neighbours over a whole genome."""
-    return np.stack([_histogram(np.concatenate([t.gap[t.kind(k)] for t in tracks])) for k in KINDS])
+    none = np.empty(0)
+    return np.stack(
+        [
+            _histogram(np.concatenate([none, *(track.gap[track.kind(kind)] for track in tracks)]))
+            for kind in KINDS
+        ]
+    )
 
 
 def _histogram(gaps: Floats) -> Floats:
