@@ -64,13 +64,13 @@ class TrainPLMConfig:
     """
 
     encoder: PLMConfig
-    pairs: int = 32
-    crop: int = 256
+    pairs: int = 24
+    crop: int = 160
     mask_rate: float = 0.15
     pair_weight: float = 1.0
     temperature: float = 0.1
     projection: int = 128
-    memory: int = 8192
+    memory: int = 2048
     most_per_cluster: int = 16
     held_out_clusters: int = 500
 
@@ -187,9 +187,12 @@ class EncoderObjective(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.encoder)
-        # Tied to the output: at fair-esm's unit variance the first logits would be sqrt(D) too large.
-        nn.init.normal_(self.encoder.embed_tokens.weight, std=config.encoder.dim**-0.5)
-        self.projection = nn.Linear(config.encoder.dim, config.projection, bias=False)
+        _initialise(self.encoder)
+        # Without centring, what all proteins share would be most of every cosine.
+        self.projection = nn.Sequential(
+            nn.BatchNorm1d(config.encoder.dim, affine=False),
+            nn.Linear(config.encoder.dim, config.projection, bias=False),
+        )
         self.register_buffer("bank_QP", torch.zeros(config.memory, config.projection))
         self.register_buffer("bank_clusters_Q", torch.full((config.memory,), _IGNORED))
         self.register_buffer("bank_next", torch.zeros((), dtype=torch.long))
@@ -225,6 +228,21 @@ class EncoderObjective(nn.Module):
         self.bank_QP[slots] = z_SP
         self.bank_clusters_Q[slots] = clusters_S
         self.bank_next += len(z_SP)
+
+
+def _initialise(encoder: Encoder) -> None:
+    """Starts with residues plain in the residual stream: fair-esm's own start drowns them in layer noise.
+
+    Embeddings of unit variance, residual branches scaled by 1 / sqrt(branches) (Radford et al. 2019), and the
+    head tied to the embeddings normalised so that its first logits have unit variance.
+    """
+    scale = (2 * encoder.config.layers) ** -0.5
+    with torch.no_grad():
+        encoder.embed_tokens.weight.normal_()
+        encoder.lm_head.layer_norm.weight.fill_(encoder.config.dim**-0.5)
+        for layer in encoder.layers:
+            layer.self_attn.out_proj.weight.mul_(scale)
+            layer.fc2.weight.mul_(scale)
 
 
 def retrieval(encoder: Encoder, proteins: list[str], clusters: npt.NDArray[np.int64]) -> float:
