@@ -1,0 +1,302 @@
+"""A model on disk: a folder of JSON, safetensors, labels, metrics and a card. Nothing in it is executable.
+
+    config.json          {format, name, version, plm, glm, fit, operons, ec, files: {name: sha256}}
+    <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB (one tensor may exceed it)
+    ec_labels.tsv        the EC numbers that the EC head scores, in its order
+    metrics.json         what was measured on held-out data, and the command that measured it
+    MODEL_CARD.md        for people
+
+The sha256 of config.json, which lists those of all other files, is that of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from glm_annot.ec import ECHead, ECHeadConfig
+from glm_annot.errors import ModelError, UsageError
+from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.operons import OperonHead, OperonHeadConfig
+from glm_annot.plm import Encoder, PLMConfig
+
+_Part = TypeVar("_Part", bound=nn.Module)
+
+FORMAT = 1  # raised when an older program could not read a newer bundle
+SHARD_BYTES = 15 * 2**20
+
+CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
+_LABELS_HEADER = "ec"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All parts of a model, on one device, ready for inference.
+
+    Attributes:
+        name, version: its own, apart from the program's.
+        sha256: identifies it; '' for one that was never on disk.
+        encoder, features, glm, fit: protein encoder, gLM's inputs and labels, gLM, context fit.
+        operons, ec: heads; None in a model without them.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    encoder: Encoder
+    features: GeneFeatures
+    glm: GLM
+    fit: ContextFit
+    operons: OperonHead | None
+    ec: ECHead | None
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules that hold weights, by the name of their files."""
+        named: dict[str, nn.Module | None] = {
+            "plm": self.encoder,
+            "features": self.features,
+            "glm": self.glm,
+            "fit": self.fit,
+            "operons": self.operons,
+            "ec": self.ec,
+        }
+        return {name: part for name, part in named.items() if part is not None}
+
+
+def known() -> dict[str, Path]:
+    """The models that ship with the program, by name."""
+    root = Path(str(files("glm_annot") / "models"))
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
+
+
+def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Model:
+    """Reads a model and verifies every file of it.
+
+    Args:
+        name_or_folder: a name of `known()`, or a folder.
+        device: where to put it.
+
+    Raises:
+        ModelError: unknown name, missing or damaged file, newer format.
+        UsageError: no such device here.
+    """
+    folder = _find(name_or_folder)
+    config, sha256 = _read_config(folder)
+    _verify(folder, config["files"])
+    try:
+        model = _build(folder, config, sha256)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{folder}: the parts of this model do not fit together: {_one_line(error)}"
+        ) from error
+    return _ready(model, device)
+
+
+def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
+    """What metrics.json and the model card of a model say, without building it.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    folder = _find(name_or_folder)
+    config, _ = _read_config(folder)
+    _verify(folder, {name: config["files"][name] for name in (METRICS, CARD)})
+    return json.loads((folder / METRICS).read_bytes()), (folder / CARD).read_text(encoding="utf-8")
+
+
+def save(
+    model: Model,
+    folder: Path,
+    *,
+    metrics: Mapping[str, Any],
+    card: str,
+    bf16: Collection[str] = ("plm",),
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Writes a model; one that is in the folder already is replaced.
+
+    Args:
+        model: its parts, name and version.
+        folder: where to.
+        metrics, card: what metrics.json and MODEL_CARD.md hold.
+        bf16: parts (names of `Model.parts`) whose parameters are stored as bfloat16; buffers never are.
+        shard_bytes: largest file of weights.
+
+    Raises:
+        UsageError: the folder holds something else than a model.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
+    for name, part in model.parts.items():
+        for number, shard in enumerate(_shards(_tensors(part, half=name in bf16), shard_bytes)):
+            save_file(shard, folder / f"{name}-{number:02d}.safetensors")
+    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    if model.ec is not None:
+        lines = [_LABELS_HEADER, *model.ec.config.labels]
+        (folder / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = {
+        "format": FORMAT,
+        "name": model.name,
+        "version": model.version,
+        **_part_configs(model),
+        "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def _clear(folder: Path) -> None:
+    """Takes an earlier model's files out of the folder; anything else there stays, and stops the writing."""
+    if (folder / CONFIG).is_file():
+        config, _ = _read_config(folder)
+        for name in (CONFIG, *config["files"]):
+            (folder / Path(name).name).unlink(missing_ok=True)
+    if any(folder.iterdir()):
+        raise UsageError(
+            f"{folder} is not empty; give a new folder for the model, or one of an earlier model"
+        )
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    """A folder as it is; a name among the known models, listing them when it is none of them."""
+    shipped = known()
+    if str(name_or_folder) in shipped:
+        return shipped[str(name_or_folder)]
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return folder
+    names = ", ".join(shipped) or "none in this installation"
+    raise ModelError(f"no model {str(name_or_folder)!r}: neither a folder nor one that ships ({names})")
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
+    """config.json and its sha256, checked for what must be understood before anything else is read."""
+    path = folder / CONFIG
+    try:
+        text = path.read_bytes()
+        config = json.loads(text)
+    except OSError as error:
+        raise ModelError(f"{folder} is no model: cannot read {CONFIG} ({error.strerror})") from error
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged: {_one_line(error)}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise ModelError(f"{path} states no format version: not a model of this program")
+    if config["format"] > FORMAT:
+        raise ModelError(
+            f"{folder} has format {config['format']}, newer than this program's {FORMAT}: update glm-annot"
+        )
+    if not isinstance(config.get("files"), dict):
+        raise ModelError(f"{path} is damaged: it lists no files")
+    return config, hashlib.sha256(text).hexdigest()
+
+
+def _verify(folder: Path, expected: Mapping[str, str]) -> None:
+    """Raises ModelError unless every file is there with the sha256 that config.json states."""
+    for name, sha256 in expected.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise ModelError(f"{path} is missing: get the model again")
+        if _sha256(path) != sha256:
+            raise ModelError(f"{path} is damaged or was changed (its sha256 differs): get the model again")
+
+
+def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
+    def filled(name: str, part: _Part) -> _Part:
+        part.load_state_dict(_read_tensors(folder, name, config["files"]))
+        return part
+
+    glm_config = GLMConfig(**config["glm"])
+    operons, ec = config["operons"], config["ec"]
+    return Model(
+        name=config["name"],
+        version=config["version"],
+        sha256=sha256,
+        encoder=filled("plm", Encoder(PLMConfig(**config["plm"]))),
+        features=filled("features", GeneFeatures(glm_config)),
+        glm=filled("glm", GLM(glm_config)),
+        fit=filled("fit", ContextFit(ContextFitConfig(**config["fit"]))),
+        operons=operons and filled("operons", OperonHead(OperonHeadConfig(**operons))),
+        ec=ec and filled("ec", ECHead(ECHeadConfig(**ec, labels=_read_labels(folder)))),
+    )
+
+
+def _read_labels(folder: Path) -> tuple[str, ...]:
+    return tuple((folder / LABELS).read_text(encoding="utf-8").splitlines()[1:])
+
+
+def _ready(model: Model, device: str | torch.device) -> Model:
+    """On its device, without dropout and gradients."""
+    try:
+        for part in model.parts.values():
+            part.to(device).eval().requires_grad_(False)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {str(device)!r} cannot be used here: {_one_line(error)}") from error
+    return model
+
+
+def _part_configs(model: Model) -> dict[str, Any]:
+    """Each part's configuration as JSON; the EC labels have a file of their own."""
+    ec = None if model.ec is None else asdict(model.ec.config)
+    if ec is not None:
+        del ec["labels"]
+    return {
+        "plm": asdict(model.encoder.config),
+        "glm": asdict(model.glm.config),
+        "fit": asdict(model.fit.config),
+        "operons": None if model.operons is None else asdict(model.operons.config),
+        "ec": ec,
+    }
+
+
+def _tensors(part: nn.Module, *, half: bool) -> dict[str, Tensor]:
+    """A part's state, contiguous and unshared; parameters as bfloat16 when `half`."""
+    parameters = {name for name, _ in part.named_parameters(remove_duplicate=False)} if half else set()
+    return {
+        name: tensor.detach()
+        .cpu()
+        .to(torch.bfloat16 if name in parameters else tensor.dtype)
+        .clone()
+        .contiguous()
+        for name, tensor in part.state_dict().items()
+    }
+
+
+def _shards(tensors: Mapping[str, Tensor], limit: int) -> Iterator[dict[str, Tensor]]:
+    """Runs of tensors that together hold at most `limit` bytes, at least one tensor each."""
+    shard: dict[str, Tensor] = {}
+    held = 0
+    for name, tensor in tensors.items():
+        if shard and held + tensor.nbytes > limit:
+            yield shard
+            shard, held = {}, 0
+        shard[name] = tensor
+        held += tensor.nbytes
+    yield shard
+
+
+def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, Tensor]:
+    """A part's state from all its shards; bfloat16 becomes float32."""
+    state: dict[str, Tensor] = {}
+    for name in sorted(names):
+        if name.startswith(f"{part}-"):
+            state.update(load_file(folder / name))
+    return {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in state.items()}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

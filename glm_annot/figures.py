@@ -1,0 +1,45 @@
+"""A model's main figures as a table: what the README shows, out of metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row: a measured value and what it has to be compared with.
+
+    Attributes:
+        what: for people.
+        path: keys down to the value in metrics.json.
+        beside, beside_path: a simpler method on the same data, and its value; '' and () without one.
+    """
+
+    what: str
+    path: tuple[str, ...]
+    beside: str = ""
+    beside_path: tuple[str, ...] = ()
+
+
+FIGURES: tuple[Figure, ...] = ()
+
+
+def figures_table(metrics: Mapping[str, Any]) -> str:
+    """Markdown, one row for each of `FIGURES` that was measured."""
+    rows = ["| measured | glm-annot | beside |", "|---|---|---|"]
+    for figure in FIGURES:
+        value, beside = _at(metrics, figure.path), _at(metrics, figure.beside_path)
+        if value is not None:
+            compared = "" if beside is None else f"{figure.beside} {beside:.3f}"
+            rows.append(f"| {figure.what} | {value:.3f} | {compared} |")
+    return "\n".join(rows) + "\n"
+
+
+def _at(metrics: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
+    """The number at a path of keys; None where there is none."""
+    found: Any = metrics
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return float(found) if isinstance(found, int | float) else None

@@ -1,0 +1,131 @@
+"""From an annotated genome to predictions, in the order of the paper's abstract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from glm_annot import __version__
+from glm_annot.bundle import Model
+from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
+from glm_annot.ec import ECResult
+from glm_annot.glm import ContextFit
+from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
+from glm_annot.plm import Encoder, embed
+from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
+
+Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
+
+
+def annotate(
+    genome: Genome,
+    model: Model,
+    *,
+    min_confidence: float = 0.5,
+    ec: bool = True,
+    operons: bool = True,
+    precision: str = "auto",
+    batch_size: int = BATCH_WINDOWS,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Predicts enzyme function, operons and context fit for every coding gene of a genome.
+
+    Args:
+        genome: as `read` gives it.
+        model: as `load_model` gives it; computing happens on its device.
+        min_confidence: least probability of an EC number to be called.
+        ec, operons: whether to predict them; a model without that head predicts none either.
+        precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
+        batch_size: windows per batch; bounds memory.
+        progress: called with (stage, units done, units in all).
+    """
+    coding = [gene for contig in genome.contigs for gene in contig.coding]
+    proteins = [gene.protein or "" for gene in coding]
+    ec_head = model.ec if ec else None
+    operon_head = model.operons if operons else None
+
+    embeddings_GD = embed_distinct(model.encoder, proteins, precision=precision, progress=progress)
+    states = contextualise(
+        genome,
+        embeddings_GD,
+        model.glm,
+        model.features,
+        layers=ec_head.config.layers if ec_head else (),
+        attention=operon_head is not None,
+        fit=model.fit,
+        batch_size=batch_size,
+        progress=_of_stage(progress, "windows"),
+    )
+    enzymes = (
+        ec_head.predict(proteins, embeddings_GD, states.hidden_GSF, min_confidence=min_confidence)
+        if ec_head
+        else [None] * len(coding)
+    )
+    pairs = (
+        pair_probabilities(genome.contigs, operon_head.predict(genome.contigs, states.attention_NA))
+        if operon_head
+        else {}
+    )
+    return Predictions(
+        genes=_gene_predictions(genome, enzymes, states, model.fit),
+        pairs=pairs,
+        operons=call_operons(genome, pairs) if operon_head else None,
+        provenance=_provenance(model, min_confidence),
+        n_windows=states.n_windows,
+    )
+
+
+def embed_distinct(
+    encoder: Encoder, proteins: Sequence[str], *, precision: str = "auto", progress: Progress | None = None
+) -> npt.NDArray[np.float32]:
+    """One embedding per protein, (G, D), each distinct sequence computed once."""
+    distinct = {protein: row for row, protein in enumerate(dict.fromkeys(proteins))}
+    total = sum(map(len, distinct))
+    done = 0
+
+    def count(residues: int) -> None:
+        nonlocal done
+        done += residues
+        if progress:
+            progress("proteins", min(done, total), total)
+
+    embeddings = embed(encoder, list(distinct), precision=precision, progress=count)
+    return embeddings[[distinct[protein] for protein in proteins]]
+
+
+def _gene_predictions(
+    genome: Genome, enzymes: Sequence[ECResult | None], states: ContextStates, fit: ContextFit
+) -> dict[int, GenePrediction]:
+    """Everything that is said of single genes, by their index."""
+    percentiles = fit.percentile(torch.from_numpy(states.log_likelihood_G).to(fit.sigma.device)).tolist()
+    predictions = {}
+    coding = ((gene, len(contig.coding)) for contig in genome.contigs for gene in contig.coding)
+    for row, ((gene, neighbours), enzyme) in enumerate(zip(coding, enzymes, strict=True)):
+        predictions[gene.index] = GenePrediction(
+            ec=enzyme.ec if enzyme else (),
+            ec_top=enzyme.ec_top if enzyme else (),
+            enzyme=enzyme.enzyme if enzyme else None,
+            evidence=enzyme.evidence if enzyme else "",
+            context_fit=percentiles[row] if neighbours > 1 else None,
+            context_confidence=float(states.confidence_G[row]) if neighbours > 1 else None,
+        )
+    return predictions
+
+
+def _provenance(model: Model, min_confidence: float) -> Provenance:
+    return Provenance(
+        program=f"glm-annot {__version__}",
+        model=model.name,
+        model_version=model.version,
+        model_sha256=model.sha256,
+        min_confidence=min_confidence,
+        link_threshold=LINK_THRESHOLD,
+    )
+
+
+def _of_stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else partial(progress, stage)

@@ -1,0 +1,147 @@
+"""A model on disk: what is saved comes back, and whatever is wrong with a folder is said in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from glm_annot.bundle import CONFIG, FORMAT, known, load, read_texts, save
+from glm_annot.errors import ModelError, UsageError
+from tests.tiny import LABELS, tiny
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return shutil.copytree(tiny_bundle, tmp_path / "model")
+
+
+def edit(bundle: Path, **changes: object) -> None:
+    config = json.loads((bundle / CONFIG).read_text())
+    (bundle / CONFIG).write_text(json.dumps({**config, **changes}))
+
+
+def test_a_saved_model_comes_back(tmp_path: Path) -> None:
+    original = tiny()
+    save(original, tmp_path / "model", metrics={"suite": {"f1": 0.5}}, card="# Card\n", bf16=())
+    found = load(tmp_path / "model")
+    assert (found.name, found.version) == ("tiny", "1.0.0") and len(found.sha256) == 64
+    assert found.encoder.config == original.encoder.config and found.glm.config == original.glm.config
+    assert found.ec is not None and original.ec is not None and found.ec.config == original.ec.config
+    assert found.operons is not None and original.operons is not None
+    assert found.operons.config == original.operons.config
+    for name, part in original.parts.items():
+        state = found.parts[name].state_dict()
+        assert state.keys() == part.state_dict().keys()
+        assert all(torch.equal(state[key], value) for key, value in part.state_dict().items())
+    assert read_texts(tmp_path / "model") == ({"suite": {"f1": 0.5}}, "# Card\n")
+
+
+def test_a_loaded_model_is_ready_for_inference(bundle: Path) -> None:
+    for part in load(bundle).parts.values():
+        assert not part.training
+        assert not any(parameter.requires_grad for parameter in part.parameters())
+
+
+def test_bfloat16_on_disk_is_float32_in_memory_and_spares_buffers(tmp_path: Path) -> None:
+    original = tiny()
+    original.features.mean_D.fill_(1.001)  # not a bfloat16
+    save(original, tmp_path / "half", metrics={}, card="", bf16=("plm", "features"))
+    stored = load_file(tmp_path / "half" / "plm-00.safetensors")
+    weight = "layers.0.fc1.weight"
+    assert stored[weight].dtype == torch.bfloat16
+    found = load(tmp_path / "half")
+    loaded = found.encoder.state_dict()[weight]
+    assert loaded.dtype == torch.float32
+    torch.testing.assert_close(loaded, original.encoder.state_dict()[weight], rtol=2**-8, atol=0)
+    assert torch.equal(found.features.mean_D, original.features.mean_D)
+
+
+def test_weights_are_cut_into_shards(tmp_path: Path) -> None:
+    save(tiny(), tmp_path / "cut", metrics={}, card="", bf16=(), shard_bytes=4096)
+    shards = sorted((tmp_path / "cut").glob("plm-*.safetensors"))
+    assert len(shards) > 3
+    assert all(len(load_file(s)) == 1 or sum(t.nbytes for t in load_file(s).values()) <= 4096 for s in shards)
+    state = load(tmp_path / "cut").encoder.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in tiny().encoder.state_dict().items())
+
+
+def test_labels_have_a_file_of_their_own(bundle: Path) -> None:
+    assert (bundle / "ec_labels.tsv").read_text().split() == ["ec", *LABELS]
+    assert "labels" not in json.loads((bundle / CONFIG).read_text())["ec"]
+
+
+def test_heads_are_optional(tmp_path: Path) -> None:
+    save(tiny(operons=False, ec=False), tmp_path / "bare", metrics={}, card="")
+    model = load(tmp_path / "bare")
+    assert model.operons is None and model.ec is None
+
+
+def test_the_same_model_has_the_same_hash_and_another_has_not(tmp_path: Path) -> None:
+    other = tiny()
+    other.fit.sigma.fill_(2.0)
+    hashes = []
+    for name, model in (("a", tiny()), ("b", tiny()), ("c", other)):
+        save(model, tmp_path / name, metrics={}, card="")
+        hashes.append(load(tmp_path / name).sha256)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_saving_replaces_a_model_but_nothing_else(bundle: Path, tmp_path: Path) -> None:
+    save(tiny(operons=False), bundle, metrics={}, card="")
+    assert not list(bundle.glob("operons*")) and load(bundle).operons is None
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="not empty"):
+        save(tiny(), tmp_path / "thesis", metrics={}, card="")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+def flip_a_byte(bundle: Path) -> None:
+    path = bundle / "glm-00.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no config": (lambda b: (b / CONFIG).unlink(), r"is no model: cannot read config\.json"),
+    "broken config": (lambda b: (b / CONFIG).write_text("{"), "config.json is damaged"),
+    "no format": (lambda b: (b / CONFIG).write_text("{}"), "states no format version"),
+    "newer format": (lambda b: edit(b, format=FORMAT + 1), "newer than this program's 1: update glm-annot"),
+    "no list of files": (lambda b: edit(b, files=None), "lists no files"),
+    "lost file": (lambda b: (b / "plm-00.safetensors").unlink(), "plm-00.safetensors is missing"),
+    "changed weights": (flip_a_byte, r"glm-00\.safetensors is damaged or was changed"),
+    "changed metrics": (lambda b: (b / "metrics.json").write_text("{}"), "metrics.json is damaged"),
+    "other sizes": (lambda b: edit(b, plm={"layers": 3, "dim": 16, "heads": 2}), "do not fit together"),
+    "unknown setting": (lambda b: edit(b, fit={"nonsense": 1}), "do not fit together"),
+    "no part": (lambda b: edit(b, glm=None), "do not fit together"),
+    "a file elsewhere": (lambda b: edit(b, files={"../secret": "0"}), "missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_said_in_one_line(damage: str, bundle: Path) -> None:
+    harm, message = DAMAGES[damage]
+    harm(bundle)
+    with pytest.raises(ModelError, match=message) as caught:
+        load(bundle)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="no model 'nonsense'") as caught:
+        load("nonsense")
+    assert all(name in str(caught.value) for name in known())
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_an_unusable_device(device: str, tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match=device):
+        load(tiny_bundle, device)
