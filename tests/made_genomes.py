@@ -12,24 +12,26 @@ CODONS = {  # one codon for each residue
     **{"K": "AAA", "L": "CTG", "M": "ATG", "N": "AAC", "P": "CCG", "Q": "CAG", "R": "CGT", "S": "TCT"},
     **{"T": "ACC", "V": "GTT", "W": "TGG", "Y": "TAT"},
 }
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
 SPACER = "A" * 12  # bases between the genes of one operon; ten times as many between operons
 OPERON = 3  # genes of each operon
 
 
 @dataclass(frozen=True)
 class MadeGene:
-    """A gene on the forward strand; `family` says which ancestor it descends from."""
+    """A gene, coordinates 1-based; `family` says which ancestor it descends from."""
 
     tag: str
     family: int
     start: int
     end: int
+    strand: int
     protein: str
 
 
 @dataclass(frozen=True)
 class MadeGenome:
-    """One contig of genes, `OPERON` to an operon."""
+    """One contig of genes, `OPERON` to an operon; every fourth and fifth operon lie on the reverse strand."""
 
     organism: str
     contig: str
@@ -51,8 +53,10 @@ def make_genome(organism: str, proteins: list[str], seed: int, mutated: float = 
         dna += SPACER * (10 if family % OPERON == 0 else 1)
         protein = "M" + "".join(rng.choice(RESIDUES) if rng.random() < mutated else aa for aa in ancestor[1:])
         coding = "".join(CODONS[aa] for aa in protein) + "TAA"
-        genes.append(MadeGene(f"S{seed}_{family:03d}", family, len(dna) + 1, len(dna) + len(coding), protein))
-        dna += coding
+        strand = -1 if family // OPERON % 5 >= 3 else 1
+        place = (len(dna) + 1, len(dna) + len(coding), strand)
+        genes.append(MadeGene(f"S{seed}_{family:03d}", family, *place, protein))
+        dna += coding if strand == 1 else coding.translate(COMPLEMENT)[::-1]
     return MadeGenome(organism, contig, dna + SPACER, tuple(genes))
 
 
@@ -61,7 +65,7 @@ def gff3(genome: MadeGenome) -> str:
     lines = ["##gff-version 3", f"# organism {genome.organism}"]
     lines.append(f"##sequence-region {genome.contig} 1 {len(genome.dna)}")
     for gene in genome.genes:
-        columns = (genome.contig, "made", "CDS", gene.start, gene.end, ".", "+", 0)
+        columns = (genome.contig, "made", "CDS", gene.start, gene.end, ".", "-+"[gene.strand > 0], 0)
         lines.append("\t".join(map(str, columns)) + f"\tID={gene.tag};locus_tag={gene.tag}")
     return "\n".join([*lines, "##FASTA", f">{genome.contig}", genome.dna]) + "\n"
 
@@ -81,7 +85,8 @@ def genbank(genome: MadeGenome) -> str:
         f"     source          1..{size}",
     ]
     for gene in genome.genes:
-        lines.append(f"     CDS             {gene.start}..{gene.end}")
+        extent = f"{gene.start}..{gene.end}"
+        lines.append(f"     CDS             {extent if gene.strand > 0 else f'complement({extent})'}")
         lines.append(f'                     /locus_tag="{gene.tag}"')
         lines.append(f'                     /translation="{gene.protein}"')
     lines.append("ORIGIN")

@@ -99,7 +99,7 @@ def test_folder_becomes_tables_with_labels(tmp_path: Path) -> None:
     sequences = tables.proteins["sequence"].to_pylist()
     for made in (gene for genome in genomes for gene in genome.genes):
         row = genes[made.tag]
-        assert (row["start"], row["end"], row["strand"]) == (made.start, made.end, 1)
+        assert (row["start"], row["end"], row["strand"]) == (made.start, made.end, made.strand)
         assert sequences[row["protein"]] == made.protein
         assert row["ec"] == (number_of(made.family) if made.family < 12 else None)
 

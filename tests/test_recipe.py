@@ -1,4 +1,4 @@
-"""Recipes: reading them, running their steps resumably, and one command from a folder of genomes to a bundle."""
+"""Recipes: reading them, running their steps resumably, and one command from genomes to a bundle."""
 
 from __future__ import annotations
 
@@ -133,5 +133,5 @@ def test_a_wrong_recipe_says_where(tmp_path: Path, changes: dict[str, Any], mess
 
 
 def test_no_recipe_names_those_that_ship(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such recipe; give a JSON file or one of: .*mini"):
+    with pytest.raises(InputError, match=r"no such recipe; give a JSON file or one of: .*mini"):
         recipes.read(tmp_path / "none.json")

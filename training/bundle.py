@@ -12,19 +12,17 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from glm_annot import bundle
+from glm_annot.ec import ECHead, ECHeadConfig
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM
-from glm_annot.heads import ECHead, ECHeadConfig
 from glm_annot.operons import OperonHead, OperonHeadConfig
 from glm_annot.plm import Encoder, PLMConfig
 
 from .card import model_card
 from .glm import load_run
+from .recipe import Recipe
 
-_HEADS: dict[str, tuple[type[nn.Module], type[Any]]] = {
-    "operons": (OperonHead, OperonHeadConfig),
-    "ec": (ECHead, ECHeadConfig),
-}
+OPERONS, EC = "operons", "ec"  # names of a head's files
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,9 @@ def read_encoder(run: Path) -> Encoder:
     config, weights = run / "plm.json", run / "plm.safetensors"
     if not (config.exists() and weights.exists()):
         raise InputError("holds no finished encoder training", run)
-    encoder = Encoder(PLMConfig(**json.loads(config.read_text(encoding="utf-8"))))
+    encoder = Encoder(PLMConfig(**_config(run, "plm")))
     load_model(encoder, str(weights))
-    return encoder.eval()
+    return encoder
 
 
 def keep_encoder(model: str | Path, run: Path) -> None:
@@ -65,26 +63,30 @@ def keep_encoder(model: str | Path, run: Path) -> None:
     (run / "plm.json").write_text(json.dumps(asdict(encoder.config), indent=1), encoding="utf-8")
 
 
-def save_head(folder: Path, name: str, head: nn.Module) -> None:
-    """Export a fitted head, 'operons' or 'ec'."""
+def save_head(folder: Path, head: OperonHead | ECHead) -> None:
+    """Export a fitted head."""
     folder.mkdir(parents=True, exist_ok=True)
+    name = OPERONS if isinstance(head, OperonHead) else EC
     save_model(head, str(folder / f"{name}.safetensors"))
     (folder / f"{name}.json").write_text(json.dumps(asdict(head.config), indent=1), encoding="utf-8")
 
 
-def read_head(folder: Path, name: str) -> nn.Module | None:
-    """Read a head that `save_head` exported; None when there is none."""
-    config = folder / f"{name}.json"
-    if not config.exists():
-        return None
-    kind, config_kind = _HEADS[name]
-    head = kind(config_kind(**json.loads(config.read_text(encoding="utf-8"))))
-    load_model(head, str(folder / f"{name}.safetensors"))
-    return head.eval()
+def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
+    """Read the heads that `save_head` exported, None for one that is not there."""
+    if folder is None:
+        return None, None
+    operons = ec = None
+    if (folder / f"{OPERONS}.json").exists():
+        operons = OperonHead(OperonHeadConfig(**_config(folder, OPERONS)))
+        load_model(operons, str(folder / f"{OPERONS}.safetensors"))
+    if (folder / f"{EC}.json").exists():
+        ec = ECHead(ECHeadConfig(**_config(folder, EC)))
+        load_model(ec, str(folder / f"{EC}.safetensors"))
+    return operons, ec
 
 
-def read_model(runs: Runs, name: str, version: str) -> bundle.Model:
-    """Put the parts of a model together.
+def read_model(runs: Runs, recipe: Recipe) -> bundle.Model:
+    """Put the parts of a model together, ready for inference.
 
     Raises:
         InputError: a run is not finished, or the gLM is the baseline, which no bundle holds.
@@ -92,57 +94,58 @@ def read_model(runs: Runs, name: str, version: str) -> bundle.Model:
     run = load_run(runs.glm)
     if not isinstance(run.network, GLM):
         raise InputError("holds the baseline, not a gLM; only a gLM makes a model", runs.glm)
-    heads = {part: read_head(runs.heads, part) if runs.heads else None for part in _HEADS}
-    return bundle.Model(
-        name=name,
-        version=version,
+    operons, ec = read_heads(runs.heads)
+    model = bundle.Model(
+        name=recipe.name,
+        version=recipe.version,
         sha256="",
         encoder=read_encoder(runs.plm),
         features=run.features,
         glm=run.network,
         fit=run.fit,
-        metrics={},
-        card="",
-        **heads,
+        operons=operons,
+        ec=ec,
     )
+    for part in model.parts.values():
+        part.eval().requires_grad_(False)
+    return model
 
 
-def assemble(
-    runs: Runs,
-    folder: Path,
-    *,
-    name: str,
-    version: str,
-    summary: str,
-    metrics: Mapping[str, Any],
-    terms: tuple[str, ...] = (),
-    command: str,
-) -> None:
+def assemble(runs: Runs, folder: Path, recipe: Recipe, *, metrics: Mapping[str, Any], command: str) -> None:
     """Write the bundle of a set of runs, with what was measured and a card that says what it is.
 
     Args:
         runs: its parts.
         folder: where to; replaced.
-        name, version, summary: of the model.
+        recipe: what the runs were made by; names the model.
         metrics: what metrics.json holds: for each suite its figures, and the `command` that measured them.
-        terms: terms of the training data.
         command: what trained it.
     """
-    model = read_model(runs, name, version)
-    corpus = json.loads((runs.corpus / "corpus.json").read_text(encoding="utf-8"))
-    configured = {part: module for part, module in model.parts.items() if hasattr(module, "config")}
+    model = read_model(runs, recipe)
     card = model_card(
-        name=name,
-        version=version,
-        summary=summary,
-        parts={part: asdict(module.config) for part, module in configured.items()},
-        parameters={part: _size(module) for part, module in configured.items()},
-        corpus=corpus,
+        recipe,
+        parts=_configs(model),
+        sizes={name: _size(part) for name, part in model.parts.items()},
+        corpus=json.loads((runs.corpus / "corpus.json").read_text(encoding="utf-8")),
         metrics=metrics,
-        terms=terms,
         command=command,
     )
     bundle.save(model, folder, metrics=metrics, card=card)
+
+
+def _configs(model: bundle.Model) -> dict[str, dict[str, Any]]:
+    """Configurations of all parts that have one."""
+    configs = {"plm": asdict(model.encoder.config), "glm": asdict(model.glm.config)}
+    if model.operons is not None:
+        configs["operons"] = asdict(model.operons.config)
+    if model.ec is not None:
+        configs["ec"] = asdict(model.ec.config)
+    return configs
+
+
+def _config(folder: Path, name: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return config
 
 
 def _size(module: nn.Module) -> int:

@@ -6,38 +6,38 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .recipe import Recipe
+
 
 def model_card(
+    recipe: Recipe,
     *,
-    name: str,
-    version: str,
-    summary: str,
     parts: Mapping[str, Mapping[str, Any]],
-    parameters: Mapping[str, int],
+    sizes: Mapping[str, int],
     corpus: Mapping[str, Any],
     metrics: Mapping[str, Any],
-    terms: Sequence[str],
     command: str,
 ) -> str:
     """Write a model card as Markdown.
 
     Args:
-        name, version, summary: of the model.
-        parts: configuration of each part by name.
-        parameters: numbers of fitted values in each part.
+        recipe: what the model was made by; names it.
+        parts: configuration of each part.
+        sizes: how many numbers each part holds.
         corpus: what corpus.json holds.
         metrics: what metrics.json holds; {} leaves the section out.
-        terms: terms of the data, a line each.
         command: what trained it.
     """
     sections = [
-        f"# {name} {version}",
-        summary,
-        _architecture(parts, parameters),
+        f"# {recipe.name} {recipe.version}",
+        recipe.summary,
+        _architecture(parts, sizes),
         _training(corpus, command),
         _held_out(corpus),
         _metrics(metrics),
-        "## Terms of the training data\n\n" + "\n".join(f"- {line}" for line in terms) if terms else "",
+        "## Terms of the training data\n\n" + "\n".join(f"- {line}" for line in recipe.terms)
+        if recipe.terms
+        else "",
         _genomes(corpus),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -66,9 +66,9 @@ def shown(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _architecture(parts: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, int]) -> str:
-    rows = [(part, f"{parameters[part]:,}", _brief(config)) for part, config in parts.items()]
-    return "## Parts\n\n" + table(("part", "fitted values", "configuration"), rows)
+def _architecture(parts: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int]) -> str:
+    rows = [(part, f"{sizes[part]:,}", _brief(config)) for part, config in parts.items()]
+    return "## Parts\n\n" + table(("part", "numbers", "configuration"), rows)
 
 
 def _brief(config: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,7 +96,7 @@ def cli() -> None:
 @budget_option
 def corpus(recipe: Recipe, data: Path, output: Path, budget: float | None) -> None:
     """Draws a sample of genomes, balanced over genera, and writes it as a corpus folder."""
-    from .run import make_corpus
+    from .stages import make_corpus
 
     record = make_corpus(recipe, data, output, budget=_budget(recipe, budget))
     say(", ".join(f"{value:,} {name}" for name, value in record["counts"].items()))
@@ -107,7 +109,7 @@ def corpus(recipe: Recipe, data: Path, output: Path, budget: float | None) -> No
 @budget_option
 def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> None:
     """Trains the protein encoder, or goes on where it was interrupted. It logs for TensorBoard."""
-    from .run import train_encoder
+    from .stages import train_encoder
 
     train_encoder(recipe, corpus, output, budget=_budget(recipe, budget))
 
@@ -118,7 +120,7 @@ def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> Non
 @plm_option
 def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
     """Embeds all proteins of a corpus, or goes on where it was interrupted."""
-    from .run import embed_corpus
+    from .stages import embed_corpus
 
     with Bar("proteins", "aa") as bar:
         embed_corpus(recipe, corpus, plm, progress=bar)
@@ -131,9 +133,84 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 @budget_option
 def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> None:
     """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
-    from .run import train_glm
+    from .stages import train_glm
 
     train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
+
+
+@cli.command()
+@recipe_argument
+@data_option
+@corpus_option
+@plm_option
+@glm_option
+@out_option
+def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output: Path) -> None:
+    """Fits the heads for EC numbers and operons on the features that inference computes."""
+    from .bundle import Runs
+    from .stages import fit_heads
+
+    fit_heads(recipe, data, Runs(corpus, plm, glm), output, report=say)
+
+
+@cli.command()
+@click.option("--model", required=True, metavar="NAME|FOLDER", help="A finished model.")
+@click.option("--suite", type=click.Choice(["benchmark", "test"]), required=True, help="What to measure.")
+@click.option("--data", type=_FOLDER, help="Folder of shared data, for the suite 'benchmark'.")
+@click.option("--corpus", type=_FOLDER, help="Embedded corpus folder, for the suite 'test'.")
+@click.option("-o", "--output", type=_FILE, help="Also write what was measured here, as JSON.")
+def evaluate(model: str, suite: str, data: Path | None, corpus: Path | None, output: Path | None) -> None:
+    """Measures a model on data that trained none of it, and prints a table."""
+    from glm_annot.bundle import load
+
+    from . import evaluate as suites
+    from .card import flatten, shown, table
+
+    folder = data if suite == "benchmark" else corpus
+    if folder is None:
+        raise click.UsageError(f"the suite {suite!r} needs --{'data' if suite == 'benchmark' else 'corpus'}")
+    measure = suites.benchmark if suite == "benchmark" else suites.of_corpus
+    metrics = measure(load(model), folder, command=_typed())
+    if output:
+        output.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    click.echo(table(("metric", "value"), [(name, shown(value)) for name, value in flatten(metrics).items()]))
+
+
+@cli.command()
+@recipe_argument
+@corpus_option
+@plm_option
+@glm_option
+@click.option("--heads", type=_FOLDER, help="Folder of fitted heads; a model without them predicts less.")
+@click.option("--metrics", type=_FILE, help="What `glm-train evaluate -o` wrote.")
+@out_option
+def bundle(
+    recipe: Recipe,
+    corpus: Path,
+    plm: Path,
+    glm: Path,
+    heads: Path | None,
+    metrics: Path | None,
+    output: Path,
+) -> None:
+    """Makes a model of finished runs: a folder that `glm-annot --model` takes."""
+    from .bundle import Runs, assemble
+
+    measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics else {}
+    assemble(Runs(corpus, plm, glm, heads), output, recipe, metrics=measured, command=_typed())
+
+
+@cli.command()
+@recipe_argument
+@data_option
+@click.option("--work", type=_FOLDER, required=True, help="Folder of all steps; the model is WORK/bundle.")
+@budget_option
+def run(recipe: Recipe, data: Path, work: Path, budget: float | None) -> None:
+    """Does every step of a recipe and ends with a model; what is done already is left out."""
+    from .run import Run
+
+    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say)()
+    say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 
 def main() -> None:
@@ -149,6 +226,11 @@ def main() -> None:
     except GlmAnnotError as error:
         say(f"error: {error}")
         sys.exit(error.exit_status)
+
+
+def _typed() -> str:
+    """The command as it was typed, for the record."""
+    return shlex.join(["glm-train", *sys.argv[1:]])
 
 
 def _budget(recipe: Recipe, budget: float | None) -> float:

@@ -80,6 +80,22 @@ class EmbedSection:
 
 
 @dataclass(frozen=True)
+class HeadsSection:
+    """What the heads learn from.
+
+    Attributes:
+        organisms: folder of the operon collection (see `operon_data`); without it the operon head learns from
+            operons.tsv in the folder of genomes, if that is there.
+        leave_out: organisms of the collection that train nothing.
+        seed: of the fits.
+    """
+
+    organisms: str | None = None
+    leave_out: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A recipe as it was read; see the module's description."""
 
@@ -90,7 +106,7 @@ class Recipe:
     corpus: CorpusSection
     plm: Mapping[str, Any]
     glm: Mapping[str, Any]
-    heads: Mapping[str, Any]
+    heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
     terms: tuple[str, ...] = ()
@@ -149,6 +165,7 @@ def read(name_or_path: str | Path) -> Recipe:
         sections = {
             "corpus": make(CorpusSection, content.get("corpus", {}), "corpus"),
             "embed": make(EmbedSection, content.get("embed", {}), "embed"),
+            "heads": make(HeadsSection, content.get("heads", {}), "heads"),
         }
         return make(Recipe, {**content, **sections}, "recipe")
     except InputError as error:

@@ -1,89 +1,88 @@
-"""The steps of a recipe, from genomes to a bundle; `glm-train` offers each alone and all of them in order."""
+"""All steps of a recipe in order, resumably: one command from genomes to a bundle."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from . import corpus as corpus_module
-from . import genome_folder, heldout
-from .heldout import HeldOut
-from .recipe import CorpusSection, Recipe, make
+from . import stages
+from .bundle import Runs, assemble
+from .recipe import Recipe
 from .steps import Step, run_steps
 
-Progress = Callable[[int, int], None]  # (units done, units in all)
 
+@dataclass(frozen=True)
+class Run:
+    """One recipe in one working folder.
 
-def held_out(section: CorpusSection, data: Path) -> HeldOut:
-    """Read what a recipe keeps out of training."""
-    return heldout.read(
-        [data / name for name in section.held_out], [data / name for name in section.benchmarks]
-    )
-
-
-def make_corpus(recipe: Recipe, data: Path, folder: Path, *, budget: float) -> dict[str, Any]:
-    """Draw the sample of a recipe and write it as a corpus folder.
-
-    Args:
-        recipe: its `corpus` section says what from.
+    Attributes:
+        recipe: what to make.
         data: the folder that its paths are relative to.
-        folder: where to.
-        budget: seconds of the whole run, which limit what can be embedded.
-
-    Returns:
-        what corpus.json holds.
+        work: folder of all steps; the bundle is made in `work/bundle`.
+        budget: seconds of the whole run.
+        command: what was typed, for metrics.json and the model card.
+        report: called with a line for people.
     """
-    section = recipe.corpus
-    if section.tables is not None:
-        source = corpus_module.read_tables(data / section.tables)
-    else:
-        source = genome_folder.read_tables(data / (section.folder or "."))
-    clusters = None
-    if section.clusters is not None:
-        clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
-    options = corpus_module.Options(
-        genomes=section.genomes,
-        residues=recipe.residues(budget),
-        valid=section.valid,
-        test=section.test,
-        seed=section.seed,
-        exclude={int(genome): reason for genome, reason in section.exclude.items()},
-    )
-    return corpus_module.build(
-        source,
-        folder,
-        options=options,
-        origin=section.tables or "a folder of annotated genomes",
-        held_out=held_out(section, data),
-        clusters=clusters,
-    )
 
+    recipe: Recipe
+    data: Path
+    work: Path
+    budget: float
+    command: str
+    report: Callable[[str], None]
 
-def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
-    """Train the encoder of a recipe, or keep that of a finished model where the recipe says so."""
-    if "keep" in recipe.plm:
-        from .bundle import keep_encoder
+    def __call__(self) -> Path:
+        """Do every step that is not done yet; returns the bundle's folder."""
+        recipe, timed = self.recipe, {"budget": self.budget, "shares": dict(self.recipe.shares)}
+        corpus = {**timed, **asdict(recipe.corpus), **asdict(recipe.embed), "files": self._files()}
+        named = {"name": recipe.name, "version": recipe.version, "summary": recipe.summary}
+        steps = [
+            Step("corpus", corpus, self._corpus),
+            Step("plm", {**timed, **recipe.plm}, self._plm),
+            Step("embed", asdict(recipe.embed), self._embed),
+            Step("glm", {**timed, **recipe.glm}, self._glm),
+            Step("heads", asdict(recipe.heads), self._heads),
+            Step("evaluate", {"suite": recipe.suite}, self._evaluate),
+            Step("bundle", {**named, "terms": recipe.terms}, self._bundle),
+        ]
+        run_steps(steps, self.work, self.report)
+        return self.work / "bundle"
 
-        keep_encoder(recipe.plm["keep"], folder)
-        return
-    from .plm import TrainPLMConfig, train_plm
+    @property
+    def runs(self) -> Runs:
+        """Where the steps leave the model's parts."""
+        return Runs(*(self.work / name for name in ("corpus", "plm", "glm", "heads")))
 
-    task = make(TrainPLMConfig, recipe.plm["task"], "plm.task")
-    train_plm(corpus / "encoder_proteins.parquet", folder, task, recipe.engine("plm", budget))
+    def _files(self) -> list[tuple[str, int]]:
+        """Names and sizes of the files that the corpus is made from: other files make another corpus."""
+        folder = self.data / (self.recipe.corpus.tables or self.recipe.corpus.folder or "")
+        return [(path.name, path.stat().st_size) for path in sorted(folder.iterdir()) if path.is_file()]
 
+    def _corpus(self, folder: Path) -> None:
+        stages.make_corpus(self.recipe, self.data, folder, budget=self.budget)
 
-def embed_corpus(recipe: Recipe, corpus: Path, plm: Path, *, progress: Progress | None = None) -> None:
-    """Embed the proteins of a corpus with a trained encoder."""
-    from . import embed
-    from .bundle import read_encoder
+    def _plm(self, folder: Path) -> None:
+        stages.train_encoder(self.recipe, self.runs.corpus, folder, budget=self.budget)
 
-    embed.embed_corpus(corpus, read_encoder(plm), precision=recipe.embed.precision, progress=progress)
+    def _embed(self, folder: Path) -> None:
+        started = folder / "started"
+        if not started.exists():
+            stages.discard_embeddings(self.runs.corpus)
+            started.touch()
+        stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm)
 
+    def _glm(self, folder: Path) -> None:
+        stages.train_glm(self.recipe, self.runs.corpus, folder, budget=self.budget)
 
-def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
-    """Train the gLM of a recipe on an embedded corpus."""
-    from . import glm
+    def _heads(self, folder: Path) -> None:
+        stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)
 
-    network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
-    glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
+    def _evaluate(self, folder: Path) -> None:
+        metrics = stages.evaluate(self.recipe, self.data, self.runs, command=self.command)
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+
+    def _bundle(self, folder: Path) -> None:
+        metrics = json.loads((self.work / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
+        assemble(self.runs, folder, self.recipe, metrics=metrics, command=self.command)

@@ -1,7 +1,8 @@
 """Steps of a recipe: each runs once, and again only when its settings or an earlier step changed.
 
-`step.json` in a step's folder holds a key, made of its settings and of the keys of the steps before it, and
-whether it is complete. A step that was interrupted is called again with its folder as it left it, to resume.
+`steps.json` in the working folder holds for each step a key, made of its settings and of the keys of the
+steps before it, and whether it is complete. A step that was interrupted is called again with its folder as it
+left it, to resume.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RECORD = "step.json"
+RECORD = "steps.json"
 
 
 @dataclass(frozen=True)
@@ -41,23 +42,27 @@ def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) 
         work: folder of all steps; made if need be.
         report: called with a line when a step starts, ends or is left out.
     """
+    work.mkdir(parents=True, exist_ok=True)
+    states = _read(work / RECORD)
     before = ""
     for number, step in enumerate(steps, 1):
         before = _key(step, before)
         title = f"[{number}/{len(steps)}] {step.name}"
         folder = work / step.name
-        state = _read(folder)
+        state = states.get(step.name, {})
         if state == {"key": before, "complete": True}:
             report(f"{title}: already done")
             continue
         if state.get("key") != before and folder.exists():
             shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         report(f"{title}: {'resumes' if state.get('key') == before else 'starts'}")
         began = time.monotonic()
-        _write(folder, before, complete=False)
+        states[step.name] = {"key": before, "complete": False}
+        _write(work / RECORD, states)
         step.run(folder)
-        _write(folder, before, complete=True)
+        states[step.name] = {"key": before, "complete": True}
+        _write(work / RECORD, states)
         report(f"{title}: done in {time.monotonic() - began:.0f} s")
 
 
@@ -66,14 +71,16 @@ def _key(step: Step, before: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """Read a step's record; {} when there is none or it was cut short."""
-    try:
-        state = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """Read what is known of the steps; {} when there is no record."""
+    if not path.exists():
         return {}
-    return state if isinstance(state, dict) else {}
+    states: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return states
 
 
-def _write(folder: Path, key: str, *, complete: bool) -> None:
-    (folder / RECORD).write_text(json.dumps({"key": key, "complete": complete}), encoding="utf-8")
+def _write(path: Path, states: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the record in one go, so that an interruption leaves the old one or the new one."""
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(states, indent=1), encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,56 @@
+"""What a finished model is worth on data that trained none of it; what metrics.json is made of.
+
+Suite 'benchmark' reads the shared data: masked genes and operons of E. coli K-12, EC numbers of K-12 and of
+the benchmarks beside DIAMOND's best hit. Suite 'test' reads a corpus: masked genes of its test genomes, or of
+its validation genomes when it has none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from glm_annot import io
+from glm_annot.bundle import Model
+from glm_annot.pipeline import embed_distinct
+from glm_annot.records import Genome
+
+from .embed import EMBEDDINGS
+from .gene_windows import GeneOrder, WindowReader, cut
+from .masked import evaluate_masked
+
+K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
+
+
+def benchmark(model: Model, data: Path, *, command: str) -> dict[str, Any]:
+    """Measure a model on the shared data.
+
+    Args:
+        model: the model.
+        data: the folder of shared data.
+        command: what was typed; noted with each group of figures.
+    """
+    return {
+        "masked_genes": {**masked_genes(model, io.read(data / K12)), "of": "E. coli K-12", "command": command}
+    }
+
+
+def of_corpus(model: Model, corpus: Path, *, command: str) -> dict[str, Any]:
+    """Measure a model on the genomes that its corpus set aside; arguments as for `benchmark`."""
+    splits = pq.read_table(corpus / "genomes.parquet", columns=["split"])["split"].to_pylist()
+    split = "test" if "test" in splits else "valid"
+    embeddings_ND = np.load(corpus / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
+    reader = WindowReader(GeneOrder.read(corpus, split), embeddings_ND, model.features)
+    figures = evaluate_masked(model.glm, reader, cut(reader.order))
+    return {"masked_genes": {**figures, "of": f"the corpus's {split} genomes", "command": command}}
+
+
+def masked_genes(model: Model, genome: Genome) -> dict[str, float]:
+    """Masked-gene metrics of one genome, each gene masked about once."""
+    proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
+    embeddings_GD = embed_distinct(model.encoder, proteins)
+    reader = WindowReader(GeneOrder.of_genome(genome), embeddings_GD, model.features)
+    return evaluate_masked(model.glm, reader, cut(reader.order))

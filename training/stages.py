@@ -1,0 +1,135 @@
+"""What a recipe's steps do, from genomes to fitted heads; each goes on where it was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import corpus as corpus_module
+from . import genome_folder, heldout
+from .heldout import HeldOut
+from .recipe import CorpusSection, Recipe, make
+
+if TYPE_CHECKING:
+    from .bundle import Runs
+
+Progress = Callable[[int, int], None]  # (units done, units in all)
+
+
+def held_out(section: CorpusSection, data: Path) -> HeldOut:
+    """Read what a recipe keeps out of training."""
+    return heldout.read(
+        [data / name for name in section.held_out], [data / name for name in section.benchmarks]
+    )
+
+
+def make_corpus(recipe: Recipe, data: Path, folder: Path, *, budget: float) -> dict[str, Any]:
+    """Draw the sample of a recipe and write it as a corpus folder.
+
+    Args:
+        recipe: its `corpus` section says what from.
+        data: the folder that its paths are relative to.
+        folder: where to.
+        budget: seconds of the whole run, which limit what can be embedded.
+
+    Returns:
+        what corpus.json holds.
+    """
+    section = recipe.corpus
+    if section.tables is not None:
+        source = corpus_module.read_tables(data / section.tables)
+    else:
+        source = genome_folder.read_tables(data / (section.folder or "."))
+    clusters = None
+    if section.clusters is not None:
+        clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
+    options = corpus_module.Options(
+        genomes=section.genomes,
+        residues=recipe.residues(budget),
+        valid=section.valid,
+        test=section.test,
+        seed=section.seed,
+        exclude={int(genome): reason for genome, reason in section.exclude.items()},
+    )
+    return corpus_module.build(
+        source,
+        folder,
+        options=options,
+        origin=section.tables or "a folder of annotated genomes",
+        held_out=held_out(section, data),
+        clusters=clusters,
+    )
+
+
+def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
+    """Train the encoder of a recipe, or keep that of a finished model where the recipe says so."""
+    if "keep" in recipe.plm:
+        from .bundle import keep_encoder
+
+        keep_encoder(recipe.plm["keep"], folder)
+        return
+    from .plm import TrainPLMConfig, train_plm
+
+    task = make(TrainPLMConfig, recipe.plm["task"], "plm.task")
+    train_plm(corpus / "encoder_proteins.parquet", folder, task, recipe.engine("plm", budget))
+
+
+def embed_corpus(recipe: Recipe, corpus: Path, plm: Path, *, progress: Progress | None = None) -> None:
+    """Embed the proteins of a corpus with a trained encoder."""
+    from . import embed
+    from .bundle import read_encoder
+
+    embed.embed_corpus(corpus, read_encoder(plm), precision=recipe.embed.precision, progress=progress)
+
+
+def discard_embeddings(corpus: Path) -> None:
+    """Delete the embeddings of a corpus, whichever encoder they are of."""
+    for path in corpus.glob("embeddings.*"):
+        path.unlink()
+
+
+def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
+    """Train the gLM of a recipe on an embedded corpus."""
+    from . import glm
+
+    network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
+    glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
+
+
+def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:
+    """Fit the heads of a recipe, each where there is something to learn from, and export them.
+
+    Args:
+        recipe: its `heads` section says what from.
+        data: the folder that its paths are relative to.
+        runs: the corpus, the finished encoder and gLM.
+        folder: where to.
+        report: called with a line for people.
+    """
+    from . import heads, operon_data
+    from .bundle import read_model, save_head
+
+    model = read_model(replace(runs, heads=None), recipe)
+    section = recipe.heads
+    if section.organisms is not None:
+        organisms = operon_data.read_organisms(data / section.organisms)
+        genomes = [genome for name, genome in organisms.items() if name not in section.leave_out]
+    else:
+        genomes = operon_data.read_folder(data / recipe.corpus.folder) if recipe.corpus.folder else []
+    if genomes:
+        save_head(folder, heads.fit_operons(genomes, model, seed=section.seed, report=report))
+    else:
+        report("no operons to learn from: the model will predict none")
+
+
+def evaluate(recipe: Recipe, data: Path, runs: Runs, *, command: str) -> dict[str, Any]:
+    """Measure the finished parts as the recipe's suite says; what metrics.json holds."""
+    from . import evaluate
+    from .bundle import read_model
+
+    model = read_model(runs, recipe)
+    if recipe.suite == "benchmark":
+        return evaluate.benchmark(model, data, command=command)
+    return evaluate.of_corpus(model, runs.corpus, command=command)
