@@ -39,6 +39,10 @@ setup(
             "glm-annot = glm_annot.cli:main",
             "glm-train = glm_annot.training.cli:main",
         ],
+        "glm_annot.plugins": [
+            "bakta = glm_annot.plugins.bakta:plugin",
+            "prokka = glm_annot.plugins.prokka:plugin",
+        ],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

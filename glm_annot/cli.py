@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from glm_annot import __version__
-from glm_annot.console import Bars, start_log
-from glm_annot.errors import GlmAnnotError, ModelError, UsageError
-from glm_annot.output import STDIO, Target, plan, refuse_existing, write_all
-
-if TYPE_CHECKING:
-    from glm_annot.bundle import Model
-    from glm_annot.records import Genome, Predictions
+from glm_annot.batch import Options, annotate_files, report, to_stdout
+from glm_annot.console import start_log
+from glm_annot.output import STDIO, write_all
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 
@@ -48,8 +38,6 @@ Examples:
 Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 unusable input, 4 unusable model.
 """
 
-log = logging.getLogger("glm_annot")
-
 
 class DefaultGroup(click.Group):
     """A group that takes what is none of its commands as arguments of `annotate`."""
@@ -64,8 +52,12 @@ class DefaultGroup(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The default command's options stand in the group's own help: most users need no other command."""
-        self.commands[self.default].format_options(ctx, formatter)
-        super().format_options(ctx, formatter)
+        parameters = [*self.commands[self.default].params, *self.get_params(ctx)]
+        options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+        records = [record for option in options if (record := option.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+        self.format_commands(ctx, formatter)
 
 
 def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -77,7 +69,8 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 @click.group(
     cls=DefaultGroup,
     epilog=EXAMPLES,
-    subcommand_metavar="[OPTIONS] INPUT... | COMMAND",
+    options_metavar="",
+    subcommand_metavar="[OPTIONS] INPUT... | COMMAND ...",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="glm-annot")
@@ -92,50 +85,29 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers, operons and context fit to annotated prokaryotic genomes.
 
-    INPUT is GFF3 or GenBank from any annotation tool, gzipped or not; - is standard input. The output is the
-    same file with additions, and a table (.tsv) of all scores.
+    INPUT is GFF3 or GenBank from any annotation tool, gzipped or not, or the output folder of Bakta or
+    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user asked of `annotate`, as named in --help."""
-
-    output: str | None
-    fasta: Path | None
-    faa: Path | None
-    model: str
-    device: str
-    threads: int | None
-    batch_size: int
-    precision: str
-    min_confidence: float
-    operons: bool
-    ec: bool
-    promote_ec: float | None
-    dry_run: bool
-    force: bool
-    quiet: bool
-    log_file: Path | None
+_PROBABILITY: dict[str, Any] = {"type": click.FloatRange(0.0, 1.0), "metavar": "CONF"}
+_COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
+_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
-_PROBABILITY = click.FloatRange(0.0, 1.0)
-_FILE = click.Path(path_type=Path)
-
-
-@cli.command(epilog=EXAMPLES)
+@cli.command(epilog=EXAMPLES, short_help="The default: `glm-annot INPUT` is enough.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; beside each input by default.")
-@click.option("--fasta", type=_FILE, help="Genome sequences, for a GFF3 without ##FASTA.")
-@click.option("--faa", type=_FILE, help="Protein sequences by CDS ID; they win over translation.")
+@click.option("--fasta", **_FILE, help="Genome sequences, for a GFF3 without ##FASTA.")
+@click.option("--faa", **_FILE, help="Protein sequences by CDS ID; they win over translation.")
 @click.option(
     "--model", default="mini", show_default=True, metavar="NAME|FOLDER", help="See `glm-annot models`."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores by default.")
 @click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per batch."
+    "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
 )
+@click.option("--threads", **_COUNT, help="CPU threads; all cores by default.")
+@click.option("--batch-size", **_COUNT, default=32, show_default=True, help="Windows per batch.")
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
@@ -145,7 +117,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option(
     "--min-confidence",
-    type=_PROBABILITY,
+    **_PROBABILITY,
     default=0.5,
     show_default=True,
     help="Least confidence of an EC number.",
@@ -154,30 +126,22 @@ _FILE = click.Path(path_type=Path)
 @click.option("--no-ec", "ec", flag_value=False, default=True, help="Predict no EC numbers.")
 @click.option(
     "--promote-ec",
-    type=_PROBABILITY,
-    metavar="CONF",
+    **_PROBABILITY,
     help="Write EC numbers this sure into the tool's own field too, where it has none.",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite results that are there already.")
 @click.option("-q", "--quiet", is_flag=True, help="Only errors on standard error.")
-@click.option("--log-file", type=_FILE, help="Keep all messages in this file.")
-def annotate(inputs: tuple[str, ...], **named: Any) -> None:
-    """Annotates files (the default command: `glm-annot INPUT` is enough)."""
-    options = Options(**named)
-    start_log(quiet=options.quiet, log_file=options.log_file)
-    targets = _plan(inputs, options)
-    load_model = cache(
-        partial(_load_model, options)
-    )  # after the first input was read: its faults show at once
-    failures = [status for target in targets if (status := _try_one(target, load_model, options))]
-    if failures:
-        if len(targets) > 1:
-            log.error("%d of %d inputs failed", len(failures), len(targets))
-        sys.exit(max(failures))
+@click.option("--log-file", **_FILE, help="Keep all messages in this file.")
+def annotate(inputs: tuple[str, ...], log_file: Path | None, **options: Any) -> None:
+    """Annotates files, or output folders of annotation tools; `glm-annot INPUT` is enough."""
+    start_log(quiet=options["quiet"], log_file=log_file)
+    status = annotate_files(inputs, Options(**options))
+    if status:
+        sys.exit(status)
 
 
-@cli.command()
+@cli.command(short_help="Takes the additions out again.")
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite the output if it is there already.")
@@ -188,7 +152,7 @@ def strip(file: str, output: str, force: bool) -> None:
 
     text = strip_text(read_bytes(file))
     if output == STDIO:
-        _to_stdout(text)
+        to_stdout(text)
     else:
         write_all({Path(output): text}, force=force)
 
@@ -220,123 +184,7 @@ def main() -> None:
         click.echo("\nglm-annot: interrupted; nothing was left half written", err=True)
         status = INTERRUPTED
     except Exception as error:
-        status = _report(error)
+        status = report(error)
     else:
         return
     sys.exit(status)
-
-
-def _plan(inputs: Sequence[str], options: Options) -> list[Target]:
-    """Everything that can be refused before a model is loaded."""
-    if len(inputs) > 1 and (options.fasta or options.faa):
-        raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
-    targets = plan(inputs, options.output)
-    if not options.force:
-        refuse_existing([target.table for target in targets if target.table is not None])
-    return targets
-
-
-def _load_model(options: Options) -> Model:
-    import torch
-
-    from glm_annot.bundle import load
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load(options.model, device)
-    log.info("model %s %s on %s", model.name, model.version, device)
-    return model
-
-
-def _try_one(target: Target, load_model: Callable[[], Model], options: Options) -> int:
-    """Annotates one input; its exit status, 0 when all went well. A faulty input ends only itself."""
-    try:
-        _annotate_one(target, load_model, options)
-    except (UsageError, ModelError):
-        raise
-    except Exception as error:
-        return _report(error)
-    return 0
-
-
-def _annotate_one(target: Target, load_model: Callable[[], Model], options: Options) -> None:
-    from glm_annot.io import read
-    from glm_annot.summary import foresee, summarise
-
-    started = time.monotonic()
-    log.debug("reading %s", target.source)
-    genome = read(target.source, fasta=options.fasta, faa=options.faa)
-    assert genome.source is not None
-    if not options.force:
-        target.check_free(genome.source.format)
-    model = load_model()
-    if options.dry_run:
-        log.info("%s", foresee(genome))
-        log.info("%s: would write %s", genome.name, _places(target, genome.source.format))
-        return
-
-    from glm_annot.pipeline import annotate as predict
-
-    with Bars(quiet=options.quiet) as bars:
-        predictions = predict(
-            genome,
-            model,
-            min_confidence=options.min_confidence,
-            ec=options.ec,
-            operons=options.operons,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            progress=bars,
-        )
-    _write(genome, predictions, target, options)
-    log.info("%s; %.1f s", summarise(genome, predictions), time.monotonic() - started)
-
-
-def _write(genome: Genome, predictions: Predictions, target: Target, options: Options) -> None:
-    from io import StringIO
-
-    from glm_annot.io import render, write_table
-
-    assert genome.source is not None
-    text = render(genome, predictions, promote_ec=options.promote_ec)
-    annotation, table_path = target.annotation(genome.source.format), target.table
-    if annotation is None or table_path is None:
-        _to_stdout(text)
-        return
-    table = StringIO(newline="")
-    write_table(genome, predictions, table)
-    write_all({annotation: text, table_path: table.getvalue().encode()}, force=options.force)
-    log.info("%s: wrote %s", genome.name, _places(target, genome.source.format))
-
-
-def _places(target: Target, format: str) -> str:
-    annotation = target.annotation(format)
-    return "to standard output" if annotation is None else f"{annotation} and {target.table}"
-
-
-def _to_stdout(content: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # else Python complains again at its end
-        raise GlmAnnotError("standard output was closed before everything was written") from error
-
-
-def _report(error: Exception) -> int:
-    """Says in one line what went wrong (the log file gets the traceback too); the exit status for it."""
-    if isinstance(error, GlmAnnotError):
-        log.error("%s", error)
-        log.debug("traceback", exc_info=error)
-        return error.exit_status
-    what = " ".join(str(error).split()) or "no message"
-    log.error(
-        "unexpected %s: %s (please report it; --log-file keeps the details)", type(error).__name__, what
-    )
-    log.debug("traceback", exc_info=error)
-    return GlmAnnotError.exit_status

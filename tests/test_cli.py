@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,17 @@ def test_bad_input_is_one_clear_line(kind: str, run: Run, tmp_path: Path, tiny_b
     line = complaint(run("bad.gff3", "--model", tiny_bundle), 3)
     assert "bad.gff3" in line and expected in line
     assert [path.name for path in tmp_path.iterdir()] == ["bad.gff3"]
+
+
+@pytest.mark.skipif(not entry_points(group="glm_annot.plugins"), reason="the package is not installed")
+def test_the_installed_program_knows_the_folder_of_a_tool(small_gff3: Path, tiny_bundle: Path) -> None:
+    small_gff3.with_suffix(".json").write_text("{}")  # with it the folder is Bakta's
+    program = Path(sys.executable).with_name("glm-annot")
+    args = [program, small_gff3.parent, "--model", tiny_bundle]
+    done = subprocess.run(args, cwd=small_gff3.parent, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"output of bakta, reading small.gff3" in done.stderr
+    assert small_gff3.with_name("small.glm.gff3").exists()
 
 
 def test_missing_file_and_folder(run: Run, tmp_path: Path, tiny_bundle: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 import glm_annot
 from glm_annot.bundle import Model
+from glm_annot.cli import cli
+from glm_annot.context import BATCH_WINDOWS
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Contig, Gene, Genome, Skip
 from tests.tiny import made_gff3, tiny
@@ -93,6 +95,11 @@ def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> No
     residues = sum(len(gene.protein or "") for gene in genome.genes)
     assert [at for at in calls if at[0] == "proteins"][-1] == ("proteins", residues, residues)
     assert calls[-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+
+
+def test_the_command_line_has_the_same_default_batch() -> None:
+    (option,) = (p for p in cli.commands["annotate"].params if p.name == "batch_size")
+    assert option.default == BATCH_WINDOWS
 
 
 def test_equal_proteins_are_embedded_once(tiny_model: Model) -> None:
