@@ -120,6 +120,14 @@ def write_folder(
     return genomes
 
 
+def write_clusters(path: Path, genomes: list[MadeGenome]) -> None:
+    """Write the families as a clustering of all proteins, numbered as they are read."""
+    first: dict[int, int] = {}
+    genes = [gene for genome in genomes for gene in genome.genes]
+    lines = [f"{first.setdefault(gene.family, number)}\t{number}" for number, gene in enumerate(genes)]
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
 def number_of(family: int) -> str:
     """The EC number of an enzyme family: a few classes with several numbers each."""
     return f"{1 + family % 3}.{1 + family % 2}.1.{1 + family}"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from click.testing import CliRunner, Result
 
 from glm_annot.errors import InputError
+from tests.made_genomes import OPERON, write_clusters, write_folder
 from training import recipe as recipes
+from training.cli import cli
 from training.steps import Step, run_steps
 
 TINY: dict[str, Any] = {
@@ -135,3 +142,75 @@ def test_a_wrong_recipe_says_where(tmp_path: Path, changes: dict[str, Any], mess
 def test_no_recipe_names_those_that_ship(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such recipe; give a JSON file or one of: .*mini"):
         recipes.read(tmp_path / "none.json")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where a recipe ran on a made folder of genomes: data/, work/ and recipe.json."""
+    folder = tmp_path_factory.mktemp("run")
+    genomes = write_folder(folder / "data", ["Aaa one", "Bbb one", "Ccc one", "Ddd one"])
+    write_clusters(folder / "data" / "clusters.tsv", genomes)
+    write_recipe(folder / "recipe.json")
+    result = train(folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def train(folder: Path) -> Result:
+    """`glm-train run` in a folder."""
+    paths = [str(folder / name) for name in ("recipe.json", "data", "work")]
+    return CliRunner().invoke(
+        cli, ["run", paths[0], "--data", paths[1], "--work", paths[2]], catch_exceptions=False
+    )
+
+
+def test_one_command_makes_a_model_that_annotates(made: Path, tmp_path: Path) -> None:
+    genome = made / "data" / "g1.gff3"
+    model = made / "work" / "bundle"
+    command = [sys.executable, "-m", "glm_annot", str(genome), "--model", str(model), "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "g1.glm.tsv").open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    assert len(rows) == 30
+    linked = [float(row["prob_pair_next"]) for row in rows if row["prob_pair_next"]]
+    inside = [value for number, value in enumerate(linked) if number % OPERON != OPERON - 1]
+    between = [value for number, value in enumerate(linked) if number % OPERON == OPERON - 1]
+    assert min(inside) > 0.5 > max(between)
+
+
+def test_the_model_says_what_it_is(made: Path) -> None:
+    bundle = made / "work" / "bundle"
+    metrics = json.loads((bundle / "metrics.json").read_text())
+    assert 0 <= metrics["masked_genes"]["pseudo_accuracy"] <= 1
+    assert metrics["masked_genes"]["of"] == "the corpus's test genomes"
+    card = (bundle / "MODEL_CARD.md").read_text()
+    assert card.startswith("# tiny 0.0.1\n\nA tiny model.\n")
+    assert "2 genomes train gLM" in card
+    for organism in ("Aaa one", "Bbb one", "Ccc one", "Ddd one"):
+        assert f"| {organism} |" in card
+
+
+def test_a_second_run_leaves_out_what_is_done(made: Path) -> None:
+    before = (made / "work" / "bundle" / "config.json").read_bytes()
+    output = train(made).output
+    assert output.count("already done") == 7
+    assert (made / "work" / "bundle" / "config.json").read_bytes() == before
+
+
+def test_another_summary_remakes_the_bundle_alone(made: Path) -> None:
+    write_recipe(made / "recipe.json", summary="Another tiny model.")
+    output = train(made).output
+    write_recipe(made / "recipe.json")
+    assert output.count("already done") == 6
+    assert "Another tiny model." in (made / "work" / "bundle" / "MODEL_CARD.md").read_text()
+
+
+def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:
+    from training.bundle import keep_encoder, read_encoder
+
+    keep_encoder(made / "work" / "bundle", tmp_path / "plm")
+    kept, trained = read_encoder(tmp_path / "plm"), read_encoder(made / "work" / "plm")
+    assert kept.config == trained.config
+    for name, tensor in trained.state_dict().items():
+        assert torch.allclose(kept.state_dict()[name], tensor, atol=0.01)  # a bundle stores bf16
