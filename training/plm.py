@@ -151,8 +151,10 @@ def make_batch(
     generator: torch.Generator,
     device: torch.device | str = "cpu",
 ) -> EncoderBatch:
-    """Crops, packs and corrupts proteins."""
-    crops = [_crop(tokenize(protein), config.crop, generator) for protein in proteins]
+    """Crops, packs and corrupts proteins; `proteins` holds pair after pair."""
+    # Both of a pair are cropped at one relative place: stretches that do not align share only composition.
+    where = torch.rand(len(proteins) // 2, generator=generator).repeat_interleave(2).tolist()
+    crops = [_crop(tokenize(protein), config.crop, at) for protein, at in zip(proteins, where, strict=True)]
     order = sorted(range(len(crops)), key=lambda place: len(crops[place]))
     pack = Pack.of([crops[place] for place in order])
     tokens_N = pack.tokens_N
@@ -168,11 +170,11 @@ def make_batch(
     return EncoderBatch(corrupted, places_M.to(device), residues_M.to(device), clusters_S)
 
 
-def _crop(residues: npt.NDArray[np.int64], longest: int, generator: torch.Generator) -> npt.NDArray[np.int64]:
-    """A random stretch of at most `longest` residues, a multiple of the crop step where possible."""
+def _crop(residues: npt.NDArray[np.int64], longest: int, where: float) -> npt.NDArray[np.int64]:
+    """At most `longest` residues, a multiple of the crop step if possible; `where` is 0 (first) to 1 (last)."""
     length = min(len(residues), longest)
     length = max(length - length % _CROP_STEP, min(length, _CROP_STEP))
-    start = int(torch.randint(len(residues) - length + 1, (), generator=generator))
+    start = int(where * (len(residues) - length + 1))
     return residues[start : start + length]
 
 
