@@ -171,7 +171,7 @@ def make_batch(
 
 
 def _crop(residues: npt.NDArray[np.int64], longest: int, where: float) -> npt.NDArray[np.int64]:
-    """At most `longest` residues, a multiple of the crop step if possible; `where` is 0 (first) to 1 (last)."""
+    """At most `longest` residues, if possible a multiple of the crop step; `where` runs from 0 to 1."""
     length = min(len(residues), longest)
     length = max(length - length % _CROP_STEP, min(length, _CROP_STEP))
     start = int(where * (len(residues) - length + 1))
