@@ -2,8 +2,8 @@
 
 Three evidences name candidates: families that share patterns with the protein (`glm_annot.kmers`), a linear
 head on its embedding, and one on what gLM makes of it in its context. From all of them together a chain of
-small calibrated steps gives each candidate its probability: that the protein is an enzyme at all, then at each
-level that the class is right given that the one above it is:
+small calibrated steps gives each candidate its probability: that the protein is an enzyme at all, then at
+each level that the class is right given that the one above it is:
 
     P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
 
@@ -16,14 +16,14 @@ features; F features.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from glm_annot.ec_evidence import FEATURES, SOURCES, Evidence, by_node, nearest, spans
+from glm_annot.ec_evidence import FEATURES, SOURCES, Evidence, Neighbour, by_node, nearest, spans
 from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, number, sort_key
 from glm_annot.kmers import KmerConfig, KmerProfiles
 from glm_annot.records import ECCall
@@ -121,10 +121,17 @@ class Step(nn.Module):
 
 
 class ECHead(nn.Module):
-    """All three evidences and their calibration."""
+    """All three evidences and their calibration.
+
+    Buffers:
+        profile_listed_P, profile_label_N: how many labels each profile has, and their places.
+        rate_C2: for each label how often annotators gave any EC, and this one, to a protein whose nearest
+            profile has it; some families are rarely given the numbers that they deserve.
+    """
 
     profile_listed_P: Tensor
     profile_label_N: Tensor
+    rate_C2: Tensor
 
     def __init__(self, config: ECHeadConfig) -> None:
         super().__init__()
@@ -133,6 +140,7 @@ class ECHead(nn.Module):
         self.register_buffer("profile_listed_P", torch.zeros(config.profiles, dtype=torch.uint8))
         self.register_buffer("profile_label_N", torch.zeros(config.profile_labels, dtype=torch.int16))
         n_labels = len(config.labels)
+        self.register_buffer("rate_C2", torch.full((n_labels, 2), 0.5))
         self.encoder = LinearHead(config.embedding_dim, n_labels) if config.embedding_dim else None
         self.context = LinearHead(config.context_dim, n_labels) if config.context_dim else None
         self.steps = nn.ModuleList(Step() for _ in range(LEVELS + 1))
@@ -169,13 +177,15 @@ class ECHead(nn.Module):
         hidden_GLD: npt.NDArray[np.float32],
     ) -> list[Evidence]:
         """The evidence for each protein; arguments as for `predict`."""
-        nodes_P, search = self._profile_nodes(), self.profiles.searcher().search
+        known_P, search = self._known_profiles(), self.profiles.searcher().search
         encoder = self._linear(self.encoder, embeddings_GD, len(proteins))
         context = self._linear(self.context, hidden_GLD, len(proteins))
-        return [
-            Evidence(len(protein), nearest(search(protein), nodes_P), encoder[row], context[row])
-            for row, protein in enumerate(proteins)
-        ]
+        found = []
+        for row, protein in enumerate(proteins):
+            similarity_P = search(protein)
+            near = [replace(known_P[p], similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
+            found.append(Evidence(len(protein), near, encoder[row], context[row]))
+        return found
 
     def confidences(self, evidences: Sequence[Evidence]) -> list[Confidences]:
         """Probability of every candidate node of each protein, parents before children."""
@@ -202,12 +212,12 @@ class ECHead(nn.Module):
             )
         return probability_R
 
-    def _profile_nodes(self) -> list[frozenset[Node]]:
-        """The nodes that each profile speaks for."""
-        labels = self.config.labels
-        places = iter(self.profile_label_N.tolist())
+    def _known_profiles(self) -> list[Neighbour]:
+        """All profiles, as if none were similar to anything."""
+        places, rate_C2 = iter(self.profile_label_N.tolist()), self.rate_C2.tolist()
         return [
-            ancestry(labels[next(places)] for _ in range(listed)) for listed in self.profile_listed_P.tolist()
+            neighbour(self.config.labels, tuple(next(places) for _ in range(listed)), rate_C2)
+            for listed in self.profile_listed_P.tolist()
         ]
 
     @torch.inference_mode()
@@ -246,6 +256,20 @@ class ECHead(nn.Module):
         for place, row in enumerate(called):
             carriers[row] = min(sources, key=lambda s: left[s][place].get(first[row], 0.0))
         return carriers
+
+
+def neighbour(
+    labels: Sequence[str], places: tuple[int, ...], rate_C2: Sequence[Sequence[float]]
+) -> Neighbour:
+    """A profile with the labels at these places, not yet compared with anything."""
+    rates = [rate_C2[place] for place in places]
+    return Neighbour(
+        similarity=0.0,
+        nodes=ancestry(labels[place] for place in places),
+        labels=places,
+        enzyme_rate=max((enzyme for enzyme, _ in rates), default=0.0),
+        exact_rate=max((exact for _, exact in rates), default=0.0),
+    )
 
 
 def _chain(nodes: Iterable[Node], conditional: Iterable[float]) -> Confidences:

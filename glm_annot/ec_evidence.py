@@ -24,6 +24,8 @@ FEATURES = (
     "log_rival",  # of the most similar one that is not
     "log_top",  # of the most similar one at all
     "share",  # of the profiles' votes
+    "enzyme_rate",  # of the most similar profile under the node (see `Neighbour`)
+    "exact_rate",  # likewise
     "log_length",  # residues
     "encoder_logit",
     "encoder_enzyme_logit",
@@ -33,24 +35,42 @@ FEATURES = (
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A profile that resembles a protein.
+
+    Attributes:
+        similarity: as `glm_annot.kmers` measures it; about 1 at half identical residues.
+        nodes: EC nodes that it speaks for; none for a family of proteins without an EC.
+        labels: places of its EC numbers among the head's labels.
+        enzyme_rate: how often annotators gave any EC to proteins nearest to families of its numbers.
+        exact_rate: how often they gave one of its numbers.
+    """
+
+    similarity: float
+    nodes: frozenset[Node]
+    labels: tuple[int, ...] = ()
+    enzyme_rate: float = 0.0
+    exact_rate: float = 0.0
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that is known of one protein, by node.
 
     Attributes:
         length: residues.
-        profiles: (similarity, nodes it speaks for) of the nearest profiles; those of proteins without an EC
-            speak for no node.
+        profiles: the most similar ones, most similar first.
         encoder, context: probability by candidate node from each linear head; empty where there is none.
     """
 
     length: int
-    profiles: Sequence[tuple[float, frozenset[Node]]] = ()
+    profiles: Sequence[Neighbour] = ()
     encoder: Mapping[Node, float] = field(default_factory=dict)
     context: Mapping[Node, float] = field(default_factory=dict)
 
     def candidates(self) -> list[Node]:
         """Every node that some evidence names, the root among them, parents before children."""
-        named = {ROOT}.union(*(nodes for _, nodes in self.profiles), self.encoder, self.context)
+        named = {ROOT}.union(*(near.nodes for near in self.profiles), self.encoder, self.context)
         return sorted(named, key=lambda node: (len(node), node))
 
     def without(self, source: str) -> Evidence:
@@ -61,20 +81,26 @@ class Evidence:
 
     def features(self, node: Node) -> list[float]:
         """The numbers of `FEATURES` for a node."""
-        similar = [(s, node in nodes) for s, nodes in self.profiles]
-        votes = [s**VOTE_POWER for s, _ in similar]
-        mine = [vote for vote, (_, agrees) in zip(votes, similar, strict=True) if agrees]
+        mine = [near for near in self.profiles if node in near.nodes]
+        rivals = [near for near in self.profiles if node not in near.nodes]
+        votes = _votes(self.profiles)
         return [
-            _log(max((s for s, agrees in similar if agrees), default=0.0)),
-            _log(max((s for s, agrees in similar if not agrees), default=0.0)),
-            _log(max((s for s, _ in similar), default=0.0)),
-            sum(mine) / sum(votes) if sum(votes) else 0.0,
+            _log(mine[0].similarity if mine else 0.0),
+            _log(rivals[0].similarity if rivals else 0.0),
+            _log(self.profiles[0].similarity if self.profiles else 0.0),
+            _votes(mine) / votes if votes else 0.0,
+            mine[0].enzyme_rate if mine else 0.0,
+            mine[0].exact_rate if mine else 0.0,
             float(np.log(max(self.length, 1))),
             _logit(self.encoder.get(node)),
             _logit(self.encoder.get(ROOT)),
             _logit(self.context.get(node)),
             _logit(self.context.get(ROOT)),
         ]
+
+
+def _votes(profiles: Sequence[Neighbour]) -> float:
+    return sum(near.similarity**VOTE_POWER for near in profiles)
 
 
 def _log(similarity: float) -> float:
@@ -87,14 +113,11 @@ def _logit(probability: float | None) -> float:
     return float(np.log(p / (1 - p)))
 
 
-def nearest(
-    similarity_P: npt.NDArray[np.float32], nodes_P: Sequence[frozenset[Node]]
-) -> list[tuple[float, frozenset[Node]]]:
-    """The most similar profiles that share anything with a protein, most similar first."""
+def nearest(similarity_P: npt.NDArray[np.float32]) -> list[int]:
+    """The profiles that are most similar to a protein and share anything with it, most similar first."""
     count = min(NEIGHBOURS, len(similarity_P))
     top = np.argpartition(-similarity_P, count - 1)[:count] if count else np.empty(0, np.int64)
-    ordered = sorted(top.tolist(), key=lambda p: (-similarity_P[p], p))
-    return [(float(similarity_P[p]), nodes_P[p]) for p in ordered if similarity_P[p] > 0]
+    return sorted((p for p in top.tolist() if similarity_P[p] > 0), key=lambda p: (-similarity_P[p], p))
 
 
 def by_node(

@@ -47,9 +47,16 @@ def write_fasta(path: Path, sequences: Iterable[str]) -> None:
 
 
 def cluster(
-    sequences: Iterable[str], *, min_identity: float = 0.4, coverage: float = 0.8
+    sequences: Iterable[str], *, min_identity: float = 0.4, coverage: float = 0.8, sensitive: bool = False
 ) -> npt.NDArray[np.int64]:
-    """Cluster proteins with `mmseqs easy-linclust` (coverage of both sequences).
+    """Cluster proteins with MMseqs2.
+
+    Args:
+        sequences: proteins.
+        min_identity: least share of identical residues with the representative.
+        coverage: least share of both sequences that the alignment spans.
+        sensitive: compare all with all (`easy-cluster`), which finds remote relatives but takes far longer
+            than linear time (`easy-linclust`).
 
     Returns:
         for each sequence the position of its cluster's representative, shape (n,).
@@ -59,7 +66,13 @@ def cluster(
         write_fasta(folder / "all.faa", sequences)
         limits = ("--min-seq-id", str(min_identity), "-c", str(coverage), "--cov-mode", "0")
         paths = (str(folder / "all.faa"), str(folder / "out"), str(folder / "tmp"))
-        mmseqs("easy-linclust", *paths, *limits, "--split-memory-limit", MEMORY_LIMIT)
+        mmseqs(
+            "easy-cluster" if sensitive else "easy-linclust",
+            *paths,
+            *limits,
+            "--split-memory-limit",
+            MEMORY_LIMIT,
+        )
         pairs = np.loadtxt(folder / "out_cluster.tsv", dtype=np.int64, ndmin=2)
     representatives = np.empty(len(pairs), dtype=np.int64)
     representatives[pairs[:, 1]] = pairs[:, 0]

@@ -1,0 +1,76 @@
+"""Protein homology by DIAMOND: best hits, and pairs alike enough to share a label.
+
+DIAMOND comes from Debian (`apt install diamond-aligner`) or bioconda (`conda install -c bioconda diamond`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .splits import run_tool, write_fasta
+
+_INSTALL = (
+    "install DIAMOND, for instance `apt install diamond-aligner` or `conda install -c bioconda diamond`"
+)
+
+
+def best_hits(queries: Iterable[str], targets: Iterable[str], *, threads: int = 1) -> dict[int, int]:
+    """The most similar target of each query, `--very-sensitive` at an E-value of 1e-3 or less.
+
+    Args:
+        queries, targets: proteins.
+        threads: processor cores to use.
+
+    Returns:
+        position of a query -> position of its best target; queries without a hit are left out.
+    """
+    hits = _search(queries, targets, ["--very-sensitive", "-e", "1e-3", "-k", "1"], threads)
+    return {query: target for query, target, _ in hits}
+
+
+def alike(
+    queries: Iterable[str],
+    targets: Iterable[str],
+    *,
+    min_identity: float,
+    min_coverage: float,
+    threads: int = 1,
+) -> dict[int, int]:
+    """The most similar target of each query among those that are alike over nearly all of both.
+
+    Args:
+        queries, targets: proteins.
+        min_identity: least share of identical residues in the alignment.
+        min_coverage: least share of either sequence that it spans.
+        threads: processor cores to use.
+
+    Returns:
+        position of a query -> position of its target with the highest score.
+    """
+    percent = [f"{100 * share:g}" for share in (min_identity, min_coverage, min_coverage)]
+    names = ("--id", "--query-cover", "--subject-cover")
+    limits = [text for pair in zip(names, percent, strict=True) for text in pair]
+    best: dict[int, tuple[float, int]] = {}
+    for query, target, score in _search(queries, targets, [*limits, "-k", "5"], threads):
+        best[query] = max(best.get(query, (0.0, 0)), (score, -target))
+    return {query: -target for query, (_, target) in best.items()}
+
+
+def _search(
+    queries: Iterable[str], targets: Iterable[str], options: list[str], threads: int
+) -> Iterator[tuple[int, int, float]]:
+    """Yield (query, target, bit score) of every hit, those of a query from its best one on."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_fasta(folder / "queries.faa", queries)
+        write_fasta(folder / "targets.faa", targets)
+        files = ["-q", str(folder / "queries.faa"), "-d", str(folder / "targets.faa")]
+        out = ["-o", str(folder / "hits.tsv"), "-f", "6", "qseqid", "sseqid", "bitscore"]
+        command = ["diamond", "blastp", *files, *out, *options, "--threads", str(threads), "--quiet"]
+        run_tool(command, install=_INSTALL)
+        with (folder / "hits.tsv").open(encoding="ascii") as stream:
+            for line in stream:
+                query, target, score = line.split("\t")
+                yield int(query), int(target), float(score)

@@ -1,0 +1,138 @@
+"""Fits the calibrated steps of the EC head.
+
+Step 0 (enzyme or not) learns from whole genomes, so that its prior is a genome's: about a third of the
+proteins are enzymes, and a gene that its annotators gave no EC counts as none. The steps below it ask which
+enzyme, and learn from enzymes only: those of the genomes and those of labelled clusters that no evidence has
+seen, so that they know remote relatives too.
+
+Axes: R rows (candidates); F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from glm_annot.ec import ECHead, Step
+from glm_annot.ec_evidence import FEATURES, Evidence
+from glm_annot.ec_numbers import Node, ancestry, node
+
+PENALTY = 3.0  # of squared weights, against the summed loss
+ITERATIONS = 200  # of L-BFGS
+CLOSE = 0.3  # similarity of a profile that counts for its labels' rates
+PRIOR = 2.0  # proteins that the mean rate counts for beside those seen
+
+
+@dataclass(frozen=True)
+class Example:
+    """A protein that nothing else was fitted on.
+
+    Attributes:
+        evidence: for its EC numbers.
+        ec: those numbers; none: not an enzyme.
+        genome: whose proteins it stands for, enzymes and others alike; None for a labelled protein.
+    """
+
+    evidence: Evidence
+    ec: tuple[str, ...]
+    genome: int | None
+
+
+def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> None:
+    """Fit the rates and all steps of a head in place.
+
+    The rates that a genome's own proteins are judged by come from the other genomes.
+
+    Args:
+        head: whose evidence the examples hold.
+        examples: proteins with known answers.
+        seed: of the first weights.
+    """
+    labels = head.config.labels
+    head.rate_C2.copy_(torch.from_numpy(_rates(examples, labels)))
+    crossed = []
+    for genome in sorted({e.genome for e in examples}, key=lambda g: -1 if g is None else g):
+        others = [e for e in examples if e.genome != genome]
+        rate_C2 = _rates(others, labels).tolist()
+        crossed += [_with_rates(e, rate_C2) for e in examples if e.genome == genome]
+    examples = crossed
+    for level, step in enumerate(head.steps):
+        assert isinstance(step, Step)
+        rows_RF, right_R = _rows(examples, level)
+        _fit(step, rows_RF, right_R, seed)
+
+
+def _rates(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.float32]:
+    """For each label how often proteins of genomes nearest to it have an EC, and this one, (C, 2)."""
+    count_C, given_C2 = np.zeros((len(labels), 1)), np.zeros((len(labels), 2))
+    for example in examples:
+        if example.genome is None or not example.evidence.profiles:
+            continue
+        near = example.evidence.profiles[0]
+        if near.similarity >= CLOSE:
+            for place in near.labels:
+                count_C[place] += 1
+                given_C2[place] += bool(example.ec), labels[place] in example.ec
+    overall = given_C2.sum(0) / max(count_C.sum(), 1)
+    rate_C2: npt.NDArray[np.float64] = (given_C2 + PRIOR * overall) / (count_C + PRIOR)
+    return rate_C2.astype(np.float32)
+
+
+def _with_rates(example: Example, rate_C2: Sequence[Sequence[float]]) -> Example:
+    profiles = []
+    for near in example.evidence.profiles:
+        rates = [rate_C2[place] for place in near.labels] or [[0.0, 0.0]]
+        enzyme, exact = (max(column) for column in zip(*rates, strict=True))
+        profiles.append(replace(near, enzyme_rate=enzyme, exact_rate=exact))
+    return replace(example, evidence=replace(example.evidence, profiles=profiles))
+
+
+def _rows(examples: Sequence[Example], level: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Features of all candidates of one level whose parent is right, and whether they are right."""
+    rows, right = [], []
+    for example in examples:
+        if level == 0 and example.genome is None:
+            continue
+        true, ends = ancestry(example.ec), {node(number) for number in example.ec}
+        for candidate in example.evidence.candidates():
+            if len(candidate) == level and (not candidate or _is_told(candidate[:-1], true, ends)):
+                rows.append(example.evidence.features(candidate))
+                right.append(candidate in true)
+    return np.array(rows, np.float32).reshape(-1, len(FEATURES)), np.array(right, np.float32)
+
+
+def _is_told(parent: Node, true: frozenset[Node], ends: set[Node]) -> bool:
+    """Whether a node is right and the truth says what lies under it; 2.7.1.- says nothing of that."""
+    return parent in true and parent not in ends
+
+
+def _fit(step: Step, rows_RF: npt.NDArray[np.float32], right_R: npt.NDArray[np.float32], seed: int) -> None:
+    """Logistic loss with a penalty; without rows the step keeps to its prior, even odds."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for layer in (step.hidden, step.direct, step.output):
+            layer.reset_parameters()
+    nn.init.zeros_(step.direct.weight)
+    nn.init.zeros_(step.direct.bias)
+    nn.init.normal_(step.output.weight, std=0.0)
+    if not len(right_R):
+        return
+    features_RF, target_R = torch.from_numpy(rows_RF), torch.from_numpy(right_R)
+    step.mean_F.copy_(features_RF.mean(0))
+    step.scale_F.copy_(features_RF.std(0, correction=0).clamp_min(1e-3))
+    weights = [step.direct.weight, step.hidden.weight, step.output.weight]
+    optimiser = torch.optim.LBFGS(step.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        cross_entropy = nn.functional.binary_cross_entropy_with_logits(step(features_RF), target_R)
+        total = cross_entropy + PENALTY / len(right_R) * sum(w.square().sum() for w in weights)
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]

@@ -1,0 +1,182 @@
+"""What an EC head is fitted on, gathered from the shared data or from a user's own corpus.
+
+Genomes whose annotation knows enzymes calibrate: their genes without an EC count as no enzymes. They are told
+by the share of their genes that carry an EC, and they fit nothing else: none of their labels reaches a family
+or a linear head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from glm_annot.io.sequences import clean_protein
+from glm_annot.records import Contig, Gene, Genome
+
+from .corpus import Tables, read_tables, relatives
+from .ec_labels import (
+    Labelled,
+    annotated,
+    numbers,
+    read_labelled,
+    read_non_enzymes,
+    read_updates,
+)
+from .heldout import HeldOut
+
+MIN_SHARE = 0.2  # of genes with an EC in a genome whose annotation knows enzymes; the best have a third
+MIN_LABELLED = 100  # genes with an EC in such a genome
+EVERY = 4  # of a user's genomes one in so many calibrates; of a single genome's genes likewise
+
+
+@dataclass(frozen=True)
+class AnnotatedGenome:
+    """A genome and the EC numbers of its coding genes, () for none, in the order of the genome."""
+
+    number: int
+    genome: Genome
+    ec: tuple[tuple[str, ...], ...]
+
+    @property
+    def proteins(self) -> list[str]:
+        """The proteins of its coding genes."""
+        return [gene.protein or "" for contig in self.genome.contigs for gene in contig.coding]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that an EC head is fitted on.
+
+    Attributes:
+        labelled: proteins with EC numbers; families are made of them.
+        non_enzymes: proteins that are stated to be none.
+        calibration: genomes that only calibrate.
+        context: others whose annotation knows enzymes; they teach the linear heads genes among neighbours.
+        relatives: sequences that may get a homologue's label.
+        held_out: sequences that have no part in any of this.
+    """
+
+    labelled: tuple[Labelled, ...]
+    non_enzymes: tuple[Labelled, ...]
+    calibration: tuple[AnnotatedGenome, ...]
+    context: tuple[AnnotatedGenome, ...]
+    relatives: tuple[str, ...]
+    held_out: frozenset[str]
+
+
+def from_shared(data: Path, held_out: HeldOut) -> Sources:
+    """Gather from the shared data: `ec` labels and non-enzymes, `corpus` genomes and homologues.
+
+    Of the well annotated genomes, ordered by their share of enzymes, every other one calibrates.
+    """
+    updates = read_updates(data / "ec" / "ec_names.tsv")
+    tables = read_tables(data / "corpus")
+    chosen = well_annotated(tables, held_out)
+    return _sources(
+        tables,
+        read_labelled(data / "ec" / "labelled.parquet", held_out=held_out.all, updates=updates),
+        read_non_enzymes(data / "ec" / "unlabelled_or_non_enzyme.tsv", held_out=held_out.all),
+        [read_genome(tables, number, updates=updates) for number in chosen[::2]],
+        [read_genome(tables, number, updates=updates) for number in chosen[1::2]],
+        held_out.all,
+    )
+
+
+def from_corpus(tables: Tables, held_out: HeldOut) -> Sources:
+    """Gather from a corpus alone: the EC numbers of its own genes (annotation or ec.tsv).
+
+    One genome in four with EC numbers calibrates, or one of two or three; of a single genome every fourth
+    protein, read without its neighbours.
+    """
+    known = sorted(_with_ec(tables))
+    chosen = known[EVERY - 1 :: EVERY] or known[1:2]
+    others = [number for number in known if number not in chosen]
+    calibration = [read_genome(tables, number, updates={}) for number in chosen]
+    context = [read_genome(tables, number, updates={}) for number in others]
+    labelled = annotated(tables, others, held_out=held_out.all, updates={})
+    if not chosen and labelled:
+        calibration, context = [_as_genome(known[0], labelled[EVERY - 1 :: EVERY])], []
+        labelled = [protein for place, protein in enumerate(labelled) if place % EVERY != EVERY - 1]
+    enzymes = [protein for protein in labelled if protein.ec]
+    rest = [protein for protein in labelled if not protein.ec and not context]
+    return _sources(tables, enzymes, rest, calibration, context, held_out.all)
+
+
+def _sources(
+    tables: Tables,
+    labelled: Sequence[Labelled],
+    non_enzymes: Sequence[Labelled],
+    calibration: Sequence[AnnotatedGenome],
+    context: Sequence[AnnotatedGenome],
+    held_out: frozenset[str],
+) -> Sources:
+    """All parts; proteins of calibrating genomes get no homologue's label."""
+    calibrating = {clean_protein(protein) for genome in calibration for protein in genome.proteins}
+    sequences = map(clean_protein, tables.proteins["sequence"].to_pylist())
+    relatives = tuple(s for s in sequences if s not in calibrating and s not in held_out)
+    return Sources(
+        tuple(labelled), tuple(non_enzymes), tuple(calibration), tuple(context), relatives, held_out
+    )
+
+
+def well_annotated(tables: Tables, held_out: HeldOut) -> list[int]:
+    """Genomes of which many genes have an EC, the highest share first; without relatives of held-out ones."""
+    wanted = pa.array(sorted(held_out.genomes), tables.proteins["sequence"].type)
+    identical = pc.is_in(tables.proteins["sequence"], value_set=wanted).to_numpy()
+    near = relatives(tables, np.asarray(identical))
+    share = {
+        genome: with_ec / genes
+        for genome, (with_ec, genes) in _with_ec(tables).items()
+        if genome not in near and with_ec >= max(MIN_LABELLED, MIN_SHARE * genes)
+    }
+    return sorted(share, key=lambda genome: (-share[genome], genome))
+
+
+def read_genome(tables: Tables, number: int, *, updates: Mapping[str, str]) -> AnnotatedGenome:
+    """One genome of a corpus as records, with the EC numbers of its genes."""
+    own = tables.contigs.filter(pc.equal(tables.contigs["genome"], number)).to_pylist()
+    mine = pc.is_in(tables.genes["contig"], value_set=pa.array([c["contig"] for c in own], pa.int32()))
+    rows = tables.genes.filter(mine)
+    sequences = tables.proteins["sequence"].take(rows["protein"].combine_chunks()).to_pylist()
+    names = {contig["contig"]: contig["name"] for contig in own}
+    genes: dict[int, list[Gene]] = {contig: [] for contig in names}
+    ec: dict[int, list[tuple[str, ...]]] = {contig: [] for contig in names}
+    for index, (row, protein) in enumerate(zip(rows.to_pylist(), sequences, strict=True)):
+        contig, extent = row["contig"], (row["start"], row["end"], row["strand"])
+        gene = Gene(index, f"{number}_{index}", names[contig], *extent, protein=protein)
+        genes[contig].append(gene)
+        ec[contig].append(numbers(row["ec"] or "", updates))
+    contigs = tuple(Contig(c["name"], c["length"], False, tuple(genes[c["contig"]])) for c in own)
+    return AnnotatedGenome(number, Genome(contigs), tuple(of for contig in names for of in ec[contig]))
+
+
+def lone_genes(proteins: Sequence[str]) -> Genome:
+    """Proteins without neighbours, each on a contig of its own."""
+    return Genome(
+        tuple(
+            Contig(str(n), None, False, (Gene(n, str(n), str(n), 1, 3 * len(protein), 1, protein=protein),))
+            for n, protein in enumerate(proteins)
+        )
+    )
+
+
+def _as_genome(number: int, proteins: Sequence[Labelled]) -> AnnotatedGenome:
+    genome = lone_genes([protein.sequence for protein in proteins])
+    return AnnotatedGenome(number, genome, tuple(protein.ec for protein in proteins))
+
+
+def _with_ec(tables: Tables) -> dict[int, tuple[int, int]]:
+    """Genomes with EC numbers -> (genes with one, genes)."""
+    contigs = zip(tables.contigs["contig"].to_pylist(), tables.contigs["genome"].to_pylist(), strict=True)
+    genome_of = dict(contigs)
+    counts: dict[int, tuple[int, int]] = {}
+    given = pc.is_valid(tables.genes["ec"]).to_pylist()
+    for contig, has_ec in zip(tables.genes["contig"].to_pylist(), given, strict=True):
+        with_ec, genes = counts.get(genome_of[contig], (0, 0))
+        counts[genome_of[contig]] = with_ec + has_ec, genes + 1
+    return {genome: count for genome, count in counts.items() if count[0]}
