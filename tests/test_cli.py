@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+INSTALLED = bool(entry_points(group="glm_annot.plugins"))
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -36,7 +37,9 @@ def command(args: Sequence[object]) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """The installed program where there is one, else that of the checkout."""
+    path = {} if INSTALLED else {"PYTHONPATH": str(ROOT)}
+    return {**os.environ, **path, "OMP_NUM_THREADS": "1"}
 
 
 def complaint(done: subprocess.CompletedProcess[bytes], status: int) -> str:
@@ -172,7 +175,7 @@ def test_bad_input_is_one_clear_line(kind: str, run: Run, tmp_path: Path, tiny_b
     assert [path.name for path in tmp_path.iterdir()] == ["bad.gff3"]
 
 
-@pytest.mark.skipif(not entry_points(group="glm_annot.plugins"), reason="the package is not installed")
+@pytest.mark.skipif(not INSTALLED, reason="the package is not installed")
 def test_the_installed_program_knows_the_folder_of_a_tool(small_gff3: Path, tiny_bundle: Path) -> None:
     small_gff3.with_suffix(".json").write_text("{}")  # with it the folder is Bakta's
     program = Path(sys.executable).with_name("glm-annot")
