@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,16 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from glm_annot import annotate, io
+from glm_annot.bundle import load
 from glm_annot.errors import InputError
-from tests.made_genomes import OPERON, write_clusters, write_folder
+from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
 from training import recipe as recipes
 from training.cli import cli
 from training.steps import Step, run_steps
 
+TOOLS = shutil.which("mmseqs") is not None and shutil.which("diamond") is not None
+needs_tools = pytest.mark.skipif(not TOOLS, reason="MMseqs2 or DIAMOND is not installed")
 TINY: dict[str, Any] = {
     "name": "tiny",
     "version": "0.0.1",
@@ -36,7 +41,7 @@ TINY: dict[str, Any] = {
         "network": {"dim": 32, "layers": 2, "heads": 2, "ffn": 64},
         "engine": {"learning_rate": 0.002, "steps": 40, "micro_batch": 8},
     },
-    "heads": {},
+    "heads": {"ec": "corpus" if TOOLS else "none"},
 }
 
 
@@ -177,6 +182,16 @@ def test_one_command_makes_a_model_that_annotates(made: Path, tmp_path: Path) ->
     inside = [value for number, value in enumerate(linked) if number % OPERON != OPERON - 1]
     between = [value for number, value in enumerate(linked) if number % OPERON == OPERON - 1]
     assert min(inside) > 0.5 > max(between)
+
+
+@needs_tools
+def test_the_model_knows_the_enzymes_of_ec_tsv(made: Path) -> None:
+    model = load(made / "work" / "bundle")
+    genome = io.read(made / "data" / "g3.gff3")
+    predictions = annotate(genome, model)
+    tops = [predictions.genes[gene.index].ec_top for gene in genome.genes]
+    firsts = [top[0].number if top else "" for top in tops[:12]]
+    assert firsts == [number_of(family) for family in range(12)]
 
 
 def test_the_model_says_what_it_is(made: Path) -> None:

@@ -12,30 +12,37 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 
 from glm_annot import io
 from glm_annot.bundle import Model
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
+from . import evaluate_ec, heldout
 from .embed import EMBEDDINGS
 from .gene_windows import GeneOrder, WindowReader, cut
 from .masked import evaluate_masked
 
 K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
+EC_BENCHMARKS = tuple(f"ec/{name}.tsv" for name in (*evaluate_ec.BENCHMARKS, "CARE-promiscuous"))
 
 
 def benchmark(model: Model, data: Path, *, command: str) -> dict[str, Any]:
-    """Measure a model on the shared data.
+    """Measure a model on the shared data; what it has no head for is left out.
 
     Args:
         model: the model.
         data: the folder of shared data.
         command: what was typed; noted with each group of figures.
     """
-    return {
-        "masked_genes": {**masked_genes(model, io.read(data / K12)), "of": "E. coli K-12", "command": command}
-    }
+    k12 = io.read(data / K12)
+    found: dict[str, Any] = {"masked_genes": {**masked_genes(model, k12), "of": "E. coli K-12"}}
+    if model.ec is not None:
+        held_out = heldout.read([data / K12], [data / name for name in EC_BENCHMARKS])
+        threads = torch.get_num_threads()
+        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads)
+    return {suite: {**figures, "command": command} for suite, figures in found.items()}
 
 
 def of_corpus(model: Model, corpus: Path, *, command: str) -> dict[str, Any]:

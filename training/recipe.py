@@ -84,15 +84,24 @@ class HeadsSection:
     """What the heads learn from.
 
     Attributes:
+        ec: where EC numbers come from: 'shared' (labelled proteins and annotated genomes of the shared data),
+            'corpus' (the genes of the corpus: their annotation and ec.tsv) or 'none' for no EC head.
+        ec_layers: gLM hidden layers that the EC head reads; 0 is the embedding's output.
         organisms: folder of the operon collection (see `operon_data`); without it the operon head learns from
             operons.tsv in the folder of genomes, if that is there.
         leave_out: organisms of the collection that train nothing.
         seed: of the fits.
     """
 
+    ec: Literal["shared", "corpus", "none"] = "corpus"
+    ec_layers: tuple[int, ...] = (1,)
     organisms: str | None = None
     leave_out: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ec not in ("shared", "corpus", "none"):
+            raise ValueError(f"ec is 'shared', 'corpus' or 'none', not {self.ec!r}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import stages
 from .bundle import Runs, assemble
+from .heads import check_ec_labels
 from .recipe import Recipe
 from .steps import Step, run_steps
 
@@ -84,5 +85,8 @@ class Run:
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
 
     def _bundle(self, folder: Path) -> None:
+        recipe, data = self.recipe, self.data
+        checked = check_ec_labels(recipe, data, self.runs.corpus, stages.held_out(recipe.corpus, data))
+        self.report(f"none of {checked:,} proteins that may have an EC label in training is held out")
         metrics = json.loads((self.work / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
         assemble(self.runs, folder, self.recipe, metrics=metrics, command=self.command)

@@ -108,20 +108,15 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
         folder: where to.
         report: called with a line for people.
     """
-    from . import heads, operon_data
+    from . import heads
     from .bundle import read_model, save_head
 
     model = read_model(replace(runs, heads=None), recipe)
-    section = recipe.heads
-    if section.organisms is not None:
-        organisms = operon_data.read_organisms(data / section.organisms)
-        genomes = [genome for name, genome in organisms.items() if name not in section.leave_out]
-    else:
-        genomes = operon_data.read_folder(data / recipe.corpus.folder) if recipe.corpus.folder else []
-    if genomes:
-        save_head(folder, heads.fit_operons(genomes, model, seed=section.seed, report=report))
-    else:
-        report("no operons to learn from: the model will predict none")
+    operons = heads.fit_operons(recipe, data, model, report)
+    ec = heads.fit_ec(recipe, data, runs.corpus, model, held_out(recipe.corpus, data), report)
+    for head in (operons, ec):
+        if head is not None:
+            save_head(folder, head)
 
 
 def evaluate(recipe: Recipe, data: Path, runs: Runs, *, command: str) -> dict[str, Any]:
