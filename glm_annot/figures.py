@@ -23,7 +23,33 @@ class Figure:
     beside_path: tuple[str, ...] = ()
 
 
-FIGURES: tuple[Figure, ...] = ()
+DIAMOND = "DIAMOND best hit"
+EC_BENCHMARKS = ("New-392", "CARE-30", "CARE-30-50", "K-12 enzymes")
+
+FIGURES = (
+    Figure(
+        "masked genes of *E. coli* K-12, pseudo-accuracy",
+        ("masked_genes", "pseudo_accuracy"),
+        "chance",
+        ("masked_genes", "chance_accuracy"),
+    ),
+    Figure("masked genes of *E. coli* K-12, absolute accuracy", ("masked_genes", "absolute_accuracy")),
+    Figure(
+        "operons of *E. coli* K-12, average precision over neighbouring genes",
+        ("operons", "average_precision"),
+        "intergenic distance alone",
+        ("operons", "distance", "average_precision"),
+    ),
+    *(
+        Figure(f"EC numbers, {name}, {words}", ("ec", name, key), DIAMOND, ("ec", name, "diamond", key))
+        for name in EC_BENCHMARKS
+        for key, words in (("hit_rate", "hit rate"), ("f1", "F1"))
+    ),
+    Figure(
+        "EC numbers, K-12, calibration error of the first guess",
+        ("ec", "K-12 confidence", "number", "calibration_error"),
+    ),
+)
 
 
 def figures_table(metrics: Mapping[str, Any]) -> str:
