@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import runpy
 import shutil
 import subprocess
 from importlib.resources import files
@@ -18,6 +19,7 @@ from Bio import SeqIO
 import glm_annot
 
 GENOME = "tests/data/GCF_001457455.1_NCTC11397_genomic.fna.gz"  # Corynebacterium diphtheriae, 2.5 Mb
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 MODEL_OPTIONS = {"precision": "fp32"}
 
 
@@ -57,9 +59,17 @@ def test_a_whole_chromosome(corynebacterium: tuple[Path, Path, int], tiny_model:
     assert all("glm_context_fit" in cds.attributes for cds in database.features_of_type("CDS"))
 
 
+def test_the_example_is_what_its_script_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = runpy.run_path(str(EXAMPLES / "make_example.py"))
+    monkeypatch.setitem(script["main"].__globals__, "OUTPUT", tmp_path / "made.gff3")
+    script["main"]()
+    shipped = (EXAMPLES / "corynebacterium_80_genes.gff3").read_text()
+    assert (tmp_path / "made.gff3").read_text().splitlines()[2:] == shipped.splitlines()[2:]
+
+
 @pytest.mark.skipif(shutil.which("gt") is None, reason="needs gt (Debian: genometools)")
 def test_genometools_accept_the_output_of_the_example(tiny_model: glm_annot.Model, tmp_path: Path) -> None:
-    source = Path(__file__).resolve().parents[1] / "examples" / "corynebacterium_80_genes.gff3"
+    source = EXAMPLES / "corynebacterium_80_genes.gff3"
     genome = glm_annot.read(source)
     annotated = tmp_path / "annotated.gff3"
     annotated.write_bytes(glm_annot.render(genome, glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS)))
