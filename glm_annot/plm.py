@@ -31,7 +31,7 @@ BEGIN, END = ALPHABET.cls_idx, ALPHABET.eos_idx
 STANDARD_RESIDUES = "LAGVSERTIDPKQNFYMHWC"
 
 # ESM2 was trained with 12 % of its tokens blanked (15 % chosen, 80 % of those masked) and rescales for it.
-_TRAINING_BLANKED = 0.15 * 0.8
+TRAINING_BLANKED = 0.15 * 0.8
 _PACK_TOKENS = 4_096  # tokens a pack; beyond this matrix products grow no faster on CPUs
 _UNKNOWN = ALPHABET.get_idx("X")
 
@@ -144,11 +144,11 @@ class Encoder(esm.ESM2):  # type: ignore[misc]  # fair-esm carries no types
         x_ND = cast(Tensor, self.embed_tokens(pack.tokens_N))
         blank_N = pack.tokens_N == MASK
         if not blank_N.any():
-            return x_ND * (1 - _TRAINING_BLANKED)
+            return x_ND * (1 - TRAINING_BLANKED)
         lengths_S = pack.lengths_S
         protein_N = torch.repeat_interleave(torch.arange(len(lengths_S), device=x_ND.device), lengths_S)
         blanks_S = torch.zeros(len(lengths_S), device=x_ND.device).index_add_(0, protein_N, blank_N.float())
-        scale_S = (1 - _TRAINING_BLANKED) / (1 - blanks_S / lengths_S)
+        scale_S = (1 - TRAINING_BLANKED) / (1 - blanks_S / lengths_S)
         return x_ND.masked_fill(blank_N[:, None], 0.0) * scale_S[protein_N, None]
 
     def means(self, x_ND: Tensor, pack: Pack) -> Tensor:

@@ -169,7 +169,7 @@ class Engine:
             if self._agree(now - saved > self.config.save_every):
                 self.save()
                 saved = time.monotonic()
-        if self.step and not self._is_finished():
+        if not self._is_finished():
             if validate:
                 self._validate(validate)
             self.save(finished=True)
@@ -239,7 +239,7 @@ class Engine:
     def _progress(self) -> float:
         """Share of the budget that is spent, the same on every rank."""
         if self.config.steps is not None:
-            return self.step / self.config.steps
+            return 1.0 if self.step >= self.config.steps else self.step / self.config.steps
         assert self.config.seconds is not None
         return self._from_first_rank(self._spent) / self.config.seconds
 

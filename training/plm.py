@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ from glm_annot.plm import (
 )
 
 from .engine import Engine, EngineConfig
+from .plm_start import start_from_pairs
 
 _CROP_STEP = 16  # residues; crops are multiples of it, so that a pack holds few distinct lengths
 _IGNORED = -1  # cluster number of an empty slot of the memory
@@ -61,6 +63,8 @@ class TrainPLMConfig:
         memory: embeddings of past batches kept as negatives.
         most_per_cluster: clusters are drawn in proportion to their size, up to this many members.
         held_out_clusters: clusters kept from training to measure retrieval on.
+        start: 'random' weights, or 'pairs', the head start of plm_start.
+        start_proteins: proteins of training clusters that the head start is computed from.
     """
 
     encoder: PLMConfig
@@ -73,10 +77,14 @@ class TrainPLMConfig:
     memory: int = 2048
     most_per_cluster: int = 16
     held_out_clusters: int = 500
+    start: Literal["random", "pairs"] = "random"
+    start_proteins: int = 40_000
 
     def __post_init__(self) -> None:
         if isinstance(self.encoder, Mapping):
             object.__setattr__(self, "encoder", PLMConfig(**self.encoder))
+        if self.start not in ("random", "pairs"):
+            raise ValueError(f"start is 'random' or 'pairs', not {self.start!r}")
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,14 @@ class ProteinPairs:
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         spots = rng.random(self._config.pairs) * self._cumulative[-1]
         return self._members(self._train[np.searchsorted(self._cumulative, spots, side="right")], rng)
+
+    def many(self, count: int) -> list[str]:
+        """At least `count` proteins of training clusters, pair after pair; the same ones in every call."""
+        generator = torch.Generator().manual_seed(0)
+        drawn: list[str] = []
+        while len(drawn) < count:
+            drawn += self.draw(generator)[0]
+        return drawn
 
     def held_out(self) -> tuple[list[str], npt.NDArray[np.int64]]:
         """Two members of each held-out cluster."""
@@ -271,7 +287,7 @@ def train_plm(
         folder: run folder.
         config: the task.
         engine_config: the optimiser; a step sees `config.pairs` pairs a process.
-        start_from: weights to begin with (a `plm.safetensors`), else random ones.
+        start_from: weights to begin with (a `plm.safetensors`) instead of those that `config.start` names.
 
     Returns:
         The folder, holding `plm.safetensors` and `plm.json`.
@@ -284,6 +300,8 @@ def train_plm(
     objective = EncoderObjective(config)
     if start_from:
         load_model(objective.encoder, str(start_from))
+    elif config.start == "pairs":
+        start_from_pairs(objective.encoder, pairs.many(config.start_proteins))
     engine = Engine(objective, engine_config, folder)
     held_out = pairs.held_out()
 
