@@ -121,7 +121,7 @@ def save(
     *,
     metrics: Mapping[str, Any],
     card: str,
-    bf16: Collection[str] = ("plm",),
+    bf16: Collection[str] = ("plm", "glm"),
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """Writes a model; one that is in the folder already is replaced.
