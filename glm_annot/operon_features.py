@@ -160,10 +160,6 @@ class GapTables:
         """Log-likelihood ratio, tandem over different transcripts, of a gap."""
         return np.asarray(np.interp(warp(gap), AXIS, self.log_odds_K))
 
-    def posterior(self, gap: Floats) -> Floats:
-        """Probability that tandem neighbours at this gap share a transcript, by the layout alone."""
-        return np.asarray(np.clip(1 - self.borders * np.exp(-self.log_odds(gap)), 0.01, 0.99))
-
 
 def geometry(tracks: Sequence[Track], prior_3K: Floats) -> list[Floats]:
     """Features (P, F) of every pair of each contig, F = `len(GEOMETRY)`; `tracks` are one genome's."""

@@ -44,8 +44,8 @@ class OperonHeadConfig:
     """
 
     attention: int = 0
-    trees: int = 300
-    nodes: int = 31
+    trees: int = 240
+    nodes: int = 29
 
 
 class BoostedTrees(nn.Module):
@@ -71,8 +71,7 @@ class BoostedTrees(nn.Module):
 
     def forward(self, x_PF: Tensor) -> Tensor:
         """Scores (P,) of feature rows."""
-        # Fitted with float32 features and float64 thresholds: else rows on a border would change sides.
-        x_PF = x_PF.to(self.threshold_TN.device, torch.float32)
+        x_PF = x_PF.to(self.threshold_TN)
         tree_T = torch.arange(self.feature_TN.shape[0], device=x_PF.device)
         node_PT = torch.zeros((len(x_PF), len(tree_T)), dtype=torch.int64, device=x_PF.device)
         while True:

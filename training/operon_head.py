@@ -1,0 +1,272 @@
+"""Fitting an operon head to genomes with known operons.
+
+Most known operons were called from RNA-seq by a program that itself cuts at a distance between genes, so that
+its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Three measures follow:
+
+- Beyond its reach a label 0 is replaced by a soft one: the probability of an operon at that gap by the layout
+  alone, gaps of tandem genes against those between opposite strands as in UniOP (Su, Zhang, Söding 2024).
+- Attention is fitted without sight of the pair's own gap. Given the truth, the gap and what the proteins are
+  say nothing of each other, so labels made from gaps also teach what attention knows of operons (co-training,
+  Blum and Mitchell 1998). Its weight is set with gaps as noisy observations (`_attention_weight`).
+- Calibration is over all tandem neighbours, also those that nobody labelled, of genomes left out of the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.operon_features import AXIS, Floats, GapTables, Track, gap_histograms, geometry, warp
+from glm_annot.operons import BoostedTrees, OperonHead, OperonHeadConfig, attention_features
+
+from .operon_data import UNKNOWN, LabelledGenome
+
+ROUNDS = 120  # about where early stopping ends on held-out pairs
+LEARNING_RATE = 0.05
+LEAVES = 15
+COLUMNS = 0.5  # share of the features that each split may use
+ENSEMBLE = 2  # boosted models, whose log-odds are averaged
+RIDGE = 0.01  # inverse penalty of the attention's weights, scikit-learn's C
+REGIONS = 5  # folds of one genome alone
+
+Attention = Sequence[NDArray[np.floating]]  # for each contig (P, A)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled genome and gLM's attention, for each contig (P, A); None for a head without gLM."""
+
+    genome: LabelledGenome
+    attention: Attention | None = None
+
+    @property
+    def tracks(self) -> list[Track]:
+        """The layout of each contig."""
+        return [Track.of(contig) for contig in self.genome.genome.contigs]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """All tandem pairs of one genome, labelled (`trains_N`) or not; targets lie in 0..1."""
+
+    layout_NF: Floats
+    target_N: Floats
+    trains_N: NDArray[np.bool_]
+    odds_N: Floats  # density of the gap within operons over that between them, by the layout alone
+    attention_NF: Floats | None
+
+
+def fit(examples: Sequence[Example], *, calibrate: bool = True, seed: int = 0) -> OperonHead:
+    """Fit a head; the same examples and seed give the same head.
+
+    Args:
+        examples: labelled genomes, all with attention or none.
+        calibrate: fit the calibration on each genome as judged by a head fitted to the others (on regions in
+            turn if there is but one genome); without it probabilities are only good for ranking.
+        seed: of the boosting.
+
+    Raises:
+        InputError: the labels are all 0 or all 1.
+    """
+    prior_3K = average_gaps([example.tracks for example in examples])
+    rows = [_rows(example, prior_3K) for example in examples]
+    heads = 0 if examples[0].attention is None else examples[0].attention[0].shape[1]
+    models = [_boost(rows, seed + number) for number in range(ENSEMBLE)]
+    trees = [tree for model in models for tree in _trees(model)]
+    head = OperonHead(OperonHeadConfig(heads, len(trees), max(len(tree) for tree in trees)))
+    head.gap_prior_3K.copy_(torch.from_numpy(prior_3K))
+    _load_trees(head.layout, models, rows[0].layout_NF)
+    if heads:
+        _fit_attention(head, rows)
+    if calibrate:
+        head.calibration.copy_(torch.from_numpy(_calibration(examples, seed)))
+    return head.eval()
+
+
+def average_gaps(genomes: Sequence[Sequence[Track]]) -> Floats:
+    """Gap densities (3, K) of the average genome."""
+    counts = np.stack([gap_histograms(tracks) for tracks in genomes])
+    return np.asarray((counts / np.maximum(counts.sum(2, keepdims=True), 1)).mean(0))
+
+
+def hide(example: Example, shown: Sequence[NDArray[np.bool_]]) -> Example:
+    """The example with labels only where `shown` (for each contig (P,)) says so."""
+    labels = tuple(
+        np.where(keep, of_contig, UNKNOWN).astype(np.int8)
+        for keep, of_contig in zip(shown, example.genome.labels, strict=True)
+    )
+    return replace(example, genome=replace(example.genome, labels=labels))
+
+
+def regions(example: Example, n: int) -> list[list[NDArray[np.bool_]]]:
+    """Split a genome into n stretches; for each, which pairs (P,) of each contig it holds."""
+    sizes = [len(of_contig) for of_contig in example.genome.labels]
+    fold = np.arange(sum(sizes)) * n // max(sum(sizes), 1)
+    return [np.split(fold == k, np.cumsum(sizes)[:-1]) for k in range(n)]
+
+
+def _rows(example: Example, prior_3K: Floats) -> _Rows:
+    tracks = example.tracks
+    tables = GapTables.of(gap_histograms(tracks), prior_3K)
+    same = np.concatenate([track.same for track in tracks])
+    gap = np.concatenate([track.gap for track in tracks])[same]
+    label = np.concatenate(example.genome.labels)[same]
+    by_layout = _posterior(tables, example.genome.reach)
+    posterior = np.interp(warp(gap), AXIS, by_layout)
+    silent = (label == 0) & (gap >= example.genome.reach)
+    target = np.where((label == UNKNOWN) | silent, posterior, label)
+    attention = None
+    if example.attention is not None:
+        of_contigs = [attention_features(*pair) for pair in zip(tracks, example.attention, strict=True)]
+        attention = np.concatenate(of_contigs)[same]
+    borders = tables.borders
+    odds = posterior / (1 - posterior) * borders / (1 - borders)
+    layout = np.concatenate(geometry(tracks, prior_3K))[same]
+    return _Rows(layout, target, label != UNKNOWN, odds, attention)
+
+
+def _posterior(tables: GapTables, reach: float) -> Floats:
+    """Probability (K,) of an operon by the genome's gaps alone, non-increasing beyond `reach`."""
+    posterior_K = np.clip(1 - tables.borders * np.exp(-tables.log_odds_K), 0.01, 0.99)
+    beyond = warp(np.array(min(reach, 1e6))) <= AXIS
+    return np.asarray(
+        np.where(beyond, np.minimum.accumulate(np.where(beyond, posterior_K, 1.0)), posterior_K)
+    )
+
+
+def _boost(rows: Sequence[_Rows], seed: int) -> HistGradientBoostingClassifier:
+    """Boosted trees on layout; a soft target counts as both answers, weighted."""
+    x = np.concatenate([row.layout_NF[row.trains_N] for row in rows])
+    y, weight, twice = _both_answers(np.concatenate([row.target_N[row.trains_N] for row in rows]))
+    model = HistGradientBoostingClassifier(
+        max_iter=ROUNDS,
+        learning_rate=LEARNING_RATE,
+        max_leaf_nodes=LEAVES,
+        max_features=COLUMNS,
+        early_stopping=False,  # it would judge by a random part of the pairs, neighbours of those it fits
+        random_state=seed,
+    )
+    return model.fit(x[twice], y, sample_weight=weight)
+
+
+def _both_answers(target_N: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Hard labels, their weights, and the row that each is of.
+
+    Raises:
+        InputError: there is but one answer.
+    """
+    yes, no = np.flatnonzero(target_N > 0), np.flatnonzero(target_N < 1)
+    if not len(yes) or not len(no):
+        raise InputError(
+            "operon labels are all alike; an operon head needs pairs with label 1 and with label 0"
+        )
+    labels = np.concatenate([np.ones(len(yes)), np.zeros(len(no))])
+    return labels, np.concatenate([target_N[yes], 1 - target_N[no]]), np.concatenate([yes, no])
+
+
+def _trees(model: HistGradientBoostingClassifier) -> list[NDArray[np.void]]:
+    """Node tables of a fitted model; not public in scikit-learn, hence the check in `_load_trees`."""
+    return [stage[0].nodes for stage in model._predictors]
+
+
+def _load_trees(
+    layout: BoostedTrees, models: Sequence[HistGradientBoostingClassifier], probe_NF: Floats
+) -> None:
+    """Write the mean of scikit-learn's models into the head's tables and compare on some rows."""
+    start = float(np.mean([model._baseline_prediction.item() for model in models]))
+    layout.start.fill_(start)
+    for number, nodes in enumerate(nodes for model in models for nodes in _trees(model)):
+        n, leaf = len(nodes), nodes["is_leaf"].astype(bool)
+        children = np.stack([nodes["left"], nodes["right"]], axis=1).astype(np.int64)
+        children[leaf] = np.flatnonzero(leaf)[:, None]
+        layout.feature_TN[number, :n] = torch.from_numpy(
+            np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64)
+        )
+        layout.threshold_TN[number, :n] = torch.from_numpy(np.where(leaf, 0.0, nodes["num_threshold"]))
+        layout.children_TN2[number, :n] = torch.from_numpy(children)
+        layout.value_TN[number, :n] = torch.from_numpy(np.where(leaf, nodes["value"], 0.0) / len(models))
+    theirs = np.mean([model.decision_function(probe_NF) for model in models], axis=0)
+    ours = layout(torch.from_numpy(probe_NF)).numpy()
+    if not np.allclose(ours, theirs, atol=1e-9):
+        raise GlmAnnotError(
+            "this version of scikit-learn keeps its trees in another way; install another 1.x"
+        )
+
+
+def _fit_attention(head: OperonHead, rows: Sequence[_Rows]) -> None:
+    """Ridge-penalised logistic regression on log attention, then its weight beside the layout."""
+    x = np.concatenate([_attention_of(row)[row.trains_N] for row in rows])
+    y, weight, twice = _both_answers(np.concatenate([row.target_N[row.trains_N] for row in rows]))
+    mean, scale = x.mean(0), x.std(0) + 1e-6
+    model = LogisticRegression(C=RIDGE, max_iter=1000)
+    model.fit(((x - mean) / scale)[twice], y, sample_weight=weight)
+    slope_F = model.coef_[0] / scale
+    evidence = [(_attention_of(row) - mean) @ slope_F for row in rows]
+    factor = _attention_weight(np.concatenate(evidence), np.concatenate([row.odds_N for row in rows]))
+    # Centred on all tandem neighbours: attention moves the layout's verdict, it does not shift all of them.
+    middle = np.concatenate(evidence).mean()
+    head.attention.mean_F.copy_(torch.from_numpy(mean))
+    head.attention.weight_F.copy_(torch.from_numpy(factor * slope_F))
+    head.attention.bias.fill_(-factor * middle)
+
+
+def _attention_of(rows: _Rows) -> Floats:
+    if rows.attention_NF is None:
+        raise ValueError("some examples have attention and others none")
+    return rows.attention_NF
+
+
+def _attention_weight(evidence_N: Floats, odds_N: Floats) -> float:
+    """The factor w that makes sigmoid(w evidence + b) the prior best fitting to the gaps that are seen.
+
+    Each gap is an observation from one of two densities of known ratio, within operons over between them:
+    maximises sum log(p odds + 1 - p) over w and b. Labels made from gaps would understate w, for there the
+    noise of the gap is taken for noise of the attention.
+    """
+
+    def loss(parameters: Floats) -> float:
+        z = parameters[0] * evidence_N + parameters[1]
+        yes = -np.logaddexp(0, -z) + np.log(odds_N)
+        return float(-np.logaddexp(yes, -np.logaddexp(0, z)).mean())
+
+    return max(0.0, float(minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x[0]))
+
+
+def _calibration(examples: Sequence[Example], seed: int) -> Floats:
+    """Slope and offset of the log-odds, by Platt's method, over all tandem neighbours of genomes left out."""
+    logits, targets, weights = [], [], []
+    for training, held_out, counted in _folds(examples):
+        head = fit(training, calibrate=False, seed=seed)
+        tracks = held_out.tracks
+        logit = np.concatenate(head.logits(tracks, held_out.attention))
+        same = np.concatenate([track.same for track in tracks])
+        row = _rows(held_out, head.gap_prior_3K.numpy())
+        chosen = counted[same]
+        logits.append(logit[same][chosen])
+        targets.append(row.target_N[chosen])
+        weights.append(np.full(chosen.sum(), 1 / max(chosen.sum(), 1)))
+    y, share, twice = _both_answers(np.concatenate(targets))
+    weight = share * np.concatenate(weights)[twice]
+    x = np.concatenate(logits)[twice, None]
+    model = LogisticRegression(C=1e6).fit(x, y, sample_weight=weight * len(x))
+    return np.array([model.coef_[0, 0], model.intercept_[0]])
+
+
+def _folds(examples: Sequence[Example]) -> Iterator[tuple[list[Example], Example, NDArray[np.bool_]]]:
+    """(training, held out, which of its pairs count): each genome, or each region of a single one."""
+    if len(examples) > 1:
+        for number, example in enumerate(examples):
+            pairs = sum(map(len, example.genome.labels))
+            others = [other for k, other in enumerate(examples) if k != number]
+            yield others, example, np.ones(pairs, dtype=np.bool_)
+        return
+    for region in regions(examples[0], REGIONS):
+        yield [hide(examples[0], [~inside for inside in region])], examples[0], np.concatenate(region)
