@@ -1,0 +1,177 @@
+"""How well an operon head tells operons, on organisms and regions that trained none of it.
+
+Bars are computed in the same run on the same pairs: the distance between the genes, and gradient boosting on
+strands, gaps and lengths. Average precision (AP) and area under the ROC curve (AUROC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from glm_annot.bundle import Model
+from glm_annot.operon_features import Floats, Track
+from glm_annot.operons import OperonHead
+
+from .heads import operon_example
+from .operon_data import UNKNOWN, LabelledGenome, read_all_adjacent, read_confirmed, read_organisms
+from .operon_head import Example, fit, hide, regions
+
+ECOLI = "escherichia_coli_k12"
+SALMONELLA = "salmonella_enterica_14028s"  # so near to E. coli that most of its operons are the same
+K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
+FOLDS = 5
+BINS = 15  # of equal mass, for calibration
+SIDE = 2  # pairs on each side that the boosting bar sees
+
+
+def benchmark(model: Model, data: Path) -> dict[str, Any]:
+    """Measure operon heads on the shared data, each fitted anew without what it is tested on.
+
+    Args:
+        model: encoder and gLM give the attention; its own operon head is not used.
+        data: the folder of shared data.
+
+    Returns:
+        leave_one_out: organism -> method -> {ap, auroc}; `..., Salmonella left out too` for E. coli again.
+        confirmed: method -> figures, on E. coli's pairs with strong or confirmed evidence.
+        all_adjacent: method -> figures, on all adjacent pairs of K-12, five folds by region.
+        calibration: of a head fitted without E. coli: expected calibration error, mean probability and share.
+    """
+    operons = data / "operons"
+    examples = {name: operon_example(genome, model) for name, genome in read_organisms(operons).items()}
+    k12 = operon_example(read_all_adjacent(data / K12, operons / ECOLI / "operons.tsv"), model)
+    confirmed = read_confirmed(data / K12, operons / ECOLI / "pairs_strong_confirmed.tsv")
+    return measure(examples, k12, confirmed)
+
+
+def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenome) -> dict[str, Any]:
+    """What `benchmark` returns, from examples that are read already; `confirmed` labels pairs of `k12`."""
+    leave_one_out = {name: _transfer(_others(examples, name), example) for name, example in examples.items()}
+    far = _others(examples, ECOLI, SALMONELLA)
+    leave_one_out[f"{ECOLI}, Salmonella left out too"] = _transfer(far, examples[ECOLI])
+    return {
+        "leave_one_out": leave_one_out,
+        "confirmed": _transfer(far, replace(k12, genome=confirmed)),
+        "all_adjacent": _by_region(k12),
+        "calibration": _calibration(
+            _others(examples, ECOLI), {"pairs.tsv": examples[ECOLI], "all tandem": k12}
+        ),
+    }
+
+
+def _others(examples: dict[str, Example], *names: str) -> list[Example]:
+    return [example for name, example in examples.items() if name not in names]
+
+
+def _transfer(training: Sequence[Example], test: Example) -> dict[str, dict[str, float]]:
+    """Figures of each method on the labelled pairs of one genome after training on others."""
+    head = fit(training, calibrate=False)
+    bar = _boosting(np.concatenate([_plain(example) for example in training]), _stacked(training))
+    scores = {
+        "distance": -np.concatenate([track.gap for track in test.tracks]),
+        "boosting": bar.decision_function(_plain(test)),
+        **_head_scores(head, test),
+    }
+    return {method: figures(_stacked([test]), score) for method, score in scores.items()}
+
+
+def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
+    """Log-odds of a head, and of the same head without its attention."""
+    scores = {}
+    if head.config.attention:
+        scores["head"] = np.concatenate(head.logits(test.tracks, test.attention))
+        head.config = replace(head.config, attention=0)
+    return {"layout": np.concatenate(head.logits(test.tracks)), **scores}
+
+
+def _by_region(k12: Example) -> dict[str, dict[str, float]]:
+    """Figures on all adjacent pairs, each judged by what was fitted to the other regions of the genome."""
+    labels, plain = _stacked([k12]), _plain(k12)
+    tandem = np.concatenate([track.same for track in k12.tracks])
+    scores: dict[str, Floats] = {}
+    for region in regions(k12, FOLDS):
+        inside = np.concatenate(region)
+        bar = _boosting(plain[~inside], labels[~inside])
+        head = fit([hide(k12, [~of_contig for of_contig in region])], calibrate=False)
+        ours = {name: np.where(tandem, score, -np.inf) for name, score in _head_scores(head, k12).items()}
+        for name, score in {"boosting": bar.decision_function(plain), **ours}.items():
+            scores.setdefault(name, np.empty(len(labels)))[inside] = score[inside]
+    lowest = np.finfo(np.float64).min
+    return {name: figures(labels, np.maximum(score, lowest)) for name, score in scores.items()}
+
+
+def _calibration(training: Sequence[Example], tests: dict[str, Example]) -> dict[str, dict[str, float]]:
+    head = fit(training)
+    found = {}
+    for name, test in tests.items():
+        probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
+        label = _stacked([test])
+        chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
+        p, y = probability[chosen], label[chosen].astype(np.float64)
+        found[name] = {
+            "ece": calibration_error(p, y),
+            "mean_probability": float(p.mean()),
+            "share": float(y.mean()),
+            "pairs": len(p),
+        }
+    return found
+
+
+def calibration_error(probability_N: Floats, label_N: Floats) -> float:
+    """Expected calibration error: mean of |mean probability - share| over `BINS` bins of equal mass."""
+    order = np.argsort(probability_N, kind="stable")
+    bins = [part for part in np.array_split(order, BINS) if len(part)]
+    gaps = [abs(probability_N[part].mean() - label_N[part].mean()) * len(part) for part in bins]
+    return float(sum(gaps) / len(probability_N))
+
+
+def figures(label_N: NDArray[np.int8], score_N: Floats) -> dict[str, float]:
+    """Average precision and AUROC over the pairs that carry a label."""
+    known = label_N != UNKNOWN
+    y, score = label_N[known], score_N[known]
+    return {
+        "ap": round(float(average_precision_score(y, score)), 4),
+        "auroc": round(float(roc_auc_score(y, score)), 4),
+    }
+
+
+def _stacked(examples: Sequence[Example]) -> NDArray[np.int8]:
+    return np.concatenate([of_contig for example in examples for of_contig in example.genome.labels])
+
+
+def _boosting(x_NF: Floats, label_N: NDArray[np.int8]) -> HistGradientBoostingClassifier:
+    known = label_N != UNKNOWN
+    model = HistGradientBoostingClassifier(
+        max_iter=200, learning_rate=0.05, max_leaf_nodes=15, random_state=0
+    )
+    return model.fit(x_NF[known], label_N[known])
+
+
+def _plain(example: Example) -> Floats:
+    """The bar's features (N, F): strands, gaps and lengths as they are, in the direction of transcription."""
+    return np.concatenate([_plain_track(track) for track in example.tracks])
+
+
+def _plain_track(track: Track) -> Floats:
+    direction = track.strand[track.left]
+    first = np.where(direction == 1, track.left, track.left + 1)
+    length = track.end - track.start + 1
+    columns = [_at(track.gap, track.left + k * direction) for k in range(-SIDE, SIDE + 1)]
+    genes = [first + k * direction for k in range(-SIDE, SIDE + 2)]
+    columns += [_at(track.strand.astype(np.float64), at) * direction for at in genes]
+    columns += [_at(length, at) for at in genes[SIDE : SIDE + 2]]
+    return np.stack(columns, axis=1)
+
+
+def _at(values: Floats, at: NDArray[np.int64]) -> Floats:
+    """values[at]; NaN beyond the contig's ends."""
+    inside = (at >= 0) & (at < len(values))
+    return np.where(inside, values[np.clip(at, 0, len(values) - 1)], np.nan) if len(values) else np.empty(0)
