@@ -34,11 +34,17 @@ FIGURES = (
         ("masked_genes", "chance_accuracy"),
     ),
     Figure("masked genes of *E. coli* K-12, absolute accuracy", ("masked_genes", "absolute_accuracy")),
-    Figure(
-        "operons of *E. coli* K-12, average precision over neighbouring genes",
-        ("operons", "average_precision"),
-        "intergenic distance alone",
-        ("operons", "distance", "average_precision"),
+    *(
+        Figure(
+            f"operons of *E. coli* K-12, average precision on {pairs}",
+            ("operons", *path, "head", "ap"),
+            "intergenic distance alone",
+            ("operons", *path, "distance", "ap"),
+        )
+        for pairs, path in (
+            ("its pairs on one strand", ("leave_one_out", "escherichia_coli_k12")),
+            ("the experimentally confirmed ones", ("confirmed",)),
+        )
     ),
     *(
         Figure(f"EC numbers, {name}, {words}", ("ec", name, key), DIAMOND, ("ec", name, "diamond", key))
