@@ -19,7 +19,7 @@ from glm_annot.bundle import Model
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
-from . import evaluate_ec, heldout
+from . import evaluate_ec, evaluate_operons, heldout
 from .embed import EMBEDDINGS
 from .gene_windows import GeneOrder, WindowReader, cut
 from .masked import evaluate_masked
@@ -42,6 +42,8 @@ def benchmark(model: Model, data: Path, *, command: str) -> dict[str, Any]:
         held_out = heldout.read([data / K12], [data / name for name in EC_BENCHMARKS])
         threads = torch.get_num_threads()
         found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads)
+    if model.operons is not None:
+        found["operons"] = evaluate_operons.benchmark(model, data)
     return {suite: {**figures, "command": command} for suite, figures in found.items()}
 
 
