@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from glm_annot.bundle import Model
 from glm_annot.context import contextualise
 from glm_annot.ec import ECHead
@@ -67,7 +69,8 @@ def fit_ec(
         report("EC: no numbers to learn from, so the model will predict none")
         return None
     reader = ec_head.Reader(model, recipe.heads.ec_layers)
-    return ec_head.fit(sources, reader=reader, seed=recipe.heads.seed, report=report)
+    threads = torch.get_num_threads()
+    return ec_head.fit(sources, reader=reader, seed=recipe.heads.seed, threads=threads, report=report)
 
 
 def check_ec_labels(recipe: Recipe, data: Path, corpus: Path, held_out: HeldOut) -> int:
