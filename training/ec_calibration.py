@@ -113,13 +113,14 @@ def _is_told(parent: Node, true: frozenset[Node], ends: set[Node]) -> bool:
 
 def _fit(step: Step, rows_RF: npt.NDArray[np.float32], right_R: npt.NDArray[np.float32], seed: int) -> None:
     """Logistic loss with a penalty; without rows the step keeps to its prior, even odds."""
+    step.requires_grad_(True)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for layer in (step.hidden, step.direct, step.output):
             layer.reset_parameters()
     nn.init.zeros_(step.direct.weight)
     nn.init.zeros_(step.direct.bias)
-    nn.init.normal_(step.output.weight, std=0.0)
+    nn.init.zeros_(step.output.weight)
     if not len(right_R):
         return
     features_RF, target_R = torch.from_numpy(rows_RF), torch.from_numpy(right_R)
