@@ -107,7 +107,7 @@ class Searcher:
     norm_P: npt.NDArray[np.float32]
 
     def search(self, protein: str) -> npt.NDArray[np.float32]:
-        """Similarity of a protein to each profile, (P,): the weights of shared patterns, summed and normed."""
+        """Similarity of a protein to each profile, (P,): weights of shared patterns, summed and normed."""
         found = patterns(protein)
         first = self.first_K[found]
         listed = self.first_K[found + 1] - first

@@ -1,7 +1,7 @@
 """The records that travel through glm-annot. All are frozen; coordinates are stated once, here.
 
-Coordinates are 1-based and inclusive, as in GFF3 and GenBank, and `start <= end` always. A gene that runs over
-the origin of a circular contig has `end > contig.length` (end = last base + length), as Bakta writes it.
+Coordinates are 1-based and inclusive, as in GFF3 and GenBank, and `start <= end` always. A gene that runs
+over the origin of a circular contig has `end > contig.length` (end = last base + length), as Bakta writes it.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Genome:
 class Window:
     """Up to 30 consecutive coding genes of one contig, by position in `Contig.coding`.
 
-    `genes` lists positions in order along the contig; on a circular contig they may wrap (..., n-1, 0, 1, ...).
+    `genes` lists positions in order along the contig; on a circular one they may wrap (..., n-1, 0, 1, ...).
     """
 
     contig: int
@@ -185,8 +185,8 @@ class Predictions:
 
     Attributes:
         genes: one entry for each predicted gene.
-        pairs: probability of sharing an operon for each pair (left, right) of neighbouring coding genes, in order
-            along the contig; 0.0 for neighbours on different strands. Empty when operons were not asked for.
+        pairs: probability of sharing an operon for each pair (left, right) of neighbouring coding genes, in
+            order along the contig; 0.0 for neighbours on different strands. Empty when not asked for.
         operons: in order of the file; None when operons were not asked for.
         n_windows: how many windows were run.
     """

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -94,8 +95,10 @@ def fit(
         GlmAnnotError: MMseqs2 or DIAMOND is not installed, or a held-out protein has a label.
     """
     reader = reader or Reader()
-    refuse_leaks((p.sequence for p in sources.labelled), HeldOut(genomes=sources.held_out))
-    maker = _Maker(sources, _homologues(sources, threads), seed, reader)
+    homologues = _homologues(sources, threads)
+    known = [protein.sequence for protein in (*sources.labelled, *sources.non_enzymes)]
+    refuse_leaks(chain(known, *homologues.values()), HeldOut(genomes=sources.held_out))
+    maker = _Maker(sources, homologues, seed, reader)
     report(f"EC: {len(sources.labelled):,} labelled proteins, {len(maker.labels):,} numbers")
     held = _held(sources.labelled, seed)
     own = {clean_protein(protein) for genome in sources.calibration for protein in genome.proteins}
