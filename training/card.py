@@ -35,12 +35,15 @@ def model_card(
         _training(corpus, command),
         _held_out(corpus),
         _metrics(metrics),
-        "## Terms of the training data\n\n" + "\n".join(f"- {line}" for line in recipe.terms)
-        if recipe.terms
-        else "",
+        _listed("Limits", recipe.limits),
+        _listed("Terms of the training data", recipe.terms),
         _genomes(corpus),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

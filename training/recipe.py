@@ -2,7 +2,7 @@
 
     {
       "name": "mini", "version": "1.0.0", "summary": "...",   of the model, for its card
-      "terms": ["..."],                                       of the training data, for its card
+      "limits": ["..."], "terms": ["..."],                    of the model and of its data, for the card
       "budget": "10h",                                        wall-clock time that a run gets by default
       "shares": {"plm": 0.5, "embed": 0.2, "glm": 0.2},       of the budget, for the steps that take any
       "corpus": {...},                                        CorpusSection
@@ -118,6 +118,7 @@ class Recipe:
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     suite: Literal["benchmark", "test"] = "test"
 

@@ -46,7 +46,7 @@ class Run:
             Step("glm", {**timed, **recipe.glm}, self._glm),
             Step("heads", asdict(recipe.heads), self._heads),
             Step("evaluate", {"suite": recipe.suite}, self._evaluate),
-            Step("bundle", {**named, "terms": recipe.terms}, self._bundle),
+            Step("bundle", {**named, "limits": recipe.limits, "terms": recipe.terms}, self._bundle),
         ]
         run_steps(steps, self.work, self.report)
         return self.work / "bundle"
