@@ -15,7 +15,7 @@ features; F features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from glm_annot.ec_evidence import FEATURES, SOURCES, Evidence, Neighbour, by_node, nearest, spans
-from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, number, sort_key
+from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, node, number, sort_key
 from glm_annot.kmers import KmerConfig, KmerProfiles
 from glm_annot.records import ECCall
 
@@ -164,7 +164,7 @@ class ECHead(nn.Module):
         evidences = self.gather(proteins, embeddings_GD, hidden_GLD)
         confidences = self.confidences(evidences)
         calls = [_calls(found, min_confidence) for found in confidences]
-        carriers = self._carriers(evidences, confidences, calls)
+        carriers = self._carriers(evidences, calls, min_confidence)
         return [
             ECResult(ec, _top(found), found[ROOT], carrier)
             for found, ec, carrier in zip(confidences, calls, carriers, strict=True)
@@ -187,8 +187,15 @@ class ECHead(nn.Module):
             found.append(Evidence(len(protein), near, encoder[row], context[row]))
         return found
 
-    def confidences(self, evidences: Sequence[Evidence]) -> list[Confidences]:
-        """Probability of every candidate node of each protein, parents before children."""
+    def confidences(
+        self, evidences: Sequence[Evidence], *, silent: Collection[str] = ()
+    ) -> list[Confidences]:
+        """Probability of every candidate node of each protein, parents before children.
+
+        Args:
+            evidences: as `gather` gives them.
+            silent: sources whose features are put at their means, as if nothing were known of them.
+        """
         candidates = [evidence.candidates() for evidence in evidences]
         features = [
             [evidence.features(node) for node in nodes]
@@ -196,20 +203,22 @@ class ECHead(nn.Module):
         ]
         level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
         rows_RF = np.array([row for rows in features for row in rows], np.float32).reshape(-1, len(FEATURES))
-        probability = iter(self._conditional(level_R, rows_RF).tolist())
+        columns = [column for source in silent for column in SOURCES[source]]
+        probability = iter(self._conditional(level_R, rows_RF, columns).tolist())
         return [_chain(nodes, probability) for nodes in candidates]
 
     @torch.inference_mode()
     def _conditional(
-        self, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32]
+        self, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32], silent: Sequence[int]
     ) -> npt.NDArray[np.float32]:
-        device = self.profile_label_N.device
+        """What each row's step makes of its features, but for the silent columns."""
         probability_R = np.zeros(len(level_R), np.float32)
         for level, step in enumerate(self.steps):
-            chosen = level_R == level
-            probability_R[chosen] = (
-                torch.sigmoid(step(torch.from_numpy(rows_RF[chosen]).to(device))).cpu().numpy()
-            )
+            assert isinstance(step, Step)
+            chosen_R = level_R == level
+            x_RF = torch.from_numpy(rows_RF[chosen_R]).to(step.mean_F.device)
+            x_RF[:, silent] = step.mean_F[silent]
+            probability_R[chosen_R] = torch.sigmoid(step(x_RF)).cpu().numpy()
         return probability_R
 
     def _known_profiles(self) -> list[Neighbour]:
@@ -240,21 +249,25 @@ class ECHead(nn.Module):
         return (self.encoder if source == "encoder" else self.context) is not None
 
     def _carriers(
-        self,
-        evidences: Sequence[Evidence],
-        confidences: Sequence[Confidences],
-        calls: Sequence[tuple[ECCall, ...]],
+        self, evidences: Sequence[Evidence], calls: Sequence[tuple[ECCall, ...]], least: float
     ) -> list[str]:
-        """For each protein the source without which its first call would lose most; '' without a call."""
-        called = [row for row, ec in enumerate(calls) if ec]
+        """For each protein the source that carried its first call; '' without a call.
+
+        Sources are heard one after another, the plainest first; the one that makes the call likely enough
+        carried it.
+        """
         sources = [source for source in SOURCES if self._has(source)]
-        first = {row: _first(confidences[row], calls[row]) for row in called}
-        left = {
-            source: self.confidences([evidences[row].without(source) for row in called]) for source in sources
-        }
-        carriers = [""] * len(calls)
-        for place, row in enumerate(called):
-            carriers[row] = min(sources, key=lambda s: left[s][place].get(first[row], 0.0))
+        carriers = [sources[-1] if ec else "" for ec in calls]
+        waiting = [row for row, ec in enumerate(calls) if ec]
+        for heard, source in enumerate(sources[:-1], start=1):
+            found = self.confidences([evidences[row] for row in waiting], silent=sources[heard:])
+            still = []
+            for row, confidence in zip(waiting, found, strict=True):
+                if confidence[node(calls[row][0].number)] >= least:
+                    carriers[row] = source
+                else:
+                    still.append(row)
+            waiting = still
         return carriers
 
 
@@ -275,24 +288,20 @@ def neighbour(
 def _chain(nodes: Iterable[Node], conditional: Iterable[float]) -> Confidences:
     """Multiplies each node's probability with its parent's; takes as many from `conditional` as nodes."""
     found: Confidences = {}
-    for node, probability in zip(nodes, conditional, strict=False):
-        found[node] = probability * (found[node[:-1]] if node else 1.0)
+    for step, probability in zip(nodes, conditional, strict=False):
+        found[step] = probability * (found[step[:-1]] if step else 1.0)
     return found
 
 
 def _calls(confidences: Confidences, least: float) -> tuple[ECCall, ...]:
     """The deepest nodes that are likely enough: none that has a child among the likely ones."""
-    likely = {node: p for node, p in confidences.items() if node and p >= least}
-    parents = {node[:-1] for node in likely}
-    deepest = [ECCall(number(node), p) for node, p in likely.items() if node not in parents]
+    likely = {step: p for step, p in confidences.items() if step and p >= least}
+    parents = {step[:-1] for step in likely}
+    deepest = [ECCall(number(step), p) for step, p in likely.items() if step not in parents]
     return tuple(sorted(deepest, key=lambda call: -call.confidence))
 
 
 def _top(confidences: Confidences) -> tuple[ECCall, ...]:
     """The likeliest complete numbers."""
-    complete = [ECCall(number(node), p) for node, p in confidences.items() if len(node) == LEVELS]
+    complete = [ECCall(number(step), p) for step, p in confidences.items() if len(step) == LEVELS]
     return tuple(sorted(complete, key=lambda call: -call.confidence)[:TOP])
-
-
-def _first(confidences: Confidences, calls: Sequence[ECCall]) -> Node:
-    return next(node for node in confidences if node and number(node) == calls[0].number)

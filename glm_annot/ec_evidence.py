@@ -7,7 +7,7 @@ up for the calibration (`glm_annot.ec`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ NEIGHBOURS = 8  # most similar profiles that speak for a protein
 VOTE_POWER = 3  # a profile's say grows with this power of its similarity
 GUESSES = 5  # most likely numbers of a linear head that become candidates
 LEAST_PROBABILITY = 1e-4  # what a linear head's smaller probabilities are taken for
-SOURCES = ("kmer", "encoder", "context")
 FEATURES = (
     "log_similarity",  # of the most similar profile under the node
     "log_rival",  # of the most similar one that is not
@@ -32,6 +31,11 @@ FEATURES = (
     "context_logit",
     "context_enzyme_logit",
 )
+SOURCES = {  # columns of `FEATURES` that each source fills, from the plainest source on
+    "kmer": (0, 1, 2, 3, 4, 5),
+    "encoder": (7, 8),
+    "context": (9, 10),
+}
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,6 @@ class Evidence:
         """Every node that some evidence names, the root among them, parents before children."""
         named = {ROOT}.union(*(near.nodes for near in self.profiles), self.encoder, self.context)
         return sorted(named, key=lambda node: (len(node), node))
-
-    def without(self, source: str) -> Evidence:
-        """The same protein had one of `SOURCES` been silent."""
-        if source == "kmer":
-            return replace(self, profiles=())
-        return replace(self, encoder={}) if source == "encoder" else replace(self, context={})
 
     def features(self, node: Node) -> list[float]:
         """The numbers of `FEATURES` for a node."""

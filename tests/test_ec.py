@@ -105,7 +105,6 @@ def test_features_compare_a_node_with_its_rivals():
     assert found["encoder_enzyme_logit"] == pytest.approx(0)
     root = dict(zip(FEATURES, evidence.features(ROOT), strict=True))
     assert root["log_rival"] == pytest.approx(np.log(0.51))  # only the family of no enzymes speaks against it
-    assert evidence.without("kmer").features(("2",))[:6] == Evidence(100).features(("2",))[:6]
 
 
 def test_probabilities_multiply_down_the_hierarchy_and_calls_stop_where_it_gets_unsure():
@@ -178,6 +177,21 @@ def test_the_encoder_carries_what_families_do_not_know():
     (result,) = head.predict(["MKV"], x, x, min_confidence=0.5)
     assert [call.number for call in result.ec] == ["6.3.5.7"]
     assert result.evidence == "encoder"
+
+
+def test_the_plainest_source_that_suffices_carries_a_call():
+    known, proteins = made_head()
+    head = even_head(replace(known.config, embedding_dim=2))
+    state = {k: v for k, v in known.state_dict().items() if "steps" not in k}
+    head.load_state_dict({**head.state_dict(), **state})
+    for step in head.steps:
+        step.direct.weight[0, FEATURES.index("encoder_logit")] = 1.0
+    head.encoder.weight_CD[4, 0] = 20.0  # 6.3.5.7
+    stranger, x = protein(77), np.array([[1.0, 0.0]], np.float32)
+    (by_family,) = head.predict(proteins[:1], -x, NOTHING, min_confidence=0.0)
+    (by_encoder,) = head.predict([stranger], x, NOTHING, min_confidence=0.6)
+    assert by_family.evidence == "kmer"
+    assert ([call.number for call in by_encoder.ec], by_encoder.evidence) == (["6.3.5.7"], "encoder")
 
 
 def test_the_linear_head_learns_labels_several_labels_and_none():
