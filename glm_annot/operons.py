@@ -44,7 +44,7 @@ class OperonHeadConfig:
     """
 
     attention: int = 0
-    trees: int = 240
+    trees: int = 320
     nodes: int = 29
 
 
@@ -88,18 +88,16 @@ class AttentionEvidence(nn.Module):
 
     mean_F: Tensor
     weight_F: Tensor
-    bias: Tensor
 
     def __init__(self, attention: int) -> None:
         super().__init__()
         features = len(NEARBY) * attention
         self.register_buffer("mean_F", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("weight_F", torch.zeros(features, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros((), dtype=torch.float64))
 
     def forward(self, x_PF: Tensor) -> Tensor:
         """Log-odds (P,) of feature rows as `attention_features` makes them."""
-        return (x_PF.to(self.mean_F.device) - self.mean_F) @ self.weight_F + self.bias
+        return (x_PF.to(self.mean_F.device) - self.mean_F) @ self.weight_F
 
 
 NEARBY = (0, -1, 1)  # the pair itself, the one upstream, the one downstream

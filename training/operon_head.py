@@ -29,11 +29,11 @@ from glm_annot.operons import BoostedTrees, OperonHead, OperonHeadConfig, attent
 
 from .operon_data import UNKNOWN, LabelledGenome
 
-ROUNDS = 120  # about where early stopping ends on held-out pairs
+# (rounds, leaves) of the boosted models whose log-odds are averaged: large trees learn where callers cut,
+# small ones carry over better to operons that were found by experiment.
+ENSEMBLE = ((120, 15), (200, 6))
 LEARNING_RATE = 0.05
-LEAVES = 15
 COLUMNS = 0.5  # share of the features that each split may use
-ENSEMBLE = 2  # boosted models, whose log-odds are averaged
 RIDGE = 0.01  # inverse penalty of the attention's weights, scikit-learn's C
 REGIONS = 5  # folds of one genome alone
 
@@ -79,7 +79,7 @@ def fit(examples: Sequence[Example], *, calibrate: bool = True, seed: int = 0) -
     prior_3K = average_gaps([example.tracks for example in examples])
     rows = [_rows(example, prior_3K) for example in examples]
     heads = 0 if examples[0].attention is None else examples[0].attention[0].shape[1]
-    models = [_boost(rows, seed + number) for number in range(ENSEMBLE)]
+    models = [_boost(rows, *shape, seed) for shape in ENSEMBLE]
     trees = [tree for model in models for tree in _trees(model)]
     head = OperonHead(OperonHeadConfig(heads, len(trees), max(len(tree) for tree in trees)))
     head.gap_prior_3K.copy_(torch.from_numpy(prior_3K))
@@ -142,14 +142,14 @@ def _posterior(tables: GapTables, reach: float) -> Floats:
     )
 
 
-def _boost(rows: Sequence[_Rows], seed: int) -> HistGradientBoostingClassifier:
+def _boost(rows: Sequence[_Rows], rounds: int, leaves: int, seed: int) -> HistGradientBoostingClassifier:
     """Boosted trees on layout; a soft target counts as both answers, weighted."""
     x = np.concatenate([row.layout_NF[row.trains_N] for row in rows])
     y, weight, twice = _both_answers(np.concatenate([row.target_N[row.trains_N] for row in rows]))
     model = HistGradientBoostingClassifier(
-        max_iter=ROUNDS,
+        max_iter=rounds,
         learning_rate=LEARNING_RATE,
-        max_leaf_nodes=LEAVES,
+        max_leaf_nodes=leaves,
         max_features=COLUMNS,
         early_stopping=False,  # it would judge by a random part of the pairs, neighbours of those it fits
         random_state=seed,
@@ -203,19 +203,37 @@ def _load_trees(
 
 def _fit_attention(head: OperonHead, rows: Sequence[_Rows]) -> None:
     """Ridge-penalised logistic regression on log attention, then its weight beside the layout."""
-    x = np.concatenate([_attention_of(row)[row.trains_N] for row in rows])
-    y, weight, twice = _both_answers(np.concatenate([row.target_N[row.trains_N] for row in rows]))
-    mean, scale = x.mean(0), x.std(0) + 1e-6
-    model = LogisticRegression(C=RIDGE, max_iter=1000)
-    model.fit(((x - mean) / scale)[twice], y, sample_weight=weight)
-    slope_F = model.coef_[0] / scale
-    evidence = [(_attention_of(row) - mean) @ slope_F for row in rows]
-    factor = _attention_weight(np.concatenate(evidence), np.concatenate([row.odds_N for row in rows]))
-    # Centred on all tandem neighbours: attention moves the layout's verdict, it does not shift all of them.
-    middle = np.concatenate(evidence).mean()
+    x = np.concatenate([_attention_of(row) for row in rows])
+    target = np.concatenate([row.target_N for row in rows])
+    trains = np.concatenate([row.trains_N for row in rows])
+    mean = x.mean(0)
+    slope_F = _attention_slopes(x[trains], target[trains])
+    # The weight is judged on what was not fitted: else chance agreement would pass for knowledge.
+    evidence = np.empty(len(x))
+    for part in _parts(rows):
+        others = np.setdiff1d(np.flatnonzero(trains), part)
+        evidence[part] = (x[part] - mean) @ _attention_slopes(x[others], target[others])
+    factor = _attention_weight(evidence, np.concatenate([row.odds_N for row in rows]))
+    # Centred on all tandem neighbours: attention moves verdicts of the layout, it does not shift all of them.
     head.attention.mean_F.copy_(torch.from_numpy(mean))
     head.attention.weight_F.copy_(torch.from_numpy(factor * slope_F))
-    head.attention.bias.fill_(-factor * middle)
+
+
+def _attention_slopes(x_NF: Floats, target_N: Floats) -> Floats:
+    """Log-odds (F,) per unit of each feature."""
+    y, weight, twice = _both_answers(target_N)
+    scale = x_NF.std(0) + 1e-6
+    model = LogisticRegression(C=RIDGE, max_iter=1000)
+    model.fit(((x_NF - x_NF.mean(0)) / scale)[twice], y, sample_weight=weight)
+    return np.asarray(model.coef_[0] / scale)
+
+
+def _parts(rows: Sequence[_Rows]) -> list[NDArray[np.int64]]:
+    """Row numbers of each genome, or of each region of a single one."""
+    sizes = [len(row.target_N) for row in rows]
+    if len(sizes) > 1:
+        return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    return np.array_split(np.arange(sizes[0]), REGIONS)
 
 
 def _attention_of(rows: _Rows) -> Floats:
