@@ -60,7 +60,7 @@ def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenom
     return {
         "leave_one_out": leave_one_out,
         "confirmed": _transfer(far, replace(k12, genome=confirmed)),
-        "all_adjacent": _by_region(k12),
+        "all_adjacent": _by_region(k12, far),
         "calibration": _calibration(
             _others(examples, ECOLI), {"pairs.tsv": examples[ECOLI], "all tandem": k12}
         ),
@@ -92,15 +92,20 @@ def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
     return {"layout": np.concatenate(head.logits(test.tracks)), **scores}
 
 
-def _by_region(k12: Example) -> dict[str, dict[str, float]]:
-    """Figures on all adjacent pairs, each judged by what was fitted to the other regions of the genome."""
+def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, float]]:
+    """Figures on all adjacent pairs, each judged by what was fitted to the other regions of the genome.
+
+    The head also learns from the other organisms, which boosting on plain gaps cannot use: their labels are
+    those of a caller that cuts.
+    """
     labels, plain = _stacked([k12]), _plain(k12)
     tandem = np.concatenate([track.same for track in k12.tracks])
     scores: dict[str, Floats] = {}
     for region in regions(k12, FOLDS):
         inside = np.concatenate(region)
         bar = _boosting(plain[~inside], labels[~inside])
-        head = fit([hide(k12, [~of_contig for of_contig in region])], calibrate=False)
+        hidden = hide(k12, [~of_contig for of_contig in region])
+        head = fit([hidden, *others], calibrate=False)
         ours = {name: np.where(tandem, score, -np.inf) for name, score in _head_scores(head, k12).items()}
         for name, score in {"boosting": bar.decision_function(plain), **ours}.items():
             scores.setdefault(name, np.empty(len(labels)))[inside] = score[inside]
