@@ -41,7 +41,7 @@ from . import splits
 from .heldout import HeldOut
 from .sample import RELATED, Candidate, Chosen, choose, related_groups
 
-MIN_GENES = 15  # shortest contig that gives a training window, Hwang et al. 2023
+MIN_GENES = 15  # shortest window that trains or is evaluated, Hwang et al. 2023
 WINDOW = 30  # genes per window, the same
 TABLES = ("genomes", "contigs", "genes", "proteins")
 

@@ -22,8 +22,9 @@ from glm_annot.glm import GeneFeatures
 from glm_annot.records import Genome
 from glm_annot.windows import MAX_GENES
 
-MIN_GENES = 15  # shortest window that trains or is evaluated, Hwang et al. 2023
-MASK_PROBABILITY = 0.15  # the same
+from .corpus import MIN_GENES
+
+MASK_PROBABILITY = 0.15  # Hwang et al. 2023
 LABEL_LIMIT = 10.0  # labels are clipped to +-10 in training, the same
 Embeddings = npt.NDArray[np.floating[Any]]
 

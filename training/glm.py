@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
 
+from .corpus import MIN_GENES
 from .embed import EMBEDDINGS
 from .engine import Engine, EngineConfig
 from .features import fit_features, label_size
 from .gene_windows import (
     LABEL_LIMIT,
-    MIN_GENES,
     Embeddings,
     GeneOrder,
     Spans,
