@@ -21,6 +21,7 @@ from glm_annot.output import STDIO, Target, plan, refuse_existing, write_all
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
+    from glm_annot.homology import Reference
     from glm_annot.records import Genome, Predictions
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Options:
     output: str | None
     fasta: Path | None
     faa: Path | None
+    reference: Path | None
     model: str
     device: str
     threads: int | None
@@ -72,8 +74,9 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     if not options.force:
         refuse_existing([target.table for target in targets if target.table is not None])
     load_model = cache(partial(_load_model, options))
+    reference = _read_reference(options)
     for source, target in zip(sources, targets, strict=True):
-        statuses.append(_try_one(source, target, load_model, options))
+        statuses.append(_try_one(source, target, load_model, reference, options))
     failed = sum(status != 0 for status in statuses)
     if failed and len(inputs) > 1:
         log.error("%d of %d inputs failed", failed, len(inputs))
@@ -146,10 +149,26 @@ def _load_model(options: Options) -> Model:
     return model
 
 
-def _try_one(source: _Source, target: Target, load_model: Callable[[], Model], options: Options) -> int:
+def _read_reference(options: Options) -> Reference | None:
+    if options.reference is None or not options.ec:
+        return None
+    from glm_annot.homology import read_reference
+
+    reference = read_reference(options.reference)
+    log.info("reference %s: %d proteins with EC numbers", options.reference, len(reference.proteins))
+    return reference
+
+
+def _try_one(
+    source: _Source,
+    target: Target,
+    load_model: Callable[[], Model],
+    reference: Reference | None,
+    options: Options,
+) -> int:
     """Annotates one input; its exit status, 0 when all went well. A faulty input ends only itself."""
     try:
-        _annotate_one(source, target, load_model, options)
+        _annotate_one(source, target, load_model, reference, options)
     except (UsageError, ModelError):
         raise
     except Exception as error:
@@ -157,7 +176,13 @@ def _try_one(source: _Source, target: Target, load_model: Callable[[], Model], o
     return 0
 
 
-def _annotate_one(source: _Source, target: Target, load_model: Callable[[], Model], options: Options) -> None:
+def _annotate_one(
+    source: _Source,
+    target: Target,
+    load_model: Callable[[], Model],
+    reference: Reference | None,
+    options: Options,
+) -> None:
     from glm_annot.io import read
     from glm_annot.summary import foresee, summarise
 
@@ -171,12 +196,12 @@ def _annotate_one(source: _Source, target: Target, load_model: Callable[[], Mode
     if options.dry_run:
         log.info("%s; would write %s", foresee(genome), _places(target, genome.source.format))
         return
-    predictions = _predict(genome, model, options)
+    predictions = _predict(genome, model, reference, options)
     _write(genome, predictions, target, options)
     log.info("%s; %.1f s", summarise(genome, predictions), time.monotonic() - started)
 
 
-def _predict(genome: Genome, model: Model, options: Options) -> Predictions:
+def _predict(genome: Genome, model: Model, reference: Reference | None, options: Options) -> Predictions:
     from glm_annot.pipeline import annotate
 
     with Bars(quiet=options.quiet) as bars:
@@ -186,6 +211,7 @@ def _predict(genome: Genome, model: Model, options: Options) -> Predictions:
             min_confidence=options.min_confidence,
             ec=options.ec,
             operons=options.operons,
+            reference=reference,
             precision=options.precision,
             batch_size=options.batch_size,
             progress=bars,

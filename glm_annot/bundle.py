@@ -32,7 +32,7 @@ from glm_annot.plm import Encoder, PLMConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
 
-FORMAT = 1  # raised when an older program could not read a newer bundle
+FORMAT = 2  # raised when an older program could not read a newer bundle
 SHARD_BYTES = 15 * 2**20
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"

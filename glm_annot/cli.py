@@ -32,6 +32,7 @@ Examples:
   glm-annot a.gff3 b.gbk.gz -o results/        several files, one model load
   glm-annot pgap.gff --fasta genome.fna        the sequences stand in a file of their own
   glm-annot genome.gbff -o - > annotated.gbk   to standard output, no table
+  glm-annot genome.gff3 --reference enzymes.faa   homologues of labelled proteins count, too
   glm-annot strip bakta_output.glm.gff3        takes the additions out again
 
 \b
@@ -100,6 +101,11 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; beside each input by default.")
 @click.option("--fasta", **_FILE, help="Genome sequences, for a GFF3 without ##FASTA.")
 @click.option("--faa", **_FILE, help="Protein sequences by CDS ID; they win over translation.")
+@click.option(
+    "--reference",
+    **_FILE,
+    help="Proteins with EC=... in their FASTA headers: homologues count as evidence (needs DIAMOND).",
+)
 @click.option(
     "--model", default="mini", show_default=True, metavar="NAME|FOLDER", help="See `glm-annot models`."
 )

@@ -1,9 +1,10 @@
 """EC numbers with calibrated confidences.
 
 Three evidences name candidates: families that share patterns with the protein (`glm_annot.kmers`), a linear
-head on its embedding, and one on what gLM makes of it in its context. From all of them together a chain of
-small calibrated steps gives each candidate its probability: that the protein is an enzyme at all, then at
-each level that the class is right given that the one above it is:
+head on its embedding, and one on what gLM makes of it in its context; homologues in a user's reference of
+labelled proteins may add a fourth. From all of them together a chain of small calibrated steps gives each
+candidate its probability: that the protein is an enzyme at all, then at each level that the class is right
+given that the one above it is:
 
     P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
 
@@ -23,7 +24,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from glm_annot.ec_evidence import FEATURES, SOURCES, Evidence, Neighbour, by_node, nearest, spans
+from glm_annot.ec_evidence import (
+    FEATURES,
+    REFERENCE_FEATURES,
+    SOURCES,
+    Evidence,
+    Homologue,
+    Neighbour,
+    by_node,
+    nearest,
+    spans,
+)
 from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, node, number, sort_key
 from glm_annot.kmers import KmerConfig, KmerProfiles
 from glm_annot.records import ECCall
@@ -105,12 +116,12 @@ class Step(nn.Module):
     mean_F: Tensor
     scale_F: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
-        self.register_buffer("mean_F", torch.zeros(len(FEATURES)))
-        self.register_buffer("scale_F", torch.ones(len(FEATURES)))
-        self.hidden = nn.Linear(len(FEATURES), STEP_WIDTH)
-        self.direct = nn.Linear(len(FEATURES), 1)
+        self.register_buffer("mean_F", torch.zeros(features))
+        self.register_buffer("scale_F", torch.ones(features))
+        self.hidden = nn.Linear(features, STEP_WIDTH)
+        self.direct = nn.Linear(features, 1)
         self.output = nn.Linear(STEP_WIDTH, 1, bias=False)
 
     def forward(self, features_RF: Tensor) -> Tensor:
@@ -121,7 +132,9 @@ class Step(nn.Module):
 
 
 class ECHead(nn.Module):
-    """All three evidences and their calibration.
+    """All evidences and their calibration.
+
+    `steps` judge proteins by the model's own evidence, `referenced` those with homologues in a reference.
 
     Buffers:
         profile_listed_P, profile_label_N: how many labels each profile has, and their places.
@@ -143,13 +156,16 @@ class ECHead(nn.Module):
         self.register_buffer("rate_C2", torch.full((n_labels, 2), 0.5))
         self.encoder = LinearHead(config.embedding_dim, n_labels) if config.embedding_dim else None
         self.context = LinearHead(config.context_dim, n_labels) if config.context_dim else None
-        self.steps = nn.ModuleList(Step() for _ in range(LEVELS + 1))
+        self.steps = nn.ModuleList(Step(len(FEATURES)) for _ in range(LEVELS + 1))
+        wider = len(FEATURES) + len(REFERENCE_FEATURES)
+        self.referenced = nn.ModuleList(Step(wider) for _ in range(LEVELS + 1))
 
     def predict(
         self,
         proteins: Sequence[str],
         embeddings_GD: npt.NDArray[np.float32],
         hidden_GLD: npt.NDArray[np.float32],
+        homologues: Sequence[Sequence[Homologue]] | None = None,
         *,
         min_confidence: float,
     ) -> list[ECResult]:
@@ -159,9 +175,10 @@ class ECHead(nn.Module):
             proteins: amino acids.
             embeddings_GD: protein embeddings; not read when the head has no use for them.
             hidden_GLD: the layers `config.layers` of gLM for each protein in its context; likewise.
+            homologues: of each protein in a reference, the highest score first; None without a reference.
             min_confidence: least probability of a number that is called.
         """
-        evidences = self.gather(proteins, embeddings_GD, hidden_GLD)
+        evidences = self.gather(proteins, embeddings_GD, hidden_GLD, homologues)
         confidences = self.confidences(evidences)
         calls = [_calls(found, min_confidence) for found in confidences]
         carriers = self._carriers(evidences, calls, min_confidence)
@@ -175,6 +192,7 @@ class ECHead(nn.Module):
         proteins: Sequence[str],
         embeddings_GD: npt.NDArray[np.float32],
         hidden_GLD: npt.NDArray[np.float32],
+        homologues: Sequence[Sequence[Homologue]] | None = None,
     ) -> list[Evidence]:
         """The evidence for each protein; arguments as for `predict`."""
         known_P, search = self._known_profiles(), self.profiles.searcher().search
@@ -184,7 +202,8 @@ class ECHead(nn.Module):
         for row, protein in enumerate(proteins):
             similarity_P = search(protein)
             near = [replace(known_P[p], similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
-            found.append(Evidence(len(protein), near, encoder[row], context[row]))
+            known = homologues[row] if homologues else ()
+            found.append(Evidence(len(protein), near, encoder[row], context[row], known))
         return found
 
     def confidences(
@@ -196,30 +215,13 @@ class ECHead(nn.Module):
             evidences: as `gather` gives them.
             silent: sources whose features are put at their means, as if nothing were known of them.
         """
-        candidates = [evidence.candidates() for evidence in evidences]
-        features = [
-            [evidence.features(node) for node in nodes]
-            for evidence, nodes in zip(evidences, candidates, strict=True)
-        ]
-        level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
-        rows_RF = np.array([row for rows in features for row in rows], np.float32).reshape(-1, len(FEATURES))
-        columns = [column for source in silent for column in SOURCES[source]]
-        probability = iter(self._conditional(level_R, rows_RF, columns).tolist())
-        return [_chain(nodes, probability) for nodes in candidates]
-
-    @torch.inference_mode()
-    def _conditional(
-        self, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32], silent: Sequence[int]
-    ) -> npt.NDArray[np.float32]:
-        """What each row's step makes of its features, but for the silent columns."""
-        probability_R = np.zeros(len(level_R), np.float32)
-        for level, step in enumerate(self.steps):
-            assert isinstance(step, Step)
-            chosen_R = level_R == level
-            x_RF = torch.from_numpy(rows_RF[chosen_R]).to(step.mean_F.device)
-            x_RF[:, silent] = step.mean_F[silent]
-            probability_R[chosen_R] = torch.sigmoid(step(x_RF)).cpu().numpy()
-        return probability_R
+        found: list[Confidences] = [{} for _ in evidences]
+        for steps, with_homologues in ((self.steps, False), (self.referenced, True)):
+            places = [row for row, one in enumerate(evidences) if bool(one.homologues) == with_homologues]
+            some = [evidences[row] for row in places]
+            for row, confidences in zip(places, _judged(steps, some, silent), strict=True):
+                found[row] = confidences
+        return found
 
     def _known_profiles(self) -> list[Neighbour]:
         """All profiles, as if none were similar to anything."""
@@ -244,6 +246,8 @@ class ECHead(nn.Module):
         return found
 
     def _has(self, source: str) -> bool:
+        if source == "reference":
+            return True
         if source == "kmer":
             return self.config.profiles > 0
         return (self.encoder if source == "encoder" else self.context) is not None
@@ -259,16 +263,48 @@ class ECHead(nn.Module):
         sources = [source for source in SOURCES if self._has(source)]
         carriers = [sources[-1] if ec else "" for ec in calls]
         waiting = [row for row, ec in enumerate(calls) if ec]
+        if not any(evidence.homologues for evidence in evidences):
+            sources.remove("reference")
         for heard, source in enumerate(sources[:-1], start=1):
             found = self.confidences([evidences[row] for row in waiting], silent=sources[heard:])
             still = []
             for row, confidence in zip(waiting, found, strict=True):
-                if confidence[node(calls[row][0].number)] >= least:
+                likely = confidence[node(calls[row][0].number)] >= least
+                if likely and (source != "reference" or evidences[row].homologues):
                     carriers[row] = source
                 else:
                     still.append(row)
             waiting = still
         return carriers
+
+
+def _judged(
+    steps: nn.ModuleList, evidences: Sequence[Evidence], silent: Collection[str]
+) -> list[Confidences]:
+    """Probability of every candidate node of proteins that the same steps judge."""
+    candidates = [evidence.candidates() for evidence in evidences]
+    level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
+    rows = [one.features(node) for one, nodes in zip(evidences, candidates, strict=True) for node in nodes]
+    if not rows:
+        return []
+    columns = [column for source in silent for column in SOURCES[source] if column < len(rows[0])]
+    probability = iter(_conditional(steps, level_R, np.array(rows, np.float32), columns).tolist())
+    return [_chain(nodes, probability) for nodes in candidates]
+
+
+@torch.inference_mode()
+def _conditional(
+    steps: nn.ModuleList, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32], silent: list[int]
+) -> npt.NDArray[np.float32]:
+    """What each row's step makes of its features, but for the silent columns."""
+    probability_R = np.zeros(len(level_R), np.float32)
+    for level, step in enumerate(steps):
+        assert isinstance(step, Step)
+        chosen_R = level_R == level
+        x_RF = torch.from_numpy(rows_RF[chosen_R]).to(step.mean_F.device)
+        x_RF[:, silent] = step.mean_F[silent]
+        probability_R[chosen_R] = torch.sigmoid(step(x_RF)).cpu().numpy()
+    return probability_R
 
 
 def neighbour(

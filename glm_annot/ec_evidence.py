@@ -1,4 +1,4 @@
-"""What speaks for an EC number: similar families, the protein's embedding, its genomic context.
+"""What speaks for an EC number: similar families, the protein's embedding, its genomic context, homologues.
 
 For every candidate node of the EC hierarchy each evidence gives a few numbers; `Evidence.features` lines them
 up for the calibration (`glm_annot.ec`).
@@ -31,7 +31,16 @@ FEATURES = (
     "context_logit",
     "context_enzyme_logit",
 )
-SOURCES = {  # columns of `FEATURES` that each source fills, from the plainest source on
+REFERENCE_FEATURES = (  # follow those where a reference of labelled proteins has a homologue
+    "log_score",  # bits per residue of the best homologue under the node
+    "log_score_rival",  # of the best one that is not
+    "log_bits",  # of the best homologue under the node
+    "identity",  # of that one
+    "coverage",  # likewise
+    "bits_share",  # of all homologues' bits, those under the node
+)
+SOURCES = {  # columns of the features that each source fills, from the plainest source on
+    "reference": (11, 12, 13, 14, 15, 16),
     "kmer": (0, 1, 2, 3, 4, 5),
     "encoder": (7, 8),
     "context": (9, 10),
@@ -57,6 +66,23 @@ class Neighbour:
     exact_rate: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Homologue:
+    """A labelled protein that aligns with a protein.
+
+    Attributes:
+        nodes: EC nodes that it speaks for; none for one that is no enzyme.
+        bits: score of the alignment.
+        identity: share of identical residues in it.
+        coverage: share of the protein that it spans, or of the homologue if that is less.
+    """
+
+    nodes: frozenset[Node]
+    bits: float
+    identity: float
+    coverage: float
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All that is known of one protein, by node.
@@ -65,20 +91,23 @@ class Evidence:
         length: residues.
         profiles: the most similar ones, most similar first.
         encoder, context: probability by candidate node from each linear head; empty where there is none.
+        homologues: in a reference of labelled proteins, the highest score first; empty without a reference.
     """
 
     length: int
     profiles: Sequence[Neighbour] = ()
     encoder: Mapping[Node, float] = field(default_factory=dict)
     context: Mapping[Node, float] = field(default_factory=dict)
+    homologues: Sequence[Homologue] = ()
 
     def candidates(self) -> list[Node]:
         """Every node that some evidence names, the root among them, parents before children."""
-        named = {ROOT}.union(*(near.nodes for near in self.profiles), self.encoder, self.context)
+        similar = [near.nodes for near in self.profiles] + [near.nodes for near in self.homologues]
+        named = {ROOT}.union(*similar, self.encoder, self.context)
         return sorted(named, key=lambda node: (len(node), node))
 
     def features(self, node: Node) -> list[float]:
-        """The numbers of `FEATURES` for a node."""
+        """The numbers of `FEATURES` for a node, and of `REFERENCE_FEATURES` where there are homologues."""
         mine = [near for near in self.profiles if node in near.nodes]
         rivals = [near for near in self.profiles if node not in near.nodes]
         votes = _votes(self.profiles)
@@ -94,6 +123,22 @@ class Evidence:
             _logit(self.encoder.get(ROOT)),
             _logit(self.context.get(node)),
             _logit(self.context.get(ROOT)),
+            *self._of_homologues(node),
+        ]
+
+    def _of_homologues(self, node: Node) -> list[float]:
+        if not self.homologues:
+            return []
+        mine = [near for near in self.homologues if node in near.nodes]
+        rivals = [near for near in self.homologues if node not in near.nodes]
+        best = mine[0] if mine else Homologue(frozenset(), 0.0, 0.0, 0.0)
+        return [
+            _log(best.bits / max(self.length, 1)),
+            _log(rivals[0].bits / max(self.length, 1) if rivals else 0.0),
+            float(np.log1p(best.bits)),
+            best.identity,
+            best.coverage,
+            sum(near.bits for near in mine) / sum(near.bits for near in self.homologues),
         ]
 
 

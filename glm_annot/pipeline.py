@@ -14,6 +14,7 @@ from glm_annot.bundle import Model
 from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.ec import ECResult
 from glm_annot.glm import ContextFit
+from glm_annot.homology import Reference
 from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.plm import Encoder, embed
 from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
@@ -28,6 +29,7 @@ def annotate(
     min_confidence: float = 0.5,
     ec: bool = True,
     operons: bool = True,
+    reference: Reference | None = None,
     precision: str = "auto",
     batch_size: int = BATCH_WINDOWS,
     progress: Progress | None = None,
@@ -39,6 +41,7 @@ def annotate(
         model: as `load_model` gives it; computing happens on its device.
         min_confidence: least probability of an EC number to be called.
         ec, operons: whether to predict them; a model without that head predicts none either.
+        reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
         precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
         batch_size: windows per batch; bounds memory.
         progress: called with (stage, units done, units in all).
@@ -60,8 +63,9 @@ def annotate(
         batch_size=batch_size,
         progress=_of_stage(progress, "windows"),
     )
+    homologues = reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
     enzymes = (
-        ec_head.predict(proteins, embeddings_GD, states.hidden_GSF, min_confidence=min_confidence)
+        ec_head.predict(proteins, embeddings_GD, states.hidden_GSF, homologues, min_confidence=min_confidence)
         if ec_head
         else [None] * len(coding)
     )

@@ -11,7 +11,9 @@ of one protein (residues plus begin and end), H heads, K head width, D embedding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -32,7 +34,7 @@ STANDARD_RESIDUES = "LAGVSERTIDPKQNFYMHWC"
 
 # ESM2 was trained with 12 % of its tokens blanked (15 % chosen, 80 % of those masked) and rescales for it.
 TRAINING_BLANKED = 0.15 * 0.8
-_PACK_TOKENS = 4_096  # tokens a pack; beyond this matrix products grow no faster on CPUs
+_PACK_TOKENS = 2_048  # tokens a pack; beyond this matrix products grow no faster on CPUs
 _UNKNOWN = ALPHABET.get_idx("X")
 
 
@@ -271,16 +273,36 @@ def embed(
     device = next(encoder.parameters()).device
     sums_GD = np.zeros((len(proteins), encoder.config.dim), dtype=np.float32)
     weights_G = np.zeros((len(proteins), 1), dtype=np.float32)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=wants_bf16(precision, device))
+    bf16 = wants_bf16(precision, device)
     encoder.eval()
-    for run in _packs(_pieces(proteins, encoder.config), batch_tokens):
+
+    def means(run: Sequence[_Piece]) -> npt.NDArray[np.float32]:
         pack = Pack.of([piece.residues for piece in run], device)
-        with torch.inference_mode(), autocast:
-            means = encoder.means(encoder(pack), pack).float().cpu().numpy()
-        lengths = np.array([[len(piece.residues)] for piece in run], dtype=np.float32)
-        rows = [piece.protein for piece in run]
-        np.add.at(sums_GD, rows, means * lengths)
-        np.add.at(weights_G, rows, lengths)
-        if progress:
-            progress(int(lengths.sum()))
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return cast("npt.NDArray[np.float32]", encoder.means(encoder(pack), pack).float().cpu().numpy())
+
+    packs = list(_packs(_pieces(proteins, encoder.config), batch_tokens))
+    with _one_core_each(device) as run_all:
+        for run, means_SD in zip(packs, run_all(means, packs), strict=True):
+            lengths = np.array([[len(piece.residues)] for piece in run], dtype=np.float32)
+            rows = [piece.protein for piece in run]
+            np.add.at(sums_GD, rows, means_SD * lengths)
+            np.add.at(weights_G, rows, lengths)
+            if progress:
+                progress(int(lengths.sum()))
     return sums_GD / weights_G if len(proteins) else sums_GD
+
+
+@contextmanager
+def _one_core_each(device: torch.device) -> Iterator[Callable[..., Iterable[npt.NDArray[np.float32]]]]:
+    """A `map` whose calls run side by side on a CPU, one core each: faster than all cores on one pack."""
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,26 @@ class TestFeatures:
         assert labels.isfinite().all() and labels.abs().max() < 100
 
     def test_label_sizes(self) -> None:
-        assert (label_size(1280), label_size(64)) == (100, 65)
+        assert (label_size(1280), label_size(64), label_size(64, 24)) == (100, 65, 25)
+
+    def test_discriminants_find_what_tells_families_apart(self) -> None:
+        random = np.random.default_rng(0)
+        families = np.repeat(np.arange(200), 5)
+        embeddings = random.normal(size=(1000, D)) * 3
+        embeddings[:, 1] += 0.5 * embeddings[:, 0]  # the widest direction is noise, shared by two dimensions
+        embeddings[:, 4] = random.normal(size=200)[families] + 0.01 * random.normal(size=1000)
+        config = GLMConfig(input_dim=D + 1, dim=2, layers=1, heads=1, ffn=2, labels=2)
+        fitted = [
+            fit_features(config, embeddings, np.arange(1000), families_N=which) for which in (families, None)
+        ]
+        axes = [features.pca_components_LD[0].abs().argmax().item() for features in fitted]
+        assert axes[0] == 4 and axes[1] in (0, 1)
+        labels = fitted[0].labels(torch.from_numpy(embeddings), torch.ones(1000))[:, 0]
+        assert labels.std().item() == pytest.approx(1.0, rel=0.01)
+
+    def test_discriminants_need_two_of_a_family(self) -> None:
+        with pytest.raises(InputError, match="no two proteins"):
+            fit_features(CONFIG, random_embeddings(40), np.arange(40), families_N=np.arange(40))
 
     def test_one_protein_is_too_few(self) -> None:
         with pytest.raises(InputError, match="fewer than two distinct proteins"):
@@ -365,7 +385,7 @@ def made_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "genomes": {"genome": [7, 8], "split": ["train", "valid"]},
         "contigs": {"contig": [0, 1, 2, 3], "genome": [7, 7, 7, 8]},
         "genes": {"contig": contig, "index": index, "protein": np.arange(n), "strand": np.ones(n, np.int8)},
-        "proteins": {"near_heldout": (contig == 1) & (index < 100)},
+        "proteins": {"near_heldout": (contig == 1) & (index < 100), "cluster": index % FAMILIES},
     }
     for name, columns in tables.items():
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
@@ -421,3 +441,15 @@ class TestRuns:
             load_run(tmp_path)
         with pytest.raises(ValueError, match="backbone"):
             TrainGLMConfig(backbone="gru")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="directions"):
+            TrainGLMConfig(directions="random")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="masked"):
+            TrainGLMConfig(masked=1.0)
+
+    def test_discriminant_labels_and_identification_learn_it_too(
+        self, made_corpus: Path, tmp_path: Path
+    ) -> None:
+        config = replace(SMALL, components=8, directions="discriminant", masked=0.3, identification=0.1)
+        metrics = train_glm(made_corpus, tmp_path, config, optimiser(60))
+        assert metrics["absolute_accuracy"] > 5 * metrics["chance_accuracy"]
+        assert load_run(tmp_path).network.config.labels == 9

@@ -40,7 +40,7 @@ The single steps take the same recipe:
   glm-train bundle mini --corpus work/corpus --plm work/plm --glm work/glm --heads work/heads -o work/bundle
 
 \b
-plm and glm run on several processes or GPUs under a launcher:
+plm and glm run on several processes or GPUs, `run --processes` starts them, and so does a launcher:
   torchrun --nproc-per-node 2 -m glm_annot.training.cli plm mini --corpus work/corpus -o work/plm
 """
 
@@ -205,11 +205,19 @@ def bundle(
 @data_option
 @click.option("--work", type=_FOLDER, required=True, help="Folder of all steps; the model is WORK/bundle.")
 @budget_option
-def run(recipe: Recipe, data: Path, work: Path, budget: float | None) -> None:
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Train encoder and gLM in N processes: one per GPU, or one per core of a small machine.",
+)
+def run(recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int) -> None:
     """Does every step of a recipe and ends with a model; what is done already is left out."""
     from .run import Run
 
-    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say)()
+    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, processes)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 

@@ -1,19 +1,12 @@
-"""Protein homology by DIAMOND: best hits, and pairs alike enough to share a label.
-
-DIAMOND comes from Debian (`apt install diamond-aligner`) or bioconda (`conda install -c bioconda diamond`).
-"""
+"""Protein homology by DIAMOND: best hits, and pairs alike enough to share a label."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
-from .splits import run_tool, write_fasta
+from glm_annot.homology import diamond
 
-_INSTALL = (
-    "install DIAMOND, for instance `apt install diamond-aligner` or `conda install -c bioconda diamond`"
-)
+_SCORE = ("bitscore",)
 
 
 def best_hits(queries: Iterable[str], targets: Iterable[str], *, threads: int = 1) -> dict[int, int]:
@@ -26,7 +19,8 @@ def best_hits(queries: Iterable[str], targets: Iterable[str], *, threads: int = 
     Returns:
         position of a query -> position of its best target; queries without a hit are left out.
     """
-    hits = _search(queries, targets, ["--very-sensitive", "-e", "1e-3", "-k", "1"], threads)
+    options = ["--very-sensitive", "-e", "1e-3", "-k", "1"]
+    hits = diamond(queries, targets, options, _SCORE, threads=threads)
     return {query: target for query, target, _ in hits}
 
 
@@ -53,24 +47,6 @@ def alike(
     names = ("--id", "--query-cover", "--subject-cover")
     limits = [text for pair in zip(names, percent, strict=True) for text in pair]
     best: dict[int, tuple[float, int]] = {}
-    for query, target, score in _search(queries, targets, [*limits, "-k", "5"], threads):
+    for query, target, (score,) in diamond(queries, targets, [*limits, "-k", "5"], _SCORE, threads=threads):
         best[query] = max(best.get(query, (0.0, 0)), (score, -target))
     return {query: -target for query, (_, target) in best.items()}
-
-
-def _search(
-    queries: Iterable[str], targets: Iterable[str], options: list[str], threads: int
-) -> Iterator[tuple[int, int, float]]:
-    """Yield (query, target, bit score) of every hit, those of a query from its best one on."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_fasta(folder / "queries.faa", queries)
-        write_fasta(folder / "targets.faa", targets)
-        files = ["-q", str(folder / "queries.faa"), "-d", str(folder / "targets.faa")]
-        out = ["-o", str(folder / "hits.tsv"), "-f", "6", "qseqid", "sseqid", "bitscore"]
-        command = ["diamond", "blastp", *files, *out, *options, "--threads", str(threads), "--quiet"]
-        run_tool(command, install=_INSTALL)
-        with (folder / "hits.tsv").open(encoding="ascii") as stream:
-            for line in stream:
-                query, target, score = line.split("\t")
-                yield int(query), int(target), float(score)

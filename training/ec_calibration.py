@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from glm_annot.ec import ECHead, Step
-from glm_annot.ec_evidence import FEATURES, Evidence
+from glm_annot.ec_evidence import Evidence
 from glm_annot.ec_numbers import Node, ancestry, node
 
 PENALTY = 3.0  # of squared weights, against the summed loss
@@ -61,10 +61,13 @@ def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> No
         rate_C2 = _rates(others, labels).tolist()
         crossed += [_with_rates(e, rate_C2) for e in examples if e.genome == genome]
     examples = crossed
-    for level, step in enumerate(head.steps):
-        assert isinstance(step, Step)
-        rows_RF, right_R = _rows(examples, level)
-        _fit(step, rows_RF, right_R, seed)
+    alone = [replace(e, evidence=replace(e.evidence, homologues=())) for e in examples]
+    with_homologues = [e for e in examples if e.evidence.homologues]
+    for steps, seen in ((head.steps, alone), (head.referenced, with_homologues)):
+        for level, step in enumerate(steps):
+            assert isinstance(step, Step)
+            rows_RF, right_R = _rows(seen, level, step.mean_F.shape[0])
+            _fit(step, rows_RF, right_R, seed)
 
 
 def _rates(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -92,7 +95,9 @@ def _with_rates(example: Example, rate_C2: Sequence[Sequence[float]]) -> Example
     return replace(example, evidence=replace(example.evidence, profiles=profiles))
 
 
-def _rows(examples: Sequence[Example], level: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _rows(
+    examples: Sequence[Example], level: int, features: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Features of all candidates of one level whose parent is right, and whether they are right."""
     rows, right = [], []
     for example in examples:
@@ -103,7 +108,7 @@ def _rows(examples: Sequence[Example], level: int) -> tuple[npt.NDArray[np.float
             if len(candidate) == level and (not candidate or _is_told(candidate[:-1], true, ends)):
                 rows.append(example.evidence.features(candidate))
                 right.append(candidate in true)
-    return np.array(rows, np.float32).reshape(-1, len(FEATURES)), np.array(right, np.float32)
+    return np.array(rows, np.float32).reshape(-1, features), np.array(right, np.float32)
 
 
 def _is_told(parent: Node, true: frozenset[Node], ends: set[Node]) -> bool:

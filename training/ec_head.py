@@ -5,6 +5,8 @@
     all labelled proteins ------------------------> the families that ship
 
 The calibration sees genomes through families without their own sequences, as a user's new genome is seen.
+For users who bring a reference of labelled proteins it is fitted once more, with the proteins that made the
+families as the reference.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 
 import numpy as np
@@ -21,6 +23,8 @@ import numpy.typing as npt
 from glm_annot.bundle import Model
 from glm_annot.context import contextualise
 from glm_annot.ec import ECHead, ECHeadConfig
+from glm_annot.ec_evidence import Homologue
+from glm_annot.homology import Reference
 from glm_annot.io.sequences import clean_protein
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
@@ -39,6 +43,7 @@ BACKGROUND = 40_000  # proteins that patterns' rarity is counted on
 HELD_PROTEINS = 3000  # labelled proteins that are enough to calibrate on
 
 Report = Callable[[str], None]
+Search = Callable[[Sequence[str]], list[list[Homologue]]]
 States = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # embeddings (G, D), hidden states (G, L, D)
 
 
@@ -107,12 +112,14 @@ def fit(
         for place, protein in enumerate(sources.labelled)
         if place not in held and protein.sequence not in own
     ]
-    partial = maker.head(seen)
-    maker.fit_linear(partial, [sources.labelled[place] for place in seen])
-    report(f"EC: {partial.config.profiles:,} families of {len(seen):,} proteins; gathering evidence")
-    examples = _examples(partial, sources, held, reader)
+    learner = maker.head(seen)
+    maker.fit_linear(learner, [sources.labelled[place] for place in seen])
+    report(f"EC: {learner.config.profiles:,} families of {len(seen):,} proteins; gathering evidence")
+    searched = [*(sources.labelled[place] for place in seen), *sources.non_enzymes]
+    reference = Reference(tuple(p.sequence for p in searched), tuple(p.ec for p in searched))
+    examples = _examples(learner, sources, held, reader, partial(reference.homologues, threads=threads))
     whole = maker.head(range(len(sources.labelled)))
-    _take_linear(whole, partial)
+    _take_linear(whole, learner)
     calibrate(whole, examples, seed=seed)
     report(f"EC: calibrated on {len(examples):,} proteins; {whole.config.profiles:,} families in all")
     return whole.eval().requires_grad_(False)
@@ -194,13 +201,16 @@ def _held(labelled: Sequence[Labelled], seed: int) -> frozenset[int]:
     return frozenset(place for place, cluster in enumerate(clusters.tolist()) if cluster in chosen)
 
 
-def _examples(head: ECHead, sources: Sources, held: frozenset[int], reader: Reader) -> list[Example]:
+def _examples(
+    head: ECHead, sources: Sources, held: frozenset[int], reader: Reader, homologues: Search
+) -> list[Example]:
     """Evidence for the calibrating genomes' proteins and for held labelled ones, with their true numbers."""
     examples = []
     for genome in sources.calibration:
-        states = reader(genome.genome)
+        embeddings_GD, hidden_GLD = reader(genome.genome)
         kept = _usable(genome, sources.held_out)
-        evidences = head.gather([genome.proteins[row] for row in kept], *(array[kept] for array in states))
+        proteins = [genome.proteins[row] for row in kept]
+        evidences = head.gather(proteins, embeddings_GD[kept], hidden_GLD[kept], homologues(proteins))
         examples += [
             Example(evidence, genome.ec[row], genome.number)
             for evidence, row in zip(evidences, kept, strict=True)
@@ -208,7 +218,7 @@ def _examples(head: ECHead, sources: Sources, held: frozenset[int], reader: Read
     some = [sources.labelled[place] for place in sorted(held)]
     some = some[:: -(-len(some) // HELD_PROTEINS) or 1]
     sequences = [protein.sequence for protein in some]
-    evidences = head.gather(sequences, *reader(lone_genes(sequences)))
+    evidences = head.gather(sequences, *reader(lone_genes(sequences)), homologues(sequences))
     return examples + [Example(e, protein.ec, None) for e, protein in zip(evidences, some, strict=True)]
 
 

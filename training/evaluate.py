@@ -25,6 +25,7 @@ from .gene_windows import GeneOrder, WindowReader, cut
 from .masked import evaluate_masked
 
 K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
+K12_PRODIGAL = Path("operons/escherichia_coli_k12/GCF_000005845.2.faa.gz")  # some start elsewhere
 EC_BENCHMARKS = tuple(f"ec/{name}.tsv" for name in (*evaluate_ec.BENCHMARKS, "CARE-promiscuous"))
 
 
@@ -39,7 +40,7 @@ def benchmark(model: Model, data: Path, *, command: str) -> dict[str, Any]:
     k12 = io.read(data / K12)
     found: dict[str, Any] = {"masked_genes": {**masked_genes(model, k12), "of": "E. coli K-12"}}
     if model.ec is not None:
-        held_out = heldout.read([data / K12], [data / name for name in EC_BENCHMARKS])
+        held_out = heldout.read([data / K12, data / K12_PRODIGAL], [data / name for name in EC_BENCHMARKS])
         threads = torch.get_num_threads()
         found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads)
     if model.operons is not None:

@@ -20,6 +20,7 @@ from glm_annot.bundle import Model
 from glm_annot.ec import ECResult
 from glm_annot.ec_numbers import is_complete
 from glm_annot.errors import GlmAnnotError
+from glm_annot.homology import Reference
 from glm_annot.records import Genome
 
 from . import diamond
@@ -72,13 +73,28 @@ def benchmark(
     }
     for name in BENCHMARKS:
         cases = read_benchmark(data / "ec" / f"{name}.tsv")
-        results = predict(model, lone_genes(cases.proteins))
-        found[name] = compare(results, cases, references[BENCHMARK_TRUST], threads=threads)
+        found[name] = _measure(model, lone_genes(cases.proteins), cases, references[BENCHMARK_TRUST], threads)
     cases = of_genome(k12)
-    results = predict(model, k12)
-    found["K-12 enzymes"] = compare(results, cases, references[GENOME_TRUST], threads=threads)
-    found["K-12 confidence"] = confidence(results, cases)
+    found["K-12 enzymes"] = _measure(model, k12, cases, references[GENOME_TRUST], threads)
+    found["K-12 confidence"] = confidence(predict(model, k12), cases)
+    labelled = _as_reference(references[GENOME_TRUST])
+    found["K-12 confidence, with reference"] = confidence(predict(model, k12, labelled, threads), cases)
     return found
+
+
+def _measure(
+    model: Model, genome: Genome, cases: Cases, labelled: Sequence[Labelled], threads: int
+) -> dict[str, Any]:
+    """Figures without and with the labelled proteins as a reference, and DIAMOND's with the same."""
+    figures = compare(predict(model, genome), cases, labelled, threads=threads)
+    reference = _as_reference(labelled)
+    with_reference = compare(predict(model, genome, reference, threads), cases, labelled, threads=threads)
+    del with_reference["diamond"], with_reference["proteins"]
+    return {**figures, "with_reference": with_reference}
+
+
+def _as_reference(labelled: Sequence[Labelled]) -> Reference:
+    return Reference(tuple(p.sequence for p in labelled), tuple(p.ec for p in labelled))
 
 
 def read_benchmark(path: Path) -> Cases:
@@ -96,13 +112,16 @@ def of_genome(genome: Genome) -> Cases:
     return Cases(tuple(gene.protein or "" for gene in coding), tuple(ec))
 
 
-def predict(model: Model, genome: Genome) -> list[ECResult]:
+def predict(
+    model: Model, genome: Genome, reference: Reference | None = None, threads: int = 1
+) -> list[ECResult]:
     """EC numbers of all coding genes of a genome, at the default threshold."""
     if model.ec is None:
         raise GlmAnnotError(f"the model {model.name} has no EC head to measure")
     proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
     states = Reader(model, model.ec.config.layers)(genome)
-    return model.ec.predict(proteins, *states, min_confidence=MIN_CONFIDENCE)
+    homologues = reference.homologues(proteins, threads=threads) if reference else None
+    return model.ec.predict(proteins, *states, homologues, min_confidence=MIN_CONFIDENCE)
 
 
 def compare(

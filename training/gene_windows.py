@@ -199,13 +199,14 @@ class WindowReader:
         return Batch(x_BTE, labels_BTL, real_BT)
 
 
-def random_mask(real_BT: Tensor, generator: torch.Generator) -> Tensor:
-    """Mask each gene with probability 0.15, and at least one gene of every window.
+def random_mask(real_BT: Tensor, generator: torch.Generator, probability: float = MASK_PROBABILITY) -> Tensor:
+    """Mask each gene with some probability, and at least one gene of every window.
 
     Args:
         real_BT: which slots are genes.
         generator: draws on the CPU, so that the masks do not depend on the device.
+        probability: of each gene.
     """
     draw_BT = torch.rand(real_BT.shape, generator=generator).to(real_BT.device).masked_fill(~real_BT, 2.0)
     lowest_BT = torch.zeros_like(real_BT).scatter(1, draw_BT.argmin(1, keepdim=True), True)
-    return ((draw_BT < MASK_PROBABILITY) | lowest_BT) & real_BT
+    return ((draw_BT < probability) | lowest_BT) & real_BT

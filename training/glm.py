@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -24,9 +26,10 @@ from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMCo
 from .corpus import MIN_GENES
 from .embed import EMBEDDINGS
 from .engine import Engine, EngineConfig
-from .features import fit_features, label_size
+from .features import MAX_COMPONENTS, fit_features, label_size
 from .gene_windows import (
     LABEL_LIMIT,
+    MASK_PROBABILITY,
     Embeddings,
     GeneOrder,
     Spans,
@@ -36,7 +39,7 @@ from .gene_windows import (
     random_mask,
     without_near,
 )
-from .losses import glm_loss
+from .losses import glm_loss, identification_loss
 from .lstm import BiLSTM, of_equal_size
 from .masked import evaluate_masked, fit_context_fit
 
@@ -50,10 +53,19 @@ class TrainGLMConfig:
 
     Attributes:
         backbone: 'glm', or 'lstm' for the baseline of equal size, same inputs, heads and losses.
+        components: numbers in a label beside the orientation, as many as an embedding has at most.
+        directions: 'principal' components, as published, or 'discriminant' ones of the corpus's families.
+        masked: share of genes masked in training; more than the published 0.15 gives more to learn from a
+            window. Evaluation always masks 0.15.
+        identification: weight of `identification_loss`, which is added to the paper's loss in training.
         dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
     """
 
     backbone: Literal["glm", "lstm"] = "glm"
+    components: int = MAX_COMPONENTS
+    directions: Literal["principal", "discriminant"] = "principal"
+    masked: float = MASK_PROBABILITY
+    identification: float = 0.0
     dim: int = 256
     layers: int = 6
     heads: int = 4
@@ -65,11 +77,17 @@ class TrainGLMConfig:
     def __post_init__(self) -> None:
         if self.backbone not in ("glm", "lstm"):
             raise ValueError(f"backbone is 'glm' or 'lstm', not {self.backbone!r}")
+        if self.directions not in ("principal", "discriminant"):
+            raise ValueError(f"directions is 'principal' or 'discriminant', not {self.directions!r}")
+        if not 0 < self.masked < 1:
+            raise ValueError(f"masked is a share between 0 and 1, not {self.masked}")
 
     def glm(self, embedding_dim: int) -> GLMConfig:
         """The network's configuration for embeddings of some size."""
-        sizes = {name: value for name, value in asdict(self).items() if name != "backbone"}
-        return GLMConfig(input_dim=embedding_dim + 1, labels=label_size(embedding_dim), **sizes)
+        other = ("backbone", "components", "directions", "masked", "identification")
+        sizes = {name: value for name, value in asdict(self).items() if name not in other}
+        labels = label_size(embedding_dim, self.components)
+        return GLMConfig(input_dim=embedding_dim + 1, labels=labels, **sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +101,26 @@ class MaskedBatch:
 
 
 class MaskedGenes(nn.Module):
-    """The objective: a batch to its loss."""
+    """The objective: a batch to its loss.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: a gLM or its baseline.
+        identification: weight of `identification_loss`.
+    """
+
+    def __init__(self, network: nn.Module, identification: float = 0.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.identification = network, identification
 
     def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
-        """Loss, and its two parts to be logged."""
-        loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
-        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
+        """Loss, and its parts to be logged."""
+        output = self.network(batch.x_BTE, batch.real_BT)
+        loss = glm_loss(output, batch.labels_BTL, batch.masked_BT)
+        parts = {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
+        if not self.identification:
+            return loss.total, parts
+        telling = identification_loss(output, batch.labels_BTL, batch.real_BT, batch.masked_BT)
+        return loss.total + self.identification * telling, {**parts, "identification": telling.item()}
 
 
 class TrainingWindows:
@@ -101,13 +129,14 @@ class TrainingWindows:
     Args:
         reader: reads the windows of the training genomes.
         size: windows a batch.
+        masked: share of genes to mask.
 
     Raises:
         InputError: no window may be trained on.
     """
 
-    def __init__(self, reader: WindowReader, size: int) -> None:
-        self.reader, self.size = reader, size
+    def __init__(self, reader: WindowReader, size: int, masked: float = MASK_PROBABILITY) -> None:
+        self.reader, self.size, self.masked = reader, size, masked
         self.spans = without_near(reader.order, all_windows(reader.order))
         if not len(self.spans):
             raise InputError("no contig of the training genomes gives a window to train on")
@@ -117,7 +146,7 @@ class TrainingWindows:
         which = torch.randint(len(self.spans), (self.size,), generator=generator).numpy()
         flip_B = torch.rand(self.size, generator=generator).lt(0.5).numpy()
         batch = self.reader.read(self.spans.take(which), flip_B)
-        masked_BT = random_mask(batch.real_BT, generator)
+        masked_BT = random_mask(batch.real_BT, generator, self.masked)
         labels_BTL = batch.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT)
         return MaskedBatch(mask_inputs(batch.x_BTE, masked_BT), labels_BTL, batch.real_BT, masked_BT)
 
@@ -142,15 +171,19 @@ def train_glm(
     embeddings_ND = _embeddings(corpus)
     glm_config = config.glm(embeddings_ND.shape[1])
     order = GeneOrder.read(corpus, "train")
-    features = fit_features(glm_config, embeddings_ND, order.protein_G, seed=engine_config.seed)
+    families_N = _families(corpus) if config.directions == "discriminant" else None
+    features = fit_features(
+        glm_config, embeddings_ND, order.protein_G, families_N=families_N, seed=engine_config.seed
+    )
     torch.manual_seed(engine_config.seed)
     network = _network(config.backbone, glm_config)
-    engine = Engine(MaskedGenes(network), engine_config, folder)
+    engine = Engine(MaskedGenes(network, config.identification), engine_config, folder)
     features.to(engine.device)
-    windows = TrainingWindows(WindowReader(order, embeddings_ND, features), engine_config.micro_batch)
+    train_reader = WindowReader(order, embeddings_ND, features)
+    windows = TrainingWindows(train_reader, engine_config.micro_batch, config.masked)
     reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, features)
     spans = _validation_windows(reader, corpus)
-    best = _Best(network, folder, resumed=engine.step > 0, writes=engine.rank == 0)
+    best = _Best(network, folder, config.identification, resumed=engine.step > 0, writes=engine.rank == 0)
     engine.fit(
         lambda step: windows.draw(engine.generator(step)),
         lambda: best.keep(evaluate_masked(network, reader, _evenly(spans, VALIDATION_WINDOWS)), engine.step),
@@ -210,6 +243,12 @@ def _embeddings(corpus: Path) -> Embeddings:
     return found
 
 
+def _families(corpus: Path) -> npt.NDArray[np.int64]:
+    """Family of each protein of a corpus: its cluster."""
+    clusters = pq.read_table(corpus / "proteins.parquet", columns=["cluster"])["cluster"]
+    return np.asarray(clusters, np.int64)
+
+
 def _validation_windows(reader: WindowReader, corpus: Path) -> Spans:
     spans = cut(reader.order)
     if not len(spans):
@@ -228,21 +267,28 @@ class _Best:
     Args:
         network: whose weights to keep.
         folder: the run folder.
+        identification: weight of that loss beside the paper's.
         resumed: the run goes on, so that what it kept before counts.
         writes: whether this process is the one that writes.
     """
 
-    def __init__(self, network: nn.Module, folder: Path, *, resumed: bool, writes: bool) -> None:
+    def __init__(
+        self, network: nn.Module, folder: Path, identification: float, *, resumed: bool, writes: bool
+    ) -> None:
         self._network, self._folder, self._writes = network, folder, writes
+        self._identification = identification
         record = folder / BEST_RECORD
-        self._loss = (
-            json.loads(record.read_text(encoding="utf-8"))["loss"] if resumed and record.exists() else None
-        )
+        known = json.loads(record.read_text(encoding="utf-8")) if resumed and record.exists() else None
+        self._loss = None if known is None else self._objective(known)
+
+    def _objective(self, metrics: Mapping[str, float]) -> float:
+        return metrics["loss"] + self._identification * metrics["identification"]
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
         """Note a validation; returns its metrics."""
-        if self._loss is None or metrics["loss"] < self._loss:
-            self._loss = metrics["loss"]
+        loss = self._objective(metrics)
+        if self._loss is None or loss < self._loss:
+            self._loss = loss
             if self._writes:
                 _save(self._network, self._folder / BEST_WEIGHTS)
                 _write_json(self._folder / BEST_RECORD, {"step": step, **metrics})

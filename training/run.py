@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
-from . import stages
+from . import launch, stages
 from .bundle import Runs, assemble
 from .heads import check_ec_labels
 from .recipe import Recipe
@@ -24,6 +25,7 @@ class Run:
         work: folder of all steps; the bundle is made in `work/bundle`.
         budget: seconds of the whole run.
         command: what was typed, for metrics.json and the model card.
+        processes: that encoder and gLM are trained in; a run goes on with as many as it began.
         report: called with a line for people.
     """
 
@@ -33,17 +35,18 @@ class Run:
     budget: float
     command: str
     report: Callable[[str], None]
+    processes: int = 1
 
     def __call__(self) -> Path:
         """Do every step that is not done yet; returns the bundle's folder."""
-        recipe, timed = self.recipe, {"budget": self.budget, "shares": dict(self.recipe.shares)}
-        corpus = {**timed, **asdict(recipe.corpus), **asdict(recipe.embed), "files": self._files()}
+        recipe, seconds = self.recipe, partial(self.recipe.seconds, budget=self.budget)
+        corpus = {**asdict(recipe.corpus), "residues": recipe.residues(self.budget), "files": self._files()}
         named = {"name": recipe.name, "version": recipe.version, "summary": recipe.summary}
         steps = [
             Step("corpus", corpus, self._corpus),
-            Step("plm", {**timed, **recipe.plm}, self._plm),
-            Step("embed", asdict(recipe.embed), self._embed),
-            Step("glm", {**timed, **recipe.glm}, self._glm),
+            Step("plm", {"seconds": seconds("plm"), **recipe.plm}, self._plm),
+            Step("embed", {"precision": recipe.embed.precision}, self._embed),
+            Step("glm", {"seconds": seconds("glm"), **recipe.glm}, self._glm),
             Step("heads", asdict(recipe.heads), self._heads),
             Step("evaluate", {"suite": recipe.suite}, self._evaluate),
             Step("bundle", {**named, "limits": recipe.limits, "terms": recipe.terms}, self._bundle),
@@ -65,7 +68,10 @@ class Run:
         stages.make_corpus(self.recipe, self.data, folder, budget=self.budget)
 
     def _plm(self, folder: Path) -> None:
-        stages.train_encoder(self.recipe, self.runs.corpus, folder, budget=self.budget)
+        if self.processes == 1 or "keep" in self.recipe.plm:
+            stages.train_encoder(self.recipe, self.runs.corpus, folder, budget=self.budget)
+        else:
+            self._launch("plm", folder)
 
     def _embed(self, folder: Path) -> None:
         started = folder / "started"
@@ -75,7 +81,14 @@ class Run:
         stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm)
 
     def _glm(self, folder: Path) -> None:
-        stages.train_glm(self.recipe, self.runs.corpus, folder, budget=self.budget)
+        if self.processes == 1:
+            stages.train_glm(self.recipe, self.runs.corpus, folder, budget=self.budget)
+        else:
+            self._launch("glm", folder)
+
+    def _launch(self, step: str, folder: Path) -> None:
+        corpus, budget = self.runs.corpus, self.budget
+        launch.train(step, self.recipe, corpus, folder, budget=budget, processes=self.processes)
 
     def _heads(self, folder: Path) -> None:
         stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)

@@ -5,8 +5,6 @@ MMseqs2 comes from Debian (`apt install mmseqs2`) or bioconda (`conda install -c
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,36 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from glm_annot.errors import GlmAnnotError
+from glm_annot.homology import run_tool, write_fasta
 
 MEMORY_LIMIT = "4G"  # what MMseqs2 may hold at once; it works in pieces beyond that
-
-
-def run_tool(command: list[str], *, install: str) -> str:
-    """Run an outside program and return its standard output.
-
-    Raises:
-        GlmAnnotError: it is not installed (`install` says how to get it), or it failed (its last line).
-    """
-    if shutil.which(command[0]) is None:
-        raise GlmAnnotError(f"{command[0]} is not installed or not on PATH; {install}")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        tail = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
-        raise GlmAnnotError(f"{command[0]} {command[1]} ended with status {done.returncode}: {tail[0]}")
-    return done.stdout
 
 
 def mmseqs(*arguments: str) -> str:
     """Run `mmseqs` with the arguments given."""
     install = "install MMseqs2, for instance `apt install mmseqs2` or `conda install -c bioconda mmseqs2`"
     return run_tool(["mmseqs", *arguments, "-v", "1"], install=install)
-
-
-def write_fasta(path: Path, sequences: Iterable[str]) -> None:
-    """Write sequences under their positions 0, 1, 2, ... as names."""
-    with path.open("w", encoding="ascii") as stream:
-        stream.writelines(f">{number}\n{sequence}\n" for number, sequence in enumerate(sequences))
 
 
 def cluster(

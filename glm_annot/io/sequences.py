@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -52,9 +52,9 @@ def load(fasta: Path | None = None, faa: Path | None = None) -> Sequences:
     """
     contigs = _read_file(fasta) if fasta is not None else {}
     proteins = _read_file(faa) if faa is not None else {}
-    if fasta is not None and not _is_nucleotide(contigs):
+    if fasta is not None and not is_nucleotide(contigs):
         raise InputError("this holds proteins; give it as --faa, and the contigs as --fasta", fasta)
-    if faa is not None and _is_nucleotide(proteins):
+    if faa is not None and is_nucleotide(proteins):
         raise InputError("this holds nucleotides, but --faa takes proteins; give contigs as --fasta", faa)
     return Sequences(contigs, proteins)
 
@@ -68,7 +68,8 @@ def _read_file(path: Path) -> dict[str, str]:
     return records
 
 
-def _is_nucleotide(records: Mapping[str, str]) -> bool:
+def is_nucleotide(records: Mapping[str, str]) -> bool:
+    """Whether sequences are nucleotides rather than proteins."""
     sample = "".join(sequence[:1000] for sequence in itertools.islice(records.values(), 100))
     return sum(map(sample.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(sample)
 
@@ -76,29 +77,40 @@ def _is_nucleotide(records: Mapping[str, str]) -> bool:
 def read_fasta(text: bytes, path: str | Path, first_line: int = 1) -> dict[str, str]:
     """Sequences of a FASTA text by name (the header's first word), upper case, in order.
 
+    Args and errors as for `fasta_records`.
+
+    Raises:
+        InputError: one name on two sequences, too.
+    """
+    records: dict[str, str] = {}
+    for header, sequence, line in fasta_records(text, path, first_line):
+        name = header.split(maxsplit=1)[0]
+        if records.setdefault(name, sequence) != sequence:
+            raise InputError(f"two different sequences are both called {name!r}; rename one", path, line)
+    return records
+
+
+def fasta_records(text: bytes, path: str | Path, first_line: int = 1) -> Iterator[tuple[str, str, int]]:
+    """Yield (header without '>', sequence in upper case, the header's 1-based line) of a FASTA text.
+
     Args:
         text: FASTA records, blank lines allowed before the first.
         path: the file, for messages.
-        first_line: the 1-based line of the file that `text` begins on, for messages.
+        first_line: the line of the file that `text` begins on, for messages.
 
     Raises:
-        InputError: text before the first header, a header without a name, one name on two sequences.
+        InputError: text before the first header, or a header without a name.
     """
     preamble, *chunks = re.split(rb"(?m)^>", text.removeprefix(b"\xef\xbb\xbf"))
     if preamble.strip():
         raise InputError("expected FASTA: a line that begins with '>'", path, first_line)
-    records: dict[str, str] = {}
     line = first_line + preamble.count(b"\n")
     for chunk in chunks:
         header, _, body = chunk.partition(b"\n")
-        name = decode(header).split(maxsplit=1)[0] if header.strip() else ""
-        sequence = body.translate(None, _BLANKS).decode("latin-1").upper()
-        if not name:
+        if not header.strip():
             raise InputError("a FASTA header without a name; write one after '>'", path, line)
-        if records.setdefault(name, sequence) != sequence:
-            raise InputError(f"two different sequences are both called {name!r}; rename one", path, line)
+        yield decode(header).strip(), body.translate(None, _BLANKS).decode("latin-1").upper(), line
         line += chunk.count(b"\n")
-    return records
 
 
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:

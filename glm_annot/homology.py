@@ -1,0 +1,152 @@
+"""Homologues of proteins among a user's own labelled ones: reading the labels, searching with DIAMOND.
+
+DIAMOND comes from Debian (`apt install diamond-aligner`) or bioconda (`conda install -c bioconda diamond`).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glm_annot.ec_evidence import Homologue
+from glm_annot.ec_numbers import ancestry, is_number
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.io.sequences import clean_protein, fasta_records, is_nucleotide
+from glm_annot.io.source import check_text, read_bytes
+
+MOST_HITS = 10  # homologues that speak for a protein
+E_VALUE = "1e-3"
+# 'EC=1.2.3.4', '[EC:1.2.3.4]', 'EC 1.2.3.-', 'ec_number=1.2.3.4; 5.6.7.8'
+_FIELD = re.compile(r"\bEC(?:_number|[ _]?num(?:ber)?)?\s*[=: ]\s*\[?([0-9n.,;/\s-]+)", re.IGNORECASE)
+# Prokka's databases: 'ID 1.2.3.4~~~gene~~~product'
+_PROKKA = re.compile(r"^\S+\s+([0-9n.,;/-]+)~~~")
+_NUMBER = re.compile(r"[1-7](?:\.(?:n?[0-9]+|-)){3}")
+_INSTALL = (
+    "install DIAMOND, for instance `apt install diamond-aligner` or `conda install -c bioconda diamond`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Proteins with known EC numbers.
+
+    Attributes:
+        proteins: amino acids, as `clean_protein` gives them.
+        ec: their numbers; none: known to be no enzyme.
+    """
+
+    proteins: tuple[str, ...]
+    ec: tuple[tuple[str, ...], ...]
+
+    def homologues(self, proteins: Sequence[str], *, threads: int = 1) -> list[list[Homologue]]:
+        """For each protein its homologues among these, the highest score first; [] without any.
+
+        Args:
+            proteins: amino acids.
+            threads: processor cores to use.
+
+        Raises:
+            GlmAnnotError: DIAMOND is not installed, or it failed.
+        """
+        nodes = [ancestry(ec) for ec in self.ec]
+        distinct = {protein: row for row, protein in enumerate(dict.fromkeys(proteins))}
+        found: list[list[Homologue]] = [[] for _ in distinct]
+        options = ["--very-sensitive", "-e", E_VALUE, "-k", str(MOST_HITS)]
+        columns = ("bitscore", "pident", "qcovhsp", "scovhsp")
+        if distinct and self.proteins:
+            for query, target, figures in diamond(distinct, self.proteins, options, columns, threads=threads):
+                bits, identity, query_cover, target_cover = figures
+                share = min(query_cover, target_cover) / 100
+                found[query].append(Homologue(nodes[target], bits, identity / 100, share))
+        return [found[distinct[protein]] for protein in proteins]
+
+
+def read_reference(path: Path) -> Reference:
+    """Read labelled proteins: FASTA whose headers hold EC numbers; entries without one are left out.
+
+    Understood are `EC=1.2.3.4` and its kin anywhere in a header, several numbers separated by commas or
+    semicolons, and Prokka's `>ID 1.2.3.4~~~gene~~~product`.
+
+    Raises:
+        InputError: unreadable, no FASTA, nucleotides, or no header with an EC number.
+    """
+    text = read_bytes(path)
+    check_text(text, path)
+    records = {header: sequence for header, sequence, _ in fasta_records(text, path)}
+    if is_nucleotide(records):
+        raise InputError("this holds nucleotides, but --reference takes proteins", path)
+    labelled = {
+        clean_protein(sequence): numbers
+        for header, sequence in records.items()
+        if (numbers := header_numbers(header)) and sequence
+    }
+    if not labelled:
+        raise InputError(
+            "no FASTA header holds an EC number; write them as EC=1.2.3.4, or like Prokka's databases", path
+        )
+    return Reference(tuple(labelled), tuple(labelled.values()))
+
+
+def header_numbers(header: str) -> tuple[str, ...]:
+    """The EC numbers of a FASTA header, each once, in order."""
+    texts = [match[1] for match in (*_PROKKA.finditer(header), *_FIELD.finditer(header))]
+    return tuple(dict.fromkeys(n for text in texts for n in _NUMBER.findall(text) if is_number(n)))
+
+
+def diamond(
+    queries: Iterable[str],
+    targets: Iterable[str],
+    options: Sequence[str],
+    columns: Sequence[str],
+    *,
+    threads: int = 1,
+) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+    """Search with `diamond blastp`: (position of a query, of its target, columns) of every hit.
+
+    Args:
+        queries, targets: proteins.
+        options: of the search.
+        columns: names of numeric fields of DIAMOND's tabular output.
+        threads: processor cores to use.
+
+    Raises:
+        GlmAnnotError: DIAMOND is not installed, or it failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_fasta(folder / "queries.faa", queries)
+        write_fasta(folder / "targets.faa", targets)
+        files = ["-q", str(folder / "queries.faa"), "-d", str(folder / "targets.faa")]
+        out = ["-o", str(folder / "hits.tsv"), "-f", "6", "qseqid", "sseqid", *columns]
+        command = ["diamond", "blastp", *files, *out, *options, "--threads", str(threads), "--quiet"]
+        run_tool(command, install=_INSTALL)
+        with (folder / "hits.tsv").open(encoding="ascii") as stream:
+            for line in stream:
+                query, target, *figures = line.split("\t")
+                yield int(query), int(target), tuple(map(float, figures))
+
+
+def run_tool(command: Sequence[str], *, install: str) -> str:
+    """Run an outside program and return its standard output.
+
+    Raises:
+        GlmAnnotError: it is not installed (`install` says how to get it), or it failed (its last line).
+    """
+    if shutil.which(command[0]) is None:
+        raise GlmAnnotError(f"{command[0]} is not installed or not on PATH; {install}")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        tail = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
+        raise GlmAnnotError(f"{command[0]} {command[1]} ended with status {done.returncode}: {tail[0]}")
+    return done.stdout
+
+
+def write_fasta(path: Path, sequences: Iterable[str]) -> None:
+    """Write sequences under their positions 0, 1, 2, ... as names."""
+    with path.open("w", encoding="ascii") as stream:
+        stream.writelines(f">{number}\n{sequence}\n" for number, sequence in enumerate(sequences))

@@ -1,0 +1,140 @@
+"""References of labelled proteins: reading their EC numbers, finding homologues, what those count for."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from glm_annot.ec import ECHead, ECHeadConfig
+from glm_annot.ec_evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, Neighbour
+from glm_annot.ec_numbers import ROOT, ancestry
+from glm_annot.errors import InputError
+from glm_annot.homology import Reference, header_numbers, read_reference
+from training.ec_calibration import Example, calibrate
+
+needs_diamond = pytest.mark.skipif(shutil.which("diamond") is None, reason="DIAMOND is not installed")
+LABELS = ("1.1.1.1", "2.7.1.2")
+NOTHING = np.zeros((9, 0), np.float32)
+
+
+def protein(seed: int, length: int = 150) -> str:
+    return "M" + "".join(random.Random(seed).choices("ACDEFGHIKLMNPQRSTVWY", k=length - 1))
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers"),
+    [
+        ("sp|P1|X_ECOLI Something OS=E. coli EC=2.7.1.2 GN=glk", ("2.7.1.2",)),
+        ("a kinase [EC:2.7.1.2, 2.7.1.-]", ("2.7.1.2", "2.7.1.-")),
+        ("a ec_number=1.1.1.1;2.7.1.n3", ("1.1.1.1", "2.7.1.n3")),
+        ("a Some enzyme (EC 3.4.21.102)", ("3.4.21.102",)),
+        ("Q6GZX4 2.7.11.1~~~gene~~~product~~~COG", ("2.7.11.1",)),
+        ("Q6GZX4 ~~~gene~~~product 1.2.3.4~~~", ()),
+        ("a protein of length 1.2.3.4", ()),
+        ("a EC=9.9.9.9 EC=2.7", ()),
+        ("a EC=2.7.1.2 EC=2.7.1.2", ("2.7.1.2",)),
+    ],
+)
+def test_numbers_of_a_header(header: str, numbers: tuple[str, ...]) -> None:
+    assert header_numbers(header) == numbers
+
+
+def test_a_reference_keeps_what_has_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "reference.faa"
+    path.write_text(f">a EC=2.7.1.2\n{protein(1).lower()}*\n>b unknown\n{protein(2)}\n")
+    assert read_reference(path) == Reference((protein(1),), (("2.7.1.2",),))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f">a\n{protein(1)}\n", "no FASTA header holds an EC number"),
+        (">a EC=2.7.1.2\n" + "ACGT" * 50, "nucleotides"),
+        ("hello", "expected FASTA"),
+    ],
+)
+def test_a_reference_without_use_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "reference.faa"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_reference(path)
+
+
+@needs_diamond
+def test_homologues_are_found_best_first() -> None:
+    target = protein(1, 300)
+    half = target[:150] + protein(8, 150)
+    reference = Reference((protein(2, 300), half, target), (("1.1.1.1",), (), ("2.7.1.2",)))
+    none, found, again = reference.homologues([protein(9, 300), target, target])
+    assert none == [] and found == again
+    assert [homologue.nodes for homologue in found] == [ancestry(["2.7.1.2"]), frozenset()]
+    assert (found[0].identity, found[0].coverage) == (1.0, 1.0)
+    assert found[1].coverage == pytest.approx(0.5, abs=0.05) and found[0].bits > found[1].bits > 0
+
+
+def test_features_of_homologues() -> None:
+    near = [
+        Homologue(ancestry(["2.7.1.2"]), 200.0, 0.6, 0.9),
+        Homologue(ancestry(["1.1.1.1"]), 100.0, 0.5, 0.8),
+        Homologue(frozenset(), 100.0, 0.4, 0.7),
+    ]
+    evidence = Evidence(100, homologues=near)
+    assert evidence.candidates()[-1] == ("2", "7", "1", "2")
+    names = FEATURES + REFERENCE_FEATURES
+    found = dict(zip(names, evidence.features(("2",)), strict=True))
+    assert found["log_score"] == pytest.approx(np.log(2.01))
+    assert found["log_score_rival"] == pytest.approx(np.log(1.01))
+    assert (found["identity"], found["coverage"], found["bits_share"]) == (0.6, 0.9, 0.5)
+    assert [names[column] for column in SOURCES["reference"]] == list(REFERENCE_FEATURES)
+    assert len(Evidence(100).features(ROOT)) == len(FEATURES)
+
+
+def certain_of_identity() -> ECHead:
+    """A head that believes homologues of 60 % identity and more, and nothing else."""
+    head = ECHead(ECHeadConfig(LABELS)).eval().requires_grad_(False)
+    for steps in (head.steps, head.referenced):
+        for step in steps:
+            for parameter in step.parameters():
+                torch.nn.init.zeros_(parameter)
+            step.direct.bias.fill_(-3.0)
+    for step in head.referenced:
+        step.direct.weight[0, len(FEATURES) + REFERENCE_FEATURES.index("identity")] = 10.0
+    return head
+
+
+def test_homologues_judge_only_those_who_have_any_and_are_said_to_carry() -> None:
+    head = certain_of_identity()
+    known = Homologue(ancestry(["3.4.21.102"]), 300.0, 0.9, 1.0)  # a number that the model itself cannot name
+    results = head.predict([protein(1), protein(2)], NOTHING, NOTHING, [[known], []], min_confidence=0.5)
+    assert [call.number for call in results[0].ec] == ["3.4.21.102"]
+    assert results[0].evidence == "reference"
+    assert results[1].ec == () and results[1].enzyme == pytest.approx(1 / (1 + np.exp(3)), rel=1e-4)
+    (alone,) = head.predict([protein(1)], NOTHING[:1], NOTHING[:1], min_confidence=0.5)
+    assert alone.ec == ()
+
+
+def test_calibration_learns_what_identity_is_worth() -> None:
+    rng = np.random.default_rng(0)
+    examples = []
+    for number in range(2000):
+        identity = rng.uniform(0.2, 1.0)
+        right = rng.random() < identity
+        near = Homologue(ancestry(["2.7.1.2"]), 100.0, identity, 1.0)
+        profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
+        examples.append(
+            Example(Evidence(100, [profile], homologues=[near]), ("2.7.1.2",) if right else (), number % 5)
+        )
+    head = ECHead(ECHeadConfig(LABELS)).eval().requires_grad_(False)
+    calibrate(head, examples)
+    sure, unsure = (
+        head.confidences([Evidence(100, homologues=[Homologue(near.nodes, 100.0, identity, 1.0)])])[0][ROOT]
+        for identity in (0.9, 0.3)
+    )
+    assert sure == pytest.approx(0.9, abs=0.12) and unsure == pytest.approx(0.3, abs=0.12)
+    (plain,) = head.confidences([Evidence(100, [Neighbour(1.0, ancestry(["2.7.1.2"]))])])
+    assert plain[ROOT] == pytest.approx(0.6, abs=0.05)  # without homologues: the share of all that were right
