@@ -32,7 +32,7 @@ from glm_annot.plm import Encoder, PLMConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
 
-FORMAT = 2  # raised when an older program could not read a newer bundle
+FORMAT = 2  # raised when bundles change; a program reads its own format
 SHARD_BYTES = 15 * 2**20
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
@@ -195,6 +195,10 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
     if config["format"] > FORMAT:
         raise ModelError(
             f"{folder} has format {config['format']}, newer than this program's {FORMAT}: update glm-annot"
+        )
+    if config["format"] < FORMAT:
+        raise ModelError(
+            f"{folder} has format {config['format']}, no longer read: fit its heads and bundle it anew"
         )
     if not isinstance(config.get("files"), dict):
         raise ModelError(f"{path} is damaged: it lists no files")
