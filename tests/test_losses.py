@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from glm_annot.glm import GLMOutput
-from training.losses import MaskedGeneCounts, count_masked_genes, glm_loss, identification_loss
+from training.losses import MaskedGeneCounts, count_masked_genes, glm_loss
 
 
 def output(predictions: Tensor, logits: Tensor | None = None) -> GLMOutput:
@@ -37,16 +37,6 @@ def test_only_the_nearest_prediction_of_masked_genes_learns() -> None:
     assert predictions.grad.abs().sum(-1).gt(0).tolist() == [[[False, False], [False, True]]]
     assert logits.grad[0, 0].tolist() == [0.0, 0.0]
     assert logits.grad[0, 1, 0] > 0 > logits.grad[0, 1, 1]  # towards the nearest
-
-
-def test_identification_of_one_masked_gene_by_hand() -> None:
-    labels = torch.zeros(1, 3, 8)  # L = 8: the variance is 1
-    labels[0, 1, 0] = labels[0, 2, 1] = 2.0**0.5
-    predictions = torch.zeros(1, 3, 2, 8)
-    predictions[:, :, 1] = 100.0  # far from all; its likelihood of one half is the same for each gene
-    real, masked = torch.tensor([[True, True, False]]), torch.tensor([[True, False, False]])
-    loss = identification_loss(output(predictions), labels, real, masked)
-    assert loss.item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-5)
 
 
 def test_a_perfect_predictor() -> None:

@@ -39,7 +39,7 @@ from .gene_windows import (
     random_mask,
     without_near,
 )
-from .losses import glm_loss, identification_loss
+from .losses import glm_loss
 from .lstm import BiLSTM, of_equal_size
 from .masked import evaluate_masked, fit_context_fit
 
@@ -57,7 +57,6 @@ class TrainGLMConfig:
         directions: 'principal' components, as published, or 'discriminant' ones of the corpus's families.
         masked: share of genes masked in training; more than the published 0.15 gives more to learn from a
             window. Evaluation always masks 0.15.
-        identification: weight of `identification_loss`, which is added to the paper's loss in training.
         dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
     """
 
@@ -65,7 +64,6 @@ class TrainGLMConfig:
     components: int = MAX_COMPONENTS
     directions: Literal["principal", "discriminant"] = "principal"
     masked: float = MASK_PROBABILITY
-    identification: float = 0.0
     dim: int = 256
     layers: int = 6
     heads: int = 4
@@ -84,7 +82,7 @@ class TrainGLMConfig:
 
     def glm(self, embedding_dim: int) -> GLMConfig:
         """The network's configuration for embeddings of some size."""
-        other = ("backbone", "components", "directions", "masked", "identification")
+        other = ("backbone", "components", "directions", "masked")
         sizes = {name: value for name, value in asdict(self).items() if name not in other}
         labels = label_size(embedding_dim, self.components)
         return GLMConfig(input_dim=embedding_dim + 1, labels=labels, **sizes)
@@ -101,26 +99,16 @@ class MaskedBatch:
 
 
 class MaskedGenes(nn.Module):
-    """The objective: a batch to its loss.
+    """The objective: a batch to its loss."""
 
-    Args:
-        network: a gLM or its baseline.
-        identification: weight of `identification_loss`.
-    """
-
-    def __init__(self, network: nn.Module, identification: float = 0.0) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.identification = network, identification
+        self.network = network
 
     def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
-        """Loss, and its parts to be logged."""
-        output = self.network(batch.x_BTE, batch.real_BT)
-        loss = glm_loss(output, batch.labels_BTL, batch.masked_BT)
-        parts = {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
-        if not self.identification:
-            return loss.total, parts
-        telling = identification_loss(output, batch.labels_BTL, batch.real_BT, batch.masked_BT)
-        return loss.total + self.identification * telling, {**parts, "identification": telling.item()}
+        """Loss, and its two parts to be logged."""
+        loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
+        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
 
 
 class TrainingWindows:
@@ -177,13 +165,13 @@ def train_glm(
     )
     torch.manual_seed(engine_config.seed)
     network = _network(config.backbone, glm_config)
-    engine = Engine(MaskedGenes(network, config.identification), engine_config, folder)
+    engine = Engine(MaskedGenes(network), engine_config, folder)
     features.to(engine.device)
     train_reader = WindowReader(order, embeddings_ND, features)
     windows = TrainingWindows(train_reader, engine_config.micro_batch, config.masked)
     reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, features)
     spans = _validation_windows(reader, corpus)
-    best = _Best(network, folder, config.identification, resumed=engine.step > 0, writes=engine.rank == 0)
+    best = _Best(network, folder, resumed=engine.step > 0, writes=engine.rank == 0)
     engine.fit(
         lambda step: windows.draw(engine.generator(step)),
         lambda: best.keep(evaluate_masked(network, reader, _evenly(spans, VALIDATION_WINDOWS)), engine.step),
@@ -267,28 +255,21 @@ class _Best:
     Args:
         network: whose weights to keep.
         folder: the run folder.
-        identification: weight of that loss beside the paper's.
         resumed: the run goes on, so that what it kept before counts.
         writes: whether this process is the one that writes.
     """
 
-    def __init__(
-        self, network: nn.Module, folder: Path, identification: float, *, resumed: bool, writes: bool
-    ) -> None:
+    def __init__(self, network: nn.Module, folder: Path, *, resumed: bool, writes: bool) -> None:
         self._network, self._folder, self._writes = network, folder, writes
-        self._identification = identification
         record = folder / BEST_RECORD
-        known = json.loads(record.read_text(encoding="utf-8")) if resumed and record.exists() else None
-        self._loss = None if known is None else self._objective(known)
-
-    def _objective(self, metrics: Mapping[str, float]) -> float:
-        return metrics["loss"] + self._identification * metrics["identification"]
+        self._loss = (
+            json.loads(record.read_text(encoding="utf-8"))["loss"] if resumed and record.exists() else None
+        )
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
         """Note a validation; returns its metrics."""
-        loss = self._objective(metrics)
-        if self._loss is None or loss < self._loss:
-            self._loss = loss
+        if self._loss is None or metrics["loss"] < self._loss:
+            self._loss = metrics["loss"]
             if self._writes:
                 _save(self._network, self._folder / BEST_WEIGHTS)
                 _write_json(self._folder / BEST_RECORD, {"step": step, **metrics})

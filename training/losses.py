@@ -57,33 +57,6 @@ def glm_loss(output: GLMOutput, labels_BTL: Tensor, masked_BT: Tensor) -> GLMLos
     return GLMLoss(regression + LIKELIHOOD_WEIGHT * likelihood, regression, likelihood)
 
 
-def identification_loss(output: GLMOutput, labels_BTL: Tensor, real_BT: Tensor, masked_BT: Tensor) -> Tensor:
-    """Cross entropy of telling each masked gene from the other genes of its window: a scalar.
-
-    A gene c is as likely as sum_i N(y_c; pred_i, v) with v = L / 8. Not in the paper: squared error is
-    lowered most by what all genes of a genome share, this by what tells neighbours apart. The likelihoods p_i
-    are left out of it: with them one prediction takes all.
-
-    Args:
-        output: of the network on masked inputs.
-        labels_BTL: true labels, clipped.
-        real_BT: which slots are genes.
-        masked_BT: the genes that were masked.
-    """
-    L = labels_BTL.shape[-1]
-    B, T, P = output.likelihood_logits_BTP.shape
-    predictions_BNL = output.predictions_BTPL.float().flatten(1, 2)
-    labels = labels_BTL.float()
-    cross_BNT = predictions_BNL @ labels.transpose(1, 2)
-    squares_BNT = (
-        predictions_BNL.square().sum(-1, keepdim=True) - 2 * cross_BNT + labels.square().sum(-1)[:, None]
-    )
-    logits_BTT = (-squares_BNT.view(B, T, P, T) / (2 * L / 8)).logsumexp(2)
-    log_share_BTT = logits_BTT.masked_fill(~real_BT[:, None], -torch.inf).log_softmax(-1)
-    own_BT: Tensor = log_share_BTT.diagonal(dim1=1, dim2=2).masked_fill(~masked_BT, 0.0)
-    return -own_BT.sum() / masked_BT.sum()
-
-
 @dataclass(frozen=True)
 class MaskedGeneCounts:
     """What was counted over masked genes; sums of batches add up to those of the whole.

@@ -17,7 +17,7 @@ from glm_annot.glm import ContextFit, ContextFitConfig, GLMOutput, context_masks
 from glm_annot.windows import MAX_GENES
 
 from .gene_windows import LABEL_LIMIT, GeneOrder, Spans, WindowReader, cut, random_mask
-from .losses import MaskedGeneCounts, count_masked_genes, glm_loss, identification_loss, squared_errors
+from .losses import MaskedGeneCounts, count_masked_genes, glm_loss, squared_errors
 
 PASSES = 7  # random maskings of 15 %: each gene is masked about once
 BATCH_WINDOWS = 64
@@ -41,25 +41,22 @@ def evaluate_masked(
         seed: of the maskings; equal seeds mask the same genes.
 
     Returns:
-        the shares of `MaskedGeneCounts.metrics`; loss, regression, likelihood and identification, means over
-        the windows.
+        the shares of `MaskedGeneCounts.metrics`; loss, regression and likelihood, means over the windows.
     """
     generator = torch.Generator().manual_seed(seed)
-    counts, losses_4, windows = MaskedGeneCounts(), torch.zeros(4, dtype=torch.float64), 0
+    counts, losses_3, windows = MaskedGeneCounts(), torch.zeros(3, dtype=torch.float64), 0
     with evaluating(model) as network:
         for batch in reader.batches(spans, BATCH_WINDOWS):
             for _ in range(passes):
                 masked_BT = random_mask(batch.real_BT, generator)
                 output = network(mask_inputs(batch.x_BTE, masked_BT), batch.real_BT)
                 counts += count_masked_genes(output, batch.labels_BTL, batch.real_BT, masked_BT)
-                labels_BTL = batch.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT)
-                loss = glm_loss(output, labels_BTL, masked_BT)
-                telling = identification_loss(output, labels_BTL, batch.real_BT, masked_BT)
-                parts_4 = torch.stack([loss.total, loss.regression, loss.likelihood, telling])
-                losses_4 += len(masked_BT) * parts_4.double().cpu()
+                loss = glm_loss(output, batch.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT), masked_BT)
+                parts_3 = torch.stack([loss.total, loss.regression, loss.likelihood])
+                losses_3 += len(masked_BT) * parts_3.double().cpu()
                 windows += len(masked_BT)
-    names = ("loss", "regression", "likelihood", "identification")
-    return counts.metrics() | dict(zip(names, (losses_4 / max(windows, 1)).tolist(), strict=True))
+    names = ("loss", "regression", "likelihood")
+    return counts.metrics() | dict(zip(names, (losses_3 / max(windows, 1)).tolist(), strict=True))
 
 
 def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitConfig) -> ContextFit:
