@@ -47,9 +47,15 @@ FIGURES = (
         )
     ),
     *(
-        Figure(f"EC numbers, {name}, {words}", ("ec", name, key), DIAMOND, ("ec", name, "diamond", key))
+        Figure(
+            f"EC numbers, {name}, {words}{how}",
+            ("ec", name, *path, key),
+            DIAMOND,
+            ("ec", name, "diamond", key),
+        )
         for name in EC_BENCHMARKS
         for key, words in (("hit_rate", "hit rate"), ("f1", "F1"))
+        for how, path in (("", ()), (", with `--reference`", ("with_reference",)))
     ),
     Figure(
         "EC numbers, K-12, calibration error of the first guess",

@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 
 from glm_annot import annotate, io
 from glm_annot.bundle import load
-from glm_annot.errors import InputError
+from glm_annot.errors import GlmAnnotError, InputError
 from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
+from training import launch
 from training import recipe as recipes
 from training.cli import cli
 from training.steps import Step, run_steps
@@ -161,11 +162,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(folder: Path) -> Result:
+def train(folder: Path, *options: str) -> Result:
     """`glm-train run` in a folder."""
     paths = [str(folder / name) for name in ("recipe.json", "data", "work")]
     return CliRunner().invoke(
-        cli, ["run", paths[0], "--data", paths[1], "--work", paths[2]], catch_exceptions=False
+        cli, ["run", paths[0], "--data", paths[1], "--work", paths[2], *options], catch_exceptions=False
     )
 
 
@@ -219,6 +220,23 @@ def test_another_summary_remakes_the_bundle_alone(made: Path) -> None:
     write_recipe(made / "recipe.json")
     assert output.count("already done") == 6
     assert "Another tiny model." in (made / "work" / "bundle" / "MODEL_CARD.md").read_text()
+
+
+def test_glm_trains_in_two_processes(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    fewer = {**TINY["glm"], "engine": {**TINY["glm"]["engine"], "steps": 4}}
+    write_recipe(tmp_path / "run" / "recipe.json", glm=fewer)
+    result = train(tmp_path / "run", "--processes", "2")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("already done") == 3
+    state = json.loads((tmp_path / "run" / "work" / "glm" / "checkpoint" / "state.json").read_text())
+    assert (state["world_size"], state["step"], state["finished"]) == (2, 4, True)
+
+
+def test_a_failure_in_a_process_is_said(tmp_path: Path) -> None:
+    recipe = recipes.read(write_recipe(tmp_path / "recipe.json"))
+    with pytest.raises(GlmAnnotError, match="failed in one of its 2 processes"):
+        launch.train("glm", recipe, tmp_path / "none", tmp_path, budget=60.0, processes=2)
 
 
 def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:
