@@ -7,8 +7,8 @@
     metrics.json         what was measured on held-out data, and the command that measured it
     MODEL_CARD.md        for people
 
-The sha256 of config.json, which lists those of all other files, is that of the model. Tensors stored in float32
-are memory-mapped: a large model takes no more memory than is read of it.
+The sha256 of config.json, which lists those of all other files, is that of the model. Tensors stored in
+float32 are memory-mapped: a large model takes no more memory than is read of it.
 """
 
 from __future__ import annotations
