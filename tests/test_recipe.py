@@ -136,6 +136,11 @@ def test_a_share_of_the_budget_becomes_seconds_and_residues(tmp_path: Path) -> N
         ({"corpus": {"folder": ".", "size": 3}}, "corpus: got an unexpected keyword argument 'size'"),
         ({"corpus": {}}, "corpus: give either 'tables' or 'folder'"),
         ({"shares": {"plm": 0.9, "glm": 0.2}}, "recipe: the shares of the budget exceed 1"),
+        (
+            {"plm": {"keep": "mini", "task": {}}},
+            "recipe: plm takes 'task' and 'engine' or 'keep' or 'official'",
+        ),
+        ({"glm": {"keep": "mini"}}, "recipe: a kept gLM reads its own encoder: let plm keep the same model"),
         ({"suite": "guess"}, "recipe: suite is 'benchmark' or 'test', not 'guess'"),
     ],
 )

@@ -82,7 +82,7 @@ def import_glm(
     features = read_features(norm, pca, glm.config)
     if encoder.config.dim != glm.config.input_dim - 1:
         raise InputError(
-            f"reads embeddings of {glm.config.input_dim - 1} numbers, the encoder gives {encoder.config.dim}; "
+            f"reads embeddings of {glm.config.input_dim - 1} numbers, not of {encoder.config.dim}: "
             "give --plm the encoder that it was trained with",
             checkpoint,
         )
@@ -107,7 +107,7 @@ def read_glm(path: Path) -> GLM:
         found[name] = tensor[0] if name == "token_type" and tensor.dim() == 2 else tensor
         if found[name].shape != shape:
             raise InputError(
-                f"{_their_name(name)} has the shape {tuple(tensor.shape)}, which does not fit the others'",
+                f"{_their_name(name)} has the shape {tuple(tensor.shape)}, which does not fit the others",
                 path,
             )
     return bundle.filled(GLM, config, found).eval().requires_grad_(False)
