@@ -1,19 +1,21 @@
 """A model on disk: a folder of JSON, safetensors, labels, metrics and a card. Nothing in it is executable.
 
     config.json          {format, name, version, plm, glm, fit, operons, ec, files: {name: sha256}}
-    <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB (one tensor may exceed it)
+    <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part (one
+                         tensor may exceed it)
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
     metrics.json         what was measured on held-out data, and the command that measured it
     MODEL_CARD.md        for people
 
-The sha256 of config.json, which lists those of all other files, is that of the model.
+The sha256 of config.json, which lists those of all other files, is that of the model. Tensors stored in
+float32 are memory-mapped: a large model takes no more memory than is read of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,9 +33,11 @@ from glm_annot.operons import OperonHead, OperonHeadConfig
 from glm_annot.plm import Encoder, PLMConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
+_Config = TypeVar("_Config")
 
 FORMAT = 2  # raised when bundles change; a program reads its own format
 SHARD_BYTES = 15 * 2**20
+MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
 _LABELS_HEADER = "ec"
@@ -46,7 +50,8 @@ class Model:
     Attributes:
         name, version: its own, apart from the program's.
         sha256: identifies it; '' for one that was never on disk.
-        encoder, features, glm, fit: protein encoder, gLM's inputs and labels, gLM, context fit.
+        encoder, features, glm: protein encoder, gLM's inputs and labels, gLM.
+        fit: context fit; None in a model that was never fitted to held-out genes.
         operons, ec: heads; None in a model without them.
     """
 
@@ -56,7 +61,7 @@ class Model:
     encoder: Encoder
     features: GeneFeatures
     glm: GLM
-    fit: ContextFit
+    fit: ContextFit | None
     operons: OperonHead | None
     ec: ECHead | None
 
@@ -131,7 +136,7 @@ def save(
         folder: where to.
         metrics, card: what metrics.json and MODEL_CARD.md hold.
         bf16: parts (names of `Model.parts`) whose parameters are stored as bfloat16; buffers never are.
-        shard_bytes: largest file of weights.
+        shard_bytes: largest file of weights, of parts of at most `MOST_SHARDS` such.
 
     Raises:
         UsageError: the folder holds something else than a model.
@@ -139,7 +144,8 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     _clear(folder)
     for name, part in model.parts.items():
-        for number, shard in enumerate(_shards(_tensors(part, half=name in bf16), shard_bytes)):
+        limit = max(shard_bytes, sum(tensor.nbytes for tensor in part.state_dict().values()) // MOST_SHARDS)
+        for number, shard in enumerate(_shards(_tensors(part, half=name in bf16), limit)):
             save_file(shard, folder / f"{name}-{number:02d}.safetensors")
     (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
@@ -154,6 +160,18 @@ def save(
         "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def filled(kind: Callable[[_Config], _Part], config: _Config, state: Mapping[str, Tensor]) -> _Part:
+    """A part that has these tensors for its own. Nothing is drawn or copied, so memory-mapped ones stay so.
+
+    Raises:
+        RuntimeError: a tensor is missing, misshaped or one too many.
+    """
+    with torch.device("meta"):
+        part = kind(config)
+    part.load_state_dict(state, assign=True)
+    return part
 
 
 def _clear(folder: Path) -> None:
@@ -216,22 +234,21 @@ def _verify(folder: Path, expected: Mapping[str, str]) -> None:
 
 
 def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
-    def filled(name: str, part: _Part) -> _Part:
-        part.load_state_dict(_read_tensors(folder, name, config["files"]))
-        return part
+    def part(name: str, kind: Callable[[_Config], _Part], settings: _Config) -> _Part:
+        return filled(kind, settings, _read_tensors(folder, name, config["files"]))
 
     glm_config = GLMConfig(**config["glm"])
-    operons, ec = config["operons"], config["ec"]
+    fit, operons, ec = config["fit"], config["operons"], config["ec"]
     return Model(
         name=config["name"],
         version=config["version"],
         sha256=sha256,
-        encoder=filled("plm", Encoder(PLMConfig(**config["plm"]))),
-        features=filled("features", GeneFeatures(glm_config)),
-        glm=filled("glm", GLM(glm_config)),
-        fit=filled("fit", ContextFit(ContextFitConfig(**config["fit"]))),
-        operons=operons and filled("operons", OperonHead(OperonHeadConfig(**operons))),
-        ec=ec and filled("ec", ECHead(ECHeadConfig(**ec, labels=_read_labels(folder)))),
+        encoder=part("plm", Encoder, PLMConfig(**config["plm"])),
+        features=part("features", GeneFeatures, glm_config),
+        glm=part("glm", GLM, glm_config),
+        fit=fit and part("fit", ContextFit, ContextFitConfig(**fit)),
+        operons=operons and part("operons", OperonHead, OperonHeadConfig(**operons)),
+        ec=ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder))),
     )
 
 
@@ -257,30 +274,25 @@ def _part_configs(model: Model) -> dict[str, Any]:
     return {
         "plm": asdict(model.encoder.config),
         "glm": asdict(model.glm.config),
-        "fit": asdict(model.fit.config),
+        "fit": None if model.fit is None else asdict(model.fit.config),
         "operons": None if model.operons is None else asdict(model.operons.config),
         "ec": ec,
     }
 
 
-def _tensors(part: nn.Module, *, half: bool) -> dict[str, Tensor]:
-    """A part's state, contiguous and unshared; parameters as bfloat16 when `half`."""
+def _tensors(part: nn.Module, *, half: bool) -> Iterator[tuple[str, Tensor]]:
+    """A part's state, one by one, contiguous and unshared; parameters as bfloat16 when `half`."""
     parameters = {name for name, _ in part.named_parameters(remove_duplicate=False)} if half else set()
-    return {
-        name: tensor.detach()
-        .cpu()
-        .to(torch.bfloat16 if name in parameters else tensor.dtype)
-        .clone()
-        .contiguous()
-        for name, tensor in part.state_dict().items()
-    }
+    for name, tensor in part.state_dict().items():
+        dtype = torch.bfloat16 if name in parameters else tensor.dtype
+        yield name, tensor.detach().cpu().to(dtype).clone(memory_format=torch.contiguous_format)
 
 
-def _shards(tensors: Mapping[str, Tensor], limit: int) -> Iterator[dict[str, Tensor]]:
+def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
     """Runs of tensors that together hold at most `limit` bytes, at least one tensor each."""
     shard: dict[str, Tensor] = {}
     held = 0
-    for name, tensor in tensors.items():
+    for name, tensor in tensors:
         if shard and held + tensor.nbytes > limit:
             yield shard
             shard, held = {}, 0
@@ -299,7 +311,11 @@ def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, 
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _one_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from glm_annot import __version__
 from glm_annot.bundle import Model
 from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.ec import ECResult
+from glm_annot.errors import ModelError
 from glm_annot.glm import ContextFit
 from glm_annot.homology import Reference
 from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
@@ -40,12 +41,18 @@ def annotate(
         genome: as `read` gives it.
         model: as `load_model` gives it; computing happens on its device.
         min_confidence: least probability of an EC number to be called.
-        ec, operons: whether to predict them; a model without that head predicts none either.
+        ec, operons: whether to predict them; a model without that head predicts none either, and one without
+            a context fit no fit.
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
         precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
         batch_size: windows per batch; bounds memory.
         progress: called with (stage, units done, units in all).
+
+    Raises:
+        ModelError: the model has nothing to predict with.
     """
+    if model.fit is None and model.operons is None and model.ec is None:
+        raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
     coding = [gene for contig in genome.contigs for gene in contig.coding]
     proteins = [gene.protein or "" for gene in coding]
     ec_head = model.ec if ec else None
@@ -102,10 +109,12 @@ def embed_distinct(
 
 
 def _gene_predictions(
-    genome: Genome, enzymes: Sequence[ECResult | None], states: ContextStates, fit: ContextFit
+    genome: Genome, enzymes: Sequence[ECResult | None], states: ContextStates, fit: ContextFit | None
 ) -> dict[int, GenePrediction]:
     """Everything that is said of single genes, by their index."""
-    percentiles = fit.percentile(torch.from_numpy(states.log_likelihood_G).to(fit.sigma.device)).tolist()
+    percentiles = (
+        fit.percentile(torch.from_numpy(states.log_likelihood_G).to(fit.sigma.device)).tolist() if fit else []
+    )
     predictions = {}
     coding = ((gene, len(contig.coding)) for contig in genome.contigs for gene in contig.coding)
     for row, ((gene, neighbours), enzyme) in enumerate(zip(coding, enzymes, strict=True)):
@@ -114,8 +123,8 @@ def _gene_predictions(
             ec_top=enzyme.ec_top if enzyme else (),
             enzyme=enzyme.enzyme if enzyme else None,
             evidence=enzyme.evidence if enzyme else "",
-            context_fit=percentiles[row] if neighbours > 1 else None,
-            context_confidence=float(states.confidence_G[row]) if neighbours > 1 else None,
+            context_fit=percentiles[row] if fit and neighbours > 1 else None,
+            context_confidence=float(states.confidence_G[row]) if fit and neighbours > 1 else None,
         )
     return predictions
 

@@ -11,11 +11,11 @@ of one protein (residues plus begin and end), H heads, K head width, D embedding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import esm
 import numpy as np
@@ -128,6 +128,14 @@ class Encoder(esm.ESM2):  # type: ignore[misc]  # fair-esm carries no types
         super().__init__(num_layers=config.layers, embed_dim=config.dim, attention_heads=config.heads)
         self.config = config
         del self.contact_head
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As torch's; assigned weights stay tied as fair-esm ties them."""
+        keys = super().load_state_dict(state_dict, strict, assign)
+        self.lm_head.weight = self.embed_tokens.weight
+        return keys
 
     def forward(self, pack: Pack) -> Tensor:
         """Last-layer representations after the final layer norm, shape (N, D), float32.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from glm_annot.bundle import CONFIG, FORMAT, known, load, read_texts, save
+from glm_annot import annotate, io
+from glm_annot.bundle import CONFIG, FORMAT, MOST_SHARDS, Model, known, load, read_texts, save
 from glm_annot.errors import ModelError, UsageError
 from tests.tiny import LABELS, tiny
 
@@ -70,6 +72,37 @@ def test_weights_are_cut_into_shards(tmp_path: Path) -> None:
     assert all(len(load_file(s)) == 1 or sum(t.nbytes for t in load_file(s).values()) <= 4096 for s in shards)
     state = load(tmp_path / "cut").encoder.state_dict()
     assert all(torch.equal(state[key], value) for key, value in tiny().encoder.state_dict().items())
+
+
+def test_a_large_part_is_cut_into_larger_shards(tmp_path: Path) -> None:
+    save(tiny(), tmp_path / "cut", metrics={}, card="", shard_bytes=1)
+    model = load(tmp_path / "cut")
+    assert (
+        len(list((tmp_path / "cut").glob("glm-*.safetensors")))
+        <= 2 * MOST_SHARDS
+        < len(model.glm.state_dict())
+    )
+
+
+def test_weights_are_mapped_not_copied(tmp_path: Path) -> None:
+    save(tiny(), tmp_path / "model", metrics={}, card="", bf16=())
+    model = load(tmp_path / "model")
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("this system does not list what is mapped")
+    assert model.encoder is not None and str(tmp_path / "model" / "plm-00.safetensors") in maps.read_text()
+
+
+def test_tied_weights_stay_tied(tiny_model: Model) -> None:
+    assert tiny_model.encoder.lm_head.weight is tiny_model.encoder.embed_tokens.weight
+
+
+def test_a_model_may_have_no_context_fit(tmp_path: Path, small_gff3: Path) -> None:
+    save(replace(tiny(ec=False), fit=None), tmp_path / "model", metrics={}, card="")
+    predictions = annotate(io.read(small_gff3), load(tmp_path / "model"))
+    assert predictions.operons is not None
+    assert {gene.context_fit for gene in predictions.genes.values()} == {None}
+    assert {gene.context_confidence for gene in predictions.genes.values()} == {None}
 
 
 def test_labels_have_a_file_of_their_own(bundle: Path) -> None:

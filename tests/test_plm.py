@@ -1,6 +1,12 @@
-"""The encoder against fair-esm's own forward pass, and how proteins are cut and packed."""
+"""The encoder against fair-esm's own forward pass, how proteins are cut and packed, and official weights."""
 
 from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import esm
 import numpy as np
@@ -9,7 +15,20 @@ import torch
 
 from glm_annot.errors import InputError
 from glm_annot.plm import ALPHABET, MASK, Encoder, Pack, PLMConfig, embed, tokenize, wants_bf16
+from tests.official_files import write_esm2
+from training import esm2
+from training.bundle import read_encoder
+from training.recipe import read as read_recipe
+from training.stages import train_encoder
 
+OFFICIAL_SIZES = {  # layers, width, heads, as fair-esm's README lists them
+    "esm2_t6_8M_UR50D": (6, 320, 20),
+    "esm2_t12_35M_UR50D": (12, 480, 20),
+    "esm2_t30_150M_UR50D": (30, 640, 20),
+    "esm2_t33_650M_UR50D": (33, 1280, 20),
+    "esm2_t36_3B_UR50D": (36, 2560, 40),
+    "esm2_t48_15B_UR50D": (48, 5120, 40),
+}
 PROTEINS = ["MKV" * 5, "ACDEFGHIKLMNPQRSTVWYX" * 3, "MAAAWKLIVP", "MKWVTFISLLLLFSS", "M"]
 
 
@@ -99,3 +118,118 @@ def test_precision_words() -> None:
     assert wants_bf16("bf16", cpu) and not wants_bf16("fp32", cpu)
     with pytest.raises(ValueError, match="precision"):
         wants_bf16("half", cpu)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder where torch.hub keeps its downloads."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    return tmp_path / "hub" / "checkpoints"
+
+
+def official_means(path: Path, proteins: list[str]) -> np.ndarray:
+    """Mean embeddings by fair-esm's own loader and forward pass."""
+    with torch.serialization.safe_globals([Namespace]):
+        data = torch.load(path, weights_only=True)
+    with pytest.warns(UserWarning, match="Regression weights not found"):
+        model, alphabet = esm.pretrained.load_model_and_alphabet_core("esm2", data, None)
+    *_, tokens_GT = alphabet.get_batch_converter()([("", protein) for protein in proteins])
+    last = model.num_layers
+    with torch.no_grad():
+        states_GTD = model.eval()(tokens_GT, repr_layers=[last])["representations"][last]
+    means = [x_TD[1 : len(p) + 1].mean(0).numpy() for x_TD, p in zip(states_GTD, proteins, strict=True)]
+    return np.stack(means)
+
+
+@pytest.mark.parametrize("sizes", [(3, 32, 2), (6, 320, 20)], ids=["small", "8M"])
+def test_an_official_file_embeds_as_fair_esm_does(sizes: tuple[int, int, int], tmp_path: Path) -> None:
+    write_esm2(tmp_path / "mine.pt", *sizes)
+    encoder = esm2.load(tmp_path / "mine.pt")
+    config = encoder.config
+    assert (config.layers, config.dim, config.heads) == sizes and not encoder.training
+    expected_GD = official_means(tmp_path / "mine.pt", PROTEINS)
+    np.testing.assert_allclose(embed(encoder, PROTEINS, precision="fp32"), expected_GD, atol=1e-5)
+
+
+def test_half_precision_files_become_float32(tmp_path: Path) -> None:
+    """The two largest are published like that."""
+    write_esm2(tmp_path / "half.pt", 2, 32, 2, torch.float16)
+    write_esm2(tmp_path / "full.pt", 2, 32, 2)
+    half, full = (esm2.load(tmp_path / name).state_dict() for name in ("half.pt", "full.pt"))
+    for name, tensor in full.items():
+        assert half[name].dtype == torch.float32 and torch.allclose(half[name], tensor, atol=1e-3)
+
+
+def test_a_name_is_found_among_the_downloads_of_torch_hub(hub: Path) -> None:
+    write_esm2(hub / "esm2_t6_8M_UR50D.pt", 2, 32, 2)
+    assert esm2.load("esm2_t6_8M_UR50D").config == PLMConfig(2, 32, 2)
+
+
+def test_what_was_not_downloaded_says_where_it_is_and_how_large(hub: Path) -> None:
+    url = "https://dl.fbaipublicfiles.com/fair-esm/models/esm2_t33_650M_UR50D.pt"
+    with pytest.raises(InputError) as caught:
+        esm2.load("esm2_t33_650M_UR50D")
+    message = str(caught.value)
+    assert f"(2.6 GB): curl --create-dirs -o {hub}/esm2_t33_650M_UR50D.pt {url}" in message
+    assert "\n" not in message
+
+
+def test_an_unknown_name_lists_the_official_ones(hub: Path) -> None:
+    with pytest.raises(InputError, match="no such file, and no name of an official ESM2: esm2_t6_8M_UR50D, "):
+        esm2.load("esm2_t7")
+
+
+@pytest.mark.parametrize("name", esm2.OFFICIAL)
+def test_stated_sizes_are_those_of_the_architectures(name: str) -> None:
+    layers, dim, heads = OFFICIAL_SIZES[name]
+    with torch.device("meta"):
+        model = esm.ESM2(num_layers=layers, embed_dim=dim, attention_heads=heads)
+    assert name.startswith(f"esm2_t{layers}_")
+    bytes_each = 2 if name in ("esm2_t36_3B_UR50D", "esm2_t48_15B_UR50D") else 4
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    assert esm2.OFFICIAL[name] == pytest.approx(numbers * bytes_each, rel=0.02)
+
+
+def faulty(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """An official file with something changed."""
+    write_esm2(path, 1, 32, 2)
+    with torch.serialization.safe_globals([Namespace]):
+        content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("cfg"), "is no ESM2 as fair-esm publishes it"),
+        (lambda c: c.update(cfg={"model": Namespace(arch="roberta_large")}), "is no ESM2"),
+        (lambda c: setattr(c["cfg"]["model"], "token_dropout", False), "without token dropout"),
+        (lambda c: setattr(c["cfg"]["model"], "encoder_layers", 2), "is damaged: tensors are missing"),
+        (lambda c: c["model"].popitem(), "is damaged: tensors are missing"),
+        (
+            lambda c: c.update(cfg=PLMConfig(1, 32, 2)),
+            "refused, and nothing in it was run: it asks for glm_an",
+        ),
+    ],
+    ids=["no cfg", "another model", "no dropout", "other layers", "a lost tensor", "code"],
+)
+def test_another_file_is_said_in_one_line(
+    change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
+) -> None:
+    path = faulty(tmp_path / "faulty.pt", change)
+    with pytest.raises(InputError, match=message) as caught:
+        esm2.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_takes_an_official_encoder(tmp_path: Path) -> None:
+    write_esm2(tmp_path / "mine.pt", 2, 32, 2)
+    recipe = replace(read_recipe("own"), plm={"official": str(tmp_path / "mine.pt")})
+    train_encoder(recipe, tmp_path, tmp_path / "plm", budget=1.0)
+    kept, official = read_encoder(tmp_path / "plm"), esm2.load(tmp_path / "mine.pt")
+    assert kept.config == official.config
+    for name, tensor in official.state_dict().items():
+        assert torch.equal(kept.state_dict()[name], tensor)

@@ -107,11 +107,12 @@ def test_shipped_recipes_are_sound(name: str) -> None:
     recipe = recipes.read(name)
     budget = recipes.parse_budget(recipe.budget)
     assert recipe.name
-    if "keep" not in recipe.plm:
+    if "task" in recipe.plm:
         recipes.make(TrainPLMConfig, recipe.plm["task"], "plm.task")
         recipe.engine("plm", budget)  # raises unless it has either steps or seconds
-    recipes.make(TrainGLMConfig, recipe.glm["network"], "glm.network")
-    recipe.engine("glm", budget)  # raises unless it has either steps or seconds
+    if "network" in recipe.glm:
+        recipes.make(TrainGLMConfig, recipe.glm["network"], "glm.network")
+        recipe.engine("glm", budget)  # raises unless it has either steps or seconds
 
 
 def test_a_share_of_the_budget_becomes_seconds_and_residues(tmp_path: Path) -> None:
@@ -136,6 +137,11 @@ def test_a_share_of_the_budget_becomes_seconds_and_residues(tmp_path: Path) -> N
         ({"corpus": {"folder": ".", "size": 3}}, "corpus: got an unexpected keyword argument 'size'"),
         ({"corpus": {}}, "corpus: give either 'tables' or 'folder'"),
         ({"shares": {"plm": 0.9, "glm": 0.2}}, "recipe: the shares of the budget exceed 1"),
+        (
+            {"plm": {"keep": "mini", "task": {}}},
+            "recipe: plm takes 'task' and 'engine' or 'keep' or 'official'",
+        ),
+        ({"glm": {"keep": "mini"}}, "recipe: a kept gLM reads its own encoder: let plm keep the same model"),
         ({"suite": "guess"}, "recipe: suite is 'benchmark' or 'test', not 'guess'"),
     ],
 )
@@ -240,9 +246,9 @@ def test_a_failure_in_a_process_is_said(tmp_path: Path) -> None:
 
 
 def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:
-    from training.bundle import keep_encoder, read_encoder
+    from training.bundle import export_encoder, read_encoder
 
-    keep_encoder(made / "work" / "bundle", tmp_path / "plm")
+    export_encoder(load(made / "work" / "bundle").encoder, tmp_path / "plm")
     kept, trained = read_encoder(tmp_path / "plm"), read_encoder(made / "work" / "plm")
     assert kept.config == trained.config
     for name, tensor in trained.state_dict().items():

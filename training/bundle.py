@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
@@ -55,9 +56,8 @@ def read_encoder(run: Path) -> Encoder:
     return encoder
 
 
-def keep_encoder(model: str | Path, run: Path) -> None:
-    """Take the encoder of a finished model as if a run had trained it."""
-    encoder = bundle.load(model).encoder
+def export_encoder(encoder: Encoder, run: Path) -> None:
+    """Write an encoder that came from elsewhere as if a run had trained it."""
     run.mkdir(parents=True, exist_ok=True)
     save_model(encoder, str(run / "plm.safetensors"))
     (run / "plm.json").write_text(json.dumps(asdict(encoder.config), indent=1), encoding="utf-8")
@@ -124,30 +124,29 @@ def assemble(runs: Runs, folder: Path, recipe: Recipe, *, metrics: Mapping[str, 
     model = read_model(runs, recipe)
     card = model_card(
         recipe,
-        parts=_configs(model),
-        sizes={name: _size(part) for name, part in model.parts.items()},
+        model=model,
         corpus=json.loads((runs.corpus / "corpus.json").read_text(encoding="utf-8")),
         metrics=metrics,
         command=command,
     )
-    bundle.save(model, folder, metrics=metrics, card=card)
+    bundle.save(model, folder, metrics=metrics, card=card, bf16=_halved(model, recipe))
 
 
-def _configs(model: bundle.Model) -> dict[str, dict[str, Any]]:
-    """Configurations of all parts that have one."""
-    configs = {"plm": asdict(model.encoder.config), "glm": asdict(model.glm.config)}
-    if model.operons is not None:
-        configs["operons"] = asdict(model.operons.config)
-    if model.ec is not None:
-        configs["ec"] = asdict(model.ec.config)
-    return configs
+def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:
+    """Parts to be stored as bfloat16: those trained here, and others that lose nothing by it."""
+    parts: tuple[tuple[str, Mapping[str, Any], nn.Module], ...] = (
+        ("plm", recipe.plm, model.encoder),
+        ("glm", recipe.glm, model.glm),
+    )
+    return [
+        name
+        for name, section, part in parts
+        if "task" in section
+        or "network" in section
+        or all(torch.equal(weight, weight.bfloat16().float()) for weight in part.parameters())
+    ]
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:
     config: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return config
-
-
-def _size(module: nn.Module) -> int:
-    """Numbers that a part holds, fitted buffers included."""
-    return sum(tensor.numel() for tensor in module.state_dict().values())

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from glm_annot.bundle import Model
 
 
 def model_card(
     recipe: Recipe,
     *,
-    parts: Mapping[str, Mapping[str, Any]],
-    sizes: Mapping[str, int],
+    model: Model,
     corpus: Mapping[str, Any],
     metrics: Mapping[str, Any],
     command: str,
@@ -22,8 +25,7 @@ def model_card(
 
     Args:
         recipe: what the model was made by; names it.
-        parts: configuration of each part.
-        sizes: how many numbers each part holds.
+        model: the finished parts.
         corpus: what corpus.json holds.
         metrics: what metrics.json holds; {} leaves the section out.
         command: what trained it.
@@ -31,8 +33,8 @@ def model_card(
     sections = [
         f"# {recipe.name} {recipe.version}",
         recipe.summary,
-        _architecture(parts, sizes),
-        _training(corpus, command),
+        parts_table(model),
+        _training(recipe, corpus, command),
         _held_out(corpus),
         _metrics(metrics),
         _listed("Limits", recipe.limits),
@@ -69,8 +71,15 @@ def shown(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _architecture(parts: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int]) -> str:
-    rows = [(part, f"{sizes[part]:,}", _brief(config)) for part, config in parts.items()]
+def parts_table(model: Model) -> str:
+    """The section that says of which parts a model is, how large and how configured."""
+    parts: dict[str, Any] = {"plm": model.encoder, "glm": model.glm, "operons": model.operons, "ec": model.ec}
+    rows = [
+        # numbers that a part holds, fitted buffers included
+        (name, f"{sum(t.numel() for t in part.state_dict().values()):,}", _brief(asdict(part.config)))
+        for name, part in parts.items()
+        if part is not None
+    ]
     return "## Parts\n\n" + table(("part", "numbers", "configuration"), rows)
 
 
@@ -83,7 +92,7 @@ def _brief(config: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {json.dumps(value)}" for key, value in shortened.items())
 
 
-def _training(corpus: Mapping[str, Any], command: str) -> str:
+def _training(recipe: Recipe, corpus: Mapping[str, Any], command: str) -> str:
     counts = corpus["counts"]
     options = corpus["options"]
     if options["genomes"] is None and options["residues"] is None:
@@ -95,11 +104,24 @@ def _training(corpus: Mapping[str, Any], command: str) -> str:
         )
     return (
         "## Training\n\n"
-        f"{extent} {counts['genomes_train']} genomes train gLM and the heads, {counts['genomes_valid']} of "
+        f"{extent} {counts['genomes_train']} genomes train {_trained(recipe)}, {counts['genomes_valid']} of "
         f"other genera validate: {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
         f"{counts['residues']:,} residues. The encoder's corpus has {counts['encoder_proteins']:,} proteins."
         f"\n\nMade by `{command}` from `{corpus['origin']}`."
     )
+
+
+def _trained(recipe: Recipe) -> str:
+    """What the genomes of a corpus train, and whose the rest is."""
+    if "keep" in recipe.glm:
+        kept = recipe.glm["keep"]
+        terms = "the licence and limits on its card hold here too"
+        return f"the heads (encoder and gLM are those of model `{kept}`; {terms})"
+    if "official" in recipe.plm:
+        return f"gLM and the heads (the encoder is the official `{recipe.plm['official']}`)"
+    if "keep" in recipe.plm:
+        return f"gLM and the heads (the encoder is that of model `{recipe.plm['keep']}`)"
+    return "gLM and the heads"
 
 
 def _held_out(corpus: Mapping[str, Any]) -> str:

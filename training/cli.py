@@ -29,6 +29,9 @@ Examples:
                                     annotates with what was trained
   glm-train evaluate --suite benchmark --model work/bundle --data ../shared/data
                                     measures a model on E. coli K-12 and the EC benchmarks
+  glm-train import-glm glm.bin --norm norm.pkl --pca pca.pkl -o published
+  glm-train run published --data my_genomes --work work
+                                    makes a bundle of the published gLM, and fits heads to it
 
 \b
 The single steps take the same recipe:
@@ -198,6 +201,32 @@ def bundle(
 
     measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics else {}
     assemble(Runs(corpus, plm, glm, heads), output, recipe, metrics=measured, command=_typed())
+
+
+@cli.command("import-glm")
+@click.argument("checkpoint", type=_FILE)
+@click.option("--norm", type=_FILE, required=True, help="norm.pkl, which comes with the checkpoint.")
+@click.option("--pca", type=_FILE, required=True, help="pca.pkl, which comes with the checkpoint.")
+@click.option(
+    "--plm",
+    default="esm2_t33_650M_UR50D",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Official ESM2 that it reads: a name, found among torch.hub's downloads, or a .pt file.",
+)
+@out_option
+def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) -> None:
+    """Makes a bundle of the published gLM CHECKPOINT (glm.bin), without running what its pickles say.
+
+    The bundle holds the encoder too. Heads and context fit are fitted by a recipe that keeps it, such as the
+    one called `published`: glm-train run published --data my_genomes --work work
+    """
+    from . import esm2, published
+
+    say(published.LICENCE)
+    config = published.import_glm(checkpoint, norm, pca, esm2.load(plm), output, command=_typed())
+    say(f"{output}: a gLM of {config.layers} layers, {config.dim} wide, with its encoder")
+    say(f'it predicts nothing without heads; fit them with a recipe that says {{"keep": "{output}"}}')
 
 
 @cli.command()

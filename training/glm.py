@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
 
@@ -180,6 +181,32 @@ def train_glm(
     metrics = evaluate_masked(network, reader, spans)
     if engine.rank == 0:
         _export(network, features, fit_context_fit(network, reader, ContextFitConfig()), metrics, folder)
+    return metrics
+
+
+def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:
+    """Take the gLM of a finished model as if a run had trained it; its context fit is fitted anew.
+
+    Args:
+        corpus: embedded by the model's own encoder; its validation genomes fit the context fit.
+        folder: the run folder.
+        model: whose gLM and features to take.
+
+    Returns:
+        metrics as `train_glm`.
+
+    Raises:
+        InputError: the corpus has no embeddings or none of this model's size, or no window to validate with.
+    """
+    embeddings_ND = _embeddings(corpus)
+    if embeddings_ND.shape[1] != model.encoder.config.dim:
+        raise InputError("is by another encoder; delete embeddings.* to embed anew", corpus / EMBEDDINGS)
+    reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, model.features)
+    metrics = evaluate_masked(model.glm, reader, _validation_windows(reader, corpus))
+    folder.mkdir(parents=True, exist_ok=True)
+    _export(
+        model.glm, model.features, fit_context_fit(model.glm, reader, ContextFitConfig()), metrics, folder
+    )
     return metrics
 
 

@@ -13,15 +13,20 @@
       "suite": "benchmark"                                    how the finished model is measured
     }
 
-Paths are relative to the folder of data. `plm` may be `{"keep": "mini"}` instead: the encoder of that model
-as it is. An engine with `steps` takes those; one without takes its share of the budget.
+Paths are relative to the folder of data. An engine with `steps` takes those; one without takes its share of
+the budget. Instead of training, `plm` and `glm` may name what there is:
+
+    "plm": {"keep": "mini"}                    the encoder of a model: a name, or a bundle's folder
+    "plm": {"official": "esm2_t6_8M_UR50D"}    an official ESM2: a name, or a file (see `esm2`)
+    "glm": {"keep": "published"}               the gLM of the model that `plm` keeps: only the heads and the
+                                               context fit are fitted
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -127,6 +132,10 @@ class Recipe:
             raise ValueError("the shares of the budget exceed 1")
         if self.suite not in ("benchmark", "test"):
             raise ValueError(f"suite is 'benchmark' or 'test', not {self.suite!r}")
+        _check_ways("plm", self.plm, ({"task", "engine"}, {"keep"}, {"official"}))
+        _check_ways("glm", self.glm, ({"network", "engine"}, {"keep"}))
+        if "keep" in self.glm and self.plm.get("keep") != self.glm["keep"]:
+            raise ValueError("a kept gLM reads its own encoder: let plm keep the same model")
 
     def seconds(self, step: str, budget: float) -> float | None:
         """What a step may take of a budget; None when the recipe gives it no share."""
@@ -193,6 +202,13 @@ def make(kind: type[Section], settings: Mapping[str, Any], where: str) -> Sectio
         return kind(**tuples)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}") from error
+
+
+def _check_ways(part: str, section: Mapping[str, Any], ways: Sequence[Collection[str]]) -> None:
+    """Make sure that a section says one way, and one only, to come by its part."""
+    if not isinstance(section, Mapping) or set(section) not in ways:
+        named = " or ".join(" and ".join(repr(key) for key in sorted(way, reverse=True)) for way in ways)
+        raise ValueError(f"{part} takes {named}")
 
 
 def parse_budget(text: str) -> float:

@@ -64,11 +64,15 @@ def make_corpus(recipe: Recipe, data: Path, folder: Path, *, budget: float) -> d
 
 
 def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
-    """Train the encoder of a recipe, or keep that of a finished model where the recipe says so."""
-    if "keep" in recipe.plm:
-        from .bundle import keep_encoder
+    """Train the encoder of a recipe, or take the one that it names."""
+    if "task" not in recipe.plm:
+        from glm_annot.bundle import load
 
-        keep_encoder(recipe.plm["keep"], folder)
+        from . import esm2
+        from .bundle import export_encoder
+
+        kept = recipe.plm.get("keep")
+        export_encoder(load(kept).encoder if kept else esm2.load(recipe.plm["official"]), folder)
         return
     from .plm import TrainPLMConfig, train_plm
 
@@ -91,9 +95,14 @@ def discard_embeddings(corpus: Path) -> None:
 
 
 def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
-    """Train the gLM of a recipe on an embedded corpus."""
+    """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model."""
     from . import glm
 
+    if "keep" in recipe.glm:
+        from glm_annot.bundle import load
+
+        glm.keep_glm(corpus, folder, load(recipe.glm["keep"]))
+        return
     network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
     glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
 
