@@ -263,6 +263,10 @@ FAULTS = {
         cut(f"{LAYER}.0.attention.self.distance_embedding.weight"),
         "fit no gLM: heads, positions or predictions come out uneven",
     ),
+    "a gap": (
+        lambda state: state.update({f"{LAYER}.99999999.output.dense.bias": torch.zeros(24)}),
+        f"has no weights {LAYER}.3.attention.self.query.weight",
+    ),
     "nothing": (lambda state: state.clear(), "has no weights dense.weight: not a published gLM checkpoint"),
 }
 
@@ -293,6 +297,7 @@ PICKLES: dict[str, tuple[str, object, str]] = {
     "zero std": ("norm", {"mean": np.zeros(16), "std": np.zeros(16)}, "deviation that is not positive"),
     "not finite": ("norm", {"mean": np.full(16, np.nan), "std": np.ones(16)}, "numbers that are not finite"),
     "no PCA": ("pca", {"mean_": np.zeros(16)}, "no PCA of scikit-learn"),
+    "no whiten": ("pca", PCA(8, whiten=None), "does not say whether it whitens"),
     "unfitted": ("pca", PCA(8), "no array 'explained_variance_'"),
     "another class": (
         "pca",

@@ -125,13 +125,16 @@ def read_features(norm: Path, pca: Path, config: GLMConfig) -> GeneFeatures:
         raise InputError("holds no dict of 'mean' and 'std'", norm)
     if not isinstance(found, PCAState):
         raise InputError("holds no PCA of scikit-learn", pca)
+    whiten = found.found.get("whiten")
+    if not isinstance(whiten, bool):
+        raise InputError("does not say whether it whitens", pca)
     variance_L = _numbers(found.found, "explained_variance_", (L,), pca)
     values = {
         "mean_D": _numbers(factors, "mean", (D,), norm),
         "std_D": _numbers(factors, "std", (D,), norm),
         "pca_mean_D": _numbers(found.found, "mean_", (D,), pca),
         "pca_components_LD": _numbers(found.found, "components_", (L, D), pca),
-        "pca_scale_L": np.sqrt(variance_L) if found.found.get("whiten") else np.ones(L),
+        "pca_scale_L": np.sqrt(variance_L) if whiten else np.ones(L),
     }
     for name, path in (("std_D", norm), ("pca_scale_L", pca)):
         if not (values[name] > 0).all():
@@ -171,7 +174,7 @@ def _config(state: Mapping[str, object], path: Path) -> GLMConfig:
         return GLMConfig(
             input_dim=input_dim,
             dim=dim,
-            layers=max(layers) + 1,
+            layers=len(layers),  # a gap among their numbers is a missing layer
             heads=dim // width,
             ffn=shape(f"{_LAYER}.0.intermediate.dense.weight")[0],
             max_distance=(positions + 1) // 2,
