@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glm_annot.console import Bars
+from glm_annot.console import Bars, Kept, say
 from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
-from glm_annot.output import STDIO, Target, plan, refuse_existing, write_all
+from glm_annot.jobs import cores, share
+from glm_annot.output import STDIO, Target, plan, refuse_existing, remove_half_files, write_all
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
@@ -37,6 +39,7 @@ class Options:
     reference: Path | None
     model: str
     device: str
+    jobs: int
     threads: int | None
     batch_size: int
     precision: str
@@ -46,6 +49,7 @@ class Options:
     promote_ec: float | None
     dry_run: bool
     force: bool
+    resume: bool
     quiet: bool
 
 
@@ -58,29 +62,85 @@ class _Source:
     faa: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """An input and where its results go."""
+
+    source: _Source
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one input.
+
+    Attributes:
+        name: the input, as the user named it.
+        status: its exit status.
+        error: what went wrong, in one line.
+        left_out: `--resume` found it done.
+        messages: what else was to be said of it, where a process without a screen had it.
+    """
+
+    name: str
+    status: int = 0
+    error: str = ""
+    left_out: bool = False
+    messages: tuple[logging.LogRecord, ...] = ()
+
+
 def annotate_files(inputs: Sequence[str], options: Options) -> int:
     """Annotates all inputs: files, output folders of annotation tools, or `-` for standard input.
 
     Returns:
-        0 when all went well, else the highest exit status of an input that failed; the others are done.
+        0 when all went well; else the exit status of a lone input, and that of an unusable input where some
+        of several failed: the others are done.
 
     Raises:
         UsageError, ModelError: nothing more can be done for any input.
     """
-    if len(inputs) > 1 and (options.fasta or options.faa):
+    several = len(inputs) > 1
+    if several and (options.fasta or options.faa):
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
-    sources, statuses = _resolve(inputs, options)
-    targets = plan([source.annotation for source in sources], options.output)
-    if not options.force:
+    if several and options.jobs > 1 and STDIO in inputs:
+        raise UsageError("standard input (-) cannot be shared out with --jobs; run it apart")
+    sources, outcomes = _resolve(inputs, options)
+    targets = plan([source.annotation for source in sources], options.output, several=several)
+    if not options.force and not options.resume:
         refuse_existing([target.table for target in targets if target.table is not None])
-    load_model = cache(partial(_load_model, options))
-    reference = _read_reference(options)
-    for source, target in zip(sources, targets, strict=True):
-        statuses.append(_try_one(source, target, load_model, reference, options))
-    failed = sum(status != 0 for status in statuses)
-    if failed and len(inputs) > 1:
-        log.error("%d of %d inputs failed", failed, len(inputs))
-    return max(statuses)
+    tasks = list(map(_Task, sources, targets))
+    jobs = min(options.jobs, len(tasks))
+    for outcome in _shared(tasks, options, jobs) if jobs > 1 else map(_Annotator(options), tasks):
+        say(outcome.messages)
+        if outcome.status:
+            log.error("%s", outcome.error)
+        outcomes.append(replace(outcome, messages=()))
+    if several or options.resume:
+        _count(outcomes)
+    if several:
+        _list_failures(outcomes)
+    failed = [outcome.status for outcome in outcomes if outcome.status]
+    return (InputError.exit_status if several else failed[0]) if failed else 0
+
+
+def _count(outcomes: Sequence[_Outcome]) -> None:
+    failed = sum(outcome.status != 0 for outcome in outcomes)
+    left_out = sum(outcome.left_out for outcome in outcomes)
+    counts = {"done": len(outcomes) - failed - left_out, "done before": left_out, "failed": failed}
+    log.info("inputs: %s", ", ".join(f"{count} {what}" for what, count in counts.items() if count))
+
+
+def _list_failures(outcomes: Sequence[_Outcome]) -> None:
+    """A table of the inputs that failed and why, in the order in which they were reported."""
+    failed = [outcome for outcome in outcomes if outcome.status]
+    if not failed:
+        return
+    width = max(len(outcome.name) for outcome in failed)
+    rows = [
+        f"  {outcome.name:<{width}}  {outcome.error.removeprefix(outcome.name).lstrip(':, ')}"
+        for outcome in failed
+    ]
+    log.error("%d of %d inputs failed:\n%s", len(failed), len(outcomes), "\n".join(rows))
 
 
 def to_stdout(content: bytes) -> None:
@@ -101,26 +161,40 @@ def to_stdout(content: bytes) -> None:
 
 def report(error: Exception) -> int:
     """Says in one line what went wrong (the log file gets the traceback too); the exit status for it."""
-    if isinstance(error, GlmAnnotError):
-        log.error("%s", error)
-        status = error.exit_status
-    else:
-        what = " ".join(str(error).split()) or "no message"
-        log.error("unexpected %s: %s (please report it; --log-file keeps more)", type(error).__name__, what)
-        status = GlmAnnotError.exit_status
+    message, status = _in_words(error)
+    log.error("%s", message)
     log.debug("traceback", exc_info=error)
     return status
 
 
-def _resolve(inputs: Sequence[str], options: Options) -> tuple[list[_Source], list[int]]:
-    """What to read for each input, and the exit statuses of folders that cannot be read."""
-    sources, statuses = [], []
+def _in_words(error: Exception) -> tuple[str, int]:
+    """One line for a user, and the exit status."""
+    if isinstance(error, GlmAnnotError):
+        return str(error), error.exit_status
+    what = " ".join(str(error).split()) or "no message"
+    return (
+        f"unexpected {type(error).__name__}: {what} (please report it; --log-file keeps more)",
+        GlmAnnotError.exit_status,
+    )
+
+
+def _failure(name: str, error: Exception) -> _Outcome:
+    """An input that an error has ended."""
+    log.debug("traceback", exc_info=error)
+    message, status = _in_words(error)
+    return _Outcome(name, status, message)
+
+
+def _resolve(inputs: Sequence[str], options: Options) -> tuple[list[_Source], list[_Outcome]]:
+    """What to read for each input, and the failures of folders that cannot be read."""
+    sources, failures = [], []
     for name in inputs:
         try:
             sources.append(_source(name, options))
         except InputError as error:
-            statuses.append(report(error))
-    return sources, statuses
+            failures.append(_failure(name, error))
+            log.error("%s", error)
+    return sources, failures
 
 
 def _source(name: str, options: Options) -> _Source:
@@ -134,6 +208,155 @@ def _source(name: str, options: Options) -> _Source:
     return _Source(str(found.annotation), options.fasta or found.fasta, options.faa or found.faa)
 
 
+# ---- many inputs at a time ----
+
+
+def _shared(tasks: Sequence[_Task], options: Options, jobs: int) -> Iterator[_Outcome]:
+    """Does the tasks in processes of their own, each with its model and its share of the threads."""
+    threads = max((options.threads or cores()) // jobs, 1)
+    log.info("model %s in %d processes, threads of each: %d", options.model, jobs, threads)
+    return share(tasks, partial(_worker, replace(options, threads=threads, quiet=True)), jobs, lost=_lost)
+
+
+def _worker(options: Options) -> Callable[[_Task], _Outcome]:
+    """What a process of its own does with a task: its messages come back with the outcome."""
+    kept, annotator = Kept(), _Annotator(options)
+
+    def work(task: _Task) -> _Outcome:
+        outcome = annotator(task)
+        return replace(outcome, messages=kept.taken())
+
+    return work
+
+
+def _lost(task: _Task, process: int, exit_code: int) -> _Outcome:
+    """The failure of an input whose process died, for which this process has to speak and to tidy up."""
+    remove_half_files(task.target, process)
+    how = f"ended with status {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
+    hint = "; most likely memory ran out, use fewer --jobs" if exit_code == -signal.SIGKILL else ""
+    name = task.source.annotation
+    return _Outcome(name, GlmAnnotError.exit_status, f"{name}: its process {how}{hint}")
+
+
+# ---- one input ----
+
+
+class _Annotator:
+    """Does one task after another with one load of the model, which waits for the first readable input."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._model: Model | None = None
+        self._reference: Reference | None = None
+        self._end: GlmAnnotError | None = None
+
+    def __call__(self, task: _Task) -> _Outcome:
+        """Annotates one input; a faulty one ends only itself.
+
+        Raises:
+            UsageError, ModelError, InputError: no model, no device for it or no reference, and so nothing for
+                any input.
+        """
+        try:
+            return self._annotate(task)
+        except Exception as error:
+            if error is self._end:
+                raise
+            return _failure(task.source.annotation, error)
+
+    def _annotate(self, task: _Task) -> _Outcome:
+        from glm_annot.io import read
+        from glm_annot.summary import foresee, summarise
+
+        source, target, options = task.source, task.target, self._options
+        name, started = source.annotation, time.monotonic()
+        ours = options.resume and self._is_ours(task)
+        if ours and _is_whole(target):
+            log.debug("%s: done before, left out", name)
+            return _Outcome(name, left_out=True)
+        log.debug("reading %s", name)
+        genome = read(name, fasta=source.fasta, faa=source.faa)
+        assert genome.source is not None
+        if not options.force and not ours:
+            target.check_free(genome.source.format)
+        model, reference = self._load(), self._load_reference()
+        if options.dry_run:
+            log.info("%s; would write %s", foresee(genome), _places(target, genome.source.format))
+            return _Outcome(name)
+        predictions = _predict(genome, model, reference, options)
+        _write(genome, predictions, target, options.promote_ec, force=options.force or ours)
+        log.info("%s; %.1f s", summarise(genome, predictions), time.monotonic() - started)
+        return _Outcome(name)
+
+    def _load(self) -> Model:
+        if self._model is None:
+            try:
+                self._model = _load_model(self._options)
+            except (UsageError, ModelError) as error:
+                self._end = error
+                raise
+        return self._model
+
+    def _load_reference(self) -> Reference | None:
+        path, options = self._options.reference, self._options
+        if path is None or not options.ec:
+            return None
+        if self._reference is None:
+            from glm_annot.homology import read_reference
+
+            try:
+                self._reference = read_reference(path)
+            except InputError as error:
+                self._end = error
+                raise
+            log.info("reference %s: %d proteins with EC numbers", path, len(self._reference.proteins))
+        return self._reference
+
+    def _is_ours(self, task: _Task) -> bool:
+        """Whether the annotated file is there already, as this very run would make it of the input.
+
+        Raises:
+            UsageError: something else is in its place, which only `--force` may overwrite.
+        """
+        from glm_annot.io import is_rendered
+        from glm_annot.io.qualifiers import provenance_comment
+        from glm_annot.io.source import read_bytes, sniff
+        from glm_annot.pipeline import provenance
+
+        name, table, options = task.source.annotation, task.target.table, self._options
+        if name == STDIO or table is None:
+            return False  # read once, or never kept
+        original = read_bytes(name)
+        annotation = task.target.annotation(sniff(original, name))
+        assert annotation is not None
+        if annotation.exists():
+            by_this = provenance(
+                self._load(),
+                min_confidence=options.min_confidence,
+                ec=options.ec,
+                operons=options.operons,
+                reference=self._load_reference(),
+                precision=options.precision,
+            )
+            comment = provenance_comment(by_this, options.promote_ec)
+            if is_rendered(annotation.read_bytes(), original, comment):
+                return True
+        elif not table.exists():
+            return False
+        if not options.force:
+            place = annotation if annotation.exists() else table
+            raise UsageError(
+                f"{place} exists, but another model, program, input or options made it; --force overwrites it"
+            )
+        return False
+
+
+def _is_whole(target: Target) -> bool:
+    from glm_annot.io.table import is_whole_table
+
+    return target.table is not None and target.table.exists() and is_whole_table(target.table.read_bytes())
+
+
 def _load_model(options: Options) -> Model:
     import torch
 
@@ -145,60 +368,10 @@ def _load_model(options: Options) -> Model:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load(options.model, device)
-    log.info("model %s %s on %s", model.name, model.version, device)
+    # Processes of their own, which are quiet, must not say it each: the one that has the screen has said it.
+    level = logging.DEBUG if options.quiet else logging.INFO
+    log.log(level, "model %s %s on %s", model.name, model.version, device)
     return model
-
-
-def _read_reference(options: Options) -> Reference | None:
-    if options.reference is None or not options.ec:
-        return None
-    from glm_annot.homology import read_reference
-
-    reference = read_reference(options.reference)
-    log.info("reference %s: %d proteins with EC numbers", options.reference, len(reference.proteins))
-    return reference
-
-
-def _try_one(
-    source: _Source,
-    target: Target,
-    load_model: Callable[[], Model],
-    reference: Reference | None,
-    options: Options,
-) -> int:
-    """Annotates one input; its exit status, 0 when all went well. A faulty input ends only itself."""
-    try:
-        _annotate_one(source, target, load_model, reference, options)
-    except (UsageError, ModelError):
-        raise
-    except Exception as error:
-        return report(error)
-    return 0
-
-
-def _annotate_one(
-    source: _Source,
-    target: Target,
-    load_model: Callable[[], Model],
-    reference: Reference | None,
-    options: Options,
-) -> None:
-    from glm_annot.io import read
-    from glm_annot.summary import foresee, summarise
-
-    started = time.monotonic()
-    log.debug("reading %s", source.annotation)
-    genome = read(source.annotation, fasta=source.fasta, faa=source.faa)
-    assert genome.source is not None
-    if not options.force:
-        target.check_free(genome.source.format)
-    model = load_model()
-    if options.dry_run:
-        log.info("%s; would write %s", foresee(genome), _places(target, genome.source.format))
-        return
-    predictions = _predict(genome, model, reference, options)
-    _write(genome, predictions, target, options)
-    log.info("%s; %.1f s", summarise(genome, predictions), time.monotonic() - started)
 
 
 def _predict(genome: Genome, model: Model, reference: Reference | None, options: Options) -> Predictions:
@@ -218,20 +391,22 @@ def _predict(genome: Genome, model: Model, reference: Reference | None, options:
         )
 
 
-def _write(genome: Genome, predictions: Predictions, target: Target, options: Options) -> None:
+def _write(
+    genome: Genome, predictions: Predictions, target: Target, promote_ec: float | None, *, force: bool
+) -> None:
     from io import StringIO
 
     from glm_annot.io import render, write_table
 
     assert genome.source is not None
-    text = render(genome, predictions, promote_ec=options.promote_ec)
+    text = render(genome, predictions, promote_ec=promote_ec)
     annotation, table_path = target.annotation(genome.source.format), target.table
     if annotation is None or table_path is None:
         to_stdout(text)
         return
     table = StringIO(newline="")
     write_table(genome, predictions, table)
-    write_all({annotation: text, table_path: table.getvalue().encode()}, force=options.force)
+    write_all({annotation: text, table_path: table.getvalue().encode()}, force=force)
     log.info("%s: wrote %s", genome.name, _places(target, genome.source.format))
 
 

@@ -30,6 +30,7 @@ EXAMPLES = """\
 Examples:
   glm-annot bakta_output.gff3                  writes bakta_output.glm.gff3 and .glm.tsv beside it
   glm-annot a.gff3 b.gbk.gz -o results/        several files, one model load
+  glm-annot *.gbk.gz -o out/ --jobs 4          many, four at a time; --resume goes on where it stopped
   glm-annot pgap.gff --fasta genome.fna        the sequences stand in a file of their own
   glm-annot genome.gbff -o - > annotated.gbk   to standard output, no table
   glm-annot genome.gff3 --reference enzymes.faa   homologues of labelled proteins count, too
@@ -37,6 +38,7 @@ Examples:
 
 \b
 Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 unusable input, 4 unusable model.
+Of several inputs the bad ones are listed at the end, with status 3; the others are done.
 """
 
 
@@ -112,7 +114,8 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
 )
-@click.option("--threads", **_COUNT, help="CPU threads; all cores by default.")
+@click.option("--jobs", **_COUNT, default=1, show_default=True, help="Inputs at a time, each in a process.")
+@click.option("--threads", **_COUNT, help="CPU threads, shared by the jobs; all cores by default.")
 @click.option("--batch-size", **_COUNT, default=32, show_default=True, help="Windows per batch.")
 @click.option(
     "--precision",
@@ -137,6 +140,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite results that are there already.")
+@click.option("--resume", is_flag=True, help="Leave out what an equal run has done already.")
 @click.option("-q", "--quiet", is_flag=True, help="Only errors on standard error.")
 @click.option("--log-file", **_FILE, help="Keep all messages in this file.")
 def annotate(inputs: tuple[str, ...], log_file: Path | None, **options: Any) -> None:

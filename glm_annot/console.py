@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -47,6 +49,35 @@ def start_log(*, quiet: bool, log_file: Path | None) -> None:
     keeper.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(keeper)
     libraries.handlers = [keeper]
+
+
+class Kept(logging.handlers.QueueHandler):
+    """Keeps the program's messages of a worker process, for `say` of the process that has the screen."""
+
+    def __init__(self) -> None:
+        super().__init__(self)  # type: ignore[arg-type]  # it is its own queue
+        self._records: list[logging.LogRecord] = []
+        for name, level in (("glm_annot", logging.DEBUG), ("py.warnings", logging.NOTSET)):
+            log = logging.getLogger(name)
+            log.setLevel(level)
+            log.propagate = False
+            log.handlers = [self]
+        logging.captureWarnings(True)
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Called for each message, as text that can be sent."""
+        self._records.append(record)
+
+    def taken(self) -> tuple[logging.LogRecord, ...]:
+        """The messages since the last call."""
+        records, self._records = tuple(self._records), []
+        return records
+
+
+def say(records: Iterable[logging.LogRecord]) -> None:
+    """Gives messages that another process kept to this one's screen and log file."""
+    for record in records:
+        logging.getLogger(record.name).handle(record)
 
 
 class _Screen(logging.Formatter):

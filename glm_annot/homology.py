@@ -5,6 +5,7 @@ DIAMOND comes from Debian (`apt install diamond-aligner`) or bioconda (`conda in
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -42,6 +43,12 @@ class Reference:
 
     proteins: tuple[str, ...]
     ec: tuple[tuple[str, ...], ...]
+
+    @property
+    def sha256(self) -> str:
+        """Identifies proteins and numbers, in this order."""
+        lines = (f"{p} {';'.join(ec)}\n" for p, ec in zip(self.proteins, self.ec, strict=True))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def homologues(self, proteins: Sequence[str], *, threads: int = 1) -> list[list[Homologue]]:
         """For each protein its homologues among these, the highest score first; [] without any.

@@ -196,11 +196,12 @@ def pair_probabilities(
     contigs: Sequence[Contig], probabilities: Sequence[Floats]
 ) -> dict[tuple[int, int], float]:
     """What `OperonHead.predict` gave, keyed by the pair's gene indices, as `Predictions.pairs` holds it."""
-    return {
-        (contig.coding[left].index, contig.coding[right].index): float(probability)
-        for contig, of_contig in zip(contigs, probabilities, strict=True)
-        for (left, right), probability in zip(pairs_of(contig), of_contig, strict=True)
-    }
+    found = {}
+    for contig, of_contig in zip(contigs, probabilities, strict=True):
+        coding = contig.coding  # made anew at each call
+        for (left, right), probability in zip(pairs_of(contig), of_contig, strict=True):
+            found[coding[left].index, coding[right].index] = float(probability)
+    return found
 
 
 def call_operons(

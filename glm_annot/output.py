@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from glm_annot.errors import GlmAnnotError, UsageError
@@ -69,18 +70,20 @@ class Target:
         refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])
 
 
-def plan(inputs: Sequence[str], output: str | None) -> list[Target]:
+def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = None) -> list[Target]:
     """One target for each input.
 
     Args:
         inputs: files, or `-` for standard input.
+        several: whether the user named several, some of which may be out already; by default as it looks.
         output: None (beside each input; standard input goes to standard output), `-`, a folder (it exists,
             ends with `/`, or there are several inputs), or else the name of the annotated file.
 
     Raises:
         UsageError: the inputs would write to one place, or that place cannot be written to.
     """
-    targets = [_target(source, output, alone=len(inputs) == 1) for source in inputs]
+    alone = len(inputs) == 1 if several is None else not several
+    targets = [_target(source, output, alone=alone) for source in inputs]
     _refuse_collisions(targets)
     for folder in {target.folder for target in targets if target.folder is not None}:
         _require_writable(folder)
@@ -105,12 +108,13 @@ def _target(source: str, output: str | None, *, alone: bool) -> Target:
 def _refuse_collisions(targets: Sequence[Target]) -> None:
     taken: dict[Path | None, str] = {}
     for target in targets:
-        if target.table in taken:
+        place = target.table and target.table.resolve()  # one folder may be named in two ways
+        if place in taken:
             where = "standard output" if target.table is None else str(target.table)
             raise UsageError(
-                f"{taken[target.table]} and {target.source} would both write to {where}; run them apart"
+                f"{taken[place]} and {target.source} would both write to {where}; run them apart"
             )
-        taken[target.table] = target.source
+        taken[place] = target.source
 
 
 def _require_writable(folder: Path) -> None:
@@ -131,6 +135,17 @@ def refuse_existing(paths: Sequence[Path]) -> None:
             raise UsageError(f"{path} exists; --force overwrites it, -o writes elsewhere")
 
 
+def _temporary(name: str, process: int) -> str:
+    return f".{name}.{process}.tmp"
+
+
+def remove_half_files(target: Target, process: int) -> None:
+    """Takes away what a process that was killed has left half written of one input's results."""
+    if target.folder is not None:
+        for path in target.folder.glob(_temporary(f"{escape(target.name)}*", process)):
+            path.unlink(missing_ok=True)
+
+
 def write_all(contents: Mapping[Path, bytes], *, force: bool) -> None:
     """Writes files so that each appears whole or not at all: to temporary names first, then moved into place.
 
@@ -140,7 +155,7 @@ def write_all(contents: Mapping[Path, bytes], *, force: bool) -> None:
     """
     if not force:
         refuse_existing(list(contents))
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
+    temporary = {path: path.with_name(_temporary(path.name, os.getpid())) for path in contents}
     try:
         for path, content in contents.items():
             path.parent.mkdir(exist_ok=True)

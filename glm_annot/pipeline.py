@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,8 +18,11 @@ from glm_annot.errors import ModelError
 from glm_annot.glm import ContextFit
 from glm_annot.homology import Reference
 from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
-from glm_annot.plm import Encoder, embed
-from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
+from glm_annot.plm import Encoder, embed, wants_bf16
+from glm_annot.records import Contig, GenePrediction, Genome, Predictions, Provenance
+from glm_annot.windows import MAX_GENES, windows
+
+PART_GENES = 8192  # genes held at once, 40 kB each; beyond it packs of equal lengths grow no fuller
 
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
 
@@ -37,6 +41,9 @@ def annotate(
 ) -> Predictions:
     """Predicts enzyme function, operons and context fit for every coding gene of a genome.
 
+    A genome of many contigs is read in parts of whole contigs, so that memory grows with the predictions, and
+    not with what the model makes of each gene on the way to them.
+
     Args:
         genome: as `read` gives it.
         model: as `load_model` gives it; computing happens on its device.
@@ -53,41 +60,102 @@ def annotate(
     """
     if model.fit is None and model.operons is None and model.ec is None:
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
-    coding = [gene for contig in genome.contigs for gene in contig.coding]
-    proteins = [gene.protein or "" for gene in coding]
     ec_head = model.ec if ec else None
     operon_head = model.operons if operons else None
+    parts = list(_parts(genome))
+    genes: dict[int, GenePrediction] = {}
+    attention_NA: list[npt.NDArray[np.float32]] = []
+    n_windows = 0
 
-    embeddings_GD = embed_distinct(model.encoder, proteins, precision=precision, progress=progress)
-    states = contextualise(
-        genome,
-        embeddings_GD,
-        model.glm,
-        model.features,
-        layers=ec_head.config.layers if ec_head else (),
-        attention=operon_head is not None,
-        fit=model.fit,
-        batch_size=batch_size,
-        progress=_of_stage(progress, "windows"),
-    )
-    homologues = reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
-    enzymes = (
-        ec_head.predict(proteins, embeddings_GD, states.hidden_GSF, homologues, min_confidence=min_confidence)
-        if ec_head
-        else [None] * len(coding)
-    )
+    for part, share in zip(parts, _shares(parts, model, progress), strict=True):
+        proteins = _proteins(part)
+        embeddings_GD = embed_distinct(model.encoder, proteins, precision=precision, progress=share)
+        states = contextualise(
+            part,
+            embeddings_GD,
+            model.glm,
+            model.features,
+            layers=ec_head.config.layers if ec_head else (),
+            attention=operon_head is not None,
+            fit=model.fit,
+            batch_size=batch_size,
+            progress=_of_stage(share, "windows"),
+        )
+        homologues = reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
+        enzymes = (
+            ec_head.predict(
+                proteins, embeddings_GD, states.hidden_GSF, homologues, min_confidence=min_confidence
+            )
+            if ec_head
+            else [None] * len(proteins)
+        )
+        genes |= _gene_predictions(part, enzymes, states, model.fit)
+        attention_NA += states.attention_NA
+        n_windows += states.n_windows
+
     pairs = (
-        pair_probabilities(genome.contigs, operon_head.predict(genome.contigs, states.attention_NA))
+        pair_probabilities(genome.contigs, operon_head.predict(genome.contigs, attention_NA))
         if operon_head
         else {}
     )
     return Predictions(
-        genes=_gene_predictions(genome, enzymes, states, model.fit),
+        genes=genes,
         pairs=pairs,
         operons=call_operons(genome, pairs) if operon_head else None,
-        provenance=_provenance(model, min_confidence),
-        n_windows=states.n_windows,
+        provenance=provenance(
+            model,
+            min_confidence=min_confidence,
+            ec=ec,
+            operons=operons,
+            reference=reference,
+            precision=precision,
+        ),
+        n_windows=n_windows,
     )
+
+
+def provenance(
+    model: Model,
+    *,
+    min_confidence: float,
+    ec: bool,
+    operons: bool,
+    reference: Reference | None,
+    precision: str,
+) -> Provenance:
+    """What `annotate` with these arguments says of itself in its predictions."""
+    bf16 = wants_bf16(precision, next(model.encoder.parameters()).device)
+    return Provenance(
+        program=f"glm-annot {__version__}",
+        model=model.name,
+        model_version=model.version,
+        model_sha256=model.sha256,
+        min_confidence=min_confidence,
+        link_threshold=LINK_THRESHOLD,
+        ec=ec and model.ec is not None,
+        operons=operons and model.operons is not None,
+        precision="bf16" if bf16 else "fp32",
+        reference=reference.sha256 if reference else "",
+    )
+
+
+def _parts(genome: Genome) -> Iterator[Genome]:
+    """Runs of contigs with at most `PART_GENES` coding genes together, at least one contig each."""
+    part: list[Contig] = []
+    held = 0
+    for contig in genome.contigs:
+        n = len(contig.coding)
+        if part and held + n > PART_GENES:
+            yield Genome(tuple(part))
+            part, held = [], 0
+        part.append(contig)
+        held += n
+    if part:
+        yield Genome(tuple(part))
+
+
+def _proteins(genome: Genome) -> list[str]:
+    return [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
 
 
 def embed_distinct(
@@ -129,15 +197,23 @@ def _gene_predictions(
     return predictions
 
 
-def _provenance(model: Model, min_confidence: float) -> Provenance:
-    return Provenance(
-        program=f"glm-annot {__version__}",
-        model=model.name,
-        model_version=model.version,
-        model_sha256=model.sha256,
-        min_confidence=min_confidence,
-        link_threshold=LINK_THRESHOLD,
-    )
+def _shares(parts: Sequence[Genome], model: Model, progress: Progress | None) -> Iterator[Progress | None]:
+    """For each part what turns its counts into those of the whole genome."""
+    size = min(MAX_GENES, model.glm.config.max_distance)
+    work = [
+        Counter(proteins=sum(map(len, set(_proteins(part)))), windows=len(windows(part, size)))
+        for part in parts
+    ]
+    before, total = Counter[str](), sum(work, Counter[str]())
+    for share in work:
+        yield None if progress is None else partial(_count, progress, before.copy(), total)
+        before += share
+
+
+def _count(
+    progress: Progress, before: Counter[str], total: Counter[str], stage: str, done: int, _: int
+) -> None:
+    progress(stage, before[stage] + done, total[stage])
 
 
 def _of_stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:

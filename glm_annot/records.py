@@ -169,7 +169,17 @@ class OperonCall:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What made the predictions: enough to make them again."""
+    """What made the predictions: enough to make them again.
+
+    Attributes:
+        program: name and version.
+        model, model_version, model_sha256: the model.
+        min_confidence: least probability of a called EC number.
+        link_threshold: least probability of a link between genes of one operon.
+        ec, operons: whether these were predicted at all.
+        precision: of the protein encoder, 'fp32' or 'bf16'.
+        reference: sha256 of the labelled proteins that counted as evidence; '' without any.
+    """
 
     program: str
     model: str
@@ -177,6 +187,10 @@ class Provenance:
     model_sha256: str
     min_confidence: float
     link_threshold: float = 0.5
+    ec: bool = True
+    operons: bool = True
+    precision: str = "fp32"
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

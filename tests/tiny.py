@@ -74,3 +74,14 @@ def made_gff3(n_genes: int, seed: int = 0, contig: str = "contig_1") -> str:
         sequence += gene if strand == "+" else gene.translate(COMPLEMENT)[::-1]
     head = ["##gff-version 3", f"##sequence-region {contig} 1 {len(sequence)}"]
     return "\n".join([*head, *lines, "##FASTA", f">{contig}", sequence]) + "\n"
+
+
+def made_metagenome(n_contigs: int) -> str:
+    """Made-up contigs of two or three genes each, in one GFF3 text."""
+    parts = [
+        made_gff3(2 + n % 2, seed=n, contig=f"contig_{n}").replace("MADE_", f"C{n}_")
+        for n in range(n_contigs)
+    ]
+    bodies, sequences = zip(*(part.split("##FASTA\n") for part in parts), strict=True)
+    lines = [body.removeprefix("##gff-version 3\n") for body in bodies]
+    return "".join(["##gff-version 3\n", *lines, "##FASTA\n", *sequences])

@@ -18,6 +18,7 @@ __all__ = ["read", "render", "strip", "write_table"]
 _PARSE = {"gff3": gff3.parse, "genbank": genbank.parse}
 _RENDER = {"gff3": gff3.render, "genbank": genbank.render}
 _STRIP = {"gff3": gff3.strip, "genbank": genbank.strip}
+_PROVENANCE = {"gff3": gff3.provenance, "genbank": genbank.provenance}
 
 
 def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:
@@ -54,3 +55,16 @@ def strip(text: bytes) -> bytes:
     """`text` without our additions: the input of the run that made them. Any other text stays as it is."""
     found = source.recognise(text)
     return text if found is None else _STRIP[found](text)
+
+
+def is_rendered(text: bytes, original: bytes, comment: str) -> bool:
+    """Whether `text` is what `render` makes of `original`, as far as can be told without predicting anew.
+
+    Without our additions both must be the same, and the additions must be those of a run that states
+    `comment` (`qualifiers.provenance_comment`). A text that nothing was added to will do as well: there was
+    nothing to predict in it, or it may be written over without loss.
+    """
+    found = source.recognise(text)
+    if found is None or _PROVENANCE[found](text) not in (None, comment):
+        return False
+    return _STRIP[found](text) == strip(original)

@@ -11,13 +11,13 @@ from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLo
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.genbank_patch import render, strip
+from glm_annot.io.genbank_patch import provenance, render, strip
 from glm_annot.io.genbank_records import Entry, read_records
 from glm_annot.io.genbank_text import Feature
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, admit, genetic_code, translate
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
-__all__ = ["parse", "render", "strip"]
+__all__ = ["parse", "provenance", "render", "strip"]
 
 _NO_NAME = {"", ".", "unknown", "<unknown id>"}  # what stands for an accession that a tool does not have
 _SEED_ID = re.compile(r"(?:.*:)?(fig\|.+)")  # RAST names its features so, in /db_xref

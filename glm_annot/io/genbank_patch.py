@@ -31,7 +31,7 @@ from glm_annot.io.genbank_text import (
     wrap,
     wrapped_width,
 )
-from glm_annot.io.source import line_end, split_lines
+from glm_annot.io.source import decode, line_end, split_lines
 from glm_annot.records import Gene, Genome, OperonCall, Predictions, Provenance
 
 _INFERENCE = f"ab initio prediction:{names.TOOL}:"  # INSDC /inference: category:program:version
@@ -83,6 +83,15 @@ def strip(text: bytes) -> bytes:
         for feature in record.features:
             ours.update(_our_lines(lines, feature))
     return b"".join(line for number, line in enumerate(lines) if number not in ours)
+
+
+def provenance(text: bytes) -> str | None:
+    """The comment of ours that says what made the additions in `text`; None where there is none."""
+    lines = split_lines(text)
+    for record in records(lines):
+        if comment := [decode(lines[number])[len(HEADER_INDENT) :] for number in _our_comment(lines, record)]:
+            return " ".join(row.strip() for row in comment)
+    return None
 
 
 class _Patch:

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3_lines import ANCESTORS, Document, Replicon, Row, scan
-from glm_annot.io.gff3_patch import render, split_text, strip
+from glm_annot.io.gff3_patch import provenance, render, split_text, strip
 from glm_annot.io.sequences import EDGE, Sequences, admit, genetic_code, read_fasta, splice, translate
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
-__all__ = ["parse", "render", "strip"]
+__all__ = ["parse", "provenance", "render", "strip"]
 
 _IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product", "Parent")  # alike on all lines of one CDS
 _PRODIGAL_ID = re.compile(r"\d+_(\d+)")

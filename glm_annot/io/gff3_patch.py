@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from glm_annot.io import qualifiers as q
-from glm_annot.io.source import BOM, line_end, newline_of, split_lines
+from glm_annot.io.source import BOM, decode, line_end, newline_of, split_lines
 from glm_annot.records import Genome, OperonCall, Predictions, Source
 
 COLUMNS = 9  # of a GFF3 feature line
@@ -54,6 +54,13 @@ def strip(text: bytes) -> bytes:
     """`text` without our additions; exactly `text` where there are none."""
     mark, lines, rest = split_text(text)
     return mark + b"".join(_strip_line(line) for line in lines) + rest
+
+
+def provenance(text: bytes) -> str | None:
+    """The comment of ours that says what made the additions in `text`, without comment sign; else None."""
+    _, lines, _ = split_text(text)
+    comment = next((line for line in lines if line.startswith(_COMMENT)), None)
+    return None if comment is None else decode(comment).removeprefix("#").strip()
 
 
 def _strip_line(line: bytes) -> bytes:

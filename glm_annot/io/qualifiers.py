@@ -211,16 +211,26 @@ def promoted_note(number: str) -> str:
 
 
 def provenance_comment(provenance: Provenance, promote_ec: float | None = None) -> str:
-    """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `."""
+    """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `.
+
+    The evidence codes stand for what was predicted; float32 is not mentioned. Equal lines of two runs mean
+    that they make the same of the same input.
+    """
     parts = [
         f"program={provenance.program}",
         f"model={provenance.model} {provenance.model_version}",
         f"sha256={provenance.model_sha256}",
         f"min_confidence={provenance.min_confidence:g}",
         f"link_threshold={provenance.link_threshold:g}",
-        f"ec_evidence={EC_EVIDENCE_CODE}",
-        f"operon_evidence={OPERON_EVIDENCE_CODE}",
     ]
+    if provenance.ec:
+        parts.append(f"ec_evidence={EC_EVIDENCE_CODE}")
+    if provenance.operons:
+        parts.append(f"operon_evidence={OPERON_EVIDENCE_CODE}")
+    if provenance.precision != "fp32":
+        parts.append(f"precision={provenance.precision}")
+    if provenance.reference:
+        parts.append(f"reference_sha256={provenance.reference}")
     if promote_ec is not None:
         parts.append(f"promote_ec={promote_ec:g}")
     return f"{TOOL}: " + "; ".join(part.replace("\n", " ").replace("\r", " ") for part in parts)

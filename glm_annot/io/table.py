@@ -80,6 +80,16 @@ def write_table(genome: Genome, predictions: Predictions, stream: TextIO) -> Non
             stream.write("\t".join(_BREAKS.sub(" ", cells.get(name, "")) for name in COLUMNS) + "\n")
 
 
+def is_whole_table(text: bytes) -> bool:
+    """Whether a text is a table as `write_table` writes it, down to the end of its last row."""
+    lines = text.decode("utf-8", errors="replace").split("\n")
+    return (
+        lines[0].split("\t") == list(COLUMNS)
+        and lines[-1] == ""
+        and lines[-2].count("\t") == len(COLUMNS) - 1
+    )
+
+
 _Cells = dict[str, str]
 
 

@@ -1,0 +1,321 @@
+"""How fast, and in how much memory: `python -m tests.benchmarks` prints a table in Markdown.
+
+Every row stands beside a reference that is measured in the same run, a moment before or after: ratios can be
+compared between machines, and on a busy one. Each row has a process of its own, so that its peak of memory is
+its own, too. Weights are random where no model is named: they do not change the time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "corynebacterium_80_genes.gff3"
+MIB = 2**20
+ENCODERS = {  # name -> layers, dim, heads; residues to read, seconds of work for the stock program
+    "mini": ((4, 128, 2), 40_000),
+    "8M": ((6, 320, 20), 16_000),
+    "35M": ((12, 480, 20), 6_000),
+    "650M": ((33, 1280, 20), 1_500),
+}
+GLMS = {  # name -> the arguments of GLMConfig; batches of 32 windows to read
+    "mini": ((129, 256, 6, 4, 1024), 4),
+    "published": ((1281, 1280, 19, 10, 3072, 512), 1),
+}
+WINDOWS, GENES = 32, 30  # of a batch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose: CPU threads, and the genome of the rows `genome`."""
+
+    threads: int
+    genome: Path
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table; `aim` is what the ratio should be."""
+
+    name: str
+    measured: str
+    reference: str
+    ratio: float
+    aim: str = ""
+
+    def __str__(self) -> str:
+        return f"| {self.name} | {self.measured} | {self.reference} | {self.ratio:.2f} | {self.aim} |"
+
+
+Row = Callable[[Settings], list[Line]]
+
+
+# ---- measuring ----
+
+
+def seconds(work: Callable[[], object], repeats: int = 2) -> float:
+    """The shortest of some runs."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def gemm_peak(dtype: torch.dtype) -> float:
+    """Floating-point operations per second of the best of some large matrix products."""
+    import torch
+
+    n = 2048
+    a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
+    return 2 * n**3 / seconds(lambda: a @ b, repeats=8)
+
+
+def annotate(args: Sequence[object], settings: Settings) -> tuple[float, float]:
+    """(seconds, peak of memory in MiB) of a run of `glm-annot`."""
+    start = time.perf_counter()
+    words = [sys.executable, "-m", "glm_annot", *map(str, args), "--threads", str(settings.threads), "-q"]
+    process = subprocess.Popen(words, cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise click.ClickException(f"glm-annot {' '.join(map(str, args))} failed")
+    return time.perf_counter() - start, mebibytes(usage.ru_maxrss)
+
+
+def mebibytes(maxrss: int) -> float:
+    """What the system counts in kibibytes, macOS in bytes."""
+    return maxrss / (MIB if sys.platform == "darwin" else 1024)
+
+
+# ---- rows ----
+
+
+def start_up(settings: Settings) -> list[Line]:
+    """`glm-annot --help` beside an empty Python program; the aim is 0.3 s."""
+    run = partial(subprocess.run, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    ours = seconds(lambda: run([sys.executable, "-m", "glm_annot", "--help"]), repeats=5)
+    empty = seconds(lambda: run([sys.executable, "-c", "pass"]), repeats=5)
+    return [Line("start-up", f"{ours:.2f} s", f"empty program {empty:.2f} s", ours / empty, "0.3 s")]
+
+
+def encoder(name: str, settings: Settings) -> list[Line]:
+    """The protein encoder beside stock fair-esm in float32, and beside the machine's matrix products."""
+    import esm
+    import torch
+
+    from glm_annot.plm import ALPHABET, Encoder, PLMConfig, embed, wants_bf16
+
+    (layers, dim, heads), residues = ENCODERS[name]
+    proteins = sorted(made_proteins(residues), key=len)
+    tokens = sum(len(protein) + 2 for protein in proteins)
+    flops = (
+        24 * dim**2 * layers * tokens
+    )  # of the linear layers: 12 dim^2 weights a layer; attention comes on top
+    ours = Encoder(PLMConfig(layers, dim, heads)).eval()
+    stock = esm.ESM2(layers, dim, heads).eval()
+    converter = ALPHABET.get_batch_converter()
+
+    def run_stock() -> None:
+        with torch.no_grad():
+            for batch in padded_batches(proteins):
+                tokens_GT = converter([("", protein) for protein in batch])[2]
+                stock(tokens_GT, repr_layers=[layers])
+
+    lines = []
+    repeats = 2 if name != "650M" else 1
+    stock_rate = sum(map(len, proteins)) / seconds(run_stock, repeats)
+    for precision in ("fp32", "bf16") if wants_bf16("auto", torch.device("cpu")) else ("fp32",):
+        peak = gemm_peak(torch.bfloat16 if precision == "bf16" else torch.float32)
+        taken = seconds(partial(embed, ours, proteins, precision=precision), repeats)
+        rate = sum(map(len, proteins)) / taken
+        title = f"encoder {name}, {precision}"
+        measured = f"{rate:,.0f} residues/s"
+        aim = "4" if name == "8M" else ""
+        lines.append(Line(title, measured, f"stock fair-esm {stock_rate:,.0f}", rate / stock_rate, aim))
+        aim = "0.80" if (name, precision) == ("650M", "bf16") else ""
+        share = flops / taken / 1e9
+        lines.append(Line(title, f"{share:,.0f} GFLOP/s", f"GEMM {peak / 1e9:,.0f}", 1e9 * share / peak, aim))
+    return lines
+
+
+def made_proteins(residues: int) -> Iterator[str]:
+    """Random proteins of about so many residues together, as long as those of bacteria (mean 320, to 1022)."""
+    import random
+
+    rng = random.Random(0)
+    while residues > 0:
+        length = min(max(round(rng.gammavariate(2.2, 145.0)), 30), 1022)
+        yield "".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=length))
+        residues -= length
+
+
+def padded_batches(proteins: Sequence[str], tokens: int = 4096) -> Iterator[list[str]]:
+    """Proteins by length, in batches of so many tokens with padding: as fair-esm's own script makes them."""
+    batch: list[str] = []
+    for protein in proteins:
+        if batch and (len(batch) + 1) * (len(protein) + 2) > tokens:
+            yield batch
+            batch = []
+        batch.append(protein)
+    yield batch
+
+
+def glm(name: str, settings: Settings) -> list[Line]:
+    """One pass of gLM over full windows, beside its linear layers at the machine's speed of matrix products."""
+    import torch
+
+    from glm_annot.glm import GLM, GLMConfig
+
+    sizes, batches = GLMS[name]
+    config = GLMConfig(*sizes)
+    network = GLM(config).eval()
+    x_BTE, real_BT = torch.randn(WINDOWS, GENES, config.input_dim), torch.ones(WINDOWS, GENES).bool()
+
+    def run() -> None:
+        with torch.inference_mode():
+            for _ in range(batches):
+                network(x_BTE, real_BT, hidden_states=True, attentions=True)
+
+    peak = gemm_peak(torch.float32)
+    taken, windows = seconds(run), batches * WINDOWS
+    bound = windows * window_flops(config) / peak
+    memory = mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    measured = f"{windows / taken:,.1f} windows/s, {memory:,.0f} MiB"
+    aim = "1.3 and 4 GB" if name == "published" else ""
+    return [Line(f"gLM {name}, fp32", measured, f"GEMM bound {windows / bound:,.1f}", taken / bound, aim)]
+
+
+def window_flops(config: object) -> int:
+    """Operations of gLM's linear layers for a window of 30 genes."""
+    from glm_annot.glm import GLMConfig
+
+    assert isinstance(config, GLMConfig)
+    layer = 4 * config.dim**2 + 2 * config.dim * config.ffn
+    ends = config.dim * (config.input_dim + config.predictions * (config.labels + 1))
+    return 2 * GENES * (config.layers * layer + ends)
+
+
+def genome(settings: Settings) -> list[Line]:
+    """A whole genome with mini, from start to results, beside the matrix products that it takes."""
+    import glm_annot
+    from glm_annot.glm import MASK_STRIDE
+    from glm_annot.windows import windows
+
+    with tempfile.TemporaryDirectory() as folder:
+        taken, memory = annotate([settings.genome, "-o", f"{folder}/"], settings)
+    import torch
+
+    torch.set_num_threads(settings.threads)
+    parsed, model = glm_annot.read(settings.genome), glm_annot.load_model("mini")
+    proteins = {gene.protein for gene in parsed.genes if gene.protein}
+    plm = model.encoder.config
+    flops = 24 * plm.dim**2 * plm.layers * sum(map(len, proteins))
+    flops += len(windows(parsed)) * window_flops(model.glm.config) * (1 + MASK_STRIDE)
+    bound = flops / gemm_peak(torch.float32)
+    measured = f"{taken:,.1f} s, {memory:,.0f} MiB"
+    aim = "K-12: 120 s (60 s), 1.5 GB"
+    name = f"{settings.genome.name}, {sum(1 for _ in parsed.genes)} genes"
+    return [Line(name, measured, f"GEMM bound {bound:,.1f} s", taken / bound, aim)]
+
+
+def genomes(settings: Settings) -> list[Line]:
+    """One, two, four and eight small genomes in one run: its peak of memory beside that of one."""
+    from tests.tiny import made_gff3
+
+    return _growth("genomes", (1, 2, 4, 8), lambda n: [made_gff3(100, seed) for seed in range(n)], settings)
+
+
+def contigs(settings: Settings) -> list[Line]:
+    """A metagenome of more and more contigs of two or three genes: its peak of memory beside the first."""
+    from tests.tiny import made_metagenome
+
+    return _growth("contigs", (250, 500, 1000, 2000), lambda n: [made_metagenome(n)], settings)
+
+
+def _growth(
+    what: str, counts: Sequence[int], make: Callable[[int], list[str]], settings: Settings
+) -> list[Line]:
+    lines: list[Line] = []
+    first = 0.0
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for number, text in enumerate(make(count)):
+                paths.append(Path(folder) / f"{number}.gff3")
+                paths[-1].write_text(text, encoding="ascii")
+            taken, memory = annotate([*paths, "-o", f"{folder}/out/"], settings)
+        first = first or memory
+        measured = f"{memory:,.0f} MiB, {taken:,.1f} s"
+        reference = f"{counts[0]} {what} {first:,.0f} MiB"
+        lines.append(
+            Line(f"{count} {what}", measured, reference, memory / first, "1" if what == "genomes" else "")
+        )
+    return lines
+
+
+ROWS: dict[str, Row] = {
+    "start-up": start_up,
+    **{f"encoder-{name}": partial(encoder, name) for name in ENCODERS},
+    **{f"glm-{name}": partial(glm, name) for name in GLMS},
+    "genome": genome,
+    "genomes": genomes,
+    "contigs": contigs,
+}
+LONG = ("encoder-650M", "contigs")  # minutes each, also on an idle machine
+
+
+def measure(name: str, settings: Settings) -> list[Line]:
+    """One row; called in a process of its own."""
+    if name.startswith(("encoder", "glm")):
+        import torch
+
+        torch.set_num_threads(settings.threads)
+    return ROWS[name](settings)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("rows", nargs=-1, type=click.Choice(list(ROWS)), metavar="[ROW]...")
+@click.option("--long", is_flag=True, help=f"Also the rows that take minutes: {', '.join(LONG)}.")
+@click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="CPU threads of each row.")
+@click.option(
+    "--genome",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=EXAMPLE,
+    help="Annotation for the row `genome`.",
+)
+def main(rows: tuple[str, ...], long: bool, threads: int, genome: Path) -> None:
+    """Measures ROWs, by default all short ones, and prints them as a table.
+
+    \b
+    ROW: start-up, encoder-{mini,8M,35M,650M}, glm-{mini,published}, genome, genomes, contigs
+    """
+    chosen = rows or [name for name in ROWS if long or name not in LONG]
+    settings = Settings(threads, genome.resolve())
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    click.echo(f"{threads} of {os.cpu_count()} CPU threads; load of the machine before the run: {load}\n")
+    click.echo("| row | measured | reference | ratio | aim |\n|---|---|---|---|---|")
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for lines in pool.imap(partial(measure, settings=settings), chosen):
+            click.echo("\n".join(map(str, lines)))
+
+
+if __name__ == "__main__":
+    main()
