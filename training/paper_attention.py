@@ -167,7 +167,7 @@ def _figures(scores: Scores, label_N: npt.NDArray[np.int64]) -> dict[str, object
 
 
 def curves(found: Sequence[Scores], label_N: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Precision at rising recall of all out-of-fold scores at once; columns folds, method, recall, precision."""
+    """Precision by recall of all out-of-fold scores at once; columns folds, method, recall, precision."""
     tables = []
     for scores in found:
         curve = precision_recall(label_N, scores.score_N)
@@ -176,7 +176,7 @@ def curves(found: Sequence[Scores], label_N: npt.NDArray[np.int64]) -> pd.DataFr
 
 
 def precision_recall(label_N: npt.NDArray[np.int64], score_N: Floats) -> pd.DataFrame:
-    """Precision-recall curve at `RECALLS`: at each the precision of the strictest threshold that reaches it."""
+    """Precision at each of `RECALLS`: that of the strictest threshold that reaches it."""
     precision, recall, _ = precision_recall_curve(label_N, score_N)
     rising_precision, rising_recall = precision[::-1][1:], recall[::-1][1:]
     at = np.searchsorted(rising_recall, RECALLS - 1e-12)
@@ -213,8 +213,9 @@ def example_table(
 ) -> pd.DataFrame:
     """Genes of example windows in order, each with what is known and predicted of it and the next gene.
 
-    Columns window, contig, gene, name, strand, start, end; and of the pair with the next gene label, attention
-    (of the best head, A + A^T) and probability (out of fold, from all heads): empty for a window's last gene.
+    Columns window, contig, gene, name, strand, start, end; and of the pair with the next gene label,
+    attention (of the best head, A + A^T) and probability (out of fold, from all heads): empty for a window's
+    last gene.
     """
     first_pair = np.cumsum([0, *(len(part) for part in example.genome.labels)])
     probability = dict(zip(pairs.place_N.tolist(), scores.score_N.tolist(), strict=True))
