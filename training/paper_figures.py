@@ -472,7 +472,7 @@ DRAWINGS: tuple[Drawing, ...] = (
         "layers",
         "4. Linear probes: EC number, layer by layer",
         "2A",
-        "One softmax layer on the encoder's embedding and on each gLM layer. 'Masked': the queried protein is "
+        "One softmax layer on the embedding and on each gLM layer. 'Masked': the queried protein is "
         "hidden, so that only its neighbours speak. The standard deviation is over five starts of the probe "
         "on one split, as in the paper; it says nothing of another split.",
         ("probes/layers.tsv", "probes/repeats.tsv", "probes/counts.tsv"),

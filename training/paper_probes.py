@@ -24,7 +24,7 @@ from statsmodels.stats.multitest import multipletests
 from .paper_attention import precision_recall
 
 REPEATS = 5
-EPOCHS = 40
+STEPS = 1000  # of the optimiser, whatever the number of proteins
 RATE = 0.01  # Adam's
 BATCH = 256  # proteins
 LEAST_TRAIN = 3  # proteins to train on in a class that is probed
@@ -85,7 +85,7 @@ def probe(x_NF: npt.NDArray[np.floating], cases: Cases, *, seed: int) -> npt.NDA
             (),
             batch_size=min(BATCH, int(train.sum())),
             learning_rate_init=RATE,
-            max_iter=EPOCHS,
+            max_iter=-(-STEPS // -(-int(train.sum()) // BATCH)),
             random_state=seed * REPEATS + repeat,
         )
         model = make_pipeline(StandardScaler(), network)
