@@ -50,7 +50,7 @@ from . import (
 from .corpus import Tables, read_tables
 from .ec_labels import read_labelled, read_updates
 from .ec_sources import read_genome
-from .gene_windows import GeneOrder
+from .gene_windows import GeneOrder, WindowReader
 from .glm import load_run
 from .heldout import read_sequences
 from .operon_data import read_all_adjacent
@@ -183,9 +183,7 @@ class Suite:
         glm, reader = self.model.glm, window_reader(self._held_out, self._held_out_embeddings, self.model)
         self._masked_tables(glm, reader, glm.config.max_distance, folder)
 
-    def _masked_tables(
-        self, network: torch.nn.Module, reader: paper_masked.WindowReader, most: int, folder: Path
-    ) -> None:
+    def _masked_tables(self, network: torch.nn.Module, reader: WindowReader, most: int, folder: Path) -> None:
         lengths = paper_masked.by_length(network, reader, most=most, seed=self.options.seed)
         if not len(lengths):
             raise InputError("the held-out genome has no contig long enough for a window", self.files.genome)
@@ -200,7 +198,7 @@ class Suite:
         if run.features.config.input_dim != self.model.glm.config.input_dim:
             raise InputError("was trained on another encoder than the model's", self.options.lstm)
         order = GeneOrder.of_genome(self._held_out)
-        reader = paper_masked.WindowReader(order, self._held_out_embeddings, run.features)
+        reader = WindowReader(order, self._held_out_embeddings, run.features)
         self._masked_tables(run.network, reader, self.model.glm.config.max_distance, folder)
 
     def _operons(self, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import FancyArrow, Patch
 
 from .losses import HIGH_CONFIDENCE
@@ -38,7 +40,7 @@ EC_NAMES = {
     "6": ("ligases", PINK),
     "7": ("translocases", "#000000"),
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -84,9 +86,8 @@ def save(figure: Figure, footer: str, folder: Path, name: str) -> None:
 
 def _figure(width: float, height: float) -> Figure:
     """An empty figure, inches; room for the footer stays free."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.14 / height, 1, 1 - 0.14 / height))  # type: ignore[union-attr]
-    return figure
+    below = 0.14 / height
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=(0, below, 1, 1 - below)))
 
 
 def _masked(folder: Path) -> tuple[Figure, str]:
@@ -157,20 +158,12 @@ def _exclusion(folder: Path) -> tuple[Figure, str]:
     axes.bar(shares["low"], shares["windows"], widths, align="edge", color=colours, edgecolor="white", lw=0.5)
     axes.set_yscale("symlog", linthresh=1)
     axes.axvline(0.5, color=GREY, ls=":")
-    axes.text(
-        0.98,
-        0.9,
-        f"left out: {total['left_out']:,.0f} of {total['windows']:,.0f} windows "
-        f"({total['left_out_share']:.1%})",
-        transform=axes.transAxes,
-        ha="right",
-        color=RED,
-    )
+    left_out = f"{total['left_out']:,.0f} of {total['windows']:,.0f} windows ({total['left_out_share']:.1%})"
     axes.set(
         xlabel="share of a window's proteins over 70 % identical to a held-out one",
         ylabel="windows",
         xlim=(0, 1),
-        title="Exclusion protocol",
+        title=f"Exclusion protocol: {left_out} left out",
     )
     return figure, f"{total['windows']:,.0f} windows of {total['genomes']:,.0f} genomes"
 
@@ -280,7 +273,7 @@ def _heads(folder: Path) -> tuple[Figure, str]:
     grid = table.pivot(index="layer", columns="head", values="rho")
     sure = table.pivot(index="layer", columns="head", values="significant")
     layers, heads = grid.shape
-    figure = _figure(1.6 + 0.62 * heads, 1.3 + 0.36 * layers)
+    figure = _figure(max(5.5, 1.6 + 0.62 * heads), 1.3 + 0.36 * layers)
     axes = figure.subplots()
     limit = max(0.05, float(np.nanmax(np.abs(grid.to_numpy()))))
     image = axes.imshow(grid, cmap="RdBu_r", norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
@@ -311,8 +304,8 @@ def _examples(folder: Path) -> tuple[Figure, str] | None:
     axes = np.atleast_1d(figure.subplots(len(windows), 1))
     for window, panel in zip(windows, axes, strict=True):
         _example(panel, window, table["attention"].min(), table["attention"].max())
-    handles = [Patch(color=GREEN, label="darker: one operon, more attention, higher probability")]
-    figure.legend(handles=handles, loc="outside upper right")
+    words = "Links between neighbours; darker: one operon, more attention, higher probability"
+    figure.suptitle(words, x=0.005, ha="left", fontsize=9)
     genes = len(windows[0])
     return figure, f"{len(windows)} windows of {genes} genes, drawn from those with two long operons inside"
 
@@ -320,7 +313,7 @@ def _examples(folder: Path) -> tuple[Figure, str] | None:
 def _example(axes: Axes, window: pd.DataFrame, least: float, most: float) -> None:
     """Genes as arrows, named, and three rows of the links between neighbours."""
     for place, gene in window.iterrows():
-        x, forward = float(place), gene["strand"] > 0  # type: ignore[arg-type]
+        x, forward = float(place), gene["strand"] > 0
         start, length = (x - 0.4, 0.8) if forward else (x + 0.4, -0.8)
         axes.add_patch(
             FancyArrow(
@@ -355,7 +348,7 @@ def _example(axes: Axes, window: pd.DataFrame, least: float, most: float) -> Non
                 lw=0,
             )
     for place, row in enumerate(links.itertuples()):
-        axes.text(place + 0.5, 1.5, f"{row.attention:.2f}".lstrip("0"), ha="center", va="center", fontsize=6)
+        axes.text(place + 0.5, 1.5, f"{row.attention:.3f}".lstrip("0"), ha="center", va="center", fontsize=6)
         axes.text(
             place + 0.5, 0.5, f"{row.probability:.2f}".lstrip("0"), ha="center", va="center", fontsize=6
         )
@@ -392,7 +385,6 @@ def _map(folder: Path) -> tuple[Figure, str]:
     names = list(dict.fromkeys(table["features"]))
     figure = _figure(3.2 * len(names) + 1.2, 6)
     axes = figure.subplots(2, len(names), squeeze=False)
-    points = None
     for column, name in enumerate(names):
         rows = table[table["features"] == name]
         enzymes = rows["ec_class"].isin(list(EC_NAMES))
@@ -401,7 +393,7 @@ def _map(folder: Path) -> tuple[Figure, str]:
         colours = [EC_NAMES[number][1] for number in rows["ec_class"][enzymes]]
         above.scatter(rows["x"][enzymes], rows["y"][enzymes], s=5, c=colours, lw=0, rasterized=True)
         mega = rows["position"] / 1e6
-        points = below.scatter(rows["x"], rows["y"], s=3, c=mega, cmap="twilight", lw=0, rasterized=True)
+        points = below.scatter(rows["x"], rows["y"], s=3, c=mega, cmap="hsv", lw=0, rasterized=True)
         above.set_title(name)
         for panel in (above, below):
             panel.set(xticks=[], yticks=[], xlabel="PC 1")
@@ -410,8 +402,8 @@ def _map(folder: Path) -> tuple[Figure, str]:
     handles = [Patch(color=colour, label=f"{n} {word}") for n, (word, colour) in EC_NAMES.items()]
     handles.append(Patch(color=PALE, label="no EC number"))
     axes[0, -1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    if points is not None:
-        figure.colorbar(points, ax=axes[1, -1], label="position, Mb")
+    inset = axes[1, -1].inset_axes((1.06, 0.1, 0.04, 0.8))
+    figure.colorbar(points, cax=inset, label="position, Mb")
     return figure, f"{len(table) // max(len(names), 1):,} genes"
 
 
@@ -428,14 +420,13 @@ def _contexts(folder: Path) -> tuple[Figure, str] | None:
     panels[0].axhline(summary["rho"].iloc[0], color=GREEN, lw=0.7, ls=":")
     panels[0].set_xticks(
         at,
-        [name.replace("gLM ", "").replace("layer ", "") for name in summary["features"]],
+        [name.replace("gLM ", "") for name in summary["features"]],
         rotation=40,
         ha="right",
     )
     panels[0].set(
         ylabel="Spearman correlation, mean ± s.e.", title="Distance within families follows context"
     )
-    points = None
     for axes, name in zip(panels[1:], names, strict=True):
         rows = family[family["features"] == name]
         points = axes.scatter(rows["x"], rows["y"], c=rows["surroundings"], cmap="viridis", s=22, lw=0)

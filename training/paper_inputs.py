@@ -123,7 +123,7 @@ def surroundings(
         [np.zeros((1, embeddings_GD.shape[1])), np.cumsum(embeddings_GD, axis=0, dtype=np.float64)]
     )
     total_ND = before_GD[spans.first_W + spans.length_W] - before_GD[spans.first_W] - embeddings_GD[rows_N]
-    return (total_ND / np.maximum(spans.length_W - 1, 1)[:, None]).astype(np.float32)
+    return np.asarray(total_ND / np.maximum(spans.length_W - 1, 1)[:, None], np.float32)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
