@@ -19,7 +19,10 @@ setup(
     python_requires=">=3.10",
     packages=["glm_annot", "glm_annot.io", "glm_annot.training", "glm_annot.plugins"],
     package_dir={"glm_annot.training": "training", "glm_annot.plugins": "plugins"},
-    package_data={"glm_annot": ["models/*/*", "py.typed"], "glm_annot.training": ["recipes/*"]},
+    package_data={
+        "glm_annot": ["models/*/*", "py.typed"],
+        "glm_annot.training": ["recipes/*", "templates/*"],
+    },
     install_requires=[
         "torch>=2.4",
         "fair-esm>=2.0.0",
@@ -32,6 +35,14 @@ setup(
     ],
     extras_require={
         "train": ["deepspeed>=0.16", "pyarrow>=15", "scikit-learn>=1.4", "scipy>=1.11", "tensorboard>=2.16"],
+        "report": [
+            "matplotlib>=3.8",
+            "scikit-learn>=1.4",
+            "scipy>=1.11",
+            "statsmodels>=0.14",
+            "pandas>=2.1",
+            "jinja2>=3.1",
+        ],
         "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.5", "mypy>=1.10", "pyrodigal>=3.4"],
     },
     entry_points={

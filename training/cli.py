@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ Examples:
   glm-train import-glm glm.bin --norm norm.pkl --pca pca.pkl -o published
   glm-train run published --data my_genomes --work work
                                     makes a bundle of the published gLM, and fits heads to it
+  glm-train evaluate --suite paper --model work/bundle --data ../shared/data -o paper
+                                    the experiments of the gLM paper: tables, figures, paper/index.html
 
 \b
 The single steps take the same recipe:
@@ -134,10 +137,18 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 @corpus_option
 @out_option
 @budget_option
-def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> None:
+@click.option(
+    "--backbone",
+    type=click.Choice(["glm", "lstm"]),
+    help="Train this network instead of the recipe's; lstm is the baseline of equal size.",
+)
+def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: str | None) -> None:
     """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
     from .stages import train_glm
 
+    if backbone is not None:
+        network = {**recipe.glm["network"], "backbone": backbone}
+        recipe = replace(recipe, glm={**recipe.glm, "network": network})
     train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
 
 
@@ -156,27 +167,151 @@ def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output
     fit_heads(recipe, data, Runs(corpus, plm, glm), output, report=say)
 
 
+genomes_option = click.option(
+    "--genomes",
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help="Genomes of the corpus that give enzymes, balanced over genera; 0 for all.",
+)
+seed_option = click.option("--seed", default=0, show_default=True, help="Of all that is drawn.")
+exclude_option = click.option(
+    "--exclude",
+    type=int,
+    multiple=True,
+    metavar="GENOME",
+    help="Number of a genome that gives no enzymes; repeatable.",
+)
+
+
+@cli.command("ec-dataset")
+@corpus_option
+@click.option(
+    "--labelled", type=_FILE, required=True, help="Proteins with EC numbers, as ec/labelled.parquet."
+)
+@click.option("--ec-names", type=_FILE, help="Which EC numbers have moved, as ec/ec_names.tsv.")
+@out_option
+@genomes_option
+@seed_option
+@exclude_option
+def ec_dataset(
+    corpus: Path,
+    labelled: Path,
+    ec_names: Path | None,
+    output: Path,
+    genomes: int,
+    seed: int,
+    exclude: tuple[int, ...],
+) -> None:
+    """Makes a dataset of a corpus's enzymes: labels by search, split at 30 % identity in each EC class."""
+    import torch
+
+    from . import ec_dataset as dataset
+    from .corpus import read_tables
+    from .ec_labels import read_labelled, read_updates
+
+    updates = read_updates(ec_names) if ec_names else {}
+    known = read_labelled(labelled, held_out=(), updates=updates, max_trust=dataset.MAX_TRUST)
+    options = dataset.Options(genomes or None, seed, dict.fromkeys(exclude, "as asked"))
+    threads = torch.get_num_threads()
+    record = dataset.build(read_tables(corpus), known, output, options=options, threads=threads)
+    counts = ("genomes", "proteins", "train", "test", "classes", "classes_with_test")
+    say(", ".join(f"{record[name]:,} {name.replace('_', ' ')}" for name in counts))
+
+
 @cli.command()
 @click.option("--model", required=True, metavar="NAME|FOLDER", help="A finished model.")
-@click.option("--suite", type=click.Choice(["benchmark", "test"]), required=True, help="What to measure.")
-@click.option("--data", type=_FOLDER, help="Folder of shared data, for the suite 'benchmark'.")
-@click.option("--corpus", type=_FOLDER, help="Embedded corpus folder, for the suite 'test'.")
-@click.option("-o", "--output", type=_FILE, help="Also write what was measured here, as JSON.")
-def evaluate(model: str, suite: str, data: Path | None, corpus: Path | None, output: Path | None) -> None:
-    """Measures a model on data that trained none of it, and prints a table."""
+@click.option(
+    "--suite", type=click.Choice(["benchmark", "test", "paper"]), required=True, help="What to measure."
+)
+@click.option("--data", type=_FOLDER, help="Folder of shared data, for the suites 'benchmark' and 'paper'.")
+@click.option(
+    "--corpus",
+    type=_FOLDER,
+    help="Corpus folder: embedded, for the suite 'test'; for 'paper' the source of enzymes and windows, "
+    "instead of the shared data's.",
+)
+@click.option("-o", "--output", type=_FILE, help="Write what was measured here: JSON; for 'paper' a folder.")
+@click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it, for 'paper'.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("--fill", type=_FILE, help="For 'paper': put its table into this Markdown page, too.")
+@genomes_option
+@seed_option
+@exclude_option
+def evaluate(
+    model: str,
+    suite: str,
+    data: Path | None,
+    corpus: Path | None,
+    output: Path | None,
+    lstm: Path | None,
+    device: str,
+    fill: Path | None,
+    genomes: int,
+    seed: int,
+    exclude: tuple[int, ...],
+) -> None:
+    """Measures a model on data that trained none of it, and prints a table.
+
+    The suites: 'benchmark', E. coli K-12 and the EC benchmarks; 'test', the genomes that a corpus set aside;
+    'paper', every experiment of the gLM paper, as tables, figures and a page (needs the extra 'report').
+    """
     from glm_annot.bundle import load
 
+    folder = corpus if suite == "test" else data
+    if folder is None:
+        raise click.UsageError(f"the suite {suite!r} needs --{'corpus' if suite == 'test' else 'data'}")
+    if suite == "paper":
+        if output is None:
+            raise click.UsageError("the suite 'paper' needs -o, a folder to work in")
+        _paper(model, folder, corpus, output, lstm, device, fill, genomes, seed, exclude)
+        return
     from . import evaluate as suites
     from .card import flatten, shown, table
 
-    folder = data if suite == "benchmark" else corpus
-    if folder is None:
-        raise click.UsageError(f"the suite {suite!r} needs --{'data' if suite == 'benchmark' else 'corpus'}")
     measure = suites.benchmark if suite == "benchmark" else suites.of_corpus
-    metrics = measure(load(model), folder, command=_typed())
+    metrics = measure(load(model, device), folder, command=_typed())
     if output:
         output.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     click.echo(table(("metric", "value"), [(name, shown(value)) for name, value in flatten(metrics).items()]))
+
+
+def _paper(
+    model: str,
+    data: Path,
+    corpus: Path | None,
+    output: Path,
+    lstm: Path | None,
+    device: str,
+    fill: Path | None,
+    genomes: int,
+    seed: int,
+    exclude: tuple[int, ...],
+) -> None:
+    """The suite 'paper'."""
+    from glm_annot.bundle import load
+
+    from . import recipe
+
+    try:
+        from . import paper, paper_page
+        from .paper_inputs import Files
+    except ModuleNotFoundError as error:
+        raise GlmAnnotError(
+            f"the suite 'paper' needs {error.name}; install it with: pip install 'glm-annot[train,report]'"
+        ) from error
+    left_out: dict[int, str] = dict.fromkeys(exclude, "as asked")
+    if corpus is None:  # what the recipe of the shipped model knows of the shared data's genomes
+        shipped = recipe.read("mini").corpus.exclude
+        left_out |= {int(genome): reason for genome, reason in shipped.items()}
+    options = paper.Options(seed, genomes or None, left_out, lstm)
+    suite = paper.Suite(load(model, device), Files.of(data, corpus), output, options, _typed(), say)
+    page = suite()
+    table = (output / "page" / paper_page.TABLE).read_text(encoding="utf-8")
+    if fill is not None:
+        paper_page.fill(fill, table)
+    click.echo(table, nl=False)
+    say(f"the page is {page}")
 
 
 @cli.command()

@@ -156,8 +156,7 @@ def build(
     encoder = proteins.filter(pa.array(~identical)).select(["sequence", "cluster"])
 
     close = relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
-    candidates, left_out = _candidates(source, {**close, **options.exclude})
-    chosen = _choose(source, candidates, options)
+    chosen, left_out = draw(source, options, {**close, **options.exclude})
     sample = _restrict(source, proteins, chosen)
     near = _near(sample.proteins["sequence"], held_out.genomes)
     sample = Tables(
@@ -219,6 +218,21 @@ def relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str
         for row, genome in enumerate(source.genomes["genome"].to_pylist())
         if share[row] >= RELATED
     }
+
+
+def draw(source: Tables, options: Options, exclude: Mapping[int, str]) -> tuple[list[Chosen], dict[int, str]]:
+    """Draw a sample of genomes, balanced over genera.
+
+    Args:
+        source: the whole set of genomes.
+        options: what to draw.
+        exclude: genomes to leave out and why; all there are, `options.exclude` is not looked at.
+
+    Returns:
+        the sample in the order drawn, and every genome that could not be drawn with the reason.
+    """
+    candidates, left_out = _candidates(source, exclude)
+    return _choose(source, candidates, options), left_out
 
 
 def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candidate], dict[int, str]]:

@@ -92,10 +92,25 @@ class MaskedGeneCounts:
         return {"masked_genes": self.genes} | {name: a / b for name, (a, b) in shares.items() if b}
 
 
-def count_masked_genes(
-    output: GLMOutput, labels_BTL: Tensor, real_BT: Tensor, masked_BT: Tensor
-) -> MaskedGeneCounts:
-    """Count for which masked genes the predictions point to the right gene of their window.
+@dataclass(frozen=True)
+class Verdicts:
+    """How each slot's predictions fare; only masked genes mean anything.
+
+    Attributes:
+        pseudo_BT: whether the nearest prediction (chosen knowing the truth) points to the gene.
+        absolute_BT: whether the most likely prediction does.
+        likelihood_BT: of the most likely prediction, the paper's confidence.
+        chance_BT: one in the number of genes to choose from.
+    """
+
+    pseudo_BT: Tensor
+    absolute_BT: Tensor
+    likelihood_BT: Tensor
+    chance_BT: Tensor
+
+
+def judge(output: GLMOutput, labels_BTL: Tensor, real_BT: Tensor) -> Verdicts:
+    """Tell which predictions point to the right gene of their window.
 
     A prediction points to a gene when it is nearer, by Euclidean distance, to that gene's label than to any
     other gene's label in the window; padding is no candidate (in the published program it is).
@@ -104,22 +119,31 @@ def count_masked_genes(
         output: of the network on masked inputs.
         labels_BTL: true labels.
         real_BT: which slots are genes.
-        masked_BT: which of them were masked.
     """
     errors_BTP = squared_errors(output.predictions_BTPL, labels_BTL)
     likelihoods_BTP = output.likelihoods_BTP
     nearest_BT, favoured_BT = errors_BTP.argmin(-1), likelihoods_BTP.argmax(-1)
-    pseudo_BT = _points_home(_chosen(output, nearest_BT), labels_BTL, real_BT)
-    absolute_BT = _points_home(_chosen(output, favoured_BT), labels_BTL, real_BT)
-    confident_BT = likelihoods_BTP.amax(-1) > HIGH_CONFIDENCE
-    chance_BT = (1.0 / real_BT.sum(-1, keepdim=True).clamp_min(1)).expand_as(errors_BTP[..., 0])
+    return Verdicts(
+        _points_home(_chosen(output, nearest_BT), labels_BTL, real_BT),
+        _points_home(_chosen(output, favoured_BT), labels_BTL, real_BT),
+        likelihoods_BTP.amax(-1),
+        (1.0 / real_BT.sum(-1, keepdim=True).clamp_min(1)).expand_as(errors_BTP[..., 0]),
+    )
+
+
+def count_masked_genes(
+    output: GLMOutput, labels_BTL: Tensor, real_BT: Tensor, masked_BT: Tensor
+) -> MaskedGeneCounts:
+    """Count for which masked genes (`masked_BT`) the predictions point to the right gene; see `judge`."""
+    verdicts = judge(output, labels_BTL, real_BT)
+    confident_BT = verdicts.likelihood_BT > HIGH_CONFIDENCE
     columns = (
-        torch.ones_like(chance_BT),
-        pseudo_BT,
-        absolute_BT,
+        torch.ones_like(verdicts.chance_BT),
+        verdicts.pseudo_BT,
+        verdicts.absolute_BT,
         confident_BT,
-        confident_BT & absolute_BT,
-        chance_BT,
+        confident_BT & verdicts.absolute_BT,
+        verdicts.chance_BT,
     )
     totals = torch.stack([(column * masked_BT).sum(dtype=torch.float64) for column in columns])
     return MaskedGeneCounts(*totals.tolist())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,7 +28,30 @@ _MOST_ROUNDS = 500
 Network = Callable[[Tensor, Tensor], GLMOutput]
 
 
+@dataclass(frozen=True, slots=True)
+class MaskedPass:
+    """Some windows with genes masked at random, and what the network makes of them; labels not clipped."""
+
+    output: GLMOutput
+    labels_BTL: Tensor
+    real_BT: Tensor
+    masked_BT: Tensor
+
+
 @torch.inference_mode()
+def masked_passes(
+    model: nn.Module, reader: WindowReader, spans: Spans, *, passes: int = PASSES, seed: int = 0
+) -> Iterator[MaskedPass]:
+    """Read windows with genes masked at random as in training; arguments as for `evaluate_masked`."""
+    generator = torch.Generator().manual_seed(seed)
+    with evaluating(model) as network:
+        for batch in reader.batches(spans, BATCH_WINDOWS):
+            for _ in range(passes):
+                masked_BT = random_mask(batch.real_BT, generator)
+                output = network(mask_inputs(batch.x_BTE, masked_BT), batch.real_BT)
+                yield MaskedPass(output, batch.labels_BTL, batch.real_BT, masked_BT)
+
+
 def evaluate_masked(
     model: nn.Module, reader: WindowReader, spans: Spans, *, passes: int = PASSES, seed: int = 0
 ) -> dict[str, float]:
@@ -43,20 +67,19 @@ def evaluate_masked(
     Returns:
         the shares of `MaskedGeneCounts.metrics`; loss, regression and likelihood, means over the windows.
     """
-    generator = torch.Generator().manual_seed(seed)
     counts, losses_3, windows = MaskedGeneCounts(), torch.zeros(3, dtype=torch.float64), 0
-    with evaluating(model) as network:
-        for batch in reader.batches(spans, BATCH_WINDOWS):
-            for _ in range(passes):
-                masked_BT = random_mask(batch.real_BT, generator)
-                output = network(mask_inputs(batch.x_BTE, masked_BT), batch.real_BT)
-                counts += count_masked_genes(output, batch.labels_BTL, batch.real_BT, masked_BT)
-                loss = glm_loss(output, batch.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT), masked_BT)
-                parts_3 = torch.stack([loss.total, loss.regression, loss.likelihood])
-                losses_3 += len(masked_BT) * parts_3.double().cpu()
-                windows += len(masked_BT)
+    for read in masked_passes(model, reader, spans, passes=passes, seed=seed):
+        counts += count_masked_genes(read.output, read.labels_BTL, read.real_BT, read.masked_BT)
+        losses_3 += len(read.masked_BT) * losses_of(read)
+        windows += len(read.masked_BT)
     names = ("loss", "regression", "likelihood")
     return counts.metrics() | dict(zip(names, (losses_3 / max(windows, 1)).tolist(), strict=True))
+
+
+def losses_of(read: MaskedPass) -> Tensor:
+    """Loss, regression and likelihood of some windows, means over all slots: (3,) on the CPU."""
+    loss = glm_loss(read.output, read.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT), read.masked_BT)
+    return torch.stack([loss.total, loss.regression, loss.likelihood]).double().cpu()
 
 
 def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitConfig) -> ContextFit:
