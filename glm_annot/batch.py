@@ -11,9 +11,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from glm_annot.console import Bars, Kept, say
@@ -23,10 +25,13 @@ from glm_annot.output import STDIO, Target, plan, refuse_existing, remove_half_f
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
+    from glm_annot.embedding_cache import EmbeddingCache
     from glm_annot.homology import Reference
     from glm_annot.records import Genome, Predictions
 
 log = logging.getLogger(__name__)
+
+CALL_CACHE = 1.0  # GB of embeddings that the inputs of one call share
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Options:
     threads: int | None
     batch_size: int
     precision: str
+    cache: Path | None
+    cache_size: float
     min_confidence: float
     operons: bool
     ec: bool
@@ -110,17 +117,28 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
         refuse_existing([target.table for target in targets if target.table is not None])
     tasks = list(map(_Task, sources, targets))
     jobs = min(options.jobs, len(tasks))
-    for outcome in _shared(tasks, options, jobs) if jobs > 1 else map(_Annotator(options), tasks):
-        say(outcome.messages)
-        if outcome.status:
-            log.error("%s", outcome.error)
-        outcomes.append(replace(outcome, messages=()))
+    with _with_cache(options, several) as cached:
+        for outcome in _shared(tasks, cached, jobs) if jobs > 1 else map(_Annotator(cached), tasks):
+            say(outcome.messages)
+            if outcome.status:
+                log.error("%s", outcome.error)
+            outcomes.append(replace(outcome, messages=()))
     if several or options.resume:
         _count(outcomes)
     if several:
         _list_failures(outcomes)
     failed = [outcome.status for outcome in outcomes if outcome.status]
     return (InputError.exit_status if several else failed[0]) if failed else 0
+
+
+@contextmanager
+def _with_cache(options: Options, several: bool) -> Iterator[Options]:
+    """The options, with a cache for this call alone where several inputs may share proteins."""
+    if options.cache or options.dry_run or not several:
+        yield options
+        return
+    with TemporaryDirectory(prefix="glm-annot-") as folder:
+        yield replace(options, cache=Path(folder), cache_size=CALL_CACHE)
 
 
 def _count(outcomes: Sequence[_Outcome]) -> None:
@@ -248,6 +266,7 @@ class _Annotator:
         self._options = options
         self._model: Model | None = None
         self._reference: Reference | None = None
+        self._cache: EmbeddingCache | None = None
         self._end: GlmAnnotError | None = None
 
     def __call__(self, task: _Task) -> _Outcome:
@@ -283,7 +302,7 @@ class _Annotator:
         if options.dry_run:
             log.info("%s; would write %s", foresee(genome), _places(target, genome.source.format))
             return _Outcome(name)
-        predictions = _predict(genome, model, reference, options)
+        predictions = _predict(genome, model, reference, self._open_cache(model), options)
         _write(genome, predictions, target, options.promote_ec, force=options.force or ours)
         log.info("%s; %.1f s", summarise(genome, predictions), time.monotonic() - started)
         return _Outcome(name)
@@ -311,6 +330,19 @@ class _Annotator:
                 raise
             log.info("reference %s: %d proteins with EC numbers", path, len(self._reference.proteins))
         return self._reference
+
+    def _open_cache(self, model: Model) -> EmbeddingCache | None:
+        options = self._options
+        if options.cache is None:
+            return None
+        if self._cache is None:
+            from glm_annot.embedding_cache import EmbeddingCache
+
+            size = int(options.cache_size * 1e9)
+            self._cache = EmbeddingCache(
+                options.cache, model.encoder, precision=options.precision, max_bytes=size
+            )
+        return self._cache
 
     def _is_ours(self, task: _Task) -> bool:
         """Whether the annotated file is there already, as this very run would make it of the input.
@@ -374,7 +406,13 @@ def _load_model(options: Options) -> Model:
     return model
 
 
-def _predict(genome: Genome, model: Model, reference: Reference | None, options: Options) -> Predictions:
+def _predict(
+    genome: Genome,
+    model: Model,
+    reference: Reference | None,
+    embedded: EmbeddingCache | None,
+    options: Options,
+) -> Predictions:
     from glm_annot.pipeline import annotate
 
     with Bars(quiet=options.quiet) as bars:
@@ -385,6 +423,7 @@ def _predict(genome: Genome, model: Model, reference: Reference | None, options:
             ec=options.ec,
             operons=options.operons,
             reference=reference,
+            cache=embedded,
             precision=options.precision,
             batch_size=options.batch_size,
             progress=bars,

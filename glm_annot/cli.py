@@ -125,6 +125,20 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     help="Of the protein encoder; auto is bf16 where the hardware has it.",
 )
 @click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep embeddings here, so that no protein is embedded twice.",
+)
+@click.option(
+    "--cache-size",
+    type=click.FloatRange(0.0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="GB",
+    help="Of the cache; proteins not seen for longest are dropped.",
+)
+@click.option(
     "--min-confidence",
     **_PROBABILITY,
     default=0.5,

@@ -14,6 +14,7 @@ from glm_annot import __version__
 from glm_annot.bundle import Model
 from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.ec import ECResult
+from glm_annot.embedding_cache import EmbeddingCache
 from glm_annot.errors import ModelError
 from glm_annot.glm import ContextFit
 from glm_annot.homology import Reference
@@ -37,6 +38,7 @@ def annotate(
     reference: Reference | None = None,
     precision: str = "auto",
     batch_size: int = BATCH_WINDOWS,
+    cache: EmbeddingCache | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Predicts enzyme function, operons and context fit for every coding gene of a genome.
@@ -53,6 +55,7 @@ def annotate(
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
         precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
         batch_size: windows per batch; bounds memory.
+        cache: of embeddings by the model's encoder in this precision.
         progress: called with (stage, units done, units in all).
 
     Raises:
@@ -69,7 +72,9 @@ def annotate(
 
     for part, share in zip(parts, _shares(parts, model, progress), strict=True):
         proteins = _proteins(part)
-        embeddings_GD = embed_distinct(model.encoder, proteins, precision=precision, progress=share)
+        embeddings_GD = embed_distinct(
+            model.encoder, proteins, precision=precision, cache=cache, progress=share
+        )
         states = contextualise(
             part,
             embeddings_GD,
@@ -159,12 +164,19 @@ def _proteins(genome: Genome) -> list[str]:
 
 
 def embed_distinct(
-    encoder: Encoder, proteins: Sequence[str], *, precision: str = "auto", progress: Progress | None = None
+    encoder: Encoder,
+    proteins: Sequence[str],
+    *,
+    precision: str = "auto",
+    cache: EmbeddingCache | None = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
-    """One embedding per protein, (G, D), each distinct sequence computed once."""
-    distinct = {protein: row for row, protein in enumerate(dict.fromkeys(proteins))}
+    """One embedding per protein, (G, D); each distinct one is computed once, unless the cache knows it."""
+    known = cache.find(list(dict.fromkeys(proteins))) if cache else {}
+    distinct = {protein: row for row, protein in enumerate(dict.fromkeys([*known, *proteins]))}
+    new = list(distinct)[len(known) :]
     total = sum(map(len, distinct))
-    done = 0
+    done = sum(map(len, known))
 
     def count(residues: int) -> None:
         nonlocal done
@@ -172,7 +184,10 @@ def embed_distinct(
         if progress:
             progress("proteins", min(done, total), total)
 
-    embeddings = embed(encoder, list(distinct), precision=precision, progress=count)
+    computed = embed(encoder, new, precision=precision, progress=count)
+    if cache:
+        cache.keep(dict(zip(new, computed, strict=True)))
+    embeddings = np.concatenate([*(row[None] for row in known.values()), computed])
     return embeddings[[distinct[protein] for protein in proteins]]
 
 

@@ -11,6 +11,7 @@ of one protein (residues plus begin and end), H heads, K head width, D embedding
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -207,6 +208,15 @@ def _attention(attention: nn.Module, x_ND: Tensor, pack: Pack, rotary: _RotaryTa
         for q_STHK, k_STHK, v_STHK in zip(_blocks(q, pack), _blocks(k, pack), _blocks(v, pack), strict=True)
     ]
     return cast(Tensor, cast(nn.Linear, attention.out_proj)(torch.cat(outputs).flatten(1)))
+
+
+def fingerprint(encoder: Encoder) -> str:
+    """sha256 of an encoder's shape and weights, the same on every device."""
+    digest = hashlib.sha256(repr(encoder.config).encode())
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def wants_bf16(precision: str, device: torch.device) -> bool:

@@ -157,7 +157,7 @@ def encoder(name: str, settings: Settings) -> list[Line]:
 
 
 def made_proteins(residues: int) -> Iterator[str]:
-    """Random proteins of about so many residues together, as long as those of bacteria (mean 320, to 1022)."""
+    """Random proteins of about so many residues together, as long as bacterial ones (mean 320, to 1022)."""
     import random
 
     rng = random.Random(0)
@@ -179,7 +179,7 @@ def padded_batches(proteins: Sequence[str], tokens: int = 4096) -> Iterator[list
 
 
 def glm(name: str, settings: Settings) -> list[Line]:
-    """One pass of gLM over full windows, beside its linear layers at the machine's speed of matrix products."""
+    """One pass of gLM over full windows, beside its linear layers at the machine's speed of products."""
     import torch
 
     from glm_annot.glm import GLM, GLMConfig

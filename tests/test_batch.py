@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ import pytest
 from glm_annot import batch, jobs
 from glm_annot.batch import Options, annotate_files
 from glm_annot.console import start_log
-from glm_annot.errors import ModelError, UsageError
+from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io import strip
 from tests.made_genomes import ancestors, genbank, make_genome
 from tests.test_cli import command, environment, wait_for
@@ -34,12 +35,15 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         output=f"{tmp_path / 'out'}{os.sep}",
         fasta=None,
         faa=None,
+        reference=None,
         model=str(tiny_bundle),
         device="cpu",
         jobs=1,
         threads=1,
         batch_size=8,
         precision="fp32",
+        cache=None,
+        cache_size=1.0,
         min_confidence=0.5,
         operons=True,
         ec=True,
@@ -343,3 +347,29 @@ def test_strip_still_gives_the_input_back(inputs: list[str], options: Options, t
     assert strip((tmp_path / "out" / "a.glm.gff3").read_bytes()) == Path(inputs[0]).read_bytes()
     original = gzip.decompress(Path(inputs[2]).read_bytes())
     assert strip((tmp_path / "out" / "c.glm.gbk").read_bytes()) == original
+
+
+@pytest.mark.skipif(shutil.which("diamond") is None, reason="DIAMOND is not installed")
+def test_a_reference_is_part_of_what_a_result_came_from(
+    inputs: list[str], options: Options, tmp_path: Path
+) -> None:
+    reference = tmp_path / "enzymes.faa"
+    reference.write_text(">a EC=1.1.1.1\nMKVLAAGIVGLPNVGKSTLFNALTKAGIEAANYPFCTIEPNTGVVPMPDPRLDQLAEIVKPQR\n")
+    annotate_files(inputs[:1], options)
+    resumed = replace(options, resume=True, reference=reference)
+    assert annotate_files(inputs[:1], resumed) == UsageError.exit_status
+    assert annotate_files(inputs[:1], replace(resumed, force=True)) == 0
+    assert annotate_files(inputs[:1], resumed) == 0
+    assert b"; reference_sha256=" in (tmp_path / "out" / "a.glm.gff3").read_bytes()
+    reference.write_text(">a\nMKV\n")
+    with pytest.raises(InputError, match="no FASTA header holds an EC number"):
+        annotate_files(inputs[:2], replace(options, force=True, reference=reference))
+
+
+def test_a_cache_changes_no_result(inputs: list[str], options: Options, tmp_path: Path) -> None:
+    annotate_files(inputs[:1], options)
+    alone = results(tmp_path / "out")
+    for _ in range(2):
+        annotate_files(inputs[:1], replace(options, force=True, cache=tmp_path / "cache"))
+        assert results(tmp_path / "out") == alone
+    assert len(list((tmp_path / "cache").glob("*.sqlite"))) == 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from glm_annot.errors import InputError
-from glm_annot.plm import Encoder, embed
+from glm_annot.plm import Encoder, embed, fingerprint
 
 EMBEDDINGS, PARTIAL, RECORD = "embeddings.npy", "embeddings.part.npy", "embeddings.json"
 SHARD = 4096  # proteins embedded between two notes of progress
@@ -49,7 +48,7 @@ def embed_corpus(
         InputError: the folder holds embeddings by another encoder or of other proteins.
     """
     sequences = pq.read_table(corpus / "proteins.parquet", columns=["sequence"])["sequence"].combine_chunks()
-    identity = {"encoder": _encoder_hash(encoder), "proteins": _sequences_hash(sequences)}
+    identity = {"encoder": fingerprint(encoder), "proteins": _sequences_hash(sequences)}
     done, finished = _earlier(corpus, identity), corpus / EMBEDDINGS
     if finished.exists():
         return finished
@@ -105,14 +104,6 @@ def _reporter(
         progress(min(done, total), total)
 
     return report
-
-
-def _encoder_hash(encoder: Encoder) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(encoder.config)).encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().float().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _sequences_hash(sequences: pa.StringArray) -> str:
