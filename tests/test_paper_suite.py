@@ -14,7 +14,7 @@ from tests.made_corpus import write_data
 
 pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
 
-from training import paper_figures
+from training import paper_figures, paper_probes
 from training.cli import cli
 from training.paper_inputs import read
 
@@ -27,9 +27,10 @@ STEPS = ("enzymes", "exclusion", "genome", "masked", "operons", "states", "probe
 
 def evaluate(data: Path, model: Path, out: Path, *more: str) -> Result:
     arguments = ["evaluate", "--suite", "paper", "--model", str(model), "--data", str(data), "-o", str(out)]
-    return CliRunner().invoke(
-        cli, [*arguments, "--genomes", "0", "--exclude", "3", *more], catch_exceptions=False
-    )
+    arguments += ["--genomes", "0", "--exclude", "3", *more]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paper_probes, "STEPS", 40)  # of random features nothing is to be learnt
+        return CliRunner().invoke(cli, arguments, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +127,14 @@ def test_the_baseline_stands_beside_it(
     assert theirs["masked_genes"].tolist() == ours["masked_genes"].tolist()  # the same genes are masked
 
 
-def test_missing_data_and_options_are_said(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_what_is_missing_is_said_at_once(tmp_path: Path, data: Path, tiny_bundle: Path) -> None:
     from glm_annot.errors import InputError
 
+    with pytest.raises(InputError, match="holds no finished gLM training"):
+        evaluate(data, tiny_bundle, tmp_path / "paper", "--lstm", str(tmp_path))
+    with pytest.raises(InputError, match="needs the lines"):
+        evaluate(data, tiny_bundle, tmp_path / "paper", "--fill", str(tmp_path / "none.md"))
+    assert not (tmp_path / "paper").exists()
     with pytest.raises(InputError, match="is missing; --data names a folder"):
         evaluate(tmp_path, tiny_bundle, tmp_path / "paper")
     arguments = ["evaluate", "--suite", "paper", "--model", str(tiny_bundle), "--data", str(tmp_path)]

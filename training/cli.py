@@ -300,6 +300,8 @@ def _paper(
         raise GlmAnnotError(
             f"the suite 'paper' needs {error.name}; install it with: pip install 'glm-annot[train,report]'"
         ) from error
+    if fill is not None:
+        paper_page.around(fill)  # says at once what would end the run after half an hour
     left_out: dict[int, str] = dict.fromkeys(exclude, "as asked")
     if corpus is None:  # what the recipe of the shipped model knows of the shared data's genomes
         shipped = recipe.read("mini").corpus.exclude

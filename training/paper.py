@@ -51,7 +51,7 @@ from .corpus import Tables, read_tables
 from .ec_labels import read_labelled, read_updates
 from .ec_sources import read_genome
 from .gene_windows import GeneOrder, WindowReader
-from .glm import load_run
+from .glm import GLMRun, load_run
 from .heldout import read_sequences
 from .operon_data import read_all_adjacent
 from .operon_head import Example
@@ -141,8 +141,15 @@ class Suite:
     @cached_property
     def _lstm_record(self) -> dict[str, Any]:
         assert self.options.lstm is not None
+        if self._baseline.features.config.input_dim != self.model.glm.config.input_dim:
+            raise InputError("was trained on another encoder than the model's", self.options.lstm)
         weights = sorted(self.options.lstm.glob("*.safetensors"))
         return {"run": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]}
+
+    @cached_property
+    def _baseline(self) -> GLMRun:
+        assert self.options.lstm is not None
+        return load_run(self.options.lstm)
 
     @cached_property
     def _source(self) -> Tables:
@@ -154,7 +161,8 @@ class Suite:
 
     @property
     def _held_out_embeddings(self) -> npt.NDArray[np.float32]:
-        return _load(self.folder / "genome" / "embeddings.npy")
+        found: npt.NDArray[np.float32] = _load(self.folder / "genome" / "embeddings.npy")
+        return found
 
     def _enzymes(self, folder: Path) -> None:
         updates = read_updates(self.files.ec_names)
@@ -193,10 +201,7 @@ class Suite:
         write(paper_masked.reliability(found), folder / "reliability.tsv")
 
     def _lstm(self, folder: Path) -> None:
-        assert self.options.lstm is not None
-        run = load_run(self.options.lstm)
-        if run.features.config.input_dim != self.model.glm.config.input_dim:
-            raise InputError("was trained on another encoder than the model's", self.options.lstm)
+        run = self._baseline
         order = GeneOrder.of_genome(self._held_out)
         reader = WindowReader(order, self._held_out_embeddings, run.features)
         self._masked_tables(run.network, reader, self.model.glm.config.max_distance, folder)
@@ -220,26 +225,35 @@ class Suite:
         write(paper_attention.example_table(example, pairs, by_region, best, chosen), folder / "examples.tsv")
 
     def _states(self, folder: Path) -> None:
-        enzymes = self._enzyme_table()
-        model, parts = self.model, []
-        for number, mine in enzymes.groupby("genome", sort=False):
-            genome = read_genome(self._source, int(number), updates={}).genome
-            embeddings_GD = embed_distinct(model.encoder, coding_proteins(genome))
-            reader = window_reader(genome, embeddings_GD, model)
-            rows_N = self._rows_of(int(number), mine)
-            parts.append(
-                {
-                    "rows": mine.index.to_numpy(),
-                    "encoder": embeddings_GD[rows_N],
-                    "around": surroundings(reader.order, embeddings_GD, rows_N, AROUND),
-                    "hidden": np.moveaxis(hidden_states(model.glm, reader, rows_N, masked=False), 0, 1),
-                    "masked": np.moveaxis(hidden_states(model.glm, reader, rows_N, masked=True), 0, 1),
-                }
-            )
-            self.report(f"states of {len(rows_N):,} enzymes of genome {number} ({len(parts)} done)")
-        order = np.argsort(np.concatenate([part["rows"] for part in parts]), kind="stable")
+        """States of all enzymes, genome by genome; those of an interrupted run are kept."""
+        groups = list(self._enzyme_table().groupby("genome", sort=False))
+        for done, (number, mine) in enumerate(groups, 1):
+            path = folder / f"genome-{number}.npz"
+            if not path.exists():
+                draft = folder / "draft.npz"
+                np.savez(draft, **self._states_of(int(number), mine))
+                draft.replace(path)
+            self.report(f"states of {len(mine):,} enzymes of genome {number} ({done}/{len(groups)})")
+        order = np.argsort(np.concatenate([mine.index for _, mine in groups]), kind="stable")
+        paths = [folder / f"genome-{number}.npz" for number, _ in groups]
         for name in ("encoder", "around", "hidden", "masked"):
-            np.save(folder / f"{name}.npy", np.concatenate([part[name] for part in parts])[order])
+            np.save(folder / f"{name}.npy", np.concatenate([_load(path)[name] for path in paths])[order])
+        for path in paths:
+            path.unlink()
+
+    def _states_of(self, number: int, mine: pd.DataFrame) -> dict[str, Any]:
+        """What is said of some enzymes of one genome, each array one row an enzyme."""
+        genome = read_genome(self._source, number, updates={}).genome
+        embeddings_GD = embed_distinct(self.model.encoder, coding_proteins(genome))
+        reader = window_reader(genome, embeddings_GD, self.model)
+        rows_N = self._rows_of(number, mine)
+        glm = self.model.glm
+        return {
+            "encoder": embeddings_GD[rows_N],
+            "around": surroundings(reader.order, embeddings_GD, rows_N, AROUND),
+            "hidden": np.moveaxis(hidden_states(glm, reader, rows_N, masked=False), 0, 1),
+            "masked": np.moveaxis(hidden_states(glm, reader, rows_N, masked=True), 0, 1),
+        }
 
     def _enzyme_table(self) -> pd.DataFrame:
         return read(self.folder / "enzymes" / ec_dataset.PROTEINS, ec=str, sequence=str)
@@ -346,6 +360,5 @@ def _first_and_last(layers: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys((names[1], names[-1])))
 
 
-def _load(path: Path) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    return found
+def _load(path: Path) -> Any:
+    return np.load(path, allow_pickle=False)

@@ -180,11 +180,16 @@ def fill(page: Path, table: str) -> None:
     Raises:
         InputError: the page has no such lines.
     """
-    text = page.read_text(encoding="utf-8")
+    before, after = around(page)
+    page.write_text(f"{before}{START}\n\n{table}\n{END}{after}", encoding="utf-8")
+
+
+def around(page: Path) -> tuple[str, str]:
+    """What stands before and after the two marker lines of a page; raises as `fill`."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
     if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
         raise InputError(f"needs the lines {START} and {END}, once each, for the table", page)
-    before, rest = text.split(START)
-    page.write_text(f"{before}{START}\n\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    return text.split(START)[0], text.split(END)[1]
 
 
 def _longest(step: str, column: str) -> Callable[[Path], str | None]:
