@@ -25,6 +25,8 @@ import click
 if TYPE_CHECKING:
     import torch
 
+    from glm_annot.glm import GLMConfig
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "corynebacterium_80_genes.gff3"
 MIB = 2**20
@@ -126,9 +128,7 @@ def encoder(name: str, settings: Settings) -> list[Line]:
     (layers, dim, heads), residues = ENCODERS[name]
     proteins = sorted(made_proteins(residues), key=len)
     tokens = sum(len(protein) + 2 for protein in proteins)
-    flops = (
-        24 * dim**2 * layers * tokens
-    )  # of the linear layers: 12 dim^2 weights a layer; attention comes on top
+    flops = token_flops(layers, dim) * tokens
     ours = Encoder(PLMConfig(layers, dim, heads)).eval()
     stock = esm.ESM2(layers, dim, heads).eval()
     converter = ALPHABET.get_batch_converter()
@@ -157,7 +157,7 @@ def encoder(name: str, settings: Settings) -> list[Line]:
 
 
 def made_proteins(residues: int) -> Iterator[str]:
-    """Random proteins of about so many residues together, as long as bacterial ones (mean 320, to 1022)."""
+    """Random proteins of about so many residues together, as long as those of bacteria (mean 320)."""
     import random
 
     rng = random.Random(0)
@@ -179,7 +179,7 @@ def padded_batches(proteins: Sequence[str], tokens: int = 4096) -> Iterator[list
 
 
 def glm(name: str, settings: Settings) -> list[Line]:
-    """One pass of gLM over full windows, beside its linear layers at the machine's speed of products."""
+    """One pass of gLM over full windows, beside what the matrix products of its linear layers take."""
     import torch
 
     from glm_annot.glm import GLM, GLMConfig
@@ -203,11 +203,14 @@ def glm(name: str, settings: Settings) -> list[Line]:
     return [Line(f"gLM {name}, fp32", measured, f"GEMM bound {windows / bound:,.1f}", taken / bound, aim)]
 
 
-def window_flops(config: object) -> int:
-    """Operations of gLM's linear layers for a window of 30 genes."""
-    from glm_annot.glm import GLMConfig
+def token_flops(layers: int, dim: int) -> int:
+    """Operations of an encoder's linear layers for a token; attention, which grows with length, left out."""
+    attention, feed_forward = 4 * dim**2, 8 * dim**2
+    return 2 * layers * (attention + feed_forward)
 
-    assert isinstance(config, GLMConfig)
+
+def window_flops(config: GLMConfig) -> int:
+    """Operations of gLM's linear layers for a window of 30 genes."""
     layer = 4 * config.dim**2 + 2 * config.dim * config.ffn
     ends = config.dim * (config.input_dim + config.predictions * (config.labels + 1))
     return 2 * GENES * (config.layers * layer + ends)
@@ -227,7 +230,7 @@ def genome(settings: Settings) -> list[Line]:
     parsed, model = glm_annot.read(settings.genome), glm_annot.load_model("mini")
     proteins = {gene.protein for gene in parsed.genes if gene.protein}
     plm = model.encoder.config
-    flops = 24 * plm.dim**2 * plm.layers * sum(map(len, proteins))
+    flops = token_flops(plm.layers, plm.dim) * sum(map(len, proteins))
     flops += len(windows(parsed)) * window_flops(model.glm.config) * (1 + MASK_STRIDE)
     bound = flops / gemm_peak(torch.float32)
     measured = f"{taken:,.1f} s, {memory:,.0f} MiB"
@@ -291,7 +294,16 @@ def measure(name: str, settings: Settings) -> list[Line]:
     return ROWS[name](settings)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+def _described(name: str) -> str:
+    row = ROWS[name]
+    description = (row.func if isinstance(row, partial) else row).__doc__ or ""
+    return f"  {name:<14}{description}"
+
+
+@click.command(
+    epilog="\n".join(["\b", "Rows:", *map(_described, ROWS)]),
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.argument("rows", nargs=-1, type=click.Choice(list(ROWS)), metavar="[ROW]...")
 @click.option("--long", is_flag=True, help=f"Also the rows that take minutes: {', '.join(LONG)}.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="CPU threads of each row.")
@@ -302,11 +314,7 @@ def measure(name: str, settings: Settings) -> list[Line]:
     help="Annotation for the row `genome`.",
 )
 def main(rows: tuple[str, ...], long: bool, threads: int, genome: Path) -> None:
-    """Measures ROWs, by default all short ones, and prints them as a table.
-
-    \b
-    ROW: start-up, encoder-{mini,8M,35M,650M}, glm-{mini,published}, genome, genomes, contigs
-    """
+    """Measures ROWs, by default all short ones, and prints them as a table."""
     chosen = rows or [name for name in ROWS if long or name not in LONG]
     settings = Settings(threads, genome.resolve())
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"

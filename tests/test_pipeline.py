@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import glm_annot
+from glm_annot import pipeline
 from glm_annot.bundle import Model
 from glm_annot.cli import cli
 from glm_annot.context import BATCH_WINDOWS
+from glm_annot.io.qualifiers import provenance_comment
 from glm_annot.pipeline import embed_distinct
+from glm_annot.plm import Encoder
 from glm_annot.records import Contig, Gene, Genome, Skip
-from tests.tiny import made_gff3, tiny
+from tests.tiny import made_gff3, made_metagenome, tiny
 
 
 @pytest.fixture
@@ -95,6 +100,52 @@ def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> No
     residues = sum(len(gene.protein or "") for gene in genome.genes)
     assert [at for at in calls if at[0] == "proteins"][-1] == ("proteins", residues, residues)
     assert calls[-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+
+
+def test_a_metagenome_is_read_in_parts(
+    tmp_path: Path, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "many.gff3").write_text(made_metagenome(9))
+    genome = glm_annot.read(tmp_path / "many.gff3")
+    whole = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    held: list[int] = []
+    calls: list[tuple[str, int, int]] = []
+
+    def counted(encoder: Encoder, proteins: list[str], **options: Any) -> npt.NDArray[np.float32]:
+        held.append(len(proteins))
+        return embed_distinct(encoder, proteins, **options)
+
+    monkeypatch.setattr(pipeline, "PART_GENES", 5)
+    monkeypatch.setattr(pipeline, "embed_distinct", counted)
+    parts = glm_annot.annotate(genome, tiny_model, precision="fp32", progress=lambda *at: calls.append(at))
+    assert held == [5, 5, 5, 5, 2]  # contigs of two and three genes in turn
+    assert list(parts.genes) == list(whole.genes) and list(parts.pairs) == list(whole.pairs)
+    assert list(parts.pairs.values()) == pytest.approx(list(whole.pairs.values()))
+    assert (parts.operons, parts.n_windows) == (whole.operons, whole.n_windows)
+    for index, gene in whole.genes.items():
+        assert parts.genes[index].context_fit == pytest.approx(gene.context_fit, abs=1e-3)
+        assert [call.number for call in parts.genes[index].ec] == [call.number for call in gene.ec]
+    residues = sum(len(gene.protein or "") for gene in genome.genes)
+    for stage, total in (("proteins", residues), ("windows", 9)):
+        done = [at[1] for at in calls if at[0] == stage]
+        assert done == sorted(done) and done[-1] == total
+        assert {at[2] for at in calls if at[0] == stage} == {total}
+
+
+def test_a_contig_is_never_cut(genome: Genome, tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PART_GENES", 5)
+    assert glm_annot.annotate(genome, tiny_model).n_windows == 2
+
+
+@pytest.mark.parametrize(("ec", "operons"), [(True, True), (True, False), (False, True)])
+def test_provenance_says_what_was_predicted(
+    ec: bool, operons: bool, genome: Genome, tiny_model: Model
+) -> None:
+    made = glm_annot.annotate(genome, tiny_model, ec=ec, operons=operons, precision="bf16").provenance
+    assert (made.ec, made.operons, made.precision) == (ec, operons, "bf16")
+    comment = provenance_comment(made)
+    assert ("ec_evidence=" in comment, "operon_evidence=" in comment) == (ec, operons)
+    assert comment.endswith("; precision=bf16")
 
 
 def test_the_command_line_has_the_same_default_batch() -> None:
