@@ -315,9 +315,11 @@ def test_nothing_is_left_of_a_run_that_was_stopped(number: int, tmp_path: Path, 
     os.killpg(process.pid, number) if number == signal.SIGINT else process.kill()
     assert process.wait(timeout=60) == (130 if number == signal.SIGINT else -signal.SIGKILL)
     end = time.monotonic() + 60
-    while group(process.pid):
-        assert time.monotonic() < end, "processes are left"
+    while (left := group(process.pid)) and time.monotonic() < end:
         time.sleep(0.05)
+    for pid in left:
+        os.kill(int(pid), signal.SIGKILL)
+    assert not left
     assert b"Traceback" not in log.read_bytes()
     assert not (tmp_path / "out").exists()
 
