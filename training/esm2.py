@@ -72,9 +72,8 @@ def find(name_or_file: str | Path) -> Path:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}.pt"
     if not cached.is_file():
         raise InputError(
-            f"{name} is not there; download it ({_size(OFFICIAL[name])}): "
-            f"curl --create-dirs -o {cached} {_URL.format(name)}",
-            cached,
+            f"{name} is not on this machine; download it ({_size(OFFICIAL[name])}): "
+            f"curl --create-dirs -o {cached} {_URL.format(name)}"
         )
     return cached
 
