@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.multitest import multipletests
 
-from glm_annot.operon_features import Floats, Track, pairs_of, warp
+from glm_annot.operon_features import Floats, Track, warp
 from glm_annot.records import Contig
 
 from .operon_data import UNKNOWN
@@ -252,8 +252,3 @@ def _genes(
             row["attention"] = float(example.attention[number][place, best])
             row["probability"] = probability[int(first_pair) + place]
         yield row
-
-
-def pairs_in(contigs: Sequence[Contig]) -> int:
-    """How many adjacent pairs some contigs have, labelled or not."""
-    return sum(len(pairs_of(contig)) for contig in contigs)

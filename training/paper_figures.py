@@ -21,14 +21,13 @@ from .paper_attention import BY_REGION, SHUFFLED
 from .paper_inputs import read
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; grey for what is unknown.
-BLUE, ORANGE, GREEN, RED, SKY, PINK, YELLOW = (
+BLUE, ORANGE, GREEN, RED, SKY, PINK = (
     "#0072B2",
     "#E69F00",
     "#009E73",
     "#D55E00",
     "#56B4E9",
     "#CC79A7",
-    "#F0E442",
 )
 GREY, PALE = "#777777", "#D9D9D9"
 EC_NAMES = {
