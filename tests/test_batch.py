@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from glm_annot import batch, jobs
+from glm_annot import batch, jobs, tools
 from glm_annot.batch import Options, annotate_files
 from glm_annot.console import start_log
 from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io import strip
+from plugins import bakta
 from tests.made_genomes import ancestors, genbank, make_genome
 from tests.test_cli import command, environment, wait_for
 from tests.tiny import made_gff3
@@ -212,8 +213,9 @@ def test_standard_input_is_not_shared_out(inputs: list[str], options: Options) -
 
 
 def test_a_bad_folder_does_not_turn_the_output_folder_into_a_file(
-    inputs: list[str], options: Options, tmp_path: Path
+    inputs: list[str], options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tools, "plugins", lambda: {"bakta": bakta.plugin})  # installed or not
     (tmp_path / "empty").mkdir()
     out = replace(options, output=str(tmp_path / "new"))
     assert annotate_files([str(tmp_path / "empty"), inputs[0]], out) == 3
