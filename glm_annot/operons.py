@@ -138,7 +138,9 @@ class OperonHead(nn.Module):
         self.config = config
         self.layout = BoostedTrees(config.trees, config.nodes)
         self.attention = AttentionEvidence(config.attention)
-        self.register_buffer("gap_prior_3K", torch.zeros((len(KINDS), AXIS_POINTS), dtype=torch.float64))
+        # Until it is fitted, all gaps are equally likely.
+        even_3K = torch.full((len(KINDS), AXIS_POINTS), 1 / AXIS_POINTS, dtype=torch.float64)
+        self.register_buffer("gap_prior_3K", even_3K)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0], dtype=torch.float64))  # slope, offset
 
     def predict(
