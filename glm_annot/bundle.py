@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from glm_annot.ec import ECHead, ECHeadConfig
@@ -146,7 +147,8 @@ def save(
     for name, part in model.parts.items():
         limit = max(shard_bytes, sum(tensor.nbytes for tensor in part.state_dict().values()) // MOST_SHARDS)
         for number, shard in enumerate(_shards(_tensors(part, half=name in bf16), limit)):
-            save_file(shard, folder / f"{name}-{number:02d}.safetensors")
+            # safetensors' own save_file lets nobody else read the file, whatever the umask.
+            (folder / f"{name}-{number:02d}.safetensors").write_bytes(serialise(shard))
     (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
     if model.ec is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -179,3 +180,12 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_an_unusable_device(device: str, tiny_bundle: Path) -> None:
     with pytest.raises(UsageError, match=device):
         load(tiny_bundle, device)
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save(tiny(), tmp_path / "model", metrics={}, card="")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o644}
