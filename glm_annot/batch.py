@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from glm_annot.console import Bars, Kept, say
 from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from glm_annot.records import Genome, Predictions
 
 log = logging.getLogger(__name__)
+_Needed = TypeVar("_Needed")
 
 CALL_CACHE = 1.0  # GB of embeddings that the inputs of one call share
 
@@ -264,9 +265,6 @@ class _Annotator:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._model: Model | None = None
-        self._reference: Reference | None = None
-        self._cache: EmbeddingCache | None = None
         self._end: GlmAnnotError | None = None
 
     def __call__(self, task: _Task) -> _Outcome:
@@ -298,51 +296,41 @@ class _Annotator:
         assert genome.source is not None
         if not options.force and not ours:
             target.check_free(genome.source.format)
-        model, reference = self._load(), self._load_reference()
+        model, reference = self._model, self._reference
         if options.dry_run:
             log.info("%s; would write %s", foresee(genome), _places(target, genome.source.format))
             return _Outcome(name)
-        predictions = _predict(genome, model, reference, self._open_cache(model), options)
+        predictions = _predict(genome, model, reference, self._cache, options)
         _write(genome, predictions, target, options.promote_ec, force=options.force or ours)
         log.info("%s; %.1f s", summarise(genome, predictions), time.monotonic() - started)
         return _Outcome(name)
 
-    def _load(self) -> Model:
-        if self._model is None:
-            try:
-                self._model = _load_model(self._options)
-            except (UsageError, ModelError) as error:
-                self._end = error
-                raise
-        return self._model
+    @cached_property
+    def _model(self) -> Model:
+        return self._needed(_load_model)
 
-    def _load_reference(self) -> Reference | None:
-        path, options = self._options.reference, self._options
-        if path is None or not options.ec:
-            return None
-        if self._reference is None:
-            from glm_annot.homology import read_reference
+    @cached_property
+    def _reference(self) -> Reference | None:
+        return self._needed(_read_reference)
 
-            try:
-                self._reference = read_reference(path)
-            except InputError as error:
-                self._end = error
-                raise
-            log.info("reference %s: %d proteins with EC numbers", path, len(self._reference.proteins))
-        return self._reference
-
-    def _open_cache(self, model: Model) -> EmbeddingCache | None:
+    @cached_property
+    def _cache(self) -> EmbeddingCache | None:
         options = self._options
         if options.cache is None:
             return None
-        if self._cache is None:
-            from glm_annot.embedding_cache import EmbeddingCache
+        from glm_annot.embedding_cache import EmbeddingCache
 
-            size = int(options.cache_size * 1e9)
-            self._cache = EmbeddingCache(
-                options.cache, model.encoder, precision=options.precision, max_bytes=size
-            )
-        return self._cache
+        size = int(options.cache_size * 1e9)
+        encoder = self._model.encoder
+        return EmbeddingCache(options.cache, encoder, precision=options.precision, max_bytes=size)
+
+    def _needed(self, load: Callable[[Options], _Needed]) -> _Needed:
+        """What every input needs: without it nothing more is tried."""
+        try:
+            return load(self._options)
+        except (UsageError, ModelError, InputError) as error:
+            self._end = error
+            raise
 
     def _is_ours(self, task: _Task) -> bool:
         """Whether the annotated file is there already, as this very run would make it of the input.
@@ -363,11 +351,11 @@ class _Annotator:
         assert annotation is not None
         if annotation.exists():
             by_this = provenance(
-                self._load(),
+                self._model,
                 min_confidence=options.min_confidence,
                 ec=options.ec,
                 operons=options.operons,
-                reference=self._load_reference(),
+                reference=self._reference,
                 precision=options.precision,
             )
             comment = provenance_comment(by_this, options.promote_ec)
@@ -404,6 +392,16 @@ def _load_model(options: Options) -> Model:
     level = logging.DEBUG if options.quiet else logging.INFO
     log.log(level, "model %s %s on %s", model.name, model.version, device)
     return model
+
+
+def _read_reference(options: Options) -> Reference | None:
+    if options.reference is None or not options.ec:
+        return None
+    from glm_annot.homology import read_reference
+
+    reference = read_reference(options.reference)
+    log.info("reference %s: %d proteins with EC numbers", options.reference, len(reference.proteins))
+    return reference
 
 
 def _predict(

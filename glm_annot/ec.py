@@ -246,8 +246,6 @@ class ECHead(nn.Module):
         return found
 
     def _has(self, source: str) -> bool:
-        if source == "reference":
-            return True
         if source == "kmer":
             return self.config.profiles > 0
         return (self.encoder if source == "encoder" else self.context) is not None
@@ -260,11 +258,10 @@ class ECHead(nn.Module):
         Sources are heard one after another, the plainest first; the one that makes the call likely enough
         carried it.
         """
-        sources = [source for source in SOURCES if self._has(source)]
+        searched = any(evidence.homologues for evidence in evidences)
+        sources = [source for source in SOURCES if (searched if source == "reference" else self._has(source))]
         carriers = [sources[-1] if ec else "" for ec in calls]
         waiting = [row for row, ec in enumerate(calls) if ec]
-        if not any(evidence.homologues for evidence in evidences):
-            sources.remove("reference")
         for heard, source in enumerate(sources[:-1], start=1):
             found = self.confidences([evidences[row] for row in waiting], silent=sources[heard:])
             still = []

@@ -69,8 +69,8 @@ class EmbeddingCache:
                 rows = database.execute(
                     f"SELECT protein, embedding FROM embeddings WHERE protein IN ({marks})", some
                 ).fetchall()
-                hits = [key for key, blob in rows if len(blob) == self._bytes]
-                found |= {by_key[key]: np.frombuffer(blob, np.float32) for key, blob in rows if key in hits}
+                hits = {key: blob for key, blob in rows if len(blob) == self._bytes}
+                found |= {by_key[key]: np.frombuffer(blob, np.float32) for key, blob in hits.items()}
                 database.executemany(
                     "UPDATE embeddings SET used = ? WHERE protein = ?", [(time.time(), key) for key in hits]
                 )

@@ -239,6 +239,15 @@ def test_glm_trains_in_two_processes(made: Path, tmp_path: Path) -> None:
     assert (state["world_size"], state["step"], state["finished"]) == (2, 4, True)
 
 
+def test_what_is_kept_needs_one_process(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    kept = {"keep": str(made / "work" / "bundle")}
+    write_recipe(tmp_path / "run" / "recipe.json", plm=kept, glm=kept)
+    monkeypatch.delattr(launch, "train")
+    result = train(tmp_path / "run", "--processes", "2")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_failure_in_a_process_is_said(tmp_path: Path) -> None:
     recipe = recipes.read(write_recipe(tmp_path / "recipe.json"))
     with pytest.raises(GlmAnnotError, match="failed in one of its 2 processes"):

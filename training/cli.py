@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -244,12 +244,8 @@ def evaluate(
     data: Path | None,
     corpus: Path | None,
     output: Path | None,
-    lstm: Path | None,
     device: str,
-    fill: Path | None,
-    genomes: int,
-    seed: int,
-    exclude: tuple[int, ...],
+    **of_paper: Any,
 ) -> None:
     """Measures a model on data that trained none of it, and prints a table.
 
@@ -264,7 +260,7 @@ def evaluate(
     if suite == "paper":
         if output is None:
             raise click.UsageError("the suite 'paper' needs -o, a folder to work in")
-        _paper(model, folder, corpus, output, lstm, device, fill, genomes, seed, exclude)
+        _paper(model, device, folder, corpus, output, **of_paper)
         return
     from . import evaluate as suites
     from .card import flatten, shown, table
@@ -278,11 +274,12 @@ def evaluate(
 
 def _paper(
     model: str,
+    device: str,
     data: Path,
     corpus: Path | None,
     output: Path,
+    *,
     lstm: Path | None,
-    device: str,
     fill: Path | None,
     genomes: int,
     seed: int,

@@ -24,7 +24,6 @@ from glm_annot.bundle import Model
 from glm_annot.context import contextualise
 from glm_annot.ec import ECHead, ECHeadConfig
 from glm_annot.ec_evidence import Homologue
-from glm_annot.homology import Reference
 from glm_annot.io.sequences import clean_protein
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
@@ -32,7 +31,7 @@ from glm_annot.records import Genome
 from . import kmer_profiles, splits
 from .ec_calibration import Example, calibrate
 from .ec_families import all_labels, families, head_of
-from .ec_labels import Labelled, transfer
+from .ec_labels import Labelled, as_reference, transfer
 from .ec_linear import fit_linear
 from .ec_sources import AnnotatedGenome, Sources, lone_genes
 from .heldout import HeldOut, refuse_leaks
@@ -116,8 +115,8 @@ def fit(
     maker.fit_linear(learner, [sources.labelled[place] for place in seen])
     report(f"EC: {learner.config.profiles:,} families of {len(seen):,} proteins; gathering evidence")
     searched = [*(sources.labelled[place] for place in seen), *sources.non_enzymes]
-    reference = Reference(tuple(p.sequence for p in searched), tuple(p.ec for p in searched))
-    examples = _examples(learner, sources, held, reader, partial(reference.homologues, threads=threads))
+    search = partial(as_reference(searched).homologues, threads=threads)
+    examples = _examples(learner, sources, held, reader, search)
     whole = maker.head(range(len(sources.labelled)))
     _take_linear(whole, learner)
     calibrate(whole, examples, seed=seed)

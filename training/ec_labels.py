@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from glm_annot.ec_numbers import is_complete, is_number, sort_key
 from glm_annot.errors import InputError
+from glm_annot.homology import Reference
 from glm_annot.io.sequences import clean_protein
 
 from . import diamond
@@ -35,6 +36,11 @@ class Labelled:
 
     sequence: str
     ec: tuple[str, ...]
+
+
+def as_reference(proteins: Sequence[Labelled]) -> Reference:
+    """The proteins to search for homologues."""
+    return Reference(tuple(p.sequence for p in proteins), tuple(p.ec for p in proteins))
 
 
 def read_updates(path: Path) -> dict[str, str]:

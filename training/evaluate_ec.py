@@ -20,12 +20,11 @@ from glm_annot.bundle import Model
 from glm_annot.ec import ECResult
 from glm_annot.ec_numbers import is_complete
 from glm_annot.errors import GlmAnnotError
-from glm_annot.homology import Reference
 from glm_annot.records import Genome
 
 from . import diamond
 from .ec_head import Reader
-from .ec_labels import Labelled, numbers, read_labelled
+from .ec_labels import Labelled, as_reference, numbers, read_labelled
 from .ec_sources import lone_genes
 from .heldout import HeldOut
 
@@ -72,29 +71,15 @@ def benchmark(
         for trust in (BENCHMARK_TRUST, GENOME_TRUST)
     }
     for name in BENCHMARKS:
-        cases = read_benchmark(data / "ec" / f"{name}.tsv")
-        found[name] = _measure(model, lone_genes(cases.proteins), cases, references[BENCHMARK_TRUST], threads)
-    cases = of_genome(k12)
-    found["K-12 enzymes"] = _measure(model, k12, cases, references[GENOME_TRUST], threads)
-    found["K-12 confidence"] = confidence(predict(model, k12), cases)
-    labelled = _as_reference(references[GENOME_TRUST])
-    found["K-12 confidence, with reference"] = confidence(predict(model, k12, labelled, threads), cases)
+        cases, labelled = read_benchmark(data / "ec" / f"{name}.tsv"), references[BENCHMARK_TRUST]
+        results = predict(model, lone_genes(cases.proteins), labelled, threads=threads)
+        found[name] = compare(results, cases, labelled, threads=threads)
+    cases, labelled = of_genome(k12), references[GENOME_TRUST]
+    results = predict(model, k12, labelled, threads=threads)
+    found["K-12 enzymes"] = compare(results, cases, labelled, threads=threads)
+    found["K-12 confidence"] = confidence(results.alone, cases)
+    found["K-12 confidence, with reference"] = confidence(results.with_reference, cases)
     return found
-
-
-def _measure(
-    model: Model, genome: Genome, cases: Cases, labelled: Sequence[Labelled], threads: int
-) -> dict[str, Any]:
-    """Figures without and with the labelled proteins as a reference, and DIAMOND's with the same."""
-    figures = compare(predict(model, genome), cases, labelled, threads=threads)
-    reference = _as_reference(labelled)
-    with_reference = compare(predict(model, genome, reference, threads), cases, labelled, threads=threads)
-    del with_reference["diamond"], with_reference["proteins"]
-    return {**figures, "with_reference": with_reference}
-
-
-def _as_reference(labelled: Sequence[Labelled]) -> Reference:
-    return Reference(tuple(p.sequence for p in labelled), tuple(p.ec for p in labelled))
 
 
 def read_benchmark(path: Path) -> Cases:
@@ -112,41 +97,57 @@ def of_genome(genome: Genome) -> Cases:
     return Cases(tuple(gene.protein or "" for gene in coding), tuple(ec))
 
 
-def predict(
-    model: Model, genome: Genome, reference: Reference | None = None, threads: int = 1
-) -> list[ECResult]:
+@dataclass(frozen=True)
+class Results:
+    """What a head says of some proteins: by itself, and with labelled proteins as a reference."""
+
+    alone: Sequence[ECResult]
+    with_reference: Sequence[ECResult]
+
+
+def predict(model: Model, genome: Genome, labelled: Sequence[Labelled], *, threads: int = 1) -> Results:
     """EC numbers of all coding genes of a genome, at the default threshold."""
     if model.ec is None:
         raise GlmAnnotError(f"the model {model.name} has no EC head to measure")
     proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
     states = Reader(model, model.ec.config.layers)(genome)
-    homologues = reference.homologues(proteins, threads=threads) if reference else None
-    return model.ec.predict(proteins, *states, homologues, min_confidence=MIN_CONFIDENCE)
+    homologues = as_reference(labelled).homologues(proteins, threads=threads)
+    return Results(
+        model.ec.predict(proteins, *states, min_confidence=MIN_CONFIDENCE),
+        model.ec.predict(proteins, *states, homologues, min_confidence=MIN_CONFIDENCE),
+    )
 
 
 def compare(
-    results: Sequence[ECResult], cases: Cases, reference: Sequence[Labelled], *, threads: int = 1
+    results: Results, cases: Cases, labelled: Sequence[Labelled], *, threads: int = 1
 ) -> dict[str, Any]:
     """Hit rates and F1 of the enzymes among some proteins, by the head and by DIAMOND's best hit."""
     enzymes = cases.enzymes
     true = [cases.ec[place] for place in enzymes]
     hits = diamond.best_hits(
         (cases.proteins[place] for place in enzymes),
-        (protein.sequence for protein in reference),
+        (protein.sequence for protein in labelled),
         threads=threads,
     )
     by_diamond = [
-        frozenset(reference[hits[row]].ec) if row in hits else frozenset() for row in range(len(true))
+        frozenset(labelled[hits[row]].ec) if row in hits else frozenset() for row in range(len(true))
     ]
-    mine = [_complete(results[place]) for place in enzymes]
-    first = [frozenset(call.number for call in results[place].ec_top[:1]) for place in enzymes]
     return {
         "proteins": len(enzymes),
+        **_scores([results.alone[place] for place in enzymes], true),
+        "diamond": {"hit_rate": hit_rate(by_diamond, true), "f1": sample_f1(by_diamond, true)},
+        "with_reference": _scores([results.with_reference[place] for place in enzymes], true),
+    }
+
+
+def _scores(results: Sequence[ECResult], true: Sequence[frozenset[str]]) -> dict[str, float]:
+    mine = [_complete(result) for result in results]
+    first = [frozenset(call.number for call in result.ec_top[:1]) for result in results]
+    return {
         "hit_rate": hit_rate(mine, true),
         "f1": sample_f1(mine, true),
         "answered": float(np.mean([bool(answer) for answer in mine])),
         "hit_rate_first_guess": hit_rate(first, true),
-        "diamond": {"hit_rate": hit_rate(by_diamond, true), "f1": sample_f1(by_diamond, true)},
     }
 
 

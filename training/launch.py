@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from glm_annot.errors import GlmAnnotError
+from glm_annot.jobs import cores
 
 from .recipe import Recipe
 
@@ -32,7 +33,7 @@ def train(step: str, recipe: Recipe, corpus: Path, folder: Path, *, budget: floa
     settings.write_text(json.dumps(asdict(recipe), indent=1) + "\n", encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = ["-m", f"{__package__}.cli", step, str(settings), "--corpus", str(corpus), "-o", str(folder)]
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = max(1, cores() // processes)
     done = subprocess.run(
         [sys.executable, *launcher, *command, "--budget", f"{budget}s"],
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from . import launch, stages
 from .bundle import Runs, assemble
@@ -68,10 +69,7 @@ class Run:
         stages.make_corpus(self.recipe, self.data, folder, budget=self.budget)
 
     def _plm(self, folder: Path) -> None:
-        if self.processes == 1 or "keep" in self.recipe.plm:
-            stages.train_encoder(self.recipe, self.runs.corpus, folder, budget=self.budget)
-        else:
-            self._launch("plm", folder)
+        self._train("plm", stages.train_encoder, folder)
 
     def _embed(self, folder: Path) -> None:
         started = folder / "started"
@@ -81,14 +79,15 @@ class Run:
         stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm)
 
     def _glm(self, folder: Path) -> None:
-        if self.processes == 1:
-            stages.train_glm(self.recipe, self.runs.corpus, folder, budget=self.budget)
-        else:
-            self._launch("glm", folder)
+        self._train("glm", stages.train_glm, folder)
 
-    def _launch(self, step: str, folder: Path) -> None:
+    def _train(self, part: Literal["plm", "glm"], alone: Callable[..., None], folder: Path) -> None:
+        """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
         corpus, budget = self.runs.corpus, self.budget
-        launch.train(step, self.recipe, corpus, folder, budget=budget, processes=self.processes)
+        if self.processes > 1 and "engine" in getattr(self.recipe, part):
+            launch.train(part, self.recipe, corpus, folder, budget=budget, processes=self.processes)
+        else:
+            alone(self.recipe, corpus, folder, budget=budget)
 
     def _heads(self, folder: Path) -> None:
         stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)
