@@ -128,12 +128,16 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
             save_head(folder, head)
 
 
-def evaluate(recipe: Recipe, data: Path, runs: Runs, *, command: str) -> dict[str, Any]:
-    """Measure the finished parts as the recipe's suite says; what metrics.json holds."""
-    from . import evaluate
-    from .bundle import read_model
+def evaluate(recipe: Recipe, data: Path, corpus: Path, bundle: Path, *, command: str) -> None:
+    """Measure a finished bundle as the recipe's suite says, and write into it what was found."""
+    from glm_annot.bundle import load
 
-    model = read_model(runs, recipe)
+    from . import evaluate
+    from .bundle import add_metrics
+
+    model = load(bundle)
     if recipe.suite == "benchmark":
-        return evaluate.benchmark(model, data, command=command)
-    return evaluate.of_corpus(model, runs.corpus, command=command)
+        metrics = evaluate.benchmark(model, data, command=command)
+    else:
+        metrics = evaluate.of_corpus(model, corpus, command=command)
+    add_metrics(bundle, metrics)
