@@ -145,6 +145,14 @@ def test_a_share_of_the_budget_becomes_seconds_and_residues(tmp_path: Path) -> N
             "recipe: plm takes 'task' and 'engine' or 'keep' or 'official'",
         ),
         ({"glm": {"keep": "mini"}}, "recipe: a kept gLM reads its own encoder: let plm keep the same model"),
+        (
+            {"shares": {"glm": 0.6}, "baseline": True},
+            "recipe: the shares of the budget exceed 1",
+        ),
+        (
+            {"glm": {"keep": "mini"}, "plm": {"keep": "mini"}, "baseline": True},
+            "recipe: a kept gLM has no baseline: it would have to be trained on the data that trained gLM",
+        ),
         ({"suite": "guess"}, "recipe: suite is 'benchmark' or 'test', not 'guess'"),
     ],
 )
@@ -152,6 +160,17 @@ def test_a_wrong_recipe_says_where(tmp_path: Path, changes: dict[str, Any], mess
     with pytest.raises(InputError) as caught:
         recipes.read(write_recipe(tmp_path / "r.json", **changes))
     assert str(caught.value) == f"{tmp_path / 'r.json'}: {message}"
+
+
+def test_a_baseline_is_trained_like_the_glm_but_for_its_share(tmp_path: Path) -> None:
+    timed = {**TINY["glm"], "engine": {"learning_rate": 0.1}}
+    plain = recipes.read(
+        write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4}, baseline=True)
+    ).as_baseline()
+    assert plain.glm["network"] == {**timed["network"], "backbone": "lstm"}
+    assert plain.engine("glm", 100) == recipes.read(tmp_path / "r.json").engine("glm", 100)
+    own = recipes.read(write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4, "baseline": 0.6}))
+    assert (own.engine("glm", 100).seconds, own.as_baseline().engine("glm", 100).seconds) == (40, 60)
 
 
 def test_no_recipe_names_those_that_ship(tmp_path: Path) -> None:
@@ -263,6 +282,29 @@ def test_a_card_without_the_section_gets_it_at_its_end() -> None:
     again = with_metrics(card + "\n## Limits\n\n- none\n", {"other": {"figure": 0.25}})
     assert again.startswith("# a\n\nb\n\n## Measured\n\n### other\n") and "suite" not in again
     assert again.endswith("| figure | 0.250 |\n\n## Limits\n\n- none\n")
+
+
+def test_a_baseline_is_measured_beside_it(made: Path, tmp_path: Path) -> None:
+    """Nothing of what is done is done again, but what follows it: the bundle and its figures."""
+    shutil.copytree(made, tmp_path / "run")
+    write_recipe(tmp_path / "run" / "recipe.json", baseline=True)
+    output = train(tmp_path / "run").output
+    assert output.count("already done") == 5 and "[6/9] baseline: done" in output
+    work = tmp_path / "run" / "work"
+    assert json.loads((work / "baseline" / "glm.json").read_text())["backbone"] == "lstm"
+    masked = json.loads((work / "bundle" / "metrics.json").read_text())["masked_genes"]
+    alone = json.loads((made / "work" / "bundle" / "metrics.json").read_text())["masked_genes"]
+    assert masked["lstm"]["loss"] != masked["loss"] == alone["loss"]
+    assert set(masked["lstm"]) == {"pseudo_accuracy", "absolute_accuracy", "loss"}
+
+
+def test_a_glm_is_no_baseline(made: Path) -> None:
+    work = made / "work"
+    arguments = ["evaluate", "--suite", "test", "--model", str(work / "bundle"), "--corpus"]
+    with pytest.raises(InputError, match="holds a gLM; the baseline is trained by"):
+        CliRunner().invoke(
+            cli, [*arguments, str(work / "corpus"), "--lstm", str(work / "glm")], catch_exceptions=False
+        )
 
 
 def test_glm_trains_in_two_processes(made: Path, tmp_path: Path) -> None:

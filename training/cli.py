@@ -147,7 +147,9 @@ def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbo
     """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
     from .stages import train_glm
 
-    if backbone is not None:
+    if backbone == "lstm":
+        recipe = recipe.as_baseline()
+    elif backbone is not None:
         network = {**recipe.glm["network"], "backbone": backbone}
         recipe = replace(recipe, glm={**recipe.glm, "network": network})
     train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
@@ -233,7 +235,7 @@ def ec_dataset(
     "instead of the shared data's.",
 )
 @click.option("-o", "--output", type=_FILE, help="Write what was measured here: JSON; for 'paper' a folder.")
-@click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it, for 'paper'.")
+@click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it.")
 @click.option(
     "--write",
     is_flag=True,
@@ -250,6 +252,7 @@ def evaluate(
     data: Path | None,
     corpus: Path | None,
     output: Path | None,
+    lstm: Path | None,
     write: bool,
     device: str,
     **of_paper: Any,
@@ -269,14 +272,14 @@ def evaluate(
     if suite == "paper":
         if output is None:
             raise click.UsageError("the suite 'paper' needs -o, a folder to work in")
-        _paper(model, device, folder, corpus, output, **of_paper)
+        _paper(model, device, folder, corpus, output, lstm=lstm, **of_paper)
         return
     from . import evaluate as suites
     from .bundle import add_metrics
     from .card import flatten, shown, table
 
     measure = suites.benchmark if suite == "benchmark" else suites.of_corpus
-    metrics = measure(load(model, device), folder, command=_typed())
+    metrics = measure(load(model, device), folder, lstm=lstm, command=_typed())
     if output:
         output.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     if write:

@@ -14,6 +14,8 @@ from .heads import check_ec_labels
 from .recipe import Recipe
 from .steps import Step, run_steps
 
+BASELINE = "baseline"  # name of its step
+
 
 @dataclass(frozen=True)
 class Run:
@@ -48,6 +50,7 @@ class Run:
             Step("embed", {"precision": recipe.embed.precision}, self._embed),
             Step("glm", {"seconds": seconds("glm"), **recipe.glm}, self._glm),
             Step("heads", asdict(recipe.heads), self._heads),
+            *self._baseline_steps(),  # late: no part of the model waits for it
             Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
             Step("evaluate", {"suite": recipe.suite}, self._evaluate),
             Step("card", texts, self._card),  # words change without anything to be measured anew
@@ -86,13 +89,26 @@ class Run:
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)
 
-    def _train(self, part: Literal["plm", "glm"], alone: Callable[..., None], folder: Path) -> None:
+    def _baseline_steps(self) -> list[Step]:
+        if not self.recipe.baseline:
+            return []
+        recipe = self.recipe.as_baseline()
+        settings = {"seconds": recipe.seconds("glm", self.budget), **recipe.glm}
+        return [Step(BASELINE, settings, lambda folder: self._train("glm", stages.train_glm, folder, recipe))]
+
+    def _train(
+        self,
+        part: Literal["plm", "glm"],
+        alone: Callable[..., None],
+        folder: Path,
+        recipe: Recipe | None = None,
+    ) -> None:
         """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
-        corpus, budget = self.runs.corpus, self.budget
-        if self.processes > 1 and "engine" in getattr(self.recipe, part):
-            launch.train(part, self.recipe, corpus, folder, budget=budget, processes=self.processes)
+        recipe, corpus, budget = recipe or self.recipe, self.runs.corpus, self.budget
+        if self.processes > 1 and "engine" in getattr(recipe, part):
+            launch.train(part, recipe, corpus, folder, budget=budget, processes=self.processes)
         else:
-            alone(self.recipe, corpus, folder, budget=budget)
+            alone(recipe, corpus, folder, budget=budget)
 
     def _heads(self, folder: Path) -> None:
         stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)
@@ -104,7 +120,10 @@ class Run:
         assemble(self.runs, folder, self.recipe, command=self.command)
 
     def _evaluate(self, _: Path) -> None:
-        stages.evaluate(self.recipe, self.data, self.runs.corpus, self.bundle, command=self.command)
+        lstm = self.work / BASELINE if self.recipe.baseline else None
+        stages.evaluate(
+            self.recipe, self.data, self.runs.corpus, self.bundle, lstm=lstm, command=self.command
+        )
 
     def _card(self, _: Path) -> None:
         rewrite_card(self.runs, self.bundle, self.recipe, command=self.command)

@@ -128,8 +128,19 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
             save_head(folder, head)
 
 
-def evaluate(recipe: Recipe, data: Path, corpus: Path, bundle: Path, *, command: str) -> None:
-    """Measure a finished bundle as the recipe's suite says, and write into it what was found."""
+def evaluate(
+    recipe: Recipe, data: Path, corpus: Path, bundle: Path, *, lstm: Path | None, command: str
+) -> None:
+    """Measure a finished bundle as the recipe's suite says, and write into it what was found.
+
+    Args:
+        recipe: says how.
+        data: the folder that its paths are relative to.
+        corpus: the corpus folder.
+        bundle: the model.
+        lstm: finished run of the baseline to set beside it.
+        command: what was typed; noted with each group of figures.
+    """
     from glm_annot.bundle import load
 
     from . import evaluate
@@ -137,7 +148,7 @@ def evaluate(recipe: Recipe, data: Path, corpus: Path, bundle: Path, *, command:
 
     model = load(bundle)
     if recipe.suite == "benchmark":
-        metrics = evaluate.benchmark(model, data, command=command)
+        metrics = evaluate.benchmark(model, data, lstm=lstm, command=command)
     else:
-        metrics = evaluate.of_corpus(model, corpus, command=command)
+        metrics = evaluate.of_corpus(model, corpus, lstm=lstm, command=command)
     add_metrics(bundle, metrics)
