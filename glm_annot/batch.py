@@ -51,7 +51,7 @@ class Options:
     precision: str
     cache: Path | None
     cache_size: float
-    min_confidence: float
+    min_confidence: float | None
     operons: bool
     ec: bool
     promote_ec: float | None

@@ -141,9 +141,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--min-confidence",
     **_PROBABILITY,
-    default=0.5,
-    show_default=True,
-    help="Least confidence of an EC number.",
+    help="Least confidence of an EC number; the model states its default.",
 )
 @click.option("--no-operons", "operons", flag_value=False, default=True, help="Predict no operons.")
 @click.option("--no-ec", "ec", flag_value=False, default=True, help="Predict no EC numbers.")

@@ -40,6 +40,7 @@ from glm_annot.kmers import KmerConfig, KmerProfiles
 from glm_annot.records import ECCall
 
 TOP = 3  # complete numbers listed whatever their confidence
+THRESHOLD = 0.5  # of a head that nothing has calibrated
 STEP_WIDTH = 16  # hidden units of one calibrated step
 _BATCH = 1024  # proteins whose probabilities over all labels are held at once
 
@@ -57,6 +58,8 @@ class ECHeadConfig:
         embedding_dim: numbers of a protein embedding; 0 leaves the encoder's evidence out.
         profiles, entries: sizes of the k-mer profiles (`KmerConfig`); 0 leaves this evidence out.
         profile_labels: labels over all profiles; a profile of proteins without an EC has none.
+        threshold: least confidence of a number that is called, unless the user states another; the one at
+            which the calls on the calibrating genomes had the best F1.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +69,7 @@ class ECHeadConfig:
     profiles: int = 0
     entries: int = 0
     profile_labels: int = 0
+    threshold: float = THRESHOLD
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))

@@ -13,7 +13,7 @@ import torch
 from glm_annot import __version__
 from glm_annot.bundle import Model
 from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
-from glm_annot.ec import ECResult
+from glm_annot.ec import THRESHOLD, ECResult
 from glm_annot.embedding_cache import EmbeddingCache
 from glm_annot.errors import ModelError
 from glm_annot.glm import ContextFit
@@ -32,7 +32,7 @@ def annotate(
     genome: Genome,
     model: Model,
     *,
-    min_confidence: float = 0.5,
+    min_confidence: float | None = None,
     ec: bool = True,
     operons: bool = True,
     reference: Reference | None = None,
@@ -49,7 +49,7 @@ def annotate(
     Args:
         genome: as `read` gives it.
         model: as `load_model` gives it; computing happens on its device.
-        min_confidence: least probability of an EC number to be called.
+        min_confidence: least probability of an EC number to be called; None leaves it to the model.
         ec, operons: whether to predict them; a model without that head predicts none either, and one without
             a context fit no fit.
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
@@ -63,6 +63,14 @@ def annotate(
     """
     if model.fit is None and model.operons is None and model.ec is None:
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
+    made_by = provenance(
+        model,
+        min_confidence=min_confidence,
+        ec=ec,
+        operons=operons,
+        reference=reference,
+        precision=precision,
+    )
     ec_head = model.ec if ec else None
     operon_head = model.operons if operons else None
     parts = list(_parts(genome))
@@ -89,7 +97,11 @@ def annotate(
         homologues = reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
         enzymes = (
             ec_head.predict(
-                proteins, embeddings_GD, states.hidden_GSF, homologues, min_confidence=min_confidence
+                proteins,
+                embeddings_GD,
+                states.hidden_GSF,
+                homologues,
+                min_confidence=made_by.min_confidence,
             )
             if ec_head
             else [None] * len(proteins)
@@ -107,14 +119,7 @@ def annotate(
         genes=genes,
         pairs=pairs,
         operons=call_operons(genome, pairs) if operon_head else None,
-        provenance=provenance(
-            model,
-            min_confidence=min_confidence,
-            ec=ec,
-            operons=operons,
-            reference=reference,
-            precision=precision,
-        ),
+        provenance=made_by,
         n_windows=n_windows,
     )
 
@@ -122,7 +127,7 @@ def annotate(
 def provenance(
     model: Model,
     *,
-    min_confidence: float,
+    min_confidence: float | None,
     ec: bool,
     operons: bool,
     reference: Reference | None,
@@ -130,6 +135,8 @@ def provenance(
 ) -> Provenance:
     """What `annotate` with these arguments says of itself in its predictions."""
     bf16 = wants_bf16(precision, next(model.encoder.parameters()).device)
+    if min_confidence is None:
+        min_confidence = model.ec.config.threshold if model.ec else THRESHOLD
     return Provenance(
         program=f"glm-annot {__version__}",
         model=model.name,

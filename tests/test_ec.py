@@ -16,7 +16,7 @@ from glm_annot.errors import GlmAnnotError
 from glm_annot.records import ECCall
 from training import ec_head, ec_sources, evaluate_ec
 from training.corpus import Tables
-from training.ec_calibration import Example, calibrate
+from training.ec_calibration import THRESHOLDS, Example, calibrate
 from training.ec_families import all_labels, families, head_of
 from training.ec_labels import Labelled
 from training.ec_linear import fit_linear
@@ -219,6 +219,34 @@ def test_calibrated_confidence_is_the_share_that_is_right():
     assert found[("1", "1", "1", "1")] == pytest.approx(0.6, abs=0.03)
     rate = head.rate_C2[0].tolist()
     assert rate == pytest.approx([0.9, 0.6], abs=0.02)
+
+
+def test_no_threshold_calls_better_than_the_default_one():
+    head, proteins = made_head()
+    answers = [("1.1.1.1",)] * 6 + [()] * 4, [("2.7.1.2",)] * 4 + [("6.3.5.7",)] * 2 + [()] * 4
+    rows = [(place, ec) for place, of in enumerate(answers) for ec in of]
+    evidences = head.gather([proteins[place] for place, _ in rows], NOTHING, NOTHING)
+    calibrate(
+        head, [Example(e, ec, n % 2) for n, (e, (_, ec)) in enumerate(zip(evidences, rows, strict=True))]
+    )
+
+    def f1(threshold: float) -> float:
+        found = head.predict(
+            [proteins[place] for place, _ in rows], NOTHING, NOTHING, min_confidence=threshold
+        )
+        called = [{call.number for call in one.ec if "-" not in call.number} for one in found]
+        right = sum(len(calls & set(ec)) for calls, (_, ec) in zip(called, rows, strict=True))
+        return 2 * right / (sum(map(len, called)) + sum(len(ec) for _, ec in rows))
+
+    best = f1(head.config.threshold)
+    assert best == max(map(f1, THRESHOLDS)) > f1(0.95)
+
+
+def test_without_true_numbers_the_default_threshold_stays():
+    head, proteins = made_head()
+    (evidence,) = head.gather(proteins[:1], NOTHING, NOTHING)
+    calibrate(head, [Example(evidence, (), 0)] * 20)
+    assert head.config.threshold == 0.5
 
 
 def test_a_truth_that_stops_early_says_nothing_of_what_lies_below():

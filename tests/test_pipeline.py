@@ -53,6 +53,8 @@ def test_provenance_says_how_to_make_it_again(genome: Genome, tiny_model: Model)
     assert (provenance.model, provenance.model_version) == ("tiny", "1.0.0")
     assert provenance.model_sha256 == tiny_model.sha256
     assert (provenance.min_confidence, provenance.link_threshold) == (0.7, 0.5)
+    assert tiny_model.ec is not None
+    assert glm_annot.annotate(genome, tiny_model).provenance.min_confidence == tiny_model.ec.config.threshold
 
 
 def test_equal_runs_give_equal_predictions(genome: Genome, tiny_model: Model) -> None:

@@ -18,13 +18,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from glm_annot.ec import ECHead, Step
+from glm_annot.ec import THRESHOLD, ECHead, Step
 from glm_annot.ec_evidence import Evidence
-from glm_annot.ec_numbers import Node, ancestry, node
+from glm_annot.ec_numbers import LEVELS, Node, ancestry, is_complete, node
 
 PENALTY = 3.0  # of squared weights, against the summed loss
 ITERATIONS = 200  # of L-BFGS
 CLOSE = 0.3  # similarity of a profile that counts for its labels' rates
+THRESHOLDS = tuple(round(0.05 * place, 2) for place in range(1, 20))  # to choose the default from
 PRIOR = 2.0  # proteins that the mean rate counts for beside those seen
 
 
@@ -44,7 +45,7 @@ class Example:
 
 
 def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> None:
-    """Fit the rates and all steps of a head in place.
+    """Fit the rates, all steps and the default threshold of a head in place.
 
     The rates that a genome's own proteins are judged by come from the other genomes.
 
@@ -68,6 +69,28 @@ def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> No
             assert isinstance(step, Step)
             rows_RF, right_R = _rows(seen, level, step.mean_F.shape[0])
             _fit(step, rows_RF, right_R, seed)
+    head.config = replace(head.config, threshold=best_threshold(head, alone))
+
+
+def best_threshold(head: ECHead, examples: Sequence[Example]) -> float:
+    """The threshold whose calls have the best F1 over all proteins of genomes, of `THRESHOLDS`.
+
+    F1 counts complete numbers, 2 right / (called + true), over all proteins together; of equally good
+    thresholds the highest is taken. A call of calibrated probability p raises F1 where p > F1 / 2 (Lipton,
+    Elkan and Naryanaswamy 2014, doi:10.1007/978-3-662-44851-9_15), so the best lies below 0.5.
+    """
+    examples = [e for e in examples if e.genome is not None]
+    true = [{node(number) for number in e.ec if is_complete(number)} for e in examples]
+    p, right = [], []
+    for found, known in zip(head.confidences([e.evidence for e in examples]), true, strict=True):
+        complete = [step for step in found if len(step) == LEVELS]
+        p += [found[step] for step in complete]
+        right += [step in known for step in complete]
+    p_R, right_R, n_true = np.array(p), np.array(right, bool), sum(map(len, true))
+    if not n_true:
+        return THRESHOLD
+    f1 = [2 * right_R[p_R >= t].sum() / ((p_R >= t).sum() + n_true) for t in THRESHOLDS]
+    return max(zip(f1, THRESHOLDS, strict=True))[1]
 
 
 def _rates(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glm_annot.bundle import Model
-from glm_annot.ec import ECResult
+from glm_annot.ec import ECHead, ECResult
 from glm_annot.ec_numbers import is_complete
 from glm_annot.errors import GlmAnnotError
 from glm_annot.records import Genome
@@ -30,7 +30,6 @@ from .heldout import HeldOut
 
 BENCHMARKS = ("CARE-30", "CARE-30-50", "New-392")
 BENCHMARK_TRUST, GENOME_TRUST = 2, 3  # tiers of labelled proteins that DIAMOND searches
-MIN_CONFIDENCE = 0.5  # the program's default threshold
 BINS = 15  # of equal mass, for the calibration error
 RESAMPLES = 200  # of the bootstrap interval
 
@@ -63,7 +62,7 @@ def benchmark(
     Raises:
         GlmAnnotError: the model has no EC head, or DIAMOND is not installed.
     """
-    found: dict[str, Any] = {"min_confidence": MIN_CONFIDENCE}
+    found: dict[str, Any] = {"min_confidence": _head(model).config.threshold}
     references = {
         trust: read_labelled(
             data / "ec" / "labelled.parquet", held_out=held_out.all, updates={}, max_trust=trust
@@ -107,15 +106,20 @@ class Results:
 
 def predict(model: Model, genome: Genome, labelled: Sequence[Labelled], *, threads: int = 1) -> Results:
     """EC numbers of all coding genes of a genome, at the default threshold."""
-    if model.ec is None:
-        raise GlmAnnotError(f"the model {model.name} has no EC head to measure")
+    head = _head(model)
     proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
-    states = Reader(model, model.ec.config.layers)(genome)
+    states = Reader(model, head.config.layers)(genome)
     homologues = as_reference(labelled).homologues(proteins, threads=threads)
     return Results(
-        model.ec.predict(proteins, *states, min_confidence=MIN_CONFIDENCE),
-        model.ec.predict(proteins, *states, homologues, min_confidence=MIN_CONFIDENCE),
+        head.predict(proteins, *states, min_confidence=head.config.threshold),
+        head.predict(proteins, *states, homologues, min_confidence=head.config.threshold),
     )
+
+
+def _head(model: Model) -> ECHead:
+    if model.ec is None:
+        raise GlmAnnotError(f"the model {model.name} has no EC head to measure")
+    return model.ec
 
 
 def compare(
