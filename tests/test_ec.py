@@ -14,7 +14,7 @@ from glm_annot.ec_evidence import FEATURES, Evidence, Neighbour, by_node, spans
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError
 from glm_annot.records import ECCall
-from training import ec_head, ec_sources, evaluate_ec
+from training import ec_audit, ec_head, ec_scores, ec_sources, evaluate_ec
 from training.corpus import Tables
 from training.ec_calibration import THRESHOLDS, Example, calibrate
 from training.ec_families import all_labels, families, head_of
@@ -354,22 +354,22 @@ def test_nothing_of_a_held_out_protein_enters():
 def test_hit_rate_and_f1_count_silence_as_wrong():
     true = [frozenset({"1.1.1.1"}), frozenset({"1.1.1.1", "2.7.1.2"}), frozenset({"6.3.5.7"})]
     answers = [frozenset({"1.1.1.1", "3.1.1.1"}), frozenset({"2.7.1.2"}), frozenset[str]()]
-    assert evaluate_ec.hit_rate(answers, true) == pytest.approx(2 / 3)
-    assert evaluate_ec.sample_f1(answers, true) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert ec_scores.hit_rate(answers, true) == pytest.approx(2 / 3)
+    assert ec_scores.sample_f1(answers, true) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
 
 def test_calibration_error_of_known_cases():
     p = np.repeat([0.2, 0.8], 150)
     right = np.tile([True] + [False] * 4, 30), np.tile([True] * 4 + [False], 30)
-    assert evaluate_ec.calibration_error(p, np.concatenate(right)) == pytest.approx(0, abs=0.02)
-    assert evaluate_ec.calibration_error(p, np.ones(300, bool)) == pytest.approx(0.5)
+    assert ec_scores.calibration_error(p, np.concatenate(right)) == pytest.approx(0, abs=0.02)
+    assert ec_scores.calibration_error(p, np.ones(300, bool)) == pytest.approx(0.5)
 
 
 def test_confidence_counts_predictions_without_a_true_number_as_wrong():
     call = (ECCall("1.1.1.1", 0.95),)
     results = [ECResult(call, call, 0.97, "kmer")] * 3 + [ECResult((), (), 0.1, "")]
     ec = tuple(map(frozenset, [{"1.1.1.1"}, {"1.1.1.2"}, set(), set()]))
-    found = evaluate_ec.confidence(results, evaluate_ec.Cases(("M",) * 4, ec))
+    found = ec_scores.confidence(results, ec_scores.Cases(("M",) * 4, ec))
     assert found["number"]["at_0.9"] == {"precision": pytest.approx(1 / 3), "coverage": 0.75}
     assert found["enzyme"]["at_0.9"]["precision"] == pytest.approx(2 / 3)
     assert (found["proteins"], found["enzymes"]) == (4, 2)

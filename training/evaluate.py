@@ -29,13 +29,16 @@ K12_PRODIGAL = Path("operons/escherichia_coli_k12/GCF_000005845.2.faa.gz")  # so
 EC_BENCHMARKS = tuple(f"ec/{name}.tsv" for name in (*evaluate_ec.BENCHMARKS, "CARE-promiscuous"))
 
 
-def benchmark(model: Model, data: Path, *, lstm: Path | None = None, command: str) -> dict[str, Any]:
+def benchmark(
+    model: Model, data: Path, *, lstm: Path | None = None, audit: Path | None = None, command: str
+) -> dict[str, Any]:
     """Measure a model on the shared data; what it has no head for is left out.
 
     Args:
         model: the model.
         data: the folder of shared data.
         lstm: finished run of the baseline, which is measured on the same masked genes.
+        audit: file for a sample of EC numbers that only a person can judge (see `ec_audit`).
         command: what was typed; noted with each group of figures.
 
     Raises:
@@ -50,7 +53,7 @@ def benchmark(model: Model, data: Path, *, lstm: Path | None = None, command: st
     if model.ec is not None:
         held_out = heldout.read([data / K12, data / K12_PRODIGAL], [data / name for name in EC_BENCHMARKS])
         threads = torch.get_num_threads()
-        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads)
+        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads, audit=audit)
     if model.operons is not None:
         found["operons"] = evaluate_operons.benchmark(model, data)
     return {suite: {**figures, "command": command} for suite, figures in found.items()}

@@ -119,11 +119,9 @@ class Run:
         self.report(f"none of {checked:,} proteins that may have an EC label in training is held out")
         assemble(self.runs, folder, self.recipe, command=self.command)
 
-    def _evaluate(self, _: Path) -> None:
-        lstm = self.work / BASELINE if self.recipe.baseline else None
-        stages.evaluate(
-            self.recipe, self.data, self.runs.corpus, self.bundle, lstm=lstm, command=self.command
-        )
+    def _evaluate(self, folder: Path) -> None:
+        corpus, lstm = self.runs.corpus, self.work / BASELINE if self.recipe.baseline else None
+        stages.evaluate(self.recipe, self.data, corpus, self.bundle, folder, lstm=lstm, command=self.command)
 
     def _card(self, _: Path) -> None:
         rewrite_card(self.runs, self.bundle, self.recipe, command=self.command)

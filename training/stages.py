@@ -129,7 +129,14 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
 
 
 def evaluate(
-    recipe: Recipe, data: Path, corpus: Path, bundle: Path, *, lstm: Path | None, command: str
+    recipe: Recipe,
+    data: Path,
+    corpus: Path,
+    bundle: Path,
+    folder: Path,
+    *,
+    lstm: Path | None,
+    command: str,
 ) -> None:
     """Measure a finished bundle as the recipe's suite says, and write into it what was found.
 
@@ -138,6 +145,7 @@ def evaluate(
         data: the folder that its paths are relative to.
         corpus: the corpus folder.
         bundle: the model.
+        folder: where to put a sample for people to judge, `audit.tsv`.
         lstm: finished run of the baseline to set beside it.
         command: what was typed; noted with each group of figures.
     """
@@ -148,7 +156,8 @@ def evaluate(
 
     model = load(bundle)
     if recipe.suite == "benchmark":
-        metrics = evaluate.benchmark(model, data, lstm=lstm, command=command)
+        audit = folder / "audit.tsv"
+        metrics = evaluate.benchmark(model, data, lstm=lstm, audit=audit, command=command)
     else:
         metrics = evaluate.of_corpus(model, corpus, lstm=lstm, command=command)
     add_metrics(bundle, metrics)
