@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .recipe import Recipe
+from .tables import shown, table, tables
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
@@ -53,12 +54,6 @@ def _listed(title: str, lines: Sequence[str]) -> str:
     return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     """Nested metrics as dotted names, in order."""
     flat: dict[str, object] = {}
@@ -69,11 +64,6 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
         else:
             flat[name] = value
     return flat
-
-
-def shown(value: object) -> str:
-    """A metric's value as it is printed: three decimals."""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def parts_table(model: Model) -> str:
@@ -142,7 +132,8 @@ def _held_out(corpus: Mapping[str, Any]) -> str:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
-    blocks = []
+    summary = tables(metrics)
+    blocks = [summary.rstrip()] if summary else []
     for suite, result in metrics.items():
         flat = flatten(result) if isinstance(result, Mapping) else {suite: result}
         command = flat.pop("command", None)

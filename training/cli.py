@@ -237,6 +237,12 @@ def ec_dataset(
 @click.option("-o", "--output", type=_FILE, help="Write what was measured here: JSON; for 'paper' a folder.")
 @click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it.")
 @click.option(
+    "--audit",
+    type=_FILE,
+    help="For 'benchmark': write a sample of EC numbers here (TSV) that only a person can judge, called for "
+    "genes of K-12 that carry none.",
+)
+@click.option(
     "--write",
     is_flag=True,
     help="Write what 'benchmark' or 'test' measured into the model, too: metrics.json and the model card.",
@@ -253,11 +259,12 @@ def evaluate(
     corpus: Path | None,
     output: Path | None,
     lstm: Path | None,
+    audit: Path | None,
     write: bool,
     device: str,
     **of_paper: Any,
 ) -> None:
-    """Measures a model on data that trained none of it, and prints a table.
+    """Measures a model on data that trained none of it, and prints tables; -o writes all figures.
 
     The suites: 'benchmark', E. coli K-12 and the EC benchmarks; 'test', the genomes that a corpus set aside;
     'paper', every experiment of the gLM paper, as tables, figures and a page (needs the extra 'report').
@@ -266,6 +273,8 @@ def evaluate(
 
     if write and (suite == "paper" or model in known()):
         raise click.UsageError("--write is for the suites 'benchmark' and 'test' and a model of your own")
+    if audit is not None and suite != "benchmark":
+        raise click.UsageError("--audit is for the suite 'benchmark'")
     folder = corpus if suite == "test" else data
     if folder is None:
         raise click.UsageError(f"the suite {suite!r} needs --{'corpus' if suite == 'test' else 'data'}")
@@ -276,15 +285,18 @@ def evaluate(
         return
     from . import evaluate as suites
     from .bundle import add_metrics
-    from .card import flatten, shown, table
+    from .tables import aligned, tables
 
-    measure = suites.benchmark if suite == "benchmark" else suites.of_corpus
-    metrics = measure(load(model, device), folder, lstm=lstm, command=_typed())
+    loaded = load(model, device)
+    if suite == "benchmark":
+        metrics = suites.benchmark(loaded, folder, lstm=lstm, audit=audit, command=_typed())
+    else:
+        metrics = suites.of_corpus(loaded, folder, lstm=lstm, command=_typed())
     if output:
         output.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     if write:
         add_metrics(Path(model), metrics)
-    click.echo(table(("metric", "value"), [(name, shown(value)) for name, value in flatten(metrics).items()]))
+    click.echo(aligned(tables(metrics)))
 
 
 def _paper(
