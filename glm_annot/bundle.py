@@ -164,6 +164,22 @@ def save(
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
+def rewrite_texts(folder: Path, *, metrics: Mapping[str, Any], card: str) -> None:
+    """Replaces metrics.json and the card of a model, whose sha256 changes by that; the weights stay.
+
+    Raises:
+        ModelError: the folder holds no model that this program reads.
+    """
+    config, _ = _read_config(folder)
+    texts = {METRICS: json.dumps(metrics, indent=1) + "\n", CARD: card}
+    config["files"] |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    texts[CONFIG] = json.dumps(config, indent=1) + "\n"  # last, so that it never lists what is not there
+    for name, text in texts.items():
+        draft = folder / f"{name}.part"
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(folder / name)
+
+
 def filled(kind: Callable[[_Config], _Part], config: _Config, state: Mapping[str, Tensor]) -> _Part:
     """A part that has these tensors for its own. Nothing is drawn or copied, so memory-mapped ones stay so.
 

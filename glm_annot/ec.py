@@ -183,9 +183,15 @@ class ECHead(nn.Module):
             min_confidence: least probability of a number that is called.
         """
         evidences = self.gather(proteins, embeddings_GD, hidden_GLD, homologues)
-        confidences = self.confidences(evidences)
+        return self.judge(evidences, min_confidence=min_confidence)
+
+    def judge(
+        self, evidences: Sequence[Evidence], *, min_confidence: float, silent: Collection[str] = ()
+    ) -> list[ECResult]:
+        """What `predict` returns, from evidence that was gathered before; `silent` as for `confidences`."""
+        confidences = self.confidences(evidences, silent=silent)
         calls = [_calls(found, min_confidence) for found in confidences]
-        carriers = self._carriers(evidences, calls, min_confidence)
+        carriers = self._carriers(evidences, calls, min_confidence, silent)
         return [
             ECResult(ec, _top(found), found[ROOT], carrier)
             for found, ec, carrier in zip(confidences, calls, carriers, strict=True)
@@ -255,19 +261,24 @@ class ECHead(nn.Module):
         return (self.encoder if source == "encoder" else self.context) is not None
 
     def _carriers(
-        self, evidences: Sequence[Evidence], calls: Sequence[tuple[ECCall, ...]], least: float
+        self,
+        evidences: Sequence[Evidence],
+        calls: Sequence[tuple[ECCall, ...]],
+        least: float,
+        silent: Collection[str],
     ) -> list[str]:
         """For each protein the source that carried its first call; '' without a call.
 
-        Sources are heard one after another, the plainest first; the one that makes the call likely enough
-        carried it.
+        Sources that are not silent are heard one after another, the plainest first; the one that makes the
+        call likely enough carried it.
         """
         searched = any(evidence.homologues for evidence in evidences)
-        sources = [source for source in SOURCES if (searched if source == "reference" else self._has(source))]
+        there = [source for source in SOURCES if (searched if source == "reference" else self._has(source))]
+        sources = [source for source in there if source not in silent] or there
         carriers = [sources[-1] if ec else "" for ec in calls]
         waiting = [row for row, ec in enumerate(calls) if ec]
         for heard, source in enumerate(sources[:-1], start=1):
-            found = self.confidences([evidences[row] for row in waiting], silent=sources[heard:])
+            found = self.confidences([evidences[row] for row in waiting], silent=[*sources[heard:], *silent])
             still = []
             for row, confidence in zip(waiting, found, strict=True):
                 likely = confidence[node(calls[row][0].number)] >= least

@@ -8,54 +8,99 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """Another method on the same data, to compare a figure with.
+
+    Attributes:
+        name: for people.
+        path: keys down to its value in metrics.json; () for a published one.
+        published: the value of one that was not measured here.
+    """
+
+    name: str
+    path: tuple[str, ...] = ()
+    published: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """One row: a measured value and what it has to be compared with.
 
     Attributes:
-        what: for people.
+        what: for people; '{of}' stands for the data that its suite names.
         path: keys down to the value in metrics.json.
-        beside, beside_path: a simpler method on the same data, and its value; '' and () without one.
+        bars: what stands beside it.
     """
 
     what: str
     path: tuple[str, ...]
-    beside: str = ""
-    beside_path: tuple[str, ...] = ()
+    bars: tuple[Bar, ...] = ()
 
 
-DIAMOND = "DIAMOND best hit"
 EC_BENCHMARKS = ("New-392", "CARE-30", "CARE-30-50", "K-12 enzymes")
+_ALONE_AND_NOT: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ()),
+    (", with `--reference`", ("with_reference",)),
+)
+# UniOP (Su, Zhang, Söding 2024) on the same pairs of E. coli, as that collection of operons states it.
+_UNIOP = Bar("UniOP", published=0.951)
+
+
+def _operons(pairs: str, *path: str, bars: tuple[tuple[str, str], ...], more: tuple[Bar, ...] = ()) -> Figure:
+    beside = tuple(Bar(name, ("operons", *path, key, "ap")) for name, key in bars)
+    what = f"operons of *E. coli* K-12, average precision on {pairs}"
+    return Figure(what, ("operons", *path, "head", "ap"), (*beside, *more))
+
+
+_DISTANCE, _BOOSTING = ("intergenic distance alone", "distance"), ("gradient boosting", "boosting")
 
 FIGURES = (
     Figure(
-        "masked genes of *E. coli* K-12, pseudo-accuracy",
+        "masked genes of {of}, pseudo-accuracy",
         ("masked_genes", "pseudo_accuracy"),
-        "chance",
-        ("masked_genes", "chance_accuracy"),
+        (
+            Bar("chance", ("masked_genes", "chance_accuracy")),
+            Bar("biLSTM", ("masked_genes", "lstm", "pseudo_accuracy")),
+        ),
     ),
-    Figure("masked genes of *E. coli* K-12, absolute accuracy", ("masked_genes", "absolute_accuracy")),
-    *(
-        Figure(
-            f"operons of *E. coli* K-12, average precision on {pairs}",
-            ("operons", *path, "head", "ap"),
-            "intergenic distance alone",
-            ("operons", *path, "distance", "ap"),
-        )
-        for pairs, path in (
-            ("its pairs on one strand", ("leave_one_out", "escherichia_coli_k12")),
-            ("the experimentally confirmed ones", ("confirmed",)),
-        )
+    Figure(
+        "masked genes of {of}, absolute accuracy",
+        ("masked_genes", "absolute_accuracy"),
+        (Bar("biLSTM", ("masked_genes", "lstm", "absolute_accuracy")),),
     ),
+    _operons(
+        "its pairs on one strand",
+        *("leave_one_out", "escherichia_coli_k12"),
+        bars=(_DISTANCE, _BOOSTING),
+        more=(_UNIOP,),
+    ),
+    _operons("the experimentally confirmed ones", "confirmed", bars=(_DISTANCE, _BOOSTING)),
+    _operons("all adjacent pairs, fitted to its other regions too", "all_adjacent", bars=(_BOOSTING,)),
     *(
         Figure(
             f"EC numbers, {name}, {words}{how}",
             ("ec", name, *path, key),
-            DIAMOND,
-            ("ec", name, "diamond", key),
+            (Bar("DIAMOND best hit", ("ec", name, "diamond", key)),),
         )
         for name in EC_BENCHMARKS
         for key, words in (("hit_rate", "hit rate"), ("f1", "F1"))
-        for how, path in (("", ()), (", with `--reference`", ("with_reference",)))
+        for how, path in _ALONE_AND_NOT
+    ),
+    *(
+        Figure(
+            f"EC numbers, all genes of K-12, {words}{how}",
+            ("ec", "K-12 genome", *path, key),
+            (
+                Bar("DIAMOND best hit", ("ec", "K-12 genome", "diamond", key)),
+                Bar("at its best identity cut", ("ec", "K-12 genome", "diamond, best cut", key)),
+            ),
+        )
+        for key, words in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"))
+        for how, path in _ALONE_AND_NOT
+    ),
+    Figure(
+        "EC numbers, all genes of K-12, precision with what curated entries of the same proteins confirm",
+        ("ec", "K-12 audit", "corrected_precision"),
     ),
     Figure(
         "EC numbers, K-12, calibration error of the first guess",
@@ -68,11 +113,20 @@ def figures_table(metrics: Mapping[str, Any]) -> str:
     """Markdown, one row for each of `FIGURES` that was measured."""
     rows = ["| measured | glm-annot | beside |", "|---|---|---|"]
     for figure in FIGURES:
-        value, beside = _at(metrics, figure.path), _at(metrics, figure.beside_path)
+        value = _at(metrics, figure.path)
         if value is not None:
-            compared = "" if beside is None else f"{figure.beside} {beside:.3f}"
-            rows.append(f"| {figure.what} | {value:.3f} | {compared} |")
+            what = figure.what.format(of=metrics[figure.path[0]].get("of", "held-out genomes"))
+            compared = ", ".join(shown for bar in figure.bars if (shown := _shown(bar, metrics)))
+            rows.append(f"| {what} | {value:.3f} | {compared} |")
     return "\n".join(rows) + "\n"
+
+
+def _shown(bar: Bar, metrics: Mapping[str, Any]) -> str:
+    """Name and value; '' for one that was not measured."""
+    if bar.published is not None:
+        return f"{bar.name} {bar.published:.3f} (published)"
+    value = _at(metrics, bar.path)
+    return "" if value is None else f"{bar.name} {value:.3f}"
 
 
 def _at(metrics: Mapping[str, Any], path: tuple[str, ...]) -> float | None:

@@ -13,8 +13,8 @@ from glm_annot.ec import ECHead, ECHeadConfig, ECResult, LinearHead
 from glm_annot.ec_evidence import FEATURES, Evidence, Neighbour, by_node, spans
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError
-from glm_annot.records import ECCall
-from training import ec_head, ec_sources, evaluate_ec
+from glm_annot.records import Contig, ECCall, Gene, Genome
+from training import ec_audit, ec_head, ec_scores, ec_sources
 from training.corpus import Tables
 from training.ec_calibration import THRESHOLDS, Example, calibrate
 from training.ec_families import all_labels, families, head_of
@@ -354,22 +354,67 @@ def test_nothing_of_a_held_out_protein_enters():
 def test_hit_rate_and_f1_count_silence_as_wrong():
     true = [frozenset({"1.1.1.1"}), frozenset({"1.1.1.1", "2.7.1.2"}), frozenset({"6.3.5.7"})]
     answers = [frozenset({"1.1.1.1", "3.1.1.1"}), frozenset({"2.7.1.2"}), frozenset[str]()]
-    assert evaluate_ec.hit_rate(answers, true) == pytest.approx(2 / 3)
-    assert evaluate_ec.sample_f1(answers, true) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert ec_scores.hit_rate(answers, true) == pytest.approx(2 / 3)
+    assert ec_scores.sample_f1(answers, true) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
 
 def test_calibration_error_of_known_cases():
     p = np.repeat([0.2, 0.8], 150)
     right = np.tile([True] + [False] * 4, 30), np.tile([True] * 4 + [False], 30)
-    assert evaluate_ec.calibration_error(p, np.concatenate(right)) == pytest.approx(0, abs=0.02)
-    assert evaluate_ec.calibration_error(p, np.ones(300, bool)) == pytest.approx(0.5)
+    assert ec_scores.calibration_error(p, np.concatenate(right)) == pytest.approx(0, abs=0.02)
+    assert ec_scores.calibration_error(p, np.ones(300, bool)) == pytest.approx(0.5)
 
 
 def test_confidence_counts_predictions_without_a_true_number_as_wrong():
     call = (ECCall("1.1.1.1", 0.95),)
     results = [ECResult(call, call, 0.97, "kmer")] * 3 + [ECResult((), (), 0.1, "")]
     ec = tuple(map(frozenset, [{"1.1.1.1"}, {"1.1.1.2"}, set(), set()]))
-    found = evaluate_ec.confidence(results, evaluate_ec.Cases(("M",) * 4, ec))
+    found = ec_scores.confidence(results, ec_scores.Cases(("M",) * 4, ec))
     assert found["number"]["at_0.9"] == {"precision": pytest.approx(1 / 3), "coverage": 0.75}
     assert found["enzyme"]["at_0.9"]["precision"] == pytest.approx(2 / 3)
     assert (found["proteins"], found["enzymes"]) == (4, 2)
+
+
+def test_calls_on_genes_without_a_number_count_in_a_genome():
+    answers = [frozenset({"1.1.1.1", "3.1.1.1"}), frozenset({"2.7.1.2"}), frozenset[str]()]
+    true = [frozenset({"1.1.1.1", "2.-.-.-"}), frozenset[str](), frozenset({"6.3.5.7"})]
+    found = ec_scores.micro(answers, true)  # 1 right of 3 called; 2 complete ones are true
+    assert found == pytest.approx({"calls": 3, "precision": 1 / 3, "recall": 1 / 2, "f1": 2 / 5})
+    assert ec_scores.micro([frozenset()], [frozenset()])["f1"] == 0
+
+
+def test_levels_are_judged_by_their_likeliest_class():
+    found = {ROOT: 1.0, ("1",): 0.6, ("2",): 0.8, ("1", "1"): 0.6, ("2", "7"): 0.2}
+    cases = ec_scores.Cases(("M",) * 3, (frozenset({"1.1.1.1"}), frozenset({"2.-.-.-"}), frozenset()))
+    levels = ec_scores.by_level([found, found, {ROOT: 0.0}], cases)
+    assert levels["1"]["at_0.5"] == {"precision": 0.5, "coverage": pytest.approx(2 / 3)}
+    assert levels["2"]["at_0.5"] == {"precision": 1.0, "coverage": 0.5}  # the second ends above it
+    assert levels["4"]["at_0.5"] == {"precision": None, "coverage": 0.0}
+
+
+def test_curated_entries_of_the_same_protein_judge_a_call():
+    genes = tuple(
+        Gene(n, f"g{n}", "c", 1, 9, 1, ec=ec, protein="MKVLA"[: n + 1])
+        for n, ec in enumerate([(), (), (), ("1.1.1.1",), ()])
+    )
+    genome = Genome((Contig("c", None, False, genes),))
+    call = (ECCall("1.1.1.1", 0.9), ECCall("2.-.-.-", 0.8))
+    results = [ECResult(call, call[:1], 0.9, "kmer")] * 5
+    curated = {"M": frozenset({"1.1.1.1"}), "MK": frozenset[str](), "MKV": frozenset({"1.1.1.-"})}
+    calls = ec_audit.unannotated(genome, results, curated)
+    assert [(one.gene.index, one.verdict) for one in calls] == [
+        *((0, "confirmed"), (1, "contradicted"), (2, "unknown"), (4, "unknown")),
+    ]
+    assert {one.number for one in calls} == {"1.1.1.1"}
+    assert ec_audit.summary(calls, {"calls": 5, "precision": 0.2}) == pytest.approx(
+        {"calls": 4, "confirmed": 1, "contradicted": 1, "unknown": 2, "corrected_precision": 0.4}
+    )
+
+
+def test_what_was_gathered_is_judged_as_it_is_predicted():
+    head, proteins = made_head()
+    evidences = head.gather(proteins, NOTHING, NOTHING)
+    judged = head.judge(evidences, min_confidence=0.4)
+    assert judged == head.predict(proteins, NOTHING, NOTHING, min_confidence=0.4)
+    deaf = head.judge(evidences, min_confidence=0.4, silent=["kmer"])
+    assert len({result.enzyme for result in deaf}) < len({result.enzyme for result in judged})

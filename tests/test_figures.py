@@ -1,20 +1,42 @@
-"""README's table of figures, out of a model's metrics."""
+"""README's table of figures and the tables of the card and the screen, out of a model's metrics."""
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
+from glm_annot.bundle import known
 from glm_annot.figures import FIGURES, figures_table
+from training.tables import aligned, tables
 
 METRICS = {
-    "masked_genes": {"pseudo_accuracy": 0.5, "chance_accuracy": 0.04},
-    "ec": {"New-392": {"hit_rate": 0.61234, "f1": 0.6, "diamond": {"hit_rate": 0.567}}},
+    "masked_genes": {
+        "pseudo_accuracy": 0.5,
+        "chance_accuracy": 0.04,
+        "lstm": {"pseudo_accuracy": 0.3},
+        "of": "E. coli K-12",
+    },
+    "operons": {"leave_one_out": {"escherichia_coli_k12": {"head": {"ap": 0.9}, "layout": {"ap": 0.8}}}},
+    "ec": {
+        "New-392": {"hit_rate": 0.61234, "f1": 0.6, "diamond": {"hit_rate": 0.567}},
+        "K-12 ablations": {"no context": {"hit_rate": 0.25, "genome_f1": 0.125}},
+        "K-12 enzymes by identity": {
+            "no hit": {"proteins": 1, "hit_rate": 0.0, "diamond": {"hit_rate": 1.0}},
+            ">= 90 %": {"proteins": 0},
+        },
+        "K-12 audit": {"calls": 7, "confirmed": 4, "contradicted": 2, "unknown": 1},
+    },
 }
+OPERONS = "operons of *E. coli* K-12, average precision on its pairs on one strand"
 
 
 def test_a_row_for_what_was_measured_with_what_stands_beside_it() -> None:
     assert figures_table(METRICS).splitlines() == [
         "| measured | glm-annot | beside |",
         "|---|---|---|",
-        "| masked genes of *E. coli* K-12, pseudo-accuracy | 0.500 | chance 0.040 |",
+        "| masked genes of E. coli K-12, pseudo-accuracy | 0.500 | chance 0.040, biLSTM 0.300 |",
+        f"| {OPERONS} | 0.900 | UniOP 0.951 (published) |",
         "| EC numbers, New-392, hit rate | 0.612 | DIAMOND best hit 0.567 |",
         "| EC numbers, New-392, F1 | 0.600 |  |",
     ]
@@ -22,9 +44,32 @@ def test_a_row_for_what_was_measured_with_what_stands_beside_it() -> None:
 
 def test_nothing_measured_is_an_empty_table() -> None:
     assert figures_table({"masked_genes": "not measured"}).count("\n") == 2
+    assert tables({"masked_genes": "not measured"}) == tables({}) == ""
 
 
 def test_every_figure_is_a_place_of_its_own() -> None:
     assert (
         len({figure.path for figure in FIGURES}) == len({figure.what for figure in FIGURES}) == len(FIGURES)
     )
+
+
+def test_tables_of_what_was_measured_and_no_others() -> None:
+    found = tables(METRICS)
+    assert "| no context | 0.250 |  | 0.125 |" in found and "encoder alone" not in found
+    assert "| pairs on one strand | 0.900 | 0.800 |  |" in found
+    assert "| no hit | 1 | 0.000 |  |  |  | 1.000 |" in found
+    assert "| >= 90 % | 0 |  |  |  |  |  |" in found
+    assert "confirm 4 and contradict 2, and 1 have none" in found
+    assert "Calibration" not in found
+
+
+def test_aligned_tables_say_the_same() -> None:
+    text = "### a\n\n| b | c |\n| --- | --- |\n| longer | 1 |"
+    lines = aligned(text).splitlines()
+    assert lines == ["### a", "", "| b      | c   |", "| ------ | --- |", "| longer | 1   |"]
+
+
+@pytest.mark.skipif("mini" not in known(), reason="this checkout ships no model")
+def test_the_shipped_figures_make_tables() -> None:
+    metrics = json.loads((known()["mini"] / "metrics.json").read_text())
+    assert "### Figures" in tables(metrics)

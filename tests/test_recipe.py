@@ -15,16 +15,19 @@ import torch
 from click.testing import CliRunner, Result
 
 from glm_annot import annotate, io
-from glm_annot.bundle import load
+from glm_annot.bundle import load, read_texts
 from glm_annot.errors import GlmAnnotError, InputError
 from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
 from training import launch
 from training import recipe as recipes
+from training.bundle import Runs, assemble
+from training.card import with_metrics
 from training.cli import cli
 from training.steps import Step, run_steps
 
 TOOLS = shutil.which("mmseqs") is not None and shutil.which("diamond") is not None
 needs_tools = pytest.mark.skipif(not TOOLS, reason="MMseqs2 or DIAMOND is not installed")
+STEPS = ("corpus", "plm", "glm", "heads")  # that leave a model's parts
 TINY: dict[str, Any] = {
     "name": "tiny",
     "version": "0.0.1",
@@ -142,6 +145,14 @@ def test_a_share_of_the_budget_becomes_seconds_and_residues(tmp_path: Path) -> N
             "recipe: plm takes 'task' and 'engine' or 'keep' or 'official'",
         ),
         ({"glm": {"keep": "mini"}}, "recipe: a kept gLM reads its own encoder: let plm keep the same model"),
+        (
+            {"shares": {"glm": 0.6}, "baseline": True},
+            "recipe: the shares of the budget exceed 1",
+        ),
+        (
+            {"glm": {"keep": "mini"}, "plm": {"keep": "mini"}, "baseline": True},
+            "recipe: a kept gLM has no baseline: it would have to be trained on the data that trained gLM",
+        ),
         ({"suite": "guess"}, "recipe: suite is 'benchmark' or 'test', not 'guess'"),
     ],
 )
@@ -149,6 +160,17 @@ def test_a_wrong_recipe_says_where(tmp_path: Path, changes: dict[str, Any], mess
     with pytest.raises(InputError) as caught:
         recipes.read(write_recipe(tmp_path / "r.json", **changes))
     assert str(caught.value) == f"{tmp_path / 'r.json'}: {message}"
+
+
+def test_a_baseline_is_trained_like_the_glm_but_for_its_share(tmp_path: Path) -> None:
+    timed = {**TINY["glm"], "engine": {"learning_rate": 0.1}}
+    plain = recipes.read(
+        write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4}, baseline=True)
+    ).as_baseline()
+    assert plain.glm["network"] == {**timed["network"], "backbone": "lstm"}
+    assert plain.engine("glm", 100) == recipes.read(tmp_path / "r.json").engine("glm", 100)
+    own = recipes.read(write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4, "baseline": 0.6}))
+    assert (own.engine("glm", 100).seconds, own.as_baseline().engine("glm", 100).seconds) == (40, 60)
 
 
 def test_no_recipe_names_those_that_ship(tmp_path: Path) -> None:
@@ -216,16 +238,73 @@ def test_the_model_says_what_it_is(made: Path) -> None:
 def test_a_second_run_leaves_out_what_is_done(made: Path) -> None:
     before = (made / "work" / "bundle" / "config.json").read_bytes()
     output = train(made).output
-    assert output.count("already done") == 7
+    assert output.count("already done") == 8
     assert (made / "work" / "bundle" / "config.json").read_bytes() == before
 
 
-def test_another_summary_remakes_the_bundle_alone(made: Path) -> None:
+def test_another_summary_rewrites_the_card_alone(made: Path) -> None:
+    before = json.loads((made / "work" / "bundle" / "metrics.json").read_text())
     write_recipe(made / "recipe.json", summary="Another tiny model.")
     output = train(made).output
     write_recipe(made / "recipe.json")
-    assert output.count("already done") == 6
+    assert output.count("already done") == 7
+    assert json.loads((made / "work" / "bundle" / "metrics.json").read_text()) == before
     assert "Another tiny model." in (made / "work" / "bundle" / "MODEL_CARD.md").read_text()
+    train(made)
+
+
+def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
+    """The bundle's own figures are those that the single command finds, and it writes the same into it."""
+    bundle, copy = made / "work" / "bundle", tmp_path / "copy"
+    recipe = recipes.read(made / "recipe.json")
+    assemble(Runs(*(made / "work" / name for name in STEPS)), copy, recipe, command="by hand")
+    assert "Nothing yet" in read_texts(copy)[1] and read_texts(copy)[0] == {}
+    corpus = ["--corpus", str(made / "work" / "corpus")]
+    arguments = ["evaluate", "--suite", "test", "--model", str(copy), *corpus, "--write"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    metrics, card = read_texts(copy)
+    assert (metrics, card.replace("`by hand`", f"`{metrics['masked_genes']['command']}`")) == read_texts(
+        bundle
+    )
+    load(copy)  # it verifies each file
+
+
+def test_the_shipped_model_is_not_written_to() -> None:
+    arguments = ["evaluate", "--suite", "test", "--model", "mini", "--corpus", ".", "--write"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2 and "a model of your own" in result.output
+
+
+def test_a_card_without_the_section_gets_it_at_its_end() -> None:
+    card = with_metrics("# a\n\nb\n", {"suite": {"figure": 0.5}})
+    assert card.startswith("# a\n\nb\n\n## Measured\n\n### suite\n") and "| figure | 0.500 |" in card
+    again = with_metrics(card + "\n## Limits\n\n- none\n", {"other": {"figure": 0.25}})
+    assert again.startswith("# a\n\nb\n\n## Measured\n\n### other\n") and "suite" not in again
+    assert again.endswith("| figure | 0.250 |\n\n## Limits\n\n- none\n")
+
+
+def test_a_baseline_is_measured_beside_it(made: Path, tmp_path: Path) -> None:
+    """Nothing of what is done is done again, but what follows it: the bundle and its figures."""
+    shutil.copytree(made, tmp_path / "run")
+    write_recipe(tmp_path / "run" / "recipe.json", baseline=True)
+    output = train(tmp_path / "run").output
+    assert output.count("already done") == 5 and "[6/9] baseline: done" in output
+    work = tmp_path / "run" / "work"
+    assert json.loads((work / "baseline" / "glm.json").read_text())["backbone"] == "lstm"
+    masked = json.loads((work / "bundle" / "metrics.json").read_text())["masked_genes"]
+    alone = json.loads((made / "work" / "bundle" / "metrics.json").read_text())["masked_genes"]
+    assert masked["lstm"]["loss"] != masked["loss"] == alone["loss"]
+    assert set(masked["lstm"]) == {"pseudo_accuracy", "absolute_accuracy", "loss"}
+
+
+def test_a_glm_is_no_baseline(made: Path) -> None:
+    work = made / "work"
+    arguments = ["evaluate", "--suite", "test", "--model", str(work / "bundle"), "--corpus"]
+    with pytest.raises(InputError, match="holds a gLM; the baseline is trained by"):
+        CliRunner().invoke(
+            cli, [*arguments, str(work / "corpus"), "--lstm", str(work / "glm")], catch_exceptions=False
+        )
 
 
 def test_glm_trains_in_two_processes(made: Path, tmp_path: Path) -> None:

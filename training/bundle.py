@@ -1,4 +1,4 @@
-"""From run folders to a bundle: the trained parts, what was measured, and a generated model card."""
+"""From run folders to a bundle: the trained parts, a generated model card, and what was measured of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from glm_annot.glm import GLM
 from glm_annot.operons import OperonHead, OperonHeadConfig
 from glm_annot.plm import Encoder, PLMConfig
 
-from .card import model_card
+from .card import model_card, with_metrics
 from .glm import load_run
 from .recipe import Recipe
 
@@ -111,25 +111,42 @@ def read_model(runs: Runs, recipe: Recipe) -> bundle.Model:
     return model
 
 
-def assemble(runs: Runs, folder: Path, recipe: Recipe, *, metrics: Mapping[str, Any], command: str) -> None:
-    """Write the bundle of a set of runs, with what was measured and a card that says what it is.
+def assemble(runs: Runs, folder: Path, recipe: Recipe, *, command: str) -> None:
+    """Write the bundle of a set of runs, with a card that says what it is; nothing of it is measured yet.
 
     Args:
         runs: its parts.
         folder: where to; replaced.
         recipe: what the runs were made by; names the model.
-        metrics: what metrics.json holds: for each suite its figures, and the `command` that measured them.
         command: what trained it.
     """
     model = read_model(runs, recipe)
-    card = model_card(
-        recipe,
-        model=model,
-        corpus=json.loads((runs.corpus / "corpus.json").read_text(encoding="utf-8")),
-        metrics=metrics,
-        command=command,
-    )
-    bundle.save(model, folder, metrics=metrics, card=card, bf16=_halved(model, recipe))
+    card = model_card(recipe, model=model, corpus=_record(runs), command=command)
+    bundle.save(model, folder, metrics={}, card=card, bf16=_halved(model, recipe))
+
+
+def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write what was measured of a bundle into it and its card, beside what was measured of it before.
+
+    Args:
+        folder: the bundle.
+        metrics: for each suite its figures, and the `command` that measured them.
+    """
+    before, card = bundle.read_texts(folder)
+    both = {**before, **metrics}
+    bundle.rewrite_texts(folder, metrics=both, card=with_metrics(card, both))
+
+
+def rewrite_card(runs: Runs, folder: Path, recipe: Recipe, *, command: str) -> None:
+    """Write a measured bundle's card anew, as the recipe now words it; arguments as for `assemble`."""
+    metrics, _ = bundle.read_texts(folder)
+    card = model_card(recipe, model=bundle.load(folder), corpus=_record(runs), command=command)
+    bundle.rewrite_texts(folder, metrics=metrics, card=with_metrics(card, metrics))
+
+
+def _record(runs: Runs) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((runs.corpus / "corpus.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:

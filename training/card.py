@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .recipe import Recipe
+from .tables import shown, table, tables
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
 
 
-def model_card(
-    recipe: Recipe,
-    *,
-    model: Model,
-    corpus: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    command: str,
-) -> str:
-    """Write a model card as Markdown.
+NOT_MEASURED = "Nothing yet; `glm-train evaluate --model FOLDER --write` measures it and says so here."
+_MEASURED = re.compile(r"^## Measured\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+
+
+def model_card(recipe: Recipe, *, model: Model, corpus: Mapping[str, Any], command: str) -> str:
+    """Write the card of a model that was not measured yet, as Markdown (see `with_metrics`).
 
     Args:
         recipe: what the model was made by; names it.
         model: the finished parts.
         corpus: what corpus.json holds.
-        metrics: what metrics.json holds; {} leaves the section out.
         command: what trained it.
     """
     sections = [
@@ -36,7 +34,7 @@ def model_card(
         parts_table(model),
         _training(recipe, corpus, command),
         _held_out(corpus),
-        _metrics(metrics),
+        f"## Measured\n\n{NOT_MEASURED}",
         _listed("Limits", recipe.limits),
         _listed("Terms of the training data", recipe.terms),
         _genomes(corpus),
@@ -44,14 +42,16 @@ def model_card(
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def with_metrics(card: str, metrics: Mapping[str, Any]) -> str:
+    """A card whose section 'Measured' says what metrics.json holds; it comes last in a card without one."""
+    section = f"## Measured\n\n{_metrics(metrics) or NOT_MEASURED}\n"
+    if not _MEASURED.search(card):
+        return f"{card}\n{section}"
+    return _MEASURED.sub(lambda _: f"{section}\n", card, count=1).rstrip("\n") + "\n"
+
+
 def _listed(title: str, lines: Sequence[str]) -> str:
     return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
@@ -64,11 +64,6 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
         else:
             flat[name] = value
     return flat
-
-
-def shown(value: object) -> str:
-    """A metric's value as it is printed: three decimals."""
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def parts_table(model: Model) -> str:
@@ -137,14 +132,15 @@ def _held_out(corpus: Mapping[str, Any]) -> str:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
-    blocks = []
+    summary = tables(metrics)
+    blocks = [summary.rstrip()] if summary else []
     for suite, result in metrics.items():
         flat = flatten(result) if isinstance(result, Mapping) else {suite: result}
         command = flat.pop("command", None)
         rows = [(name, shown(value)) for name, value in flat.items()]
         measured = f"\n\nMeasured by `{command}`." if command else ""
         blocks.append(f"### {suite}\n\n{table(('metric', 'value'), rows)}{measured}")
-    return "## Measured\n\n" + "\n\n".join(blocks) if blocks else ""
+    return "\n\n".join(blocks)
 
 
 def _genomes(corpus: Mapping[str, Any]) -> str:

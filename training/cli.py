@@ -44,6 +44,7 @@ The single steps take the same recipe:
   glm-train glm mini --corpus work/corpus -o work/glm --budget 2h
   glm-train heads mini --data ../shared/data --corpus work/corpus --plm work/plm --glm work/glm -o work/heads
   glm-train bundle mini --corpus work/corpus --plm work/plm --glm work/glm --heads work/heads -o work/bundle
+  glm-train evaluate --suite benchmark --model work/bundle --data ../shared/data --write
 
 \b
 plm and glm run on several processes or GPUs, `run --processes` starts them, and so does a launcher:
@@ -146,7 +147,9 @@ def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbo
     """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
     from .stages import train_glm
 
-    if backbone is not None:
+    if backbone == "lstm":
+        recipe = recipe.as_baseline()
+    elif backbone is not None:
         network = {**recipe.glm["network"], "backbone": backbone}
         recipe = replace(recipe, glm={**recipe.glm, "network": network})
     train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
@@ -232,7 +235,18 @@ def ec_dataset(
     "instead of the shared data's.",
 )
 @click.option("-o", "--output", type=_FILE, help="Write what was measured here: JSON; for 'paper' a folder.")
-@click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it, for 'paper'.")
+@click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it.")
+@click.option(
+    "--audit",
+    type=_FILE,
+    help="For 'benchmark': write a sample of EC numbers here (TSV) that only a person can judge, called for "
+    "genes of K-12 that carry none.",
+)
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Write what 'benchmark' or 'test' measured into the model, too: metrics.json and the model card.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--fill", type=_FILE, help="For 'paper': put its table into this Markdown page, too.")
 @genomes_option
@@ -244,32 +258,45 @@ def evaluate(
     data: Path | None,
     corpus: Path | None,
     output: Path | None,
+    lstm: Path | None,
+    audit: Path | None,
+    write: bool,
     device: str,
     **of_paper: Any,
 ) -> None:
-    """Measures a model on data that trained none of it, and prints a table.
+    """Measures a model on data that trained none of it, and prints tables; -o writes all figures.
 
     The suites: 'benchmark', E. coli K-12 and the EC benchmarks; 'test', the genomes that a corpus set aside;
     'paper', every experiment of the gLM paper, as tables, figures and a page (needs the extra 'report').
     """
-    from glm_annot.bundle import load
+    from glm_annot.bundle import known, load
 
+    if write and (suite == "paper" or model in known()):
+        raise click.UsageError("--write is for the suites 'benchmark' and 'test' and a model of your own")
+    if audit is not None and suite != "benchmark":
+        raise click.UsageError("--audit is for the suite 'benchmark'")
     folder = corpus if suite == "test" else data
     if folder is None:
         raise click.UsageError(f"the suite {suite!r} needs --{'corpus' if suite == 'test' else 'data'}")
     if suite == "paper":
         if output is None:
             raise click.UsageError("the suite 'paper' needs -o, a folder to work in")
-        _paper(model, device, folder, corpus, output, **of_paper)
+        _paper(model, device, folder, corpus, output, lstm=lstm, **of_paper)
         return
     from . import evaluate as suites
-    from .card import flatten, shown, table
+    from .bundle import add_metrics
+    from .tables import aligned, tables
 
-    measure = suites.benchmark if suite == "benchmark" else suites.of_corpus
-    metrics = measure(load(model, device), folder, command=_typed())
+    loaded = load(model, device)
+    if suite == "benchmark":
+        metrics = suites.benchmark(loaded, folder, lstm=lstm, audit=audit, command=_typed())
+    else:
+        metrics = suites.of_corpus(loaded, folder, lstm=lstm, command=_typed())
     if output:
         output.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    click.echo(table(("metric", "value"), [(name, shown(value)) for name, value in flatten(metrics).items()]))
+    if write:
+        add_metrics(Path(model), metrics)
+    click.echo(aligned(tables(metrics)))
 
 
 def _paper(
@@ -319,22 +346,15 @@ def _paper(
 @plm_option
 @glm_option
 @click.option("--heads", type=_FOLDER, help="Folder of fitted heads; a model without them predicts less.")
-@click.option("--metrics", type=_FILE, help="What `glm-train evaluate -o` wrote.")
 @out_option
-def bundle(
-    recipe: Recipe,
-    corpus: Path,
-    plm: Path,
-    glm: Path,
-    heads: Path | None,
-    metrics: Path | None,
-    output: Path,
-) -> None:
-    """Makes a model of finished runs: a folder that `glm-annot --model` takes."""
+def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | None, output: Path) -> None:
+    """Makes a model of finished runs: a folder that `glm-annot --model` takes.
+
+    `glm-train evaluate --model FOLDER --write` adds what it is worth.
+    """
     from .bundle import Runs, assemble
 
-    measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics else {}
-    assemble(Runs(corpus, plm, glm, heads), output, recipe, metrics=measured, command=_typed())
+    assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
 
 
 @cli.command("import-glm")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from glm_annot.homology import diamond
 
 _SCORE = ("bitscore",)
 
 
-def best_hits(queries: Iterable[str], targets: Iterable[str], *, threads: int = 1) -> dict[int, int]:
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The position of a target, and the share of identical residues in its alignment with a query."""
+
+    target: int
+    identity: float
+
+
+def best_hits(queries: Iterable[str], targets: Iterable[str], *, threads: int = 1) -> dict[int, Hit]:
     """The most similar target of each query, `--very-sensitive` at an E-value of 1e-3 or less.
 
     Args:
@@ -17,11 +26,11 @@ def best_hits(queries: Iterable[str], targets: Iterable[str], *, threads: int = 
         threads: processor cores to use.
 
     Returns:
-        position of a query -> position of its best target; queries without a hit are left out.
+        position of a query -> its best target; queries without a hit are left out.
     """
     options = ["--very-sensitive", "-e", "1e-3", "-k", "1"]
-    hits = diamond(queries, targets, options, _SCORE, threads=threads)
-    return {query: target for query, target, _ in hits}
+    hits = diamond(queries, targets, options, ("pident",), threads=threads)
+    return {query: Hit(target, percent / 100) for query, target, (percent,) in hits}
 
 
 def alike(

@@ -17,11 +17,11 @@ import torch
 from glm_annot import io
 from glm_annot.bundle import Model
 from glm_annot.pipeline import embed_distinct
-from glm_annot.records import Genome
 
 from . import evaluate_ec, evaluate_operons, heldout
 from .embed import EMBEDDINGS
-from .gene_windows import GeneOrder, WindowReader, cut
+from .gene_windows import Embeddings, GeneOrder, WindowReader, cut
+from .glm import GLMRun, load_baseline
 from .masked import evaluate_masked
 
 K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
@@ -29,38 +29,54 @@ K12_PRODIGAL = Path("operons/escherichia_coli_k12/GCF_000005845.2.faa.gz")  # so
 EC_BENCHMARKS = tuple(f"ec/{name}.tsv" for name in (*evaluate_ec.BENCHMARKS, "CARE-promiscuous"))
 
 
-def benchmark(model: Model, data: Path, *, command: str) -> dict[str, Any]:
+def benchmark(
+    model: Model, data: Path, *, lstm: Path | None = None, audit: Path | None = None, command: str
+) -> dict[str, Any]:
     """Measure a model on the shared data; what it has no head for is left out.
 
     Args:
         model: the model.
         data: the folder of shared data.
+        lstm: finished run of the baseline, which is measured on the same masked genes.
+        audit: file for a sample of EC numbers that only a person can judge (see `ec_audit`).
         command: what was typed; noted with each group of figures.
+
+    Raises:
+        InputError: the run is not one of the baseline, or on another encoder.
     """
+    baseline = None if lstm is None else load_baseline(lstm, model)
     k12 = io.read(data / K12)
-    found: dict[str, Any] = {"masked_genes": {**masked_genes(model, k12), "of": "E. coli K-12"}}
+    proteins = [gene.protein or "" for contig in k12.contigs for gene in contig.coding]
+    embeddings_GD = embed_distinct(model.encoder, proteins)
+    masked = _masked_genes(model, baseline, GeneOrder.of_genome(k12), embeddings_GD)
+    found: dict[str, Any] = {"masked_genes": {**masked, "of": "E. coli K-12"}}
     if model.ec is not None:
         held_out = heldout.read([data / K12, data / K12_PRODIGAL], [data / name for name in EC_BENCHMARKS])
         threads = torch.get_num_threads()
-        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads)
+        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads, audit=audit)
     if model.operons is not None:
         found["operons"] = evaluate_operons.benchmark(model, data)
     return {suite: {**figures, "command": command} for suite, figures in found.items()}
 
 
-def of_corpus(model: Model, corpus: Path, *, command: str) -> dict[str, Any]:
+def of_corpus(model: Model, corpus: Path, *, lstm: Path | None = None, command: str) -> dict[str, Any]:
     """Measure a model on the genomes that its corpus set aside; arguments as for `benchmark`."""
+    baseline = None if lstm is None else load_baseline(lstm, model)
     splits = pq.read_table(corpus / "genomes.parquet", columns=["split"])["split"].to_pylist()
     split = "test" if "test" in splits else "valid"
     embeddings_ND = np.load(corpus / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-    reader = WindowReader(GeneOrder.read(corpus, split), embeddings_ND, model.features)
-    figures = evaluate_masked(model.glm, reader, cut(reader.order))
+    figures = _masked_genes(model, baseline, GeneOrder.read(corpus, split), embeddings_ND)
     return {"masked_genes": {**figures, "of": f"the corpus's {split} genomes", "command": command}}
 
 
-def masked_genes(model: Model, genome: Genome) -> dict[str, float]:
-    """Masked-gene metrics of one genome, each gene masked about once."""
-    proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
-    embeddings_GD = embed_distinct(model.encoder, proteins)
-    reader = WindowReader(GeneOrder.of_genome(genome), embeddings_GD, model.features)
-    return evaluate_masked(model.glm, reader, cut(reader.order))
+def _masked_genes(
+    model: Model, baseline: GLMRun | None, order: GeneOrder, embeddings_ND: Embeddings
+) -> dict[str, Any]:
+    """Masked-gene metrics of some genomes, each gene masked about once; the baseline's on the same genes."""
+    reader = WindowReader(order, embeddings_ND, model.features)
+    found: dict[str, Any] = {**evaluate_masked(model.glm, reader, cut(order))}
+    if baseline is not None:
+        reader = WindowReader(order, embeddings_ND, baseline.features)
+        theirs = evaluate_masked(baseline.network, reader, cut(order))
+        found["lstm"] = {name: theirs[name] for name in ("pseudo_accuracy", "absolute_accuracy", "loss")}
+    return found

@@ -246,6 +246,22 @@ def load_run(folder: Path) -> GLMRun:
     return GLMRun(network, features, fit, record["metrics"])
 
 
+def load_baseline(folder: Path, model: Model) -> GLMRun:
+    """Read a finished run of the baseline, to be set beside a model; it is put on the model's device.
+
+    Raises:
+        InputError: the folder holds no finished run, that of a gLM, or one on another encoder's embeddings.
+    """
+    run = load_run(folder)
+    if not isinstance(run.network, BiLSTM):
+        raise InputError("holds a gLM; the baseline is trained by `glm-train glm --backbone lstm`", folder)
+    if run.features.config.input_dim != model.glm.config.input_dim:
+        raise InputError("was trained on another encoder than the model's", folder)
+    for part in (run.network, run.features):
+        part.to(next(model.glm.parameters()).device)
+    return run
+
+
 def _network(backbone: str, config: GLMConfig) -> GLM | BiLSTM:
     return GLM(config) if backbone == "glm" else BiLSTM(of_equal_size(config))
 

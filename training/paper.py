@@ -51,7 +51,7 @@ from .corpus import Tables, read_tables
 from .ec_labels import read_labelled, read_updates
 from .ec_sources import read_genome
 from .gene_windows import GeneOrder, WindowReader
-from .glm import GLMRun, load_run
+from .glm import GLMRun, load_baseline
 from .heldout import read_sequences
 from .operon_data import read_all_adjacent
 from .operon_head import Example
@@ -141,15 +141,14 @@ class Suite:
     @cached_property
     def _lstm_record(self) -> dict[str, Any]:
         assert self.options.lstm is not None
-        if self._baseline.features.config.input_dim != self.model.glm.config.input_dim:
-            raise InputError("was trained on another encoder than the model's", self.options.lstm)
+        _ = self._baseline  # says at once what is wrong with it
         weights = sorted(self.options.lstm.glob("*.safetensors"))
         return {"run": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]}
 
     @cached_property
     def _baseline(self) -> GLMRun:
         assert self.options.lstm is not None
-        return load_run(self.options.lstm)
+        return load_baseline(self.options.lstm, self.model)
 
     @cached_property
     def _source(self) -> Tables:

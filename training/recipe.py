@@ -9,12 +9,14 @@
       "plm": {"task": {...}, "engine": {...}},                TrainPLMConfig, EngineConfig
       "embed": {...},                                         EmbedSection
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, EngineConfig
+      "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
       "heads": {...},                                         HeadsSection
       "suite": "benchmark"                                    how the finished model is measured
     }
 
 Paths are relative to the folder of data. An engine with `steps` takes those; one without takes its share of
-the budget. Instead of training, `plm` and `glm` may name what there is:
+the budget. The baseline has gLM's engine, and gLM's share of the budget unless `shares` says another for
+`baseline`. Instead of training, `plm` and `glm` may name what there is:
 
     "plm": {"keep": "mini"}                    the encoder of a model: a name, or a bundle's folder
     "plm": {"official": "esm2_t6_8M_UR50D"}    an official ESM2: a name, or a file (see `esm2`)
@@ -27,7 +29,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -37,6 +39,7 @@ from glm_annot.errors import InputError
 if TYPE_CHECKING:
     from .engine import EngineConfig
 
+_NO_BASELINE = "a kept gLM has no baseline: it would have to be trained on the data that trained gLM"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
 
 Section = TypeVar("Section")
@@ -120,6 +123,7 @@ class Recipe:
     corpus: CorpusSection
     plm: Mapping[str, Any]
     glm: Mapping[str, Any]
+    baseline: bool = False
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -128,7 +132,10 @@ class Recipe:
     suite: Literal["benchmark", "test"] = "test"
 
     def __post_init__(self) -> None:
-        if sum(self.shares.values()) > 1:
+        shares = self.shares
+        if self.baseline and "glm" in shares:
+            shares = {"baseline": shares["glm"], **shares}
+        if sum(shares.values()) > 1:
             raise ValueError("the shares of the budget exceed 1")
         if self.suite not in ("benchmark", "test"):
             raise ValueError(f"suite is 'benchmark' or 'test', not {self.suite!r}")
@@ -136,6 +143,22 @@ class Recipe:
         _check_ways("glm", self.glm, ({"network", "engine"}, {"keep"}))
         if "keep" in self.glm and self.plm.get("keep") != self.glm["keep"]:
             raise ValueError("a kept gLM reads its own encoder: let plm keep the same model")
+        if self.baseline and "keep" in self.glm:
+            raise ValueError(_NO_BASELINE)
+
+    def as_baseline(self) -> Recipe:
+        """The same with a biLSTM of equal size in the place of gLM, trained alike.
+
+        Raises:
+            InputError: its gLM is not trained but kept.
+        """
+        if "network" not in self.glm:
+            raise InputError(_NO_BASELINE)
+        shares = dict(self.shares)
+        if "baseline" in shares:
+            shares["glm"] = shares.pop("baseline")
+        glm = {**self.glm, "network": {**self.glm["network"], "backbone": "lstm"}}
+        return replace(self, glm=glm, shares=shares, baseline=False)
 
     def seconds(self, step: str, budget: float) -> float | None:
         """What a step may take of a budget; None when the recipe gives it no share."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from . import launch, stages
-from .bundle import Runs, assemble
+from .bundle import Runs, assemble, rewrite_card
 from .heads import check_ec_labels
 from .recipe import Recipe
 from .steps import Step, run_steps
+
+BASELINE = "baseline"  # name of its step
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,24 @@ class Run:
         """Do every step that is not done yet; returns the bundle's folder."""
         recipe, seconds = self.recipe, partial(self.recipe.seconds, budget=self.budget)
         corpus = {**asdict(recipe.corpus), "residues": recipe.residues(self.budget), "files": self._files()}
-        named = {"name": recipe.name, "version": recipe.version, "summary": recipe.summary}
+        texts = {"summary": recipe.summary, "limits": recipe.limits, "terms": recipe.terms}
         steps = [
             Step("corpus", corpus, self._corpus),
             Step("plm", {"seconds": seconds("plm"), **recipe.plm}, self._plm),
             Step("embed", {"precision": recipe.embed.precision}, self._embed),
             Step("glm", {"seconds": seconds("glm"), **recipe.glm}, self._glm),
             Step("heads", asdict(recipe.heads), self._heads),
+            *self._baseline_steps(),  # late: no part of the model waits for it
+            Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
             Step("evaluate", {"suite": recipe.suite}, self._evaluate),
-            Step("bundle", {**named, "limits": recipe.limits, "terms": recipe.terms}, self._bundle),
+            Step("card", texts, self._card),  # words change without anything to be measured anew
         ]
         run_steps(steps, self.work, self.report)
+        return self.bundle
+
+    @property
+    def bundle(self) -> Path:
+        """The finished model."""
         return self.work / "bundle"
 
     @property
@@ -81,24 +89,39 @@ class Run:
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)
 
-    def _train(self, part: Literal["plm", "glm"], alone: Callable[..., None], folder: Path) -> None:
+    def _baseline_steps(self) -> list[Step]:
+        if not self.recipe.baseline:
+            return []
+        recipe = self.recipe.as_baseline()
+        settings = {"seconds": recipe.seconds("glm", self.budget), **recipe.glm}
+        return [Step(BASELINE, settings, lambda folder: self._train("glm", stages.train_glm, folder, recipe))]
+
+    def _train(
+        self,
+        part: Literal["plm", "glm"],
+        alone: Callable[..., None],
+        folder: Path,
+        recipe: Recipe | None = None,
+    ) -> None:
         """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
-        corpus, budget = self.runs.corpus, self.budget
-        if self.processes > 1 and "engine" in getattr(self.recipe, part):
-            launch.train(part, self.recipe, corpus, folder, budget=budget, processes=self.processes)
+        recipe, corpus, budget = recipe or self.recipe, self.runs.corpus, self.budget
+        if self.processes > 1 and "engine" in getattr(recipe, part):
+            launch.train(part, recipe, corpus, folder, budget=budget, processes=self.processes)
         else:
-            alone(self.recipe, corpus, folder, budget=budget)
+            alone(recipe, corpus, folder, budget=budget)
 
     def _heads(self, folder: Path) -> None:
         stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)
-
-    def _evaluate(self, folder: Path) -> None:
-        metrics = stages.evaluate(self.recipe, self.data, self.runs, command=self.command)
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
 
     def _bundle(self, folder: Path) -> None:
         recipe, data = self.recipe, self.data
         checked = check_ec_labels(recipe, data, self.runs.corpus, stages.held_out(recipe.corpus, data))
         self.report(f"none of {checked:,} proteins that may have an EC label in training is held out")
-        metrics = json.loads((self.work / "evaluate" / "metrics.json").read_text(encoding="utf-8"))
-        assemble(self.runs, folder, self.recipe, metrics=metrics, command=self.command)
+        assemble(self.runs, folder, self.recipe, command=self.command)
+
+    def _evaluate(self, folder: Path) -> None:
+        corpus, lstm = self.runs.corpus, self.work / BASELINE if self.recipe.baseline else None
+        stages.evaluate(self.recipe, self.data, corpus, self.bundle, folder, lstm=lstm, command=self.command)
+
+    def _card(self, _: Path) -> None:
+        rewrite_card(self.runs, self.bundle, self.recipe, command=self.command)

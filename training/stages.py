@@ -128,12 +128,36 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
             save_head(folder, head)
 
 
-def evaluate(recipe: Recipe, data: Path, runs: Runs, *, command: str) -> dict[str, Any]:
-    """Measure the finished parts as the recipe's suite says; what metrics.json holds."""
-    from . import evaluate
-    from .bundle import read_model
+def evaluate(
+    recipe: Recipe,
+    data: Path,
+    corpus: Path,
+    bundle: Path,
+    folder: Path,
+    *,
+    lstm: Path | None,
+    command: str,
+) -> None:
+    """Measure a finished bundle as the recipe's suite says, and write into it what was found.
 
-    model = read_model(runs, recipe)
+    Args:
+        recipe: says how.
+        data: the folder that its paths are relative to.
+        corpus: the corpus folder.
+        bundle: the model.
+        folder: where to put a sample for people to judge, `audit.tsv`.
+        lstm: finished run of the baseline to set beside it.
+        command: what was typed; noted with each group of figures.
+    """
+    from glm_annot.bundle import load
+
+    from . import evaluate
+    from .bundle import add_metrics
+
+    model = load(bundle)
     if recipe.suite == "benchmark":
-        return evaluate.benchmark(model, data, command=command)
-    return evaluate.of_corpus(model, runs.corpus, command=command)
+        audit = folder / "audit.tsv"
+        metrics = evaluate.benchmark(model, data, lstm=lstm, audit=audit, command=command)
+    else:
+        metrics = evaluate.of_corpus(model, corpus, lstm=lstm, command=command)
+    add_metrics(bundle, metrics)

@@ -1,0 +1,130 @@
+"""What was measured as a few tables for people, out of metrics.json: figures, ablations, where it is weak.
+
+What metrics.json lacks, because it is older or its model has no such head, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from glm_annot.figures import figures_table
+
+Metrics = Mapping[str, Any]
+Column = tuple[str, tuple[str, ...]]  # its head, and the keys down to its values from those of a row
+
+HEADER = 2  # lines of a table before its rows
+_HIT: tuple[Column, ...] = (("hit rate", ("hit_rate",)), ("first guess", ("hit_rate_first_guess",)))
+IDENTITY: tuple[Column, ...] = (
+    ("enzymes", ("proteins",)),
+    *_HIT,
+    *((f"{name}, with reference", ("with_reference", *path)) for name, path in _HIT),
+    ("DIAMOND best hit", ("diamond", "hit_rate")),
+)
+EC_ABLATIONS: tuple[Column, ...] = (*_HIT, ("F1, all genes", ("genome_f1",)))
+EC_SOURCES = {
+    "all": "all evidence",
+    "no context": "no context",
+    "encoder alone": "encoder alone",
+    "kmer alone": "k-mer families alone",
+}
+OPERON_PAIRS = {
+    "leave_one_out.escherichia_coli_k12": "pairs on one strand",
+    "confirmed": "confirmed ones",
+    "all_adjacent": "all adjacent pairs",
+}
+OPERON_ABLATIONS: tuple[Column, ...] = (
+    ("with attention", ("head", "ap")),
+    ("no attention", ("layout", "ap")),
+    ("gradient boosting on the layout", ("boosting", "ap")),
+)
+LEVELS: tuple[Column, ...] = (
+    ("calibration error", ("calibration_error",)),
+    ("precision at 0.9", ("at_0.9", "precision")),
+    ("coverage at 0.9", ("at_0.9", "coverage")),
+    ("precision at 0.5", ("at_0.5", "precision")),
+    ("coverage at 0.5", ("at_0.5", "coverage")),
+)
+
+
+def tables(metrics: Metrics) -> str:
+    """Markdown: a headed table for each group of figures that was measured; '' when none was."""
+    figures = figures_table(metrics)
+    ec = _within(metrics, "ec")
+    operons = _within(metrics, "operons")
+    pairs = {name: _within(operons, *path.split(".")) for path, name in OPERON_PAIRS.items()}
+    sources = {name: _within(ec, "K-12 ablations", key) for key, name in EC_SOURCES.items()}
+    levels = {f"level {n}": of for n, of in _within(ec, "K-12 confidence", "levels").items()}
+    parts = (
+        ("Figures", figures if figures.count("\n") > HEADER else ""),
+        ("Ablations: EC numbers of *E. coli* K-12", _table("heard", sources, EC_ABLATIONS)),
+        (
+            "Ablations: operons of *E. coli* K-12, average precision",
+            _table("measured on", pairs, OPERON_ABLATIONS),
+        ),
+        (
+            "EC numbers of *E. coli* K-12 by identity to the nearest labelled protein",
+            _table("identity", _within(ec, "K-12 enzymes by identity"), IDENTITY),
+        ),
+        ("Calibration of EC numbers of *E. coli* K-12", _table("likeliest class", levels, LEVELS)),
+        ("Calls on genes of *E. coli* K-12 without an EC number", _audit(_within(ec, "K-12 audit"))),
+    )
+    return "\n".join(f"### {title}\n\n{text}" for title, text in parts if text)
+
+
+def aligned(text: str) -> str:
+    """Markdown whose tables have columns of equal width, for the screen."""
+    found: list[str] = []
+    for is_table, lines in groupby(text.splitlines(), lambda line: line.startswith("|")):
+        if not is_table:
+            found += lines
+            continue
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            pad = "-" if set("".join(row)) == {"-"} else " "
+            cells = (cell.ljust(width, pad) for cell, width in zip(row, widths, strict=True))
+            found.append(f"| {' | '.join(cells)} |")
+    return "\n".join(found)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def shown(value: object) -> str:
+    """A metric's value as it is printed: three decimals."""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _table(first: str, rows: Mapping[str, Metrics], columns: Sequence[Column]) -> str:
+    """One line for each row of which anything was measured; '' without any."""
+    found = [(name, [_at(of, path) for _, path in columns]) for name, of in rows.items()]
+    measured = [(name, *cells) for name, cells in found if any(cells)]
+    return table((first, *(head for head, _ in columns)), measured) + "\n" if measured else ""
+
+
+def _at(metrics: Metrics, path: tuple[str, ...]) -> str:
+    """The value at a path of keys as it is printed; '' where there is none."""
+    value = _within(metrics, *path[:-1]).get(path[-1])
+    return "" if value is None else shown(value)
+
+
+def _audit(of: Metrics) -> str:
+    if not of:
+        return ""
+    return (
+        f"{of['calls']} calls at or above the threshold; entries of identical proteins in curated sources "
+        f"confirm {of['confirmed']} and contradict {of['contradicted']}, and {of['unknown']} have none.\n"
+    )
+
+
+def _within(metrics: Metrics, *path: str) -> Metrics:
+    """What lies at a path of keys; {} where there is nothing."""
+    found: Any = metrics
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
