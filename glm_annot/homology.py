@@ -36,6 +36,12 @@ _FIELD = re.compile(r"\bEC(?:_number|[ _]?num(?:ber)?)?\s*[=: ]\s*\[?([0-9n.,;/\
 # Prokka's databases: 'ID 1.2.3.4~~~gene~~~product'
 _PROKKA = re.compile(r"^\S+\s+([0-9n.,;/-]+)~~~")
 _Hit = tuple[int, int, tuple[float, float, float]]  # query, target, (bits, identity, coverage) of `Homologue`
+# A protein with such a name may be an enzyme although no number is given, and so may one without a name.
+_PERHAPS = re.compile(
+    r"\b(?:hypothetical|uncharacteri[sz]ed|unknown|unnamed|(?:putative|predicted) protein|orf\d*|duf\d+"
+    r"|upf\d+|ec|enzymes?|\w+ases?)\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"[1-7](?:\.(?:n?[0-9]+|-)){3}")
 _INSTALL = "install DIAMOND (`apt install diamond-aligner` or `conda install -c bioconda diamond`)"
 
@@ -116,29 +122,37 @@ def searcher() -> Searcher:
 
 
 def read_reference(path: Path) -> Reference:
-    """Read labelled proteins: FASTA whose headers hold EC numbers; entries without one are left out.
+    """Read labelled proteins: FASTA whose headers hold EC numbers.
 
     Understood are `EC=1.2.3.4` and its kin anywhere in a header, several numbers separated by commas or
-    semicolons, and Prokka's `>ID 1.2.3.4~~~gene~~~product`.
+    semicolons, and Prokka's `>ID 1.2.3.4~~~gene~~~product`. An entry without a number is taken for no enzyme
+    where its header names the protein, as in Swiss-Prot; without a name, or with one like 'hypothetical
+    protein' or 'putative kinase', it is left out. A sequence that occurs several times has all its numbers.
 
     Raises:
         InputError: unreadable, no FASTA, nucleotides, or no header with an EC number.
     """
     text = read_bytes(path)
     check_text(text, path)
-    records = {header: sequence for header, sequence, _ in fasta_records(text, path)}
-    if is_nucleotide(records):
+    records = [(header, clean_protein(sequence)) for header, sequence, _ in fasta_records(text, path)]
+    if is_nucleotide(dict(records)):
         raise InputError("this holds nucleotides, but --reference takes proteins", path)
-    labelled = {
-        clean_protein(sequence): numbers
-        for header, sequence in records.items()
-        if (numbers := header_numbers(header)) and sequence
-    }
-    if not labelled:
+    labelled: dict[str, tuple[str, ...]] = {}
+    for header, sequence in records:
+        numbers = header_numbers(header)
+        if sequence and (numbers or says_no_enzyme(header)):
+            labelled[sequence] = tuple(dict.fromkeys((*labelled.get(sequence, ()), *numbers)))
+    if not any(labelled.values()):
         raise InputError(
             "no FASTA header holds an EC number; write them as EC=1.2.3.4, or like Prokka's databases", path
         )
     return Reference(tuple(labelled), tuple(labelled.values()))
+
+
+def says_no_enzyme(header: str) -> bool:
+    """Whether a FASTA header without an EC number speaks against one: it names what is no enzyme."""
+    _, _, name = header.partition(" ")
+    return any(map(str.isalpha, name)) and not _PERHAPS.search(name)
 
 
 def header_numbers(header: str) -> tuple[str, ...]:

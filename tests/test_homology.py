@@ -15,7 +15,8 @@ from glm_annot.ec import ECHead, ECHeadConfig
 from glm_annot.ec_evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, Neighbour
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.homology import Reference, header_numbers, read_reference, searcher
+from glm_annot.homology import Reference, header_numbers, read_reference, says_no_enzyme, searcher
+from glm_annot.records import ECCall
 from training.ec_calibration import Example, calibrate
 
 LABELS = ("1.1.1.1", "2.7.1.2")
@@ -44,10 +45,55 @@ def test_numbers_of_a_header(header: str, numbers: tuple[str, ...]) -> None:
     assert header_numbers(header) == numbers
 
 
-def test_a_reference_keeps_what_has_a_number(tmp_path: Path) -> None:
+def test_a_reference_keeps_what_has_a_number_or_is_no_enzyme(tmp_path: Path) -> None:
     path = tmp_path / "reference.faa"
-    path.write_text(f">a EC=2.7.1.2\n{protein(1).lower()}*\n>b unknown\n{protein(2)}\n")
-    assert read_reference(path) == Reference((protein(1),), (("2.7.1.2",),))
+    entries = [
+        ("a EC=2.7.1.2", protein(1).lower() + "*"),
+        ("b unknown", protein(2)),
+        ("c Porin", protein(3)),
+        ("a EC=1.1.1.1", protein(4)),
+        ("c Porin", protein(5)),  # headers may be equal, and sequences may come twice
+        ("d EC=1.1.1.2", protein(4)),
+        ("e Maltodextrin-binding protein", protein(4)),
+        ("f Porin", "*"),
+    ]
+    path.write_text("".join(f">{header}\n{sequence}\n" for header, sequence in entries))
+    known = {1: ("2.7.1.2",), 3: (), 4: ("1.1.1.1", "1.1.1.2"), 5: ()}
+    assert read_reference(path) == Reference(tuple(map(protein, known)), tuple(known.values()))
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("sp|P02931|OMPF_ECOLI Outer membrane porin F OS=Escherichia coli", True),
+        ("P02931 ~~~ompF~~~Outer membrane porin F~~~COG3203", True),
+        ("P02931", False),
+        ("P02931  12 345", False),
+        ("P1 ~~~~~~hypothetical protein~~~", False),
+        ("P1 UPF0145 protein YbjQ", False),
+        ("P1 Uncharacterised protein", False),
+        ("P1 putative oxidoreductase", False),  # an enzyme whose number nobody knows
+        ("P1 ABC transporter, Periplasmic component", True),
+        ("P1 Something EC=2.7", False),
+    ],
+)
+def test_whether_an_entry_without_a_number_speaks_against_one(header: str, says: bool) -> None:
+    assert says_no_enzyme(header) is says
+
+
+def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> None:
+    rival = Homologue(ancestry(()), 300.0, 0.9, 1.0)
+    assert rival.nodes == frozenset() and Evidence(100, homologues=[rival]).candidates() == [ROOT]
+    profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
+    evidence = Evidence(100, [profile], homologues=[rival])
+    found = dict(zip(FEATURES + REFERENCE_FEATURES, evidence.features(("2", "7", "1", "2")), strict=True))
+    assert (found["identity"], found["coverage"], found["bits_share"]) == (0.0, 0.0, 0.0)
+    assert found["log_score_rival"] == pytest.approx(np.log(3.01))
+    head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
+    for step in head.referenced:
+        torch.nn.init.constant_(step.direct.bias, 9.0)  # sure of everything, whatever is heard
+    (named,) = head._carriers([evidence], [(ECCall("2.7.1.2", 1.0),)], 0.5)
+    assert named == "kmer"
 
 
 @pytest.mark.parametrize(
