@@ -43,7 +43,15 @@ setup(
             "pandas>=2.1",
             "jinja2>=3.1",
         ],
-        "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.5", "mypy>=1.10", "pyrodigal>=3.4"],
+        "homology": ["pyhmmer>=0.11"],
+        "dev": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.5",
+            "mypy>=1.10",
+            "pyrodigal>=3.4",
+            "pyhmmer>=0.11",
+        ],
     },
     entry_points={
         "console_scripts": [

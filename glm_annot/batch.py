@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from glm_annot.console import Bars, Kept, say
-from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
+from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.jobs import cores, share
 from glm_annot.output import STDIO, Target, plan, refuse_existing, remove_half_files, write_all
 
@@ -105,7 +105,7 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
         of several failed: the others are done.
 
     Raises:
-        UsageError, ModelError: nothing more can be done for any input.
+        GlmAnnotError: nothing more can be done for any input.
     """
     several = len(inputs) > 1
     if several and (options.fasta or options.faa):
@@ -271,8 +271,8 @@ class _Annotator:
         """Annotates one input; a faulty one ends only itself.
 
         Raises:
-            UsageError, ModelError, InputError: no model, no device for it or no reference, and so nothing for
-                any input.
+            GlmAnnotError: no model, no device for it, no reference or nothing to search that with, and so
+                nothing for any input.
         """
         try:
             return self._annotate(task)
@@ -328,7 +328,7 @@ class _Annotator:
         """What every input needs: without it nothing more is tried."""
         try:
             return load(self._options)
-        except (UsageError, ModelError, InputError) as error:
+        except GlmAnnotError as error:
             self._end = error
             raise
 
@@ -400,7 +400,8 @@ def _read_reference(options: Options) -> Reference | None:
     from glm_annot.homology import read_reference
 
     reference = read_reference(options.reference)
-    log.info("reference %s: %d proteins with EC numbers", options.reference, len(reference.proteins))
+    count, program = len(reference.proteins), reference.searched_by
+    log.info("reference %s: %d proteins with EC numbers, searched by %s", options.reference, count, program)
     return reference
 
 

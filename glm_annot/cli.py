@@ -106,7 +106,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--reference",
     **_FILE,
-    help="Proteins with EC=... in their FASTA headers: homologues count as evidence (needs DIAMOND).",
+    help="Proteins with EC=... in their FASTA headers: homologues count as evidence (by DIAMOND or pyhmmer).",
 )
 @click.option(
     "--model", default="mini", show_default=True, metavar="NAME|FOLDER", help="See `glm-annot models`."

@@ -281,8 +281,9 @@ class ECHead(nn.Module):
             found = self.confidences([evidences[row] for row in waiting], silent=[*sources[heard:], *silent])
             still = []
             for row, confidence in zip(waiting, found, strict=True):
-                likely = confidence[node(calls[row][0].number)] >= least
-                if likely and (source != "reference" or evidences[row].homologues):
+                called = node(calls[row][0].number)
+                named = any(called in near.nodes for near in evidences[row].homologues)
+                if confidence[called] >= least and (source != "reference" or named):
                     carriers[row] = source
                 else:
                     still.append(row)

@@ -148,6 +148,7 @@ def provenance(
         operons=operons and model.operons is not None,
         precision="bf16" if bf16 else "fp32",
         reference=reference.sha256 if reference else "",
+        searcher=reference.searched_by if reference else "",
     )
 
 

@@ -179,6 +179,7 @@ class Provenance:
         ec, operons: whether these were predicted at all.
         precision: of the protein encoder, 'fp32' or 'bf16'.
         reference: sha256 of the labelled proteins that counted as evidence; '' without any.
+        searcher: name and version of the program that searched them; '' likewise.
     """
 
     program: str
@@ -191,6 +192,7 @@ class Provenance:
     operons: bool = True
     precision: str = "fp32"
     reference: str = ""
+    searcher: str = ""
 
 
 @dataclass(frozen=True, slots=True)

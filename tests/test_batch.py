@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
-import shutil
+import re
 import signal
 import subprocess
 import time
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from glm_annot import batch, jobs, tools
+from glm_annot import batch, homology, jobs, tools
 from glm_annot.batch import Options, annotate_files
 from glm_annot.console import start_log
-from glm_annot.errors import InputError, ModelError, UsageError
+from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io import strip
 from plugins import bakta
 from tests.made_genomes import ancestors, genbank, make_genome
@@ -353,10 +353,15 @@ def test_strip_still_gives_the_input_back(inputs: list[str], options: Options, t
     assert strip((tmp_path / "out" / "c.glm.gbk").read_bytes()) == original
 
 
-@pytest.mark.skipif(shutil.which("diamond") is None, reason="DIAMOND is not installed")
+def nothing_there() -> homology.Searcher:
+    raise GlmAnnotError("nothing to search with")
+
+
 def test_a_reference_is_part_of_what_a_result_came_from(
-    inputs: list[str], options: Options, tmp_path: Path
+    inputs: list[str], options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("pyhmmer")
+    monkeypatch.setenv("PATH", "")  # no DIAMOND
     reference = tmp_path / "enzymes.faa"
     reference.write_text(">a EC=1.1.1.1\nMKVLAAGIVGLPNVGKSTLFNALTKAGIEAANYPFCTIEPNTGVVPMPDPRLDQLAEIVKPQR\n")
     annotate_files(inputs[:1], options)
@@ -364,7 +369,16 @@ def test_a_reference_is_part_of_what_a_result_came_from(
     assert annotate_files(inputs[:1], resumed) == UsageError.exit_status
     assert annotate_files(inputs[:1], replace(resumed, force=True)) == 0
     assert annotate_files(inputs[:1], resumed) == 0
-    assert b"; reference_sha256=" in (tmp_path / "out" / "a.glm.gff3").read_bytes()
+    assert re.search(
+        rb"; reference_sha256=\w{64}; searched_by=pyhmmer [\d.]+\n",
+        (tmp_path / "out" / "a.glm.gff3").read_bytes(),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(homology, "searcher", lambda: homology.Searcher("DIAMOND 2", homology._by_phmmer))
+        assert annotate_files(inputs[:1], resumed) == UsageError.exit_status  # another program
+        patch.setattr(homology, "searcher", nothing_there)
+        with pytest.raises(GlmAnnotError, match="nothing to search with"):  # ends the call, not each input
+            annotate_files(inputs[:2], replace(options, force=True, reference=reference))
     reference.write_text(">a\nMKV\n")
     with pytest.raises(InputError, match="no FASTA header holds an EC number"):
         annotate_files(inputs[:2], replace(options, force=True, reference=reference))

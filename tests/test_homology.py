@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ import torch
 from glm_annot.ec import ECHead, ECHeadConfig
 from glm_annot.ec_evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, Neighbour
 from glm_annot.ec_numbers import ROOT, ancestry
-from glm_annot.errors import InputError
-from glm_annot.homology import Reference, header_numbers, read_reference
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.homology import Reference, header_numbers, read_reference, says_no_enzyme, searcher
+from glm_annot.records import ECCall
 from training.ec_calibration import Example, calibrate
 
-needs_diamond = pytest.mark.skipif(shutil.which("diamond") is None, reason="DIAMOND is not installed")
 LABELS = ("1.1.1.1", "2.7.1.2")
 NOTHING = np.zeros((9, 0), np.float32)
 
@@ -44,10 +45,55 @@ def test_numbers_of_a_header(header: str, numbers: tuple[str, ...]) -> None:
     assert header_numbers(header) == numbers
 
 
-def test_a_reference_keeps_what_has_a_number(tmp_path: Path) -> None:
+def test_a_reference_keeps_what_has_a_number_or_is_no_enzyme(tmp_path: Path) -> None:
     path = tmp_path / "reference.faa"
-    path.write_text(f">a EC=2.7.1.2\n{protein(1).lower()}*\n>b unknown\n{protein(2)}\n")
-    assert read_reference(path) == Reference((protein(1),), (("2.7.1.2",),))
+    entries = [
+        ("a EC=2.7.1.2", protein(1).lower() + "*"),
+        ("b unknown", protein(2)),
+        ("c Porin", protein(3)),
+        ("a EC=1.1.1.1", protein(4)),
+        ("c Porin", protein(5)),  # headers may be equal, and sequences may come twice
+        ("d EC=1.1.1.2", protein(4)),
+        ("e Maltodextrin-binding protein", protein(4)),
+        ("f Porin", "*"),
+    ]
+    path.write_text("".join(f">{header}\n{sequence}\n" for header, sequence in entries))
+    known = {1: ("2.7.1.2",), 3: (), 4: ("1.1.1.1", "1.1.1.2"), 5: ()}
+    assert read_reference(path) == Reference(tuple(map(protein, known)), tuple(known.values()))
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("sp|P02931|OMPF_ECOLI Outer membrane porin F OS=Escherichia coli", True),
+        ("P02931 ~~~ompF~~~Outer membrane porin F~~~COG3203", True),
+        ("P02931", False),
+        ("P02931  12 345", False),
+        ("P1 ~~~~~~hypothetical protein~~~", False),
+        ("P1 UPF0145 protein YbjQ", False),
+        ("P1 Uncharacterised protein", False),
+        ("P1 putative oxidoreductase", False),  # an enzyme whose number nobody knows
+        ("P1 ABC transporter, Periplasmic component", True),
+        ("P1 Something EC=2.7", False),
+    ],
+)
+def test_whether_an_entry_without_a_number_speaks_against_one(header: str, says: bool) -> None:
+    assert says_no_enzyme(header) is says
+
+
+def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> None:
+    rival = Homologue(ancestry(()), 300.0, 0.9, 1.0)
+    assert rival.nodes == frozenset() and Evidence(100, homologues=[rival]).candidates() == [ROOT]
+    profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
+    evidence = Evidence(100, [profile], homologues=[rival])
+    found = dict(zip(FEATURES + REFERENCE_FEATURES, evidence.features(("2", "7", "1", "2")), strict=True))
+    assert (found["identity"], found["coverage"], found["bits_share"]) == (0.0, 0.0, 0.0)
+    assert found["log_score_rival"] == pytest.approx(np.log(3.01))
+    head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
+    for step in head.referenced:
+        torch.nn.init.constant_(step.direct.bias, 9.0)  # sure of everything, whatever is heard
+    (named,) = head._carriers([evidence], [(ECCall("2.7.1.2", 1.0),)], 0.5)
+    assert named == "kmer"
 
 
 @pytest.mark.parametrize(
@@ -65,8 +111,20 @@ def test_a_reference_without_use_is_refused(tmp_path: Path, text: str, message: 
         read_reference(path)
 
 
-@needs_diamond
-def test_homologues_are_found_best_first() -> None:
+@pytest.fixture(params=["DIAMOND", "pyhmmer"])
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Either program, the other one hidden; skips where it is not installed."""
+    if request.param == "DIAMOND":
+        if shutil.which("diamond") is None:
+            pytest.skip("DIAMOND is not installed")
+    else:
+        pytest.importorskip("pyhmmer")
+        monkeypatch.setenv("PATH", "")
+    return str(request.param)
+
+
+def test_homologues_are_found_best_first(program: str) -> None:
+    assert searcher().name.startswith(program)
     target = protein(1, 300)
     half = target[:150] + protein(8, 150)
     reference = Reference((protein(2, 300), half, target), (("1.1.1.1",), (), ("2.7.1.2",)))
@@ -75,6 +133,30 @@ def test_homologues_are_found_best_first() -> None:
     assert [homologue.nodes for homologue in found] == [ancestry(["2.7.1.2"]), frozenset()]
     assert (found[0].identity, found[0].coverage) == (1.0, 1.0)
     assert found[1].coverage == pytest.approx(0.5, abs=0.05) and found[0].bits > found[1].bits > 0
+
+
+def test_both_programs_say_about_the_same_of_a_pair(program: str) -> None:
+    """The pair's own identity, and the bits that DIAMOND 2.1.3 gave it."""
+    target = protein(1, 400)
+    rng = random.Random(5)
+    changed = "".join(rng.choice("ACDEFGHIKLMNPQRSTVWY") if rng.random() < 0.5 else a for a in target)
+    identity = sum(a == b for a, b in zip(target, changed, strict=True)) / 400
+    others = [protein(seed, 300) for seed in range(20, 40)]
+    found, faint = Reference((*others, target), (*[("1.1.1.1",)] * 20, ("2.7.1.2",))).homologues(
+        [changed, changed[:80]], threads=2
+    )
+    assert [near.nodes for near in (*found, *faint)] == [ancestry(["2.7.1.2"])] * 2
+    assert found[0].identity == pytest.approx(identity, abs=0.03) and found[0].coverage > 0.95
+    assert faint[0].coverage == pytest.approx(0.2, abs=0.03)
+    assert found[0].bits == pytest.approx(380.0, rel=0.1)
+    assert faint[0].bits == pytest.approx(71.2, rel=0.1)
+
+
+def test_without_a_program_both_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "pyhmmer", None)
+    with pytest.raises(GlmAnnotError, match=r"install DIAMOND.*or pyhmmer"):
+        Reference((protein(1),), (("2.7.1.2",),)).homologues([protein(1)])
 
 
 def test_features_of_homologues() -> None:

@@ -230,7 +230,7 @@ def provenance_comment(provenance: Provenance, promote_ec: float | None = None) 
     if provenance.precision != "fp32":
         parts.append(f"precision={provenance.precision}")
     if provenance.reference:
-        parts.append(f"reference_sha256={provenance.reference}")
+        parts += [f"reference_sha256={provenance.reference}", f"searched_by={provenance.searcher}"]
     if promote_ec is not None:
         parts.append(f"promote_ec={promote_ec:g}")
     return f"{TOOL}: " + "; ".join(part.replace("\n", " ").replace("\r", " ") for part in parts)
