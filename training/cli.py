@@ -35,6 +35,8 @@ Examples:
                                     makes a bundle of the published gLM, and fits heads to it
   glm-train evaluate --suite paper --model work/bundle --data ../shared/data -o paper
                                     the experiments of the gLM paper: tables, figures, paper/index.html
+  glm-train plan paper --devices 4
+                                    what the paper's own model takes, here and on four A100 or H100
 
 \b
 The single steps take the same recipe:
@@ -361,6 +363,55 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
     config = published.import_glm(checkpoint, norm, pca, esm2.load(plm), output, command=_typed())
     say(f"{output}: a gLM of {config.layers} layers, {config.dim} wide, with its encoder")
     say(f'it predicts nothing without heads; fit them with a recipe that says {{"keep": "{output}"}}')
+
+
+@cli.command()
+@recipe_argument
+@click.option(
+    "--windows",
+    type=click.IntRange(1),
+    help="Windows of 30 genes to train on, without --corpus; else the paper's seven million.",
+)
+@click.option("--corpus", type=_FOLDER, help="Corpus folder to count instead.")
+@click.option(
+    "--device-tflops", type=click.FloatRange(0, min_open=True), help="Published peak of a device of yours."
+)
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="How many of them.")
+@click.option(
+    "--utilisation",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.4,
+    show_default=True,
+    help="Share of a published peak that is assumed to be reached.",
+)
+@click.option("--measure/--no-measure", default=True, help="Measure this machine, in a minute or two.")
+def plan(
+    recipe: Recipe,
+    windows: int | None,
+    corpus: Path | None,
+    device_tflops: float | None,
+    devices: int,
+    utilisation: float,
+    measure: bool,
+) -> None:
+    """Says what hardware and time a recipe's embedding and gLM training take.
+
+    Operations come from formulas, this machine's time from a short measurement, other hardware's from
+    published peaks and an assumed utilisation; each figure says which.
+    """
+    from glm_annot.bundle import best_device
+
+    from . import plan as plans
+
+    if corpus is not None and windows is not None:
+        raise click.UsageError("give --windows or --corpus, not both")
+    counted = plans.Corpus.counted(corpus) if corpus else plans.Corpus.assumed(windows or plans.PAPER_WINDOWS)
+    planned = plans.Plan.of(recipe, counted)
+    peaks = {"device of yours": device_tflops * 1e12} if device_tflops else plans.PUBLISHED
+    hardware = [plans.Hardware(name, peak, devices, utilisation) for name, peak in peaks.items()]
+    measured = plans.measure(planned, best_device()) if measure else None
+    for line in plans.report(planned, hardware, measured):
+        click.echo(line)
 
 
 @cli.command()
