@@ -225,3 +225,22 @@ def test_a_recipe_takes_an_official_encoder(tmp_path: Path) -> None:
     assert kept.config == official.config
     for name, tensor in official.state_dict().items():
         assert torch.equal(kept.state_dict()[name], tensor)
+
+
+def test_packs_that_do_not_fit_a_gpu_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder(PLMConfig(layers=1, dim=16, heads=2))
+    expected, forward, sizes = embed(encoder, PROTEINS, precision="fp32"), encoder.forward, []
+
+    def small(pack: Pack) -> torch.Tensor:
+        sizes.append(len(pack.lengths_S))
+        if len(pack.lengths_S) > 2:
+            raise torch.cuda.OutOfMemoryError
+        return forward(pack)
+
+    monkeypatch.setattr(encoder, "forward", small)
+    np.testing.assert_allclose(embed(encoder, PROTEINS, precision="fp32"), expected, atol=1e-6)
+    assert sizes == [5, 2, 3, 1, 2]
+    sizes.clear()
+    monkeypatch.setattr(encoder, "forward", lambda pack: small(Pack.of([np.array([4])] * 3)))
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        embed(encoder, ["MKV"], precision="fp32")

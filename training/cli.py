@@ -48,7 +48,10 @@ The single steps take the same recipe:
   glm-train bundle mini --corpus work/corpus --plm work/plm --glm work/glm --heads work/heads -o work/bundle
 
 \b
-plm and glm run on several processes or GPUs, `run --processes` starts them, and so does a launcher:
+plm, embed and glm run in several processes, on GPUs one each. `run --processes` starts them on this
+machine, `run --launcher` on several hosts that share the folders, and so does a launcher alone:
+  glm-train run paper --data my_genomes --work work --launcher 'srun --nodes 2 --ntasks-per-node 1 torchrun
+      --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint FIRST_HOST:29500'
   torchrun --nproc-per-node 2 -m glm_annot.training.cli plm mini --corpus work/corpus -o work/plm
 """
 
@@ -127,11 +130,11 @@ def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> Non
 @corpus_option
 @plm_option
 def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
-    """Embeds all proteins of a corpus, or goes on where it was interrupted."""
+    """Embeds all proteins of a corpus, or goes on where it was interrupted; on a GPU if there is one."""
     from .stages import embed_corpus
 
     with Bar("proteins", "aa") as bar:
-        embed_corpus(recipe, corpus, plm, progress=bar)
+        embed_corpus(recipe, corpus, plm, progress=bar, report=say)
 
 
 @cli.command()
@@ -425,13 +428,28 @@ def plan(
     default=1,
     show_default=True,
     metavar="N",
-    help="Train encoder and gLM in N processes: one per GPU, or one per core of a small machine.",
+    help="Train and embed in N processes: one per GPU, or one per core of a small machine.",
 )
-def run(recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int) -> None:
+@click.option(
+    "--launcher",
+    metavar="COMMAND",
+    help="Instead, train and embed under this command: torchrun or deepspeed with its options, for several "
+    "hosts. All must see the same folders.",
+)
+def run(
+    recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int, launcher: str | None
+) -> None:
     """Does every step of a recipe and ends with a model; what is done already is left out."""
+    from .launch import Launcher
+    from .ranks import rank_and_count
     from .run import Run
 
-    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, processes)()
+    if rank_and_count()[1] > 1:
+        raise click.UsageError("run starts processes itself; give the launcher to it as --launcher")
+    if launcher and processes > 1:
+        raise click.UsageError("give --processes or --launcher, not both")
+    start = Launcher.of(launcher) if launcher else Launcher.local(processes) if processes > 1 else None
+    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, start)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 

@@ -251,7 +251,7 @@ def report(plan: Plan, hardware: list[Hardware], measured: Measured | None) -> I
 
 def _measured_row(plan: Plan, measured: Measured) -> str:
     steps = None if plan.steps is None or measured.step is None else plan.steps * measured.step
-    load = f" (load {os.getloadavg()[0]:.1f} before)" if hasattr(os, "getloadavg") else ""
+    load = f" (load of the machine {os.getloadavg()[0]:.1f})" if hasattr(os, "getloadavg") else ""
     said = [f"measured{load}: {measured.residues:,.0f} residues/s"]
     if measured.step:
         reached = plan.step_flops / measured.step
