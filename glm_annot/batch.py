@@ -380,13 +380,11 @@ def _is_whole(target: Target) -> bool:
 def _load_model(options: Options) -> Model:
     import torch
 
-    from glm_annot.bundle import load
+    from glm_annot.bundle import best_device, load
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device() if options.device == "auto" else options.device
     model = load(options.model, device)
     # Processes of their own, which are quiet, must not say it each: the one that has the screen has said it.
     level = logging.DEBUG if options.quiet else logging.INFO

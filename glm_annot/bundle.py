@@ -86,6 +86,11 @@ def known() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
 
 
+def best_device() -> str:
+    """The device to compute on where none is asked for: the GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Model:
     """Reads a model and verifies every file of it.
 

@@ -287,6 +287,7 @@ def embed(
 
     Raises:
         InputError: an empty protein.
+        torch.cuda.OutOfMemoryError: a GPU's memory does not do for one piece of a protein.
     """
     device = next(encoder.parameters()).device
     sums_GD = np.zeros((len(proteins), encoder.config.dim), dtype=np.float32)
@@ -294,10 +295,21 @@ def embed(
     bf16 = wants_bf16(precision, device)
     encoder.eval()
 
-    def means(run: Sequence[_Piece]) -> npt.NDArray[np.float32]:
+    def at_once(run: Sequence[_Piece]) -> npt.NDArray[np.float32]:
         pack = Pack.of([piece.residues for piece in run], device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             return cast("npt.NDArray[np.float32]", encoder.means(encoder(pack), pack).float().cpu().numpy())
+
+    def means(run: Sequence[_Piece]) -> npt.NDArray[np.float32]:
+        """Of a pack, or of its halves where a GPU's memory does not do."""
+        try:
+            return at_once(run)
+        except torch.cuda.OutOfMemoryError:
+            if len(run) == 1:
+                raise
+        torch.cuda.empty_cache()  # the traceback, which holds tensors, is gone by now
+        half = len(run) // 2
+        return np.concatenate([means(run[:half]), means(run[half:])])
 
     packs = list(_packs(_pieces(proteins, encoder.config), batch_tokens))
     with _one_core_each(device) as run_all:

@@ -18,14 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    import torch
-
-    from glm_annot.glm import GLMConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "corynebacterium_80_genes.gff3"
@@ -71,25 +65,6 @@ Row = Callable[[Settings], list[Line]]
 # ---- measuring ----
 
 
-def seconds(work: Callable[[], object], repeats: int = 2) -> float:
-    """The shortest of some runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def gemm_peak(dtype: torch.dtype) -> float:
-    """Floating-point operations per second of the best of some large matrix products."""
-    import torch
-
-    n = 2048
-    a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
-    return 2 * n**3 / seconds(lambda: a @ b, repeats=8)
-
-
 def annotate(args: Sequence[object], settings: Settings) -> tuple[float, float]:
     """(seconds, peak of memory in MiB) of a run of `glm-annot`."""
     start = time.perf_counter()
@@ -112,6 +87,8 @@ def mebibytes(maxrss: int) -> float:
 
 def start_up(settings: Settings) -> list[Line]:
     """`glm-annot --help` beside an empty Python program; the aim is 0.3 s."""
+    from training.speed import seconds
+
     run = partial(subprocess.run, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     ours = seconds(lambda: run([sys.executable, "-m", "glm_annot", "--help"]), repeats=5)
     empty = seconds(lambda: run([sys.executable, "-c", "pass"]), repeats=5)
@@ -124,12 +101,14 @@ def encoder(name: str, settings: Settings) -> list[Line]:
     import torch
 
     from glm_annot.plm import ALPHABET, Encoder, PLMConfig, embed, wants_bf16
+    from training.flops import encoder_token
+    from training.speed import gemm_peak, made_proteins, seconds
 
     (layers, dim, heads), residues = ENCODERS[name]
     proteins = sorted(made_proteins(residues), key=len)
-    tokens = sum(len(protein) + 2 for protein in proteins)
-    flops = token_flops(layers, dim) * tokens
-    ours = Encoder(PLMConfig(layers, dim, heads)).eval()
+    tokens, shape = sum(len(protein) + 2 for protein in proteins), PLMConfig(layers, dim, heads)
+    flops = encoder_token(shape) * tokens
+    ours = Encoder(shape).eval()
     stock = esm.ESM2(layers, dim, heads).eval()
     converter = ALPHABET.get_batch_converter()
 
@@ -156,17 +135,6 @@ def encoder(name: str, settings: Settings) -> list[Line]:
     return lines
 
 
-def made_proteins(residues: int) -> Iterator[str]:
-    """Random proteins of about so many residues together, as long as those of bacteria (mean 320)."""
-    import random
-
-    rng = random.Random(0)
-    while residues > 0:
-        length = min(max(round(rng.gammavariate(2.2, 145.0)), 30), 1022)
-        yield "".join(rng.choices("ACDEFGHIKLMNPQRSTVWY", k=length))
-        residues -= length
-
-
 def padded_batches(proteins: Sequence[str], tokens: int = 4096) -> Iterator[list[str]]:
     """Proteins by length, in batches of so many tokens with padding: as fair-esm's own script makes them."""
     batch: list[str] = []
@@ -183,6 +151,8 @@ def glm(name: str, settings: Settings) -> list[Line]:
     import torch
 
     from glm_annot.glm import GLM, GLMConfig
+    from training.flops import glm_window
+    from training.speed import gemm_peak, seconds
 
     sizes, batches = GLMS[name]
     config = GLMConfig(*sizes)
@@ -196,24 +166,11 @@ def glm(name: str, settings: Settings) -> list[Line]:
 
     peak = gemm_peak(torch.float32)
     taken, windows = seconds(run), batches * WINDOWS
-    bound = windows * window_flops(config) / peak
+    bound = windows * glm_window(config, GENES) / peak
     memory = mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     measured = f"{windows / taken:,.1f} windows/s, {memory:,.0f} MiB"
     aim = "1.3 and 4 GB" if name == "published" else ""
     return [Line(f"gLM {name}, fp32", measured, f"GEMM bound {windows / bound:,.1f}", taken / bound, aim)]
-
-
-def token_flops(layers: int, dim: int) -> int:
-    """Operations of an encoder's linear layers for a token; attention, which grows with length, left out."""
-    attention, feed_forward = 4 * dim**2, 8 * dim**2
-    return 2 * layers * (attention + feed_forward)
-
-
-def window_flops(config: GLMConfig) -> int:
-    """Operations of gLM's linear layers for a window of 30 genes."""
-    layer = 4 * config.dim**2 + 2 * config.dim * config.ffn
-    ends = config.dim * (config.input_dim + config.predictions * (config.labels + 1))
-    return 2 * GENES * (config.layers * layer + ends)
 
 
 def genome(settings: Settings) -> list[Line]:
@@ -221,6 +178,8 @@ def genome(settings: Settings) -> list[Line]:
     import glm_annot
     from glm_annot.glm import MASK_STRIDE
     from glm_annot.windows import windows
+    from training.flops import encoder_token, glm_window
+    from training.speed import gemm_peak
 
     with tempfile.TemporaryDirectory() as folder:
         taken, memory = annotate([settings.genome, "-o", f"{folder}/"], settings)
@@ -229,9 +188,8 @@ def genome(settings: Settings) -> list[Line]:
     torch.set_num_threads(settings.threads)
     parsed, model = glm_annot.read(settings.genome), glm_annot.load_model("mini")
     proteins = {gene.protein for gene in parsed.genes if gene.protein}
-    plm = model.encoder.config
-    flops = token_flops(plm.layers, plm.dim) * sum(map(len, proteins))
-    flops += len(windows(parsed)) * window_flops(model.glm.config) * (1 + MASK_STRIDE)
+    flops = encoder_token(model.encoder.config) * sum(map(len, proteins))
+    flops += len(windows(parsed)) * glm_window(model.glm.config, GENES) * (1 + MASK_STRIDE)
     bound = flops / gemm_peak(torch.float32)
     measured = f"{taken:,.1f} s, {memory:,.0f} MiB"
     aim = "K-12: 120 s (60 s), 1.5 GB"

@@ -7,24 +7,12 @@ from pathlib import Path
 
 import torch
 from click.testing import CliRunner
-from torch import nn
 
 from glm_annot.glm import GLM, GLMConfig
-from glm_annot.plm import Encoder, PLMConfig
 from tests import benchmarks
+from training.speed import made_proteins
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-
-
-def linear_weights(network: nn.Module) -> int:
-    return sum(part.weight.numel() for part in network.modules() if isinstance(part, nn.Linear))
-
-
-def test_operations_are_two_for_each_weight_of_a_linear_layer() -> None:
-    config = GLMConfig(17, 16, 3, 2, 40, labels=9)
-    assert benchmarks.window_flops(config) == 2 * benchmarks.GENES * linear_weights(GLM(config))
-    layers = Encoder(PLMConfig(layers=3, dim=32, heads=2)).layers
-    assert benchmarks.token_flops(3, 32) == 2 * linear_weights(layers)
 
 
 def test_sizes_are_those_of_the_models() -> None:
@@ -35,7 +23,7 @@ def test_sizes_are_those_of_the_models() -> None:
 
 
 def test_padded_batches_hold_everything_once_within_the_limit() -> None:
-    proteins = sorted(benchmarks.made_proteins(20_000), key=len)
+    proteins = sorted(made_proteins(20_000), key=len)
     assert abs(sum(map(len, proteins)) - 20_000) < 1100
     batches = list(benchmarks.padded_batches(proteins, tokens=2000))
     assert [protein for batch in batches for protein in batch] == proteins

@@ -21,14 +21,6 @@ from training.bundle import read_encoder
 from training.recipe import read as read_recipe
 from training.stages import train_encoder
 
-OFFICIAL_SIZES = {  # layers, width, heads, as fair-esm's README lists them
-    "esm2_t6_8M_UR50D": (6, 320, 20),
-    "esm2_t12_35M_UR50D": (12, 480, 20),
-    "esm2_t30_150M_UR50D": (30, 640, 20),
-    "esm2_t33_650M_UR50D": (33, 1280, 20),
-    "esm2_t36_3B_UR50D": (36, 2560, 40),
-    "esm2_t48_15B_UR50D": (48, 5120, 40),
-}
 PROTEINS = ["MKV" * 5, "ACDEFGHIKLMNPQRSTVWYX" * 3, "MAAAWKLIVP", "MKWVTFISLLLLFSS", "M"]
 
 
@@ -182,10 +174,10 @@ def test_an_unknown_name_lists_the_official_ones(hub: Path) -> None:
 
 @pytest.mark.parametrize("name", esm2.OFFICIAL)
 def test_stated_sizes_are_those_of_the_architectures(name: str) -> None:
-    layers, dim, heads = OFFICIAL_SIZES[name]
+    shape = esm2.SHAPES[name]
     with torch.device("meta"):
-        model = esm.ESM2(num_layers=layers, embed_dim=dim, attention_heads=heads)
-    assert name.startswith(f"esm2_t{layers}_")
+        model = esm.ESM2(num_layers=shape.layers, embed_dim=shape.dim, attention_heads=shape.heads)
+    assert name.startswith(f"esm2_t{shape.layers}_")
     bytes_each = 2 if name in ("esm2_t36_3B_UR50D", "esm2_t48_15B_UR50D") else 4
     numbers = sum(parameter.numel() for parameter in model.parameters())
     assert esm2.OFFICIAL[name] == pytest.approx(numbers * bytes_each, rel=0.02)
@@ -233,3 +225,22 @@ def test_a_recipe_takes_an_official_encoder(tmp_path: Path) -> None:
     assert kept.config == official.config
     for name, tensor in official.state_dict().items():
         assert torch.equal(kept.state_dict()[name], tensor)
+
+
+def test_packs_that_do_not_fit_a_gpu_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder(PLMConfig(layers=1, dim=16, heads=2))
+    expected, forward, sizes = embed(encoder, PROTEINS, precision="fp32"), encoder.forward, []
+
+    def small(pack: Pack) -> torch.Tensor:
+        sizes.append(len(pack.lengths_S))
+        if len(pack.lengths_S) > 2:
+            raise torch.cuda.OutOfMemoryError
+        return forward(pack)
+
+    monkeypatch.setattr(encoder, "forward", small)
+    np.testing.assert_allclose(embed(encoder, PROTEINS, precision="fp32"), expected, atol=1e-6)
+    assert sizes == [5, 2, 3, 1, 2]
+    sizes.clear()
+    monkeypatch.setattr(encoder, "forward", lambda pack: small(Pack.of([np.array([4])] * 3)))
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        embed(encoder, ["MKV"], precision="fp32")

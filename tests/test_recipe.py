@@ -18,11 +18,11 @@ from glm_annot import annotate, io
 from glm_annot.bundle import load, read_texts
 from glm_annot.errors import GlmAnnotError, InputError
 from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
-from training import launch
 from training import recipe as recipes
 from training.bundle import Runs, assemble
 from training.card import with_metrics
 from training.cli import cli
+from training.launch import Launcher
 from training.steps import Step, run_steps
 
 TOOLS = shutil.which("mmseqs") is not None and shutil.which("diamond") is not None
@@ -307,30 +307,65 @@ def test_a_glm_is_no_baseline(made: Path) -> None:
         )
 
 
-def test_glm_trains_in_two_processes(made: Path, tmp_path: Path) -> None:
+def test_glm_trains_in_two_processes_of_a_launcher(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "run")
-    fewer = {**TINY["glm"], "engine": {**TINY["glm"]["engine"], "steps": 4}}
+    engine = {**TINY["glm"]["engine"], "steps": 4, "zero_stage": 2, "batch": 32}
+    fewer = {**TINY["glm"], "engine": engine}
     write_recipe(tmp_path / "run" / "recipe.json", glm=fewer)
-    result = train(tmp_path / "run", "--processes", "2")
+    torchrun = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
+    result = train(tmp_path / "run", "--launcher", torchrun)
     assert result.exit_code == 0, result.output
     assert result.output.count("already done") == 3
     state = json.loads((tmp_path / "run" / "work" / "glm" / "checkpoint" / "state.json").read_text())
     assert (state["world_size"], state["step"], state["finished"]) == (2, 4, True)
+    assert list(
+        (tmp_path / "run" / "work" / "glm" / "checkpoint").glob("step-4/*zero_pp_rank_1*optim_states.pt")
+    )
 
 
 def test_what_is_kept_needs_one_process(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(made, tmp_path / "run")
     kept = {"keep": str(made / "work" / "bundle")}
     write_recipe(tmp_path / "run" / "recipe.json", plm=kept, glm=kept)
-    monkeypatch.delattr(launch, "train")
+    monkeypatch.delattr(Launcher, "train")
     result = train(tmp_path / "run", "--processes", "2")
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    ("options", "environment", "message"),
+    [
+        (("--launcher", "no-such-launcher"), {}, "cannot start 'no-such-launcher': No such file"),
+        (("--launcher", "torchrun '"), {}, "is no command: No closing quotation"),
+        (("--launcher", "torchrun", "--processes", "2"), {}, "not both"),
+        ((), {"RANK": "1", "WORLD_SIZE": "2"}, "give the launcher to it as --launcher"),
+    ],
+)
+def test_wrong_launchers_are_said(
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    environment: dict[str, str],
+    message: str,
+) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "work" / "glm")
+    changed = {**TINY["glm"], "engine": {**TINY["glm"]["engine"], "steps": 3}}
+    write_recipe(tmp_path / "run" / "recipe.json", glm=changed)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    try:
+        said = train(tmp_path / "run", *options).output
+    except GlmAnnotError as error:
+        said = str(error)
+    assert message in said
+
+
 def test_a_failure_in_a_process_is_said(tmp_path: Path) -> None:
     recipe = recipes.read(write_recipe(tmp_path / "recipe.json"))
-    with pytest.raises(GlmAnnotError, match="failed in one of its 2 processes"):
-        launch.train("glm", recipe, tmp_path / "none", tmp_path, budget=60.0, processes=2)
+    with pytest.raises(GlmAnnotError, match="failed in one of its processes"):
+        Launcher.local(2).train("glm", recipe, tmp_path / "none", tmp_path, budget=60.0)
 
 
 def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from training.glm import TrainGLMConfig, TrainingWindows, load_run, train_glm
 from training.lstm import BiLSTM, of_equal_size
 from training.masked import evaluate_masked, fit_context_fit, likeliest_sigma, masked_outputs
 
+ROOT = Path(__file__).resolve().parents[1]
 D = 6
 CONFIG = GLMConfig(input_dim=D + 1, dim=16, layers=1, heads=2, ffn=16, labels=D + 1)
 
@@ -327,7 +331,12 @@ class TestEmbedding:
     def test_rows_are_the_proteins_embeddings(self, corpus: Path) -> None:
         seen: list[tuple[int, int]] = []
         path = embed_corpus(
-            corpus, small_encoder(), precision="fp32", shard=2, progress=lambda *x: seen.append(x)
+            corpus,
+            small_encoder(),
+            precision="fp32",
+            shard=2,
+            progress=lambda *x: seen.append(x),
+            report=print,
         )
         found = np.load(path)
         assert found.dtype == np.float16
@@ -347,22 +356,68 @@ class TestEmbedding:
 
         monkeypatch.setattr("training.embed.embed", failing)
         with pytest.raises(KeyboardInterrupt):
-            embed_corpus(corpus, small_encoder(), shard=2)
+            embed_corpus(corpus, small_encoder(), shard=2, report=print)
         assert not (corpus / "embeddings.npy").exists()
-        embed_corpus(corpus, small_encoder(), shard=2)
+        embed_corpus(corpus, small_encoder(), shard=2, report=print)
         assert [call[0] for call in calls] == ["MKV", "MWWQ", "MWWQ", "MT"]
         found = np.load(corpus / "embeddings.npy")
         np.testing.assert_allclose(found, embed(small_encoder(), self.PROTEINS, precision="fp32"), atol=2e-3)
-        embed_corpus(corpus, small_encoder(), shard=2)
+        embed_corpus(corpus, small_encoder(), shard=2, report=print)
         assert len(calls) == 4  # finished work is not done again
 
     def test_another_encoder_or_other_proteins_are_refused(self, corpus: Path) -> None:
-        embed_corpus(corpus, small_encoder())
+        embed_corpus(corpus, small_encoder(), report=print)
         with pytest.raises(InputError, match="another encoder"):
-            embed_corpus(corpus, small_encoder(seed=1))
+            embed_corpus(corpus, small_encoder(seed=1), report=print)
         pq.write_table(pa.table({"sequence": ["MK"]}), corpus / "proteins.parquet")
         with pytest.raises(InputError, match="other proteins"):
-            embed_corpus(corpus, small_encoder())
+            embed_corpus(corpus, small_encoder(), report=print)
+
+    def test_processes_take_turns(self, corpus: Path) -> None:
+        """Two processes under torchrun, of which each embeds shards that the other leaves out."""
+        script = corpus / "script.py"
+        script.write_text(
+            "import sys\n"
+            "from pathlib import Path\n"
+            "from tests.test_training_glm import small_encoder\n"
+            "from training import embed\n"
+            "seen = []\n"
+            "embed.embed_corpus(Path(sys.argv[1]), small_encoder(), precision='fp32', shard=2,\n"
+            "    progress=lambda *x: seen.append(x), report=print)\n"
+            "print('residues', seen[-1])\n",
+            encoding="ascii",
+        )
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*torchrun, str(script), str(corpus)],
+            **{"env": environment, "capture_output": True, "text": True, "check": False},
+        )
+        assert done.returncode == 0, done.stderr
+        # Shards of 3 + 6, 4 + 8 and 2 residues: the first process has the first and the third.
+        assert sorted(done.stdout.splitlines()) == ["residues (11, 11)", "residues (12, 12)"]
+        found = np.load(corpus / "embeddings.npy")
+        np.testing.assert_allclose(found, embed(small_encoder(), self.PROTEINS, precision="fp32"), atol=2e-3)
+        assert sorted(path.name for path in corpus.glob("embeddings.*")) == [
+            "embeddings.json",
+            "embeddings.npy",
+        ]
+
+    def test_a_gpu_without_enough_memory_gives_way_to_the_cpu(
+        self, corpus: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        encoder, moves, said = small_encoder(), [], []
+
+        def small_gpu(encoder: Encoder, proteins: list[str], **options: object) -> np.ndarray:
+            if not moves:
+                raise torch.cuda.OutOfMemoryError
+            return embed(encoder, proteins, precision="fp32")
+
+        monkeypatch.setattr("training.embed.embed", small_gpu)
+        monkeypatch.setattr(encoder, "to", moves.append)
+        path = embed_corpus(corpus, encoder, shard=2, report=said.append)
+        assert moves == ["cpu"] and len(said) == 1 and "goes on on the CPU" in said[0]
+        np.testing.assert_allclose(np.load(path), embed(encoder, self.PROTEINS, precision="fp32"), atol=2e-3)
 
 
 FAMILIES = 20

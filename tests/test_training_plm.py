@@ -153,3 +153,15 @@ def test_a_run_needs_one_budget() -> None:
         EngineConfig(learning_rate=1.0)
     with pytest.raises(ValueError, match="either"):
         EngineConfig(learning_rate=1.0, steps=1, seconds=1.0)
+
+
+def test_a_batch_is_shared_by_all_processes() -> None:
+    config = EngineConfig(learning_rate=1.0, steps=1, micro_batch=250, batch=1000, zero_stage=1)
+    assert [config.accumulation(count) for count in (1, 2, 4)] == [4, 2, 1]
+    assert config.deepspeed(2)["train_batch_size"] == 1000
+    assert config.deepspeed(2)["zero_optimization"] == {"stage": 1}
+    with pytest.raises(GlmAnnotError, match="1000 is no multiple of what 3 processes see at once, 750"):
+        config.accumulation(3)
+    assert EngineConfig(learning_rate=1.0, steps=1, micro_batch=5).deepspeed(3)["train_batch_size"] == 15
+    with pytest.raises(ValueError, match="zero_stage"):
+        EngineConfig(learning_rate=1.0, steps=1, zero_stage=3)

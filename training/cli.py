@@ -35,6 +35,8 @@ Examples:
                                     makes a bundle of the published gLM, and fits heads to it
   glm-train evaluate --suite paper --model work/bundle --data ../shared/data -o paper
                                     the experiments of the gLM paper: tables, figures, paper/index.html
+  glm-train plan paper --devices 4
+                                    what the paper's own model takes, here and on four A100 or H100
 
 \b
 The single steps take the same recipe:
@@ -47,7 +49,10 @@ The single steps take the same recipe:
   glm-train evaluate --suite benchmark --model work/bundle --data ../shared/data --write
 
 \b
-plm and glm run on several processes or GPUs, `run --processes` starts them, and so does a launcher:
+plm, embed and glm run in several processes, on GPUs one each. `run --processes` starts them on this
+machine, `run --launcher` on several hosts that share the folders, and so does a launcher alone:
+  glm-train run paper --data my_genomes --work work --launcher 'srun --nodes 2 --ntasks-per-node 1 torchrun
+      --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint FIRST_HOST:29500'
   torchrun --nproc-per-node 2 -m glm_annot.training.cli plm mini --corpus work/corpus -o work/plm
 """
 
@@ -126,11 +131,11 @@ def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> Non
 @corpus_option
 @plm_option
 def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
-    """Embeds all proteins of a corpus, or goes on where it was interrupted."""
+    """Embeds all proteins of a corpus, or goes on where it was interrupted; on a GPU if there is one."""
     from .stages import embed_corpus
 
     with Bar("proteins", "aa") as bar:
-        embed_corpus(recipe, corpus, plm, progress=bar)
+        embed_corpus(recipe, corpus, plm, progress=bar, report=say)
 
 
 @cli.command()
@@ -385,6 +390,55 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
 
 @cli.command()
 @recipe_argument
+@click.option(
+    "--windows",
+    type=click.IntRange(1),
+    help="Windows of 30 genes to train on, without --corpus; else the paper's seven million.",
+)
+@click.option("--corpus", type=_FOLDER, help="Corpus folder to count instead.")
+@click.option(
+    "--device-tflops", type=click.FloatRange(0, min_open=True), help="Published peak of a device of yours."
+)
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="How many of them.")
+@click.option(
+    "--utilisation",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.4,
+    show_default=True,
+    help="Share of a published peak that is assumed to be reached.",
+)
+@click.option("--measure/--no-measure", default=True, help="Measure this machine, in a minute or two.")
+def plan(
+    recipe: Recipe,
+    windows: int | None,
+    corpus: Path | None,
+    device_tflops: float | None,
+    devices: int,
+    utilisation: float,
+    measure: bool,
+) -> None:
+    """Says what hardware and time a recipe's embedding and gLM training take.
+
+    Operations come from formulas, this machine's time from a short measurement, other hardware's from
+    published peaks and an assumed utilisation; each figure says which.
+    """
+    from glm_annot.bundle import best_device
+
+    from . import plan as plans
+
+    if corpus is not None and windows is not None:
+        raise click.UsageError("give --windows or --corpus, not both")
+    counted = plans.Corpus.counted(corpus) if corpus else plans.Corpus.assumed(windows or plans.PAPER_WINDOWS)
+    planned = plans.Plan.of(recipe, counted)
+    peaks = {"device of yours": device_tflops * 1e12} if device_tflops else plans.PUBLISHED
+    hardware = [plans.Hardware(name, peak, devices, utilisation) for name, peak in peaks.items()]
+    measured = plans.measure(planned, best_device()) if measure else None
+    for line in plans.report(planned, hardware, measured):
+        click.echo(line)
+
+
+@cli.command()
+@recipe_argument
 @data_option
 @click.option("--work", type=_FOLDER, required=True, help="Folder of all steps; the model is WORK/bundle.")
 @budget_option
@@ -394,13 +448,28 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
     default=1,
     show_default=True,
     metavar="N",
-    help="Train encoder and gLM in N processes: one per GPU, or one per core of a small machine.",
+    help="Train and embed in N processes: one per GPU, or one per core of a small machine.",
 )
-def run(recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int) -> None:
+@click.option(
+    "--launcher",
+    metavar="COMMAND",
+    help="Instead, train and embed under this command: torchrun or deepspeed with its options, for several "
+    "hosts. All must see the same folders.",
+)
+def run(
+    recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int, launcher: str | None
+) -> None:
     """Does every step of a recipe and ends with a model; what is done already is left out."""
+    from .launch import Launcher
+    from .ranks import rank_and_count
     from .run import Run
 
-    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, processes)()
+    if rank_and_count()[1] > 1:
+        raise click.UsageError("run starts processes itself; give the launcher to it as --launcher")
+    if launcher and processes > 1:
+        raise click.UsageError("give --processes or --launcher, not both")
+    start = Launcher.of(launcher) if launcher else Launcher.local(processes) if processes > 1 else None
+    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, start)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 

@@ -1,7 +1,7 @@
 """Protein embeddings of a whole corpus: `embeddings.npy`, float16 (proteins, D), rows as in proteins.parquet.
 
-The work is done in shards into `embeddings.part.npy`, with `embeddings.json` saying how far it has come and
-which encoder and proteins it belongs to, so that an interrupted run goes on where it stopped.
+The work is done in shards, files of their own beside `embeddings.json`, which says which encoder and proteins
+they belong to. An interrupted run leaves out the shards that are there; several processes take turns at them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
 from glm_annot.errors import InputError
 from glm_annot.plm import Encoder, embed, fingerprint
 
-EMBEDDINGS, PARTIAL, RECORD = "embeddings.npy", "embeddings.part.npy", "embeddings.json"
-SHARD = 4096  # proteins embedded between two notes of progress
+from . import ranks
+
+EMBEDDINGS, RECORD = "embeddings.npy", "embeddings.json"
+SHARD = 4096  # proteins in a file
+
+Report = Callable[[str], None]
 
 
 def embed_corpus(
@@ -31,15 +37,19 @@ def embed_corpus(
     precision: str = "auto",
     shard: int = SHARD,
     progress: Callable[[int, int], None] | None = None,
+    report: Report,
 ) -> Path:
     """Embed every protein of a corpus folder; what an earlier run of the same encoder did is kept.
 
+    Under a launcher each process embeds every n-th shard, and all return when the whole is there.
+
     Args:
-        corpus: folder with proteins.parquet.
-        encoder: already on its device.
+        corpus: folder with proteins.parquet, which all processes see.
+        encoder: already on its device; moved to the CPU where memory runs out.
         precision: 'auto', 'fp32' or 'bf16'.
         shard: proteins embedded at a time.
         progress: called with (residues done, residues in all), those of an earlier run included.
+        report: called with a line for people.
 
     Returns:
         path of embeddings.npy.
@@ -49,38 +59,92 @@ def embed_corpus(
     """
     sequences = pq.read_table(corpus / "proteins.parquet", columns=["sequence"])["sequence"].combine_chunks()
     identity = {"encoder": fingerprint(encoder), "proteins": _sequences_hash(sequences)}
-    done, finished = _earlier(corpus, identity), corpus / EMBEDDINGS
+    _check(corpus, identity)
+    finished = corpus / EMBEDDINGS
     if finished.exists():
         return finished
-    residues = np.concatenate([[0], np.cumsum(pc.utf8_length(sequences).to_numpy())])
-    out_ND = _open(corpus / PARTIAL, (len(sequences), encoder.config.dim), fresh=done == 0)
-    for start in range(done, len(sequences), shard):
-        report = _reporter(progress, int(residues[start]), int(residues[-1]))
-        proteins = sequences[start : start + shard].to_pylist()
-        end = start + len(proteins)
-        out_ND[start:end] = embed(encoder, proteins, precision=precision, progress=report)
-        out_ND.flush()
-        _note(corpus, {**identity, "done": end})
-    return (corpus / PARTIAL).replace(finished)
+    rank, count = ranks.rank_and_count()
+    with ranks.meeting() as wait_for_all:
+        if rank == 0:
+            _note(corpus, identity)
+        shards = [
+            _Shard(corpus, start, min(start + shard, len(sequences)))
+            for start in range(0, len(sequences), shard)
+        ]
+        mine = shards[rank::count]
+        sizes = [pc.sum(pc.utf8_length(part.of(sequences))).as_py() for part in mine]
+        for number, part in enumerate(mine):
+            if not part.path.exists():
+                reporter = _reporter(progress, sum(sizes[:number]), sum(sizes))
+                proteins = part.of(sequences).to_pylist()
+                part.write(_embed(encoder, proteins, precision, reporter, report))
+        wait_for_all()
+        if rank == 0:
+            _join(shards, finished, (len(sequences), encoder.config.dim))
+        wait_for_all()
+    return finished
 
 
-def _earlier(corpus: Path, identity: dict[str, str]) -> int:
-    """How many proteins an earlier run has embedded, after making sure that it was one of the same kind."""
+class _Shard:
+    """Proteins `start` to `end` of a corpus, and the file of their embeddings."""
+
+    def __init__(self, corpus: Path, start: int, end: int) -> None:
+        self.start, self.end = start, end
+        self.path = corpus / f"embeddings.{start}-{end}.npy"
+
+    def of(self, sequences: pa.StringArray) -> pa.StringArray:
+        """Its proteins."""
+        return sequences[self.start : self.end]
+
+    def write(self, embeddings_ND: npt.NDArray[np.float32]) -> None:
+        """In one step, so that a file that is there is whole."""
+        draft = self.path.with_suffix(".part")
+        with draft.open("wb") as stream:
+            np.save(stream, embeddings_ND.astype(np.float16))
+        draft.replace(self.path)
+
+
+def _join(shards: list[_Shard], finished: Path, shape: tuple[int, int]) -> None:
+    """Put the shards together, and delete them."""
+    draft = finished.with_suffix(".part")
+    out_ND = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
+    for part in shards:
+        out_ND[part.start : part.end] = np.load(part.path, allow_pickle=False)
+    out_ND.flush()
+    draft.replace(finished)
+    for left in finished.parent.glob("embeddings.*-*.npy"):
+        left.unlink()
+
+
+def _embed(
+    encoder: Encoder,
+    proteins: list[str],
+    precision: str,
+    progress: Callable[[int], None] | None,
+    report: Report,
+) -> npt.NDArray[np.float32]:
+    """`embed`, on the CPU from now on if a GPU's memory does not do for a single protein."""
+    try:
+        return embed(encoder, proteins, precision=precision, progress=progress)
+    except torch.cuda.OutOfMemoryError:
+        pass
+    report("the GPU's memory does not do for this encoder; it goes on on the CPU, which is slower")
+    encoder.to("cpu")
+    torch.cuda.empty_cache()
+    return embed(encoder, proteins, precision=precision, progress=progress)
+
+
+def _check(corpus: Path, identity: dict[str, str]) -> None:
+    """Make sure that embeddings that are there, whole or in shards, are of the same kind."""
     record = corpus / RECORD
     found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     if not found and not (corpus / EMBEDDINGS).exists():
-        return 0
+        return
     for part, other in (("encoder", "by another encoder"), ("proteins", "of other proteins")):
         if found.get(part) != identity[part]:
             raise InputError(
                 f"embeddings are {other}; delete embeddings.* to embed anew", corpus / EMBEDDINGS
             )
-    return int(found["done"])
-
-
-def _open(path: Path, shape: tuple[int, int], *, fresh: bool) -> np.memmap[Any, np.dtype[np.float16]]:
-    mode = "w+" if fresh else "r+"
-    return np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
 
 
 def _note(corpus: Path, record: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias, cast
 import torch
 from torch import nn
 
-from glm_annot.errors import GlmAnnotError
+from glm_annot.errors import GlmAnnotError, InputError
 
 # Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
@@ -55,7 +55,8 @@ class EngineConfig:
         precision: 'bf16' runs matrix products in bfloat16 by autocast; weights and optimiser state stay
         float32.
         micro_batch: examples a process sees at once; for DeepSpeed's accounting, the batch maker holds to it.
-        accumulation: micro-batches a step.
+        batch: examples a step over all processes, in as many micro-batches as it takes; None for one
+            micro-batch of each process.
         zero_stage: DeepSpeed ZeRO stage, 0 to 2.
         validate_every: steps between validations; 0 for the end only.
         save_every: seconds between checkpoints.
@@ -72,7 +73,7 @@ class EngineConfig:
     max_grad_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "fp32"
     micro_batch: int = 1
-    accumulation: int = 1
+    batch: int | None = None
     zero_stage: int = 0
     validate_every: int = 0
     save_every: float = 180.0
@@ -85,12 +86,27 @@ class EngineConfig:
             raise ValueError("zero_stage is 0, 1 or 2")
         object.__setattr__(self, "betas", tuple(self.betas))
 
+    def accumulation(self, world_size: int) -> int:
+        """Micro-batches that each process sees in a step.
+
+        Raises:
+            InputError: so many processes cannot share the batch evenly.
+        """
+        at_once = self.micro_batch * world_size
+        batch = self.batch or at_once
+        if batch % at_once:
+            raise InputError(
+                f"a batch of {batch} is no multiple of what {world_size} processes see at once, {at_once}; "
+                "set another micro_batch, or start another number of processes"
+            )
+        return batch // at_once
+
     def deepspeed(self, world_size: int) -> dict[str, Any]:
         """DeepSpeed's configuration."""
         return {
             "train_micro_batch_size_per_gpu": self.micro_batch,
-            "gradient_accumulation_steps": self.accumulation,
-            "train_batch_size": self.micro_batch * self.accumulation * world_size,
+            "gradient_accumulation_steps": self.accumulation(world_size),
+            "train_batch_size": self.batch or self.micro_batch * world_size,
             "gradient_clipping": self.max_grad_norm,
             "zero_optimization": {"stage": self.zero_stage},
             "zero_allow_untested_optimizer": True,
@@ -210,8 +226,9 @@ class Engine:
         for group in self._deepspeed.optimizer.param_groups:
             group["lr"] = learning_rate
         self._deepspeed.train()
-        for micro in range(self.config.accumulation):
-            micro_step = self.step * self.config.accumulation + micro
+        accumulation = self.config.accumulation(self.world_size)
+        for micro in range(accumulation):
+            micro_step = self.step * accumulation + micro
             torch.manual_seed(self._seed(micro_step))
             batch = make_batch(micro_step)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):

@@ -26,6 +26,14 @@ OFFICIAL = {
     "esm2_t36_3B_UR50D": 5.7e9,
     "esm2_t48_15B_UR50D": 30.3e9,
 }
+SHAPES = {
+    "esm2_t6_8M_UR50D": PLMConfig(6, 320, 20),
+    "esm2_t12_35M_UR50D": PLMConfig(12, 480, 20),
+    "esm2_t30_150M_UR50D": PLMConfig(30, 640, 20),
+    "esm2_t33_650M_UR50D": PLMConfig(33, 1280, 20),
+    "esm2_t36_3B_UR50D": PLMConfig(36, 2560, 40),
+    "esm2_t48_15B_UR50D": PLMConfig(48, 5120, 40),
+}
 _URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{}.pt"
 _PREFIX = re.compile(r"^encoder\.(sentence_encoder\.)?")
 

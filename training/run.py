@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from . import launch, stages
+from . import stages
 from .bundle import Runs, assemble, rewrite_card
 from .heads import check_ec_labels
+from .launch import Launcher
 from .recipe import Recipe
 from .steps import Step, run_steps
 
@@ -27,8 +28,9 @@ class Run:
         work: folder of all steps; the bundle is made in `work/bundle`.
         budget: seconds of the whole run.
         command: what was typed, for metrics.json and the model card.
-        processes: that encoder and gLM are trained in; a run goes on with as many as it began.
         report: called with a line for people.
+        launcher: starts the processes that train and embed; None for this one alone. Training goes on in as
+            many as it began.
     """
 
     recipe: Recipe
@@ -37,7 +39,7 @@ class Run:
     budget: float
     command: str
     report: Callable[[str], None]
-    processes: int = 1
+    launcher: Launcher | None = None
 
     def __call__(self) -> Path:
         """Do every step that is not done yet; returns the bundle's folder."""
@@ -84,7 +86,10 @@ class Run:
         if not started.exists():
             stages.discard_embeddings(self.runs.corpus)
             started.touch()
-        stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm)
+        if self.launcher is not None:
+            self.launcher.embed(self.recipe, self.runs.corpus, self.runs.plm, folder)
+        else:
+            stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm, report=self.report)
 
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)
@@ -105,8 +110,8 @@ class Run:
     ) -> None:
         """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
         recipe, corpus, budget = recipe or self.recipe, self.runs.corpus, self.budget
-        if self.processes > 1 and "engine" in getattr(recipe, part):
-            launch.train(part, recipe, corpus, folder, budget=budget, processes=self.processes)
+        if self.launcher is not None and "engine" in getattr(recipe, part):
+            self.launcher.train(part, recipe, corpus, folder, budget=budget)
         else:
             alone(recipe, corpus, folder, budget=budget)
 

@@ -80,12 +80,20 @@ def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) 
     train_plm(corpus / "encoder_proteins.parquet", folder, task, recipe.engine("plm", budget))
 
 
-def embed_corpus(recipe: Recipe, corpus: Path, plm: Path, *, progress: Progress | None = None) -> None:
-    """Embed the proteins of a corpus with a trained encoder."""
-    from . import embed
+def embed_corpus(
+    recipe: Recipe,
+    corpus: Path,
+    plm: Path,
+    *,
+    report: Callable[[str], None],
+    progress: Progress | None = None,
+) -> None:
+    """Embed the proteins of a corpus with a trained encoder, on the GPU of this process if it has one."""
+    from . import embed, ranks
     from .bundle import read_encoder
 
-    embed.embed_corpus(corpus, read_encoder(plm), precision=recipe.embed.precision, progress=progress)
+    encoder = read_encoder(plm).to(ranks.device())
+    embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
 
 
 def discard_embeddings(corpus: Path) -> None:

@@ -1,4 +1,4 @@
-"""glm-annot after Bakta or Prokka in Snakemake.
+"""glm-annot after Bakta or Prokka in Snakemake, on one machine or a cluster (see README.md beside `plugins`).
 
 Use it from a workflow of your own; `{sample}.gff3` (Bakta) or `{sample}.gff` (Prokka) must be made by its rules:
 
@@ -8,7 +8,9 @@ Use it from a workflow of your own; `{sample}.gff3` (Bakta) or `{sample}.gff` (P
         input:
             expand("bakta/{sample}/{sample}.glm.gff3", sample=SAMPLES),
 
-Configuration, all optional: config["glm_annot"] = {"model": "mini", "extra": "--promote-ec 0.95"}.
+Configuration, all optional: config["glm_annot"] = {"model": "mini", "extra": "--promote-ec 0.95"}. Threads and
+resources are those of `mini` and a genome; larger models or metagenomes need more, by `--set-resources` or in a
+profile. Memory and time grow with each retry, which `--retries` or a profile allows.
 """
 
 GLM_ANNOT = config.get("glm_annot", {})
@@ -27,7 +29,8 @@ rule glm_annot_bakta:
         extra=GLM_ANNOT.get("extra", ""),
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,  # minutes
     shell:
         "glm-annot {input} -o {output.gff} --model {params.model} --threads {threads}"
         " --force --quiet --log-file {log} {params.extra}"
