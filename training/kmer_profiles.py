@@ -21,7 +21,7 @@ from glm_annot.kmers import (
     patterns,
 )
 
-ENTRIES = 9_000_000  # entries kept: 18 MB, and 3 MB for the patterns
+ENTRIES = 12_000_000  # entries kept: 24 MB, and 3 MB for the patterns
 MAX_MEMBERS = 20  # proteins read for a profile; more hardly change what is typical of it
 RARITY_POWER = 0.5  # of rarity in an entry's rank: typical patterns first, rare ones before common ones
 PRIOR = (0.3, 1.5)  # pattern seen 0.3 times in 1.5 members before any is read: one member proves little
