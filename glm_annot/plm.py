@@ -210,10 +210,10 @@ def _attention(attention: nn.Module, x_ND: Tensor, pack: Pack, rotary: _RotaryTa
     return cast(Tensor, cast(nn.Linear, attention.out_proj)(torch.cat(outputs).flatten(1)))
 
 
-def fingerprint(encoder: Encoder) -> str:
-    """sha256 of an encoder's shape and weights, the same on every device."""
-    digest = hashlib.sha256(repr(encoder.config).encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
+def fingerprint(part: nn.Module) -> str:
+    """sha256 of the configuration and weights of an encoder, or another part, the same on every device."""
+    digest = hashlib.sha256(repr(part.config).encode())
+    for name, tensor in sorted(part.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().float().numpy().tobytes())
     return digest.hexdigest()

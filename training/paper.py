@@ -36,6 +36,7 @@ from glm_annot.bundle import Model
 from glm_annot.context import contextualise
 from glm_annot.errors import InputError
 from glm_annot.pipeline import embed_distinct
+from glm_annot.plm import fingerprint
 from glm_annot.records import Genome
 
 from . import (
@@ -117,7 +118,7 @@ class Suite:
         steps = [
             Step("enzymes", {**data, **sample}, self._enzymes),
             Step("exclusion", {}, self._exclusion),
-            Step("genome", {"model": self._identity}, self._genome_embeddings),
+            Step("genome", {"parts": self._parts}, self._genome_embeddings),
             Step("masked", {}, self._masked),
             Step("operons", {}, self._operons),
             Step("states", {}, self._states),
@@ -126,7 +127,7 @@ class Suite:
         ]
         if options.lstm is not None:
             steps.append(Step("lstm", self._lstm_record, self._lstm))
-        steps.append(Step("page", {"page": paper_page.VERSION}, self._page))
+        steps.append(Step("page", {"page": paper_page.VERSION, "model": self._identity}, self._page))
         self.folder.mkdir(parents=True, exist_ok=True)
         record = {**data, **sample, "model": self._identity, "lstm": options.lstm and str(options.lstm)}
         record["command"] = self.command
@@ -137,6 +138,17 @@ class Suite:
     @property
     def _identity(self) -> dict[str, str]:
         return {"name": self.model.name, "version": self.model.version, "sha256": self.model.sha256}
+
+    @property
+    def _parts(self) -> dict[str, str]:
+        """What is read of the model: with other heads it stays as it is."""
+        model = self.model
+        read: dict[str, torch.nn.Module] = {
+            "encoder": model.encoder,
+            "features": model.features,
+            "glm": model.glm,
+        }
+        return {name: fingerprint(part) for name, part in read.items()}
 
     @cached_property
     def _lstm_record(self) -> dict[str, Any]:
