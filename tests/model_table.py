@@ -62,6 +62,7 @@ class Row:
     def __str__(self) -> str:
         from training.plan import PUBLISHED, UTILISATION, span
 
+        there = self.operations / (PUBLISHED[GPU] * UTILISATION)
         cells = [
             self.name,
             f"{self.parameters / 1e6:,.1f} M",
@@ -69,7 +70,7 @@ class Row:
             f"{self.memory:,.0f} MiB",
             f"{self.speed:,.0f} {self.unit}/s" if self.speed >= 10 else f"{self.speed:.2f} {self.unit}/s",
             span(self.units / self.speed),
-            span(self.operations / (PUBLISHED[GPU] * UTILISATION)),
+            span(there) if there >= 1 else "under 1 s",
         ]
         return f"| {' | '.join(cells)} |"
 
