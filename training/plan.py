@@ -274,7 +274,8 @@ def span(seconds: float | None) -> str:
 
 
 def _bytes(count: float) -> str:
-    return f"{count / 1e12:,.1f} TB" if count >= 1e12 else f"{count / 1e9:,.1f} GB"
+    unit, size = next(((u, n) for u, n in (("TB", 1e12), ("GB", 1e9)) if count >= n), ("MB", 1e6))
+    return f"{count / size:,.1f} {unit}"
 
 
 def _encoder(recipe: Recipe) -> PLMConfig:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from glm_annot.io import qualifiers as q
 from glm_annot.io.source import BOM, decode, line_end, newline_of, split_lines
-from glm_annot.records import Genome, OperonCall, Predictions, Source
+from glm_annot.records import Gene, Genome, OperonCall, Predictions, Source
 
 COLUMNS = 9  # of a GFF3 feature line
 _FASTA = re.compile(rb"^(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
@@ -106,34 +106,38 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
     inserted = _inserted_lines(lines, genome.source, predictions, promote_ec)
-    additions = _additions(lines, genome, predictions, promote_ec)
+    additions = _Additions(lines, predictions, promote_ec)
+    genes = {
+        number: gene
+        for gene in genome.genes
+        if gene.index in predictions.genes
+        for number in genome.source.anchors[gene.index]
+    }
     out = [mark]
     for number, line in enumerate(lines):
         out += inserted.get(number, ())
-        out.append(_with_attributes(line, *additions[number]) if number in additions else line)
+        out.append(_with_attributes(line, *additions.of(genes[number])) if number in genes else line)
     return b"".join([*out, rest])
 
 
 _Pairs = list[tuple[str, str]]
 
 
-def _additions(
-    lines: Sequence[bytes], genome: Genome, predictions: Predictions, promote_ec: float | None
-) -> dict[int, tuple[_Pairs, _Pairs]]:
-    """Line number -> (what is promoted to the tool's attributes, our tags), alike on all lines of a CDS."""
-    assert genome.source is not None
-    members = q.memberships(predictions)
-    place = ec_place(lines) if promote_ec is not None else q.INSDC_EC
-    found: dict[int, tuple[_Pairs, _Pairs]] = {}
-    for gene in genome.genes:
-        if gene.index not in predictions.genes:
-            continue
-        prediction = predictions.genes[gene.index]
-        operon = members[gene.index][0] if gene.index in members else None
-        tags = q.gene_tags(prediction, operon, operons=predictions.operons is not None)
-        promoted = _promoted(q.promoted_ec(gene, prediction, promote_ec), gene.product, place)
-        found.update(dict.fromkeys(genome.source.anchors[gene.index], (promoted, tags)))
-    return found
+class _Additions:
+    """What is added to the lines of a gene; made line by line, as all at once it is larger than the file."""
+
+    def __init__(self, lines: Sequence[bytes], predictions: Predictions, promote_ec: float | None) -> None:
+        self._predictions, self._promote_ec = predictions, promote_ec
+        self._members = q.memberships(predictions)
+        self._place = ec_place(lines) if promote_ec is not None else q.INSDC_EC
+
+    def of(self, gene: Gene) -> tuple[_Pairs, _Pairs]:
+        """(what is promoted to the tool's attributes, our tags), alike on all lines of a CDS."""
+        prediction = self._predictions.genes[gene.index]
+        operon = self._members[gene.index][0] if gene.index in self._members else None
+        tags = q.gene_tags(prediction, operon, operons=self._predictions.operons is not None)
+        numbers = q.promoted_ec(gene, prediction, self._promote_ec)
+        return _promoted(numbers, gene.product, self._place), tags
 
 
 def _promoted(numbers: Iterable[str], product: str, place: tuple[str, str]) -> _Pairs:

@@ -1,0 +1,168 @@
+"""What models need: `python -m tests.model_table` prints the table of docs/models.md, `--fill` puts it there.
+
+Speed and memory are measured on this machine, each row in a process of its own, with random weights of each
+model's shape; a genome's time is computed from the speed, and times on a GPU from an assumed utilisation.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+
+from tests.benchmarks import mebibytes
+
+START, END = "<!-- models: start -->", "<!-- models: end -->"
+GENES, RESIDUES = 4300, 320  # of E. coli K-12, and of its mean protein
+STRIDE, PASSES = 15, 8  # windows of a genome overlap by half; each is read once whole and seven times masked
+GPU = "A100"
+ENCODERS = {  # name -> layers, dim, heads; residues to read, seconds of work on two cores
+    "encoder of mini": ((4, 128, 2), 40_000),
+    "ESM2 8M": ((6, 320, 20), 8_000),
+    "ESM2 35M": ((12, 480, 20), 3_000),
+    "ESM2 150M": ((30, 640, 20), 1_500),
+    "ESM2 650M": ((33, 1280, 20), 700),
+}
+GLMS = {  # name -> the arguments of GLMConfig; windows to read
+    "gLM of mini": ((129, 256, 3, 4, 1024), 128),
+    "gLM as published": ((1281, 1280, 19, 10, 3072, 512), 16),
+}
+HEADER = f"""\
+| model | parameters | on disk | memory | speed | a genome here | a genome on one {GPU} |
+|---|---|---|---|---|---|---|"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model: its size, what was measured here and what a genome takes.
+
+    Attributes:
+        parameters: numbers.
+        memory: peak of the process that measured, in MiB, the program itself included.
+        speed: units per second, measured.
+        unit: of the speed.
+        units: in a genome.
+        operations: of a genome.
+    """
+
+    name: str
+    parameters: int
+    memory: float
+    speed: float
+    unit: str
+    units: float
+    operations: float
+
+    def __str__(self) -> str:
+        from training.plan import PUBLISHED, UTILISATION, span
+
+        there = self.operations / (PUBLISHED[GPU] * UTILISATION)
+        cells = [
+            self.name,
+            f"{self.parameters / 1e6:,.1f} M",
+            f"{4 * self.parameters / 1e6:,.0f} MB",
+            f"{self.memory:,.0f} MiB",
+            f"{self.speed:,.0f} {self.unit}/s" if self.speed >= 10 else f"{self.speed:.2f} {self.unit}/s",
+            span(self.units / self.speed),
+            span(there) if there >= 1 else "under 1 s",
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+def encoder(name: str) -> Row:
+    """An encoder in the precision that the program chooses here."""
+    import torch
+
+    from glm_annot.plm import Encoder, PLMConfig
+    from training import flops, speed
+
+    sizes, residues = ENCODERS[name]
+    config = PLMConfig(*sizes)
+    rate = speed.embedding_rate(config, residues, repeats=1)
+    with torch.device("meta"):
+        parameters = sum(part.numel() for part in Encoder(config).parameters())
+    tokens = RESIDUES + 2
+    operations = GENES * (tokens * flops.encoder_token(config) + flops.encoder_attention(config, tokens))
+    return Row(name, parameters, _peak(), rate, "residues", GENES * RESIDUES, operations)
+
+
+def glm(name: str) -> Row:
+    """A gLM in float32."""
+    import torch
+
+    from glm_annot.glm import GLM, GLMConfig
+    from glm_annot.windows import MAX_GENES
+    from training import flops, speed
+
+    sizes, windows = GLMS[name]
+    config = GLMConfig(*sizes)
+    rate = speed.window_rate(config, windows, repeats=1)
+    with torch.device("meta"):
+        parameters = sum(part.numel() for part in GLM(config).parameters())
+    reads = GENES / STRIDE * PASSES
+    operations = reads * (flops.glm_window(config, MAX_GENES) + flops.glm_attention(config, MAX_GENES))
+    return Row(name, parameters, _peak(), rate, "windows", reads, operations)
+
+
+def _peak() -> float:
+    return mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+ROWS: dict[str, Callable[[], Row]] = {
+    **{name: partial(encoder, name) for name in ENCODERS},
+    **{name: partial(glm, name) for name in GLMS},
+}
+
+
+def measure(name: str, threads: int) -> Row:
+    """One row; called in a process of its own."""
+    import torch
+
+    torch.set_num_threads(threads)
+    return ROWS[name]()
+
+
+def lines(threads: int) -> Iterator[str]:
+    """The table, and before it what it was measured on."""
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    yield f"Measured on {threads} of {os.cpu_count()} CPU threads; load of the machine before: {load}.\n"
+    yield HEADER
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        yield from map(str, pool.imap(partial(measure, threads=threads), ROWS))
+
+
+def fill(page: str, table: str) -> str:
+    """A page with the table between its two marker lines."""
+    if page.count(START) != 1 or page.count(END) != 1 or page.index(START) > page.index(END):
+        raise click.ClickException(f"the page needs the lines {START} and {END}, once each")
+    return f"{page.split(START)[0]}{START}\n{table}\n{END}{page.split(END)[1]}"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="CPU threads of each row.")
+@click.option(
+    "--fill",
+    "page",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Markdown page to put the table into.",
+)
+def main(threads: int, page: Path | None) -> None:
+    """Measures what each model needs, and prints it as a table."""
+    if page is not None:
+        fill(page.read_text(encoding="utf-8"), "")  # says at once what would end the run after minutes
+    table = []
+    for line in lines(threads):
+        click.echo(line)
+        table.append(line)
+    if page is not None:
+        page.write_text(fill(page.read_text(encoding="utf-8"), "\n".join(table)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
