@@ -118,3 +118,11 @@ def test_options_of_one_suite_are_no_others(made: Path) -> None:
     arguments = ["evaluate", "--suite", "test", "--model", "mini", "--corpus", ".", "--audit", "a.tsv"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2 and "--audit is for the suite 'benchmark'" in result.output
+
+
+def test_what_would_end_it_late_is_said_at_once(made: Path, tmp_path: Path) -> None:
+    save(tiny(ec=False, operons=False), tmp_path / "model", metrics={}, card="")
+    result = measure(made / "data", tmp_path / "model", "--audit", str(tmp_path / "a.tsv"))
+    assert result.exit_code == 2 and "needs a model that predicts EC numbers" in result.output
+    result = measure(made / "data", tmp_path / "model", "-o", str(tmp_path))
+    assert result.exit_code == 2 and "is a folder; the suite 'benchmark' writes a file" in result.output

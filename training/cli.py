@@ -243,7 +243,7 @@ def ec_dataset(
 @click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it.")
 @click.option(
     "--audit",
-    type=_FILE,
+    type=click.Path(path_type=Path, dir_okay=False),
     help="For 'benchmark': write a sample of EC numbers here (TSV) that only a person can judge, called for "
     "genes of K-12 that carry none.",
 )
@@ -280,6 +280,8 @@ def evaluate(
         raise click.UsageError("--write is for the suites 'benchmark' and 'test' and a model of your own")
     if audit is not None and suite != "benchmark":
         raise click.UsageError("--audit is for the suite 'benchmark'")
+    if suite != "paper" and output is not None and output.is_dir():
+        raise click.UsageError(f"{output} is a folder; the suite {suite!r} writes a file")
     folder = corpus if suite == "test" else data
     if folder is None:
         raise click.UsageError(f"the suite {suite!r} needs --{'corpus' if suite == 'test' else 'data'}")
@@ -293,6 +295,10 @@ def evaluate(
     from .tables import aligned, tables
 
     loaded = load(model, device)
+    if audit is not None and loaded.ec is None:
+        raise click.UsageError("--audit needs a model that predicts EC numbers")
+    for path in filter(None, (output, audit)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if suite == "benchmark":
         metrics = suites.benchmark(loaded, folder, lstm=lstm, audit=audit, command=_typed())
     else:
