@@ -398,8 +398,14 @@ def _read_reference(options: Options) -> Reference | None:
     from glm_annot.homology import read_reference
 
     reference = read_reference(options.reference)
-    count, program = len(reference.proteins), reference.searched_by
-    log.info("reference %s: %d proteins with EC numbers, searched by %s", options.reference, count, program)
+    with_number = sum(map(bool, reference.ec))
+    log.info(
+        "reference %s: %d proteins with EC numbers, %d that are no enzymes; searched by %s",
+        options.reference,
+        with_number,
+        len(reference.ec) - with_number,
+        reference.searched_by,
+    )
     return reference
 
 

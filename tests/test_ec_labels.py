@@ -74,6 +74,8 @@ def test_only_stated_non_enzymes_are_read(tmp_path: Path):
     rows = [f"a\tSOLVE-nonenzyme\t?\t{MADE}", f"b\tEcoli-noEC\t?\t{OTHER}", "c\tSOLVE-nonenzyme\t?\tMKK"]
     path.write_text("\n".join(["id\tsource\tkingdom\tsequence", *rows]) + "\n", encoding="utf-8")
     assert read_non_enzymes(path, held_out={"MKK"}) == [Labelled(MADE, ())]
+    unnumbered = read_non_enzymes(path, held_out={"MKK"}, stated=False)
+    assert unnumbered == [Labelled(MADE, ()), Labelled(OTHER, ())]
 
 
 def test_annotated_joins_the_numbers_of_all_genes_of_a_protein():
@@ -111,7 +113,7 @@ def test_no_label_of_a_held_out_protein_in_the_shared_data(shared_data: Path):
     updates = read_updates(ec / "ec_names.tsv")
     everything = read_labelled(ec / "labelled.parquet", held_out=(), updates=updates)
     found = read_labelled(ec / "labelled.parquet", held_out=held_out.all, updates=updates)
-    non_enzymes = read_non_enzymes(ec / "unlabelled_or_non_enzyme.tsv", held_out=held_out.all)
+    non_enzymes = read_non_enzymes(ec / "unlabelled_or_non_enzyme.tsv", held_out=held_out.all, stated=False)
     assert len(everything) - len(found) > 1000  # K-12's own proteins are in the table
     checked = heldout.refuse_leaks((p.sequence for p in [*found, *non_enzymes]), held_out)
     assert checked > 20_000

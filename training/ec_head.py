@@ -6,7 +6,7 @@
 
 The calibration sees genomes through families without their own sequences, as a user's new genome is seen.
 For users who bring a reference of labelled proteins it is fitted once more, with the proteins that made the
-families as the reference.
+families as the reference, and proteins without a number beside them.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def fit(
     """
     reader = reader or Reader()
     homologues = _homologues(sources, threads)
-    known = [protein.sequence for protein in (*sources.labelled, *sources.non_enzymes)]
+    known = [protein.sequence for protein in (*sources.labelled, *sources.non_enzymes, *sources.rivals)]
     refuse_leaks(chain(known, *homologues.values()), HeldOut(genomes=sources.held_out))
     maker = _Maker(sources, homologues, seed, reader)
     report(f"EC: {len(sources.labelled):,} labelled proteins, {len(maker.labels):,} numbers")
@@ -114,7 +114,7 @@ def fit(
     learner = maker.head(seen)
     maker.fit_linear(learner, [sources.labelled[place] for place in seen])
     report(f"EC: {learner.config.profiles:,} families of {len(seen):,} proteins; gathering evidence")
-    searched = [*(sources.labelled[place] for place in seen), *sources.non_enzymes]
+    searched = [*(sources.labelled[place] for place in seen), *sources.rivals]
     search = partial(as_reference(searched).homologues, threads=threads)
     examples = _examples(learner, sources, held, reader, search)
     whole = maker.head(range(len(sources.labelled)))

@@ -87,14 +87,20 @@ def read_labelled(
     return [protein for protein in found if protein.ec and protein.sequence not in held_out]
 
 
-def read_non_enzymes(path: Path, *, held_out: Collection[str]) -> list[Labelled]:
-    """Read the proteins that are stated to be no enzymes (unlabelled_or_non_enzyme.tsv)."""
-    stated = (
+def read_non_enzymes(path: Path, *, held_out: Collection[str], stated: bool = True) -> list[Labelled]:
+    """Read the distinct proteins that are stated to be no enzymes (unlabelled_or_non_enzyme.tsv).
+
+    Args:
+        path: the table.
+        held_out: sequences to leave out.
+        stated: False reads those that merely carry no EC number, too.
+    """
+    chosen = (
         clean_protein(row["sequence"])
         for row in _rows(path, ("source", "sequence"))
-        if row["source"] == NON_ENZYMES
+        if row["source"] == NON_ENZYMES or not stated
     )
-    return [Labelled(sequence, ()) for sequence in stated if sequence not in held_out]
+    return [Labelled(sequence, ()) for sequence in dict.fromkeys(chosen) if sequence not in held_out]
 
 
 def annotated(

@@ -55,6 +55,7 @@ class Sources:
     Attributes:
         labelled: proteins with EC numbers; families are made of them.
         non_enzymes: proteins that are stated to be none.
+        rivals: proteins without a number, as references of users hold them beside the labelled ones.
         calibration: genomes that only calibrate.
         context: others whose annotation knows enzymes; they teach the linear heads genes among neighbours.
         relatives: sequences that may get a homologue's label.
@@ -63,6 +64,7 @@ class Sources:
 
     labelled: tuple[Labelled, ...]
     non_enzymes: tuple[Labelled, ...]
+    rivals: tuple[Labelled, ...]
     calibration: tuple[AnnotatedGenome, ...]
     context: tuple[AnnotatedGenome, ...]
     relatives: tuple[str, ...]
@@ -75,12 +77,14 @@ def from_shared(data: Path, held_out: HeldOut) -> Sources:
     Of the well annotated genomes, ordered by their share of enzymes, every other one calibrates.
     """
     updates = read_updates(data / "ec" / "ec_names.tsv")
+    unnumbered = data / "ec" / "unlabelled_or_non_enzyme.tsv"
     tables = read_tables(data / "corpus")
     chosen = well_annotated(tables, held_out)
     return _sources(
         tables,
         read_labelled(data / "ec" / "labelled.parquet", held_out=held_out.all, updates=updates),
-        read_non_enzymes(data / "ec" / "unlabelled_or_non_enzyme.tsv", held_out=held_out.all),
+        read_non_enzymes(unnumbered, held_out=held_out.all),
+        read_non_enzymes(unnumbered, held_out=held_out.all, stated=False),
         [read_genome(tables, number, updates=updates) for number in chosen[::2]],
         [read_genome(tables, number, updates=updates) for number in chosen[1::2]],
         held_out.all,
@@ -104,23 +108,26 @@ def from_corpus(tables: Tables, held_out: HeldOut) -> Sources:
         labelled = [protein for place, protein in enumerate(labelled) if place % EVERY != EVERY - 1]
     enzymes = [protein for protein in labelled if protein.ec]
     rest = [protein for protein in labelled if not protein.ec and not context]
-    return _sources(tables, enzymes, rest, calibration, context, held_out.all)
+    return _sources(tables, enzymes, rest, rest, calibration, context, held_out.all)
 
 
 def _sources(
     tables: Tables,
     labelled: Sequence[Labelled],
     non_enzymes: Sequence[Labelled],
+    rivals: Sequence[Labelled],
     calibration: Sequence[AnnotatedGenome],
     context: Sequence[AnnotatedGenome],
     held_out: frozenset[str],
 ) -> Sources:
-    """All parts; proteins of calibrating genomes get no homologue's label."""
+    """All parts; a calibrating genome's proteins get no homologue's label and are nobody's rivals."""
     calibrating = {clean_protein(protein) for genome in calibration for protein in genome.proteins}
     sequences = map(clean_protein, tables.proteins["sequence"].to_pylist())
     relatives = tuple(s for s in sequences if s not in calibrating and s not in held_out)
+    known = calibrating.union(protein.sequence for protein in labelled)
+    others = tuple(protein for protein in rivals if protein.sequence not in known)
     return Sources(
-        tuple(labelled), tuple(non_enzymes), tuple(calibration), tuple(context), relatives, held_out
+        tuple(labelled), tuple(non_enzymes), others, tuple(calibration), tuple(context), relatives, held_out
     )
 
 
