@@ -1,8 +1,8 @@
 """A model on disk: a folder of JSON, safetensors, labels, metrics and a card. Nothing in it is executable.
 
     config.json          {format, name, version, plm, glm, fit, operons, ec, files: {name: sha256}}
-    <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part (one
-                         tensor may exceed it)
+    <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
+                         larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
     metrics.json         what was measured on held-out data, and the command that measured it
     MODEL_CARD.md        for people
@@ -151,7 +151,8 @@ def save(
     _clear(folder)
     for name, part in model.parts.items():
         limit = max(shard_bytes, sum(tensor.nbytes for tensor in part.state_dict().values()) // MOST_SHARDS)
-        for number, shard in enumerate(_shards(_tensors(part, half=name in bf16), limit)):
+        pieces = _pieces(_tensors(part, half=name in bf16), limit)
+        for number, shard in enumerate(_shards(pieces, limit)):
             # safetensors' own save_file lets nobody else read the file, whatever the umask.
             (folder / f"{name}-{number:02d}.safetensors").write_bytes(serialise(shard))
     (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
@@ -311,6 +312,16 @@ def _tensors(part: nn.Module, *, half: bool) -> Iterator[tuple[str, Tensor]]:
         yield name, tensor.detach().cpu().to(dtype).clone(memory_format=torch.contiguous_format)
 
 
+def _pieces(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[tuple[str, Tensor]]:
+    """The tensors; those of more than `limit` bytes are cut into runs of rows that have no more, if a row has not."""
+    for name, tensor in tensors:
+        if tensor.nbytes <= limit or not tensor.dim():
+            yield name, tensor
+            continue
+        rows = max(limit * len(tensor) // tensor.nbytes, 1)
+        yield from ((f"{name}[{n}]", piece.clone()) for n, piece in enumerate(tensor.split(rows)))
+
+
 def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
     """Runs of tensors that together hold at most `limit` bytes, at least one tensor each."""
     shard: dict[str, Tensor] = {}
@@ -325,11 +336,19 @@ def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[
 
 
 def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, Tensor]:
-    """A part's state from all its shards; bfloat16 becomes float32."""
+    """A part's state from all its shards, cut tensors joined; bfloat16 becomes float32."""
     state: dict[str, Tensor] = {}
+    cut: dict[str, dict[int, Tensor]] = {}
     for name in sorted(names):
-        if name.startswith(f"{part}-"):
-            state.update(load_file(folder / name))
+        if not name.startswith(f"{part}-"):
+            continue
+        for key, tensor in load_file(folder / name).items():
+            whole, _, number = key.removesuffix("]").partition("[")
+            if number:
+                cut.setdefault(whole, {})[int(number)] = tensor
+            else:
+                state[key] = tensor
+    state |= {key: torch.cat([pieces[n] for n in sorted(pieces)]) for key, pieces in cut.items()}
     return {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in state.items()}
 
 
