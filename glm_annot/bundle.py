@@ -313,13 +313,13 @@ def _tensors(part: nn.Module, *, half: bool) -> Iterator[tuple[str, Tensor]]:
 
 
 def _pieces(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[tuple[str, Tensor]]:
-    """The tensors; those of more than `limit` bytes are cut into runs of rows that have no more, if a row has not."""
+    """The tensors; larger ones than `limit` bytes in runs of rows, as many as fit, at least one row each."""
     for name, tensor in tensors:
         if tensor.nbytes <= limit or not tensor.dim():
             yield name, tensor
             continue
         rows = max(limit * len(tensor) // tensor.nbytes, 1)
-        yield from ((f"{name}[{n}]", piece.clone()) for n, piece in enumerate(tensor.split(rows)))
+        yield from ((f"{name}[{n}]", piece.clone()) for n, piece in enumerate(torch.split(tensor, rows)))
 
 
 def _shards(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
