@@ -92,7 +92,7 @@ def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> No
     head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
     for step in head.referenced:
         torch.nn.init.constant_(step.direct.bias, 9.0)  # sure of everything, whatever is heard
-    (named,) = head._carriers([evidence], [(ECCall("2.7.1.2", 1.0),)], 0.5)
+    (named,) = head._carriers([evidence], [(ECCall("2.7.1.2", 1.0),)], 0.5, ())
     assert named == "kmer"
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from training.bundle import Runs, assemble
 from training.card import with_metrics
 from training.cli import cli
 from training.launch import Launcher
-from training.steps import Step, run_steps
+from training.steps import Step, run_steps, seconds_spent
 
 TOOLS = shutil.which("mmseqs") is not None and shutil.which("diamond") is not None
 needs_tools = pytest.mark.skipif(not TOOLS, reason="MMseqs2 or DIAMOND is not installed")
@@ -89,6 +90,16 @@ def test_an_interrupted_step_finds_its_folder_as_it_left_it(tmp_path: Path) -> N
         run_steps(steps(log, {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
     run_steps(steps(log, {"a": 1, "b": 1}), tmp_path, lambda _: None)
     assert log == ["a", "b", "b again"]
+
+
+def test_seconds_of_resumed_parts_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 100.0, 107.0, 200.0, 203.0])  # of a; of b, which fails; of b, resumed
+    monkeypatch.setattr("training.steps.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with pytest.raises(RuntimeError):
+        run_steps(steps([], {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
+    assert seconds_spent(tmp_path) == {"a": 5.0}
+    run_steps(steps([], {"a": 1, "b": 1}), tmp_path, lambda _: None)
+    assert seconds_spent(tmp_path) == {"a": 5.0, "b": 10.0}
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("90m", 5400), ("1.5h", 5400), ("2d", 172800)])

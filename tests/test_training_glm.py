@@ -384,7 +384,7 @@ class TestEmbedding:
             "seen = []\n"
             "embed.embed_corpus(Path(sys.argv[1]), small_encoder(), precision='fp32', shard=2,\n"
             "    progress=lambda *x: seen.append(x), report=print)\n"
-            "print('residues', seen[-1])\n",
+            "sys.stdout.write(f'residues {seen[-1]}\\n')  # at one go, so that lines do not mix\n",
             encoding="ascii",
         )
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -137,10 +137,13 @@ def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     bundle.rewrite_texts(folder, metrics=both, card=with_metrics(card, both))
 
 
-def rewrite_card(runs: Runs, folder: Path, recipe: Recipe, *, command: str) -> None:
-    """Write a measured bundle's card anew, as the recipe now words it; arguments as for `assemble`."""
+def rewrite_card(
+    runs: Runs, folder: Path, recipe: Recipe, *, command: str, seconds: Mapping[str, float]
+) -> None:
+    """Write a measured bundle's card anew, as the recipe now words it; arguments as for `model_card`."""
     metrics, _ = bundle.read_texts(folder)
-    card = model_card(recipe, model=bundle.load(folder), corpus=_record(runs), command=command)
+    model, corpus = bundle.load(folder), _record(runs)
+    card = model_card(recipe, model=model, corpus=corpus, command=command, seconds=seconds)
     bundle.rewrite_texts(folder, metrics=metrics, card=with_metrics(card, metrics))
 
 

@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from glm_annot.jobs import cores
+
 from .recipe import Recipe
 from .tables import shown, table, tables
 
@@ -19,7 +23,14 @@ NOT_MEASURED = "Nothing yet; `glm-train evaluate --model FOLDER --write` measure
 _MEASURED = re.compile(r"^## Measured\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def model_card(recipe: Recipe, *, model: Model, corpus: Mapping[str, Any], command: str) -> str:
+def model_card(
+    recipe: Recipe,
+    *,
+    model: Model,
+    corpus: Mapping[str, Any],
+    command: str,
+    seconds: Mapping[str, float] | None = None,
+) -> str:
     """Write the card of a model that was not measured yet, as Markdown (see `with_metrics`).
 
     Args:
@@ -27,12 +38,14 @@ def model_card(recipe: Recipe, *, model: Model, corpus: Mapping[str, Any], comma
         model: the finished parts.
         corpus: what corpus.json holds.
         command: what trained it.
+        seconds: that each step took, where it is known.
     """
     sections = [
         f"# {recipe.name} {recipe.version}",
         recipe.summary,
         parts_table(model),
         _training(recipe, corpus, command),
+        _cost(seconds or {}),
         _held_out(corpus),
         f"## Measured\n\n{NOT_MEASURED}",
         _listed("Limits", recipe.limits),
@@ -48,6 +61,16 @@ def with_metrics(card: str, metrics: Mapping[str, Any]) -> str:
     if not _MEASURED.search(card):
         return f"{card}\n{section}"
     return _MEASURED.sub(lambda _: f"{section}\n", card, count=1).rstrip("\n") + "\n"
+
+
+def _cost(seconds: Mapping[str, float]) -> str:
+    if not seconds:
+        return ""
+    parts = ", ".join(f"{step} {spent:,.0f} s" for step, spent in seconds.items())
+    hardware = f"{cores()} CPU cores"
+    if torch.cuda.is_available():
+        hardware += f" and {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
+    return f"Wall-clock time on {hardware}: {parts}; {sum(seconds.values()) / 60:,.0f} minutes in all."
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

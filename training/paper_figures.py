@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,8 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "glm-annot",  # equal figures are equal files
 }
 DPI = 150
+FOOTER = 0.14  # inches that its first line needs
+FOOTER_LETTERS = 22  # an inch of its size holds
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,16 @@ class Drawing:
 
 def save(figure: Figure, footer: str, folder: Path, name: str) -> None:
     """Write a figure as PNG and SVG, with what it was made from below it."""
-    figure.text(0.005, 0.005, footer, fontsize=6, color=GREY, va="bottom")
-    figure.savefig(folder / f"{name}.png", dpi=DPI)
-    figure.savefig(folder / f"{name}.svg", dpi=DPI, metadata={"Date": None})
+    width, height = figure.get_size_inches()
+    lines = textwrap.fill(footer, int(FOOTER_LETTERS * width))
+    figure.text(0.005, FOOTER / height, lines, fontsize=6, color=GREY, va="top")
+    figure.savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight")  # with the footer's second line
+    figure.savefig(folder / f"{name}.svg", dpi=DPI, bbox_inches="tight", metadata={"Date": None})
 
 
 def _figure(width: float, height: float) -> Figure:
     """An empty figure, inches; room for the footer stays free."""
-    below = 0.14 / height
+    below = FOOTER / height
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=(0, below, 1, 1 - below)))
 
 

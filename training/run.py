@@ -13,7 +13,7 @@ from .bundle import Runs, assemble, rewrite_card
 from .heads import check_ec_labels
 from .launch import Launcher
 from .recipe import Recipe
-from .steps import Step, run_steps
+from .steps import Step, run_steps, seconds_spent
 
 BASELINE = "baseline"  # name of its step
 
@@ -129,4 +129,5 @@ class Run:
         stages.evaluate(self.recipe, self.data, corpus, self.bundle, folder, lstm=lstm, command=self.command)
 
     def _card(self, _: Path) -> None:
-        rewrite_card(self.runs, self.bundle, self.recipe, command=self.command)
+        seconds = seconds_spent(self.work)
+        rewrite_card(self.runs, self.bundle, self.recipe, command=self.command, seconds=seconds)

@@ -1,8 +1,8 @@
 """Steps of a recipe: each runs once, and again only when its settings or an earlier step changed.
 
 `steps.json` in the working folder holds for each step a key, made of its settings and of the keys of the
-steps before it, and whether it is complete. A step that was interrupted is called again with its folder as it
-left it, to resume.
+steps before it, whether it is complete, and its seconds so far. A step that was interrupted is called again
+with its folder as it left it, to resume.
 """
 
 from __future__ import annotations
@@ -50,20 +50,35 @@ def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) 
         title = f"[{number}/{len(steps)}] {step.name}"
         folder = work / step.name
         state = states.get(step.name, {})
-        if state == {"key": before, "complete": True}:
+        resumed = state.get("key") == before
+        if resumed and state["complete"]:
             report(f"{title}: already done")
             continue
-        if state.get("key") != before and folder.exists():
+        if not resumed and folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(exist_ok=True)
-        report(f"{title}: {'resumes' if state.get('key') == before else 'starts'}")
-        began = time.monotonic()
-        states[step.name] = {"key": before, "complete": False}
+        report(f"{title}: {'resumes' if resumed else 'starts'}")
+        spent, began = state.get("seconds", 0.0) if resumed else 0.0, time.monotonic()
+        states[step.name] = {"key": before, "complete": False, "seconds": spent}
         _write(work / RECORD, states)
-        step.run(folder)
-        states[step.name] = {"key": before, "complete": True}
-        _write(work / RECORD, states)
-        report(f"{title}: done in {time.monotonic() - began:.0f} s")
+        try:
+            step.run(folder)
+            states[step.name]["complete"] = True
+        finally:
+            elapsed = time.monotonic() - began
+            states[step.name]["seconds"] = round(spent + elapsed, 1)
+            _write(work / RECORD, states)
+        report(f"{title}: done in {elapsed:.0f} s")
+
+
+def seconds_spent(work: Path) -> dict[str, float]:
+    """Wall-clock seconds of each complete step that has been timed, resumed parts together.
+
+    A part that ended without being able to say so (killed, power lost) is not in it.
+    """
+    states = _read(work / RECORD)
+    timed = {name: state for name, state in states.items() if state["complete"] and "seconds" in state}
+    return {name: state["seconds"] for name, state in timed.items()}
 
 
 def _key(step: Step, before: str) -> str:
