@@ -27,6 +27,7 @@ from glm_annot.io.source import check_text, read_bytes
 
 MOST_HITS = 10  # homologues that speak for a protein
 E_VALUE = 1e-3
+IDLE_LIMIT = 60.0  # seconds; DIAMOND (2.1.3 and others) now and then deadlocks and then waits for ever
 # DIAMOND's bits from phmmer's for the same pair: offset and slope of the line of least relative squares
 # through 2,253 pairs of 300 proteins of E. coli K-12 and 22,144 labelled ones (r = 0.993). Without it faint
 # hits would seem half as strong. Identity and coverage differ by a percentage point or less in the median.
@@ -226,26 +227,64 @@ def diamond(
         files = ["-q", str(folder / "queries.faa"), "-d", str(folder / "targets.faa")]
         out = ["-o", str(folder / "hits.tsv"), "-f", "6", "qseqid", "sseqid", *columns]
         command = ["diamond", "blastp", *files, *out, *options, "--threads", str(threads), "--quiet"]
-        run_tool(command, install=_INSTALL)
+        run_tool(command, install=_INSTALL, idle_limit=IDLE_LIMIT)
         with (folder / "hits.tsv").open(encoding="ascii") as stream:
             for line in stream:
                 query, target, *figures = line.split("\t")
                 yield int(query), int(target), tuple(map(float, figures))
 
 
-def run_tool(command: Sequence[str], *, install: str) -> str:
+def run_tool(command: Sequence[str], *, install: str, idle_limit: float | None = None) -> str:
     """Run an outside program and return its standard output.
 
+    Args:
+        command: the program and its arguments.
+        install: says how to get it.
+        idle_limit: seconds without any computing after which the program counts as hanging and is started
+            once more; for programs that compute in their own process. Needs Linux; elsewhere it waits on.
+
     Raises:
-        GlmAnnotError: it is not installed (`install` says how to get it), or it failed (its last line).
+        GlmAnnotError: it is not installed, it failed (its last line), or it hung twice.
     """
     if shutil.which(command[0]) is None:
         raise GlmAnnotError(f"{command[0]} is not installed or not on PATH; {install}")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _run(command, idle_limit) or _run(command, idle_limit)
+    if done is None:
+        raise GlmAnnotError(f"{command[0]} {command[1]} hung twice, computing nothing for {idle_limit:g} s")
     if done.returncode:
         tail = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
         raise GlmAnnotError(f"{command[0]} {command[1]} ended with status {done.returncode}: {tail[0]}")
     return done.stdout
+
+
+def _run(command: Sequence[str], idle_limit: float | None) -> subprocess.CompletedProcess[str] | None:
+    """A program's end; None if it hung and was killed."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        before = None
+        while True:
+            try:
+                out, error = process.communicate(timeout=idle_limit)
+            except subprocess.TimeoutExpired:
+                before, earlier = _computed(process.pid), before
+                if before is None or before != earlier:
+                    continue
+                process.kill()
+                process.communicate()
+                return None
+            except BaseException:
+                process.kill()
+                raise
+            return subprocess.CompletedProcess(command, process.returncode, out, error)
+
+
+def _computed(pid: int) -> int | None:
+    """Clock ticks that a process has computed, if it sleeps; None if it is at work, or where nothing says."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    fields = status.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12]) if fields[0] == "S" else None  # man 5 proc: state, utime, stime
 
 
 def write_fasta(path: Path, sequences: Iterable[str]) -> None:

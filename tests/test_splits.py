@@ -1,5 +1,6 @@
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,9 @@ from glm_annot.errors import GlmAnnotError
 from training import diamond, splits
 
 needs_mmseqs = pytest.mark.skipif(shutil.which("mmseqs") is None, reason="MMseqs2 is not installed")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="this system does not say what a process does"
+)
 needs_diamond = pytest.mark.skipif(shutil.which("diamond") is None, reason="DIAMOND is not installed")
 
 
@@ -50,3 +54,17 @@ def test_a_missing_tool_is_named_with_what_to_install():
 def test_a_failing_tool_gives_its_last_line():
     with pytest.raises(GlmAnnotError, match="status 3: broken"):
         splits.run_tool(["sh", "-c", "echo broken >&2; exit 3"], install="")
+
+
+@needs_proc
+def test_a_tool_that_hangs_is_started_once_more(tmp_path: Path) -> None:
+    hangs_once = f"test -e {tmp_path}/again && echo done || {{ touch {tmp_path}/again; exec sleep 60; }}"
+    assert splits.run_tool(["sh", "-c", hangs_once], install="", idle_limit=0.2) == "done\n"
+    with pytest.raises(GlmAnnotError, match="hung twice"):
+        splits.run_tool(["sleep", "60"], install="", idle_limit=0.2)
+
+
+@needs_proc
+def test_a_tool_that_computes_for_long_is_left_alone() -> None:
+    counts = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo $i"
+    assert splits.run_tool(["sh", "-c", counts], install="", idle_limit=0.1) == "300000\n"
