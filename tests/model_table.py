@@ -77,16 +77,13 @@ class Row:
 
 def encoder(name: str) -> Row:
     """An encoder in the precision that the program chooses here."""
-    import torch
-
     from glm_annot.plm import Encoder, PLMConfig
     from training import flops, speed
 
     sizes, residues = ENCODERS[name]
     config = PLMConfig(*sizes)
     rate = speed.embedding_rate(config, residues, repeats=1)
-    with torch.device("meta"):
-        parameters = sum(part.numel() for part in Encoder(config).parameters())
+    parameters = speed.parameter_count(lambda: Encoder(config))
     tokens = RESIDUES + 2
     operations = GENES * (tokens * flops.encoder_token(config) + flops.encoder_attention(config, tokens))
     return Row(name, parameters, _peak(), rate, "residues", GENES * RESIDUES, operations)
@@ -94,8 +91,6 @@ def encoder(name: str) -> Row:
 
 def glm(name: str) -> Row:
     """A gLM in float32."""
-    import torch
-
     from glm_annot.glm import GLM, GLMConfig
     from glm_annot.windows import MAX_GENES
     from training import flops, speed
@@ -103,8 +98,7 @@ def glm(name: str) -> Row:
     sizes, windows = GLMS[name]
     config = GLMConfig(*sizes)
     rate = speed.window_rate(config, windows, repeats=1)
-    with torch.device("meta"):
-        parameters = sum(part.numel() for part in GLM(config).parameters())
+    parameters = speed.parameter_count(lambda: GLM(config))
     reads = GENES / STRIDE * PASSES
     operations = reads * (flops.glm_window(config, MAX_GENES) + flops.glm_attention(config, MAX_GENES))
     return Row(name, parameters, _peak(), rate, "windows", reads, operations)

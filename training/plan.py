@@ -145,10 +145,8 @@ class Plan:
     @property
     def parameters(self) -> int:
         """Of gLM."""
-        if self.glm is None:
-            return 0
-        with torch.device("meta"):
-            return sum(parameter.numel() for parameter in GLM(self.glm).parameters())
+        config = self.glm
+        return 0 if config is None else speed.parameter_count(lambda: GLM(config))
 
     def state_bytes(self, devices: int) -> float:
         """Memory of a device for weights, gradients and optimiser state, activations left out.

@@ -51,6 +51,12 @@ def made_proteins(residues: int) -> Iterator[str]:
         residues -= length
 
 
+def parameter_count(make: Callable[[], nn.Module]) -> int:
+    """Parameters of a network that is not allocated for it."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in make().parameters())
+
+
 def random_weights(make: Callable[[], Network], device: str = "cpu") -> Network:
     """A network with random weights, made faster than its own initial values are drawn."""
     with torch.device("meta"):
