@@ -16,9 +16,11 @@ from pathlib import Path
 
 import click
 
+from glm_annot.errors import InputError
 from tests.benchmarks import mebibytes
+from training.tables import around, fill
 
-START, END = "<!-- models: start -->", "<!-- models: end -->"
+MARKERS = "models"  # of the table's place in the page
 GENES, RESIDUES = 4300, 320  # of E. coli K-12, and of its mean protein
 STRIDE, PASSES = 15, 8  # windows of a genome overlap by half; each is read once whole and seven times masked
 GPU = "A100"
@@ -131,13 +133,6 @@ def lines(threads: int) -> Iterator[str]:
         yield from map(str, pool.imap(partial(measure, threads=threads), ROWS))
 
 
-def fill(page: str, table: str) -> str:
-    """A page with the table between its two marker lines."""
-    if page.count(START) != 1 or page.count(END) != 1 or page.index(START) > page.index(END):
-        raise click.ClickException(f"the page needs the lines {START} and {END}, once each")
-    return f"{page.split(START)[0]}{START}\n{table}\n{END}{page.split(END)[1]}"
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="CPU threads of each row.")
 @click.option(
@@ -149,13 +144,16 @@ def fill(page: str, table: str) -> str:
 def main(threads: int, page: Path | None) -> None:
     """Measures what each model needs, and prints it as a table."""
     if page is not None:
-        fill(page.read_text(encoding="utf-8"), "")  # says at once what would end the run after minutes
+        try:
+            around(page, MARKERS)  # says at once what would end the run after minutes
+        except InputError as error:
+            raise click.ClickException(str(error)) from None
     table = []
     for line in lines(threads):
         click.echo(line)
         table.append(line)
     if page is not None:
-        page.write_text(fill(page.read_text(encoding="utf-8"), "\n".join(table)), encoding="utf-8")
+        fill(page, MARKERS, "\n".join(table))
 
 
 if __name__ == "__main__":

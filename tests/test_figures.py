@@ -1,14 +1,16 @@
-"""README's table of figures and the tables of the card and the screen, out of a model's metrics."""
+"""README's table of figures, the tables of the card and the screen, and how tables come into pages."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from glm_annot.bundle import known
+from glm_annot.errors import InputError
 from glm_annot.figures import FIGURES, figures_table
-from training.tables import aligned, tables
+from training.tables import aligned, fill, tables
 
 METRICS = {
     "masked_genes": {
@@ -73,3 +75,16 @@ def test_aligned_tables_say_the_same() -> None:
 def test_the_shipped_figures_make_tables() -> None:
     metrics = json.loads((known()["mini"] / "metrics.json").read_text())
     assert "### Figures" in tables(metrics)
+
+
+def test_a_page_is_filled_between_its_markers(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- of: start -->\nold\n<!-- of: end -->\nafter\n")
+    for _ in range(2):
+        fill(page, "of", "| new |")
+        assert page.read_text() == "before\n<!-- of: start -->\n| new |\n<!-- of: end -->\nafter\n"
+    page.write_text("<!-- of: end -->\n<!-- of: start -->\n")
+    with pytest.raises(
+        InputError, match="needs the lines <!-- of: start --> and <!-- of: end -->, once each"
+    ):
+        fill(page, "of", "")

@@ -1,17 +1,18 @@
-"""The table of models: its sizes are those of the models, and it comes between the page's markers."""
+"""The table of models: its sizes are those of the models, and the page has a place for it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import click
 import pytest
+from click.testing import CliRunner
 
 from glm_annot.bundle import known
 from tests import model_table
 from training import esm2
 from training.plan import PUBLISHED, UTILISATION, span
+from training.tables import around
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,13 +37,16 @@ def test_a_row_says_what_a_genome_takes(monkeypatch: pytest.MonkeyPatch) -> None
     assert str(made) == f"| m | 2.0 M | 8 MB | 100 MiB | 50 residues/s | 2.0 min | {there} |"
 
 
-def test_a_page_is_filled_between_its_markers() -> None:
-    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    filled = model_table.fill(page, "new")
-    assert f"{model_table.START}\nnew\n{model_table.END}" in filled
-    assert model_table.fill(filled, "new") == filled
-    with pytest.raises(click.ClickException, match="once each"):
-        model_table.fill("no markers", "new")
+def test_the_page_of_the_documentation_has_markers() -> None:
+    before, after = around(ROOT / "docs" / "models.md", model_table.MARKERS)
+    assert before.startswith("# ") and "16 bytes a parameter" in after
+
+
+def test_a_page_without_markers_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("no markers")
+    result = CliRunner().invoke(model_table.main, ["--fill", str(page)])
+    assert result.exit_code == 1 and f"Error: {page}: needs the lines" in result.output
 
 
 def test_the_page_has_a_line_for_each_row_once_it_is_filled() -> None:

@@ -12,13 +12,14 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
-from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.errors import GlmAnnotError
 from glm_annot.glm import GLMOutput
 from glm_annot.records import Contig, Gene, Genome
 from tests.tiny import GLM_SIZES, tiny
 from training.gene_windows import GeneOrder, Spans, WindowReader
 from training.operon_data import LabelledGenome
 from training.operon_head import Example
+from training.tables import around
 
 pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
 
@@ -362,20 +363,9 @@ def test_windows_left_out_are_counted() -> None:
     }
 
 
-def test_a_page_is_filled_between_its_markers(tmp_path: Path) -> None:
-    page = tmp_path / "paper.md"
-    page.write_text(f"before\n{paper_page.START}\nold\n{paper_page.END}\nafter\n")
-    paper_page.fill(page, "| new |\n")
-    paper_page.fill(page, "| new |\n")
-    assert page.read_text() == f"before\n{paper_page.START}\n\n| new |\n\n{paper_page.END}\nafter\n"
-    page.write_text("no markers")
-    with pytest.raises(InputError, match="needs the lines"):
-        paper_page.fill(page, "")
-
-
 def test_the_page_of_the_documentation_has_markers() -> None:
-    text = (Path(__file__).resolve().parents[1] / "docs" / "paper.md").read_text(encoding="utf-8")
-    assert text.count(paper_page.START) == 1 and text.count(paper_page.END) == 1
+    before, after = around(Path(__file__).resolve().parents[1] / "docs" / "paper.md", paper_page.MARKERS)
+    assert before.startswith("# ") and "## Where" in after
 
 
 def test_without_the_extra_one_line_says_what_to_install(

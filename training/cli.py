@@ -326,7 +326,7 @@ def _paper(
     """The suite 'paper'."""
     from glm_annot.bundle import load
 
-    from . import recipe
+    from . import recipe, tables
 
     try:
         from . import paper, paper_page
@@ -336,7 +336,7 @@ def _paper(
             f"the suite 'paper' needs {error.name}; install it with: pip install 'glm-annot[train,report]'"
         ) from error
     if fill is not None:
-        paper_page.around(fill)  # says at once what would end the run after half an hour
+        tables.around(fill, paper_page.MARKERS)  # says at once what would end the run after half an hour
     left_out: dict[int, str] = dict.fromkeys(exclude, "as asked")
     if corpus is None:  # what the recipe of the shipped model knows of the shared data's genomes
         shipped = recipe.read("mini").corpus.exclude
@@ -346,7 +346,7 @@ def _paper(
     page = suite()
     table = (output / "page" / paper_page.TABLE).read_text(encoding="utf-8")
     if fill is not None:
-        paper_page.fill(fill, table)
+        tables.fill(fill, paper_page.MARKERS, f"\n{table}")
     click.echo(table, nl=False)
     say(f"the page is {page}")
 

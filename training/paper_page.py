@@ -13,8 +13,6 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment
 
-from glm_annot.errors import InputError
-
 from . import ec_dataset, paper_figures
 from .paper_attention import BY_REGION, SHUFFLED
 from .paper_inputs import read
@@ -22,7 +20,7 @@ from .paper_inputs import write as write_table
 
 VERSION = 2  # raised when figures or page change, so that they are made anew
 PAGE, FIGURES, COMPARISON, TABLE = "index.html", "figures", "comparison.tsv", "table.md"
-START, END = "<!-- paper: start -->", "<!-- paper: end -->"
+MARKERS = "paper"  # of the place for the table in the documentation
 
 
 @dataclass(frozen=True)
@@ -172,24 +170,6 @@ def markdown(comparison: pd.DataFrame, stamp: Stamp) -> str:
     lines += [f"| {row.measured} | {row.paper} | {row.here} |" for row in rows]
     lines += ["", f"Held-out genome {stamp.genome}, corpus {stamp.corpus}, seed {stamp.seed}."]
     return "\n".join([*lines, "", f"Made by `{stamp.command}`.", ""])
-
-
-def fill(page: Path, table: str) -> None:
-    """Put a table between the two marker lines of a Markdown page.
-
-    Raises:
-        InputError: the page has no such lines.
-    """
-    before, after = around(page)
-    page.write_text(f"{before}{START}\n\n{table}\n{END}{after}", encoding="utf-8")
-
-
-def around(page: Path) -> tuple[str, str]:
-    """What stands before and after the two marker lines of a page; raises as `fill`."""
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise InputError(f"needs the lines {START} and {END}, once each, for the table", page)
-    return text.split(START)[0], text.split(END)[1]
 
 
 def _longest(step: str, column: str) -> Callable[[Path], str | None]:

@@ -1,14 +1,17 @@
 """What was measured as a few tables for people, out of metrics.json: figures, ablations, where it is weak.
 
-What metrics.json lacks, because it is older or its model has no such head, is left out.
+What metrics.json lacks, because it is older or its model has no such head, is left out. Tables come into
+the pages of the documentation between two marker lines, `<!-- NAME: start -->` and `<!-- NAME: end -->`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+from glm_annot.errors import InputError
 from glm_annot.figures import figures_table
 
 Metrics = Mapping[str, Any]
@@ -98,6 +101,25 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def shown(value: object) -> str:
     """A metric's value as it is printed: three decimals."""
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def fill(page: Path, name: str, text: str) -> None:
+    """Put a text between two marker lines of a Markdown page, in the place of what stands there.
+
+    Raises:
+        InputError: the page has no such lines.
+    """
+    before, after = around(page, name)
+    page.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
+
+
+def around(page: Path, name: str) -> tuple[str, str]:
+    """A page up to its first marker line and from its second one on, both included; raises as `fill`."""
+    start, end = (f"<!-- {name}: {side} -->" for side in ("start", "end"))
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise InputError(f"needs the lines {start} and {end}, once each, for the table", page)
+    return text.split(start)[0] + start, end + text.split(end)[1]
 
 
 def _table(first: str, rows: Mapping[str, Metrics], columns: Sequence[Column]) -> str:
