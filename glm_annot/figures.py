@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ def figures_table(metrics: Mapping[str, Any]) -> str:
     """Markdown, one row for each of `FIGURES` that was measured."""
     rows = ["| measured | glm-annot | beside |", "|---|---|---|"]
     for figure in FIGURES:
-        value = _at(metrics, figure.path)
+        value = _number(metrics, figure.path)
         if value is not None:
             what = figure.what.format(of=metrics[figure.path[0]].get("of", "held-out genomes"))
             compared = ", ".join(shown for bar in figure.bars if (shown := _shown(bar, metrics)))
@@ -121,17 +121,22 @@ def figures_table(metrics: Mapping[str, Any]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def lookup(metrics: Mapping[str, Any], path: Iterable[str]) -> Any:
+    """What lies at a path of keys; None where there is nothing."""
+    found: Any = metrics
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
 def _shown(bar: Bar, metrics: Mapping[str, Any]) -> str:
     """Name and value; '' for one that was not measured."""
     if bar.published is not None:
         return f"{bar.name} {bar.published:.3f} (published)"
-    value = _at(metrics, bar.path)
+    value = _number(metrics, bar.path)
     return "" if value is None else f"{bar.name} {value:.3f}"
 
 
-def _at(metrics: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
-    """The number at a path of keys; None where there is none."""
-    found: Any = metrics
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
+def _number(metrics: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
+    found = lookup(metrics, path)
     return float(found) if isinstance(found, int | float) else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glm_annot.errors import InputError
-from glm_annot.figures import figures_table
+from glm_annot.figures import figures_table, lookup
 
 Metrics = Mapping[str, Any]
 Column = tuple[str, tuple[str, ...]]  # its head, and the keys down to its values from those of a row
@@ -131,7 +131,7 @@ def _table(first: str, rows: Mapping[str, Metrics], columns: Sequence[Column]) -
 
 def _at(metrics: Metrics, path: tuple[str, ...]) -> str:
     """The value at a path of keys as it is printed; '' where there is none."""
-    value = _within(metrics, *path[:-1]).get(path[-1])
+    value = lookup(metrics, path)
     return "" if value is None else shown(value)
 
 
@@ -146,7 +146,5 @@ def _audit(of: Metrics) -> str:
 
 def _within(metrics: Metrics, *path: str) -> Metrics:
     """What lies at a path of keys; {} where there is nothing."""
-    found: Any = metrics
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
+    found = lookup(metrics, path)
     return found if isinstance(found, Mapping) else {}
