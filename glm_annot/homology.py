@@ -84,12 +84,19 @@ class Reference:
         Raises:
             GlmAnnotError: no program to search with is installed, or it failed.
         """
+        found = self.hits(proteins, searcher(), threads=threads)
+        return [[homologue for _, homologue in hits] for hits in found]
+
+    def hits(
+        self, proteins: Sequence[str], by: Searcher, *, threads: int = 1
+    ) -> list[list[tuple[int, Homologue]]]:
+        """The same with the position of each homologue among these, searched for by a certain program."""
         nodes = [ancestry(ec) for ec in self.ec]
         distinct = {protein: row for row, protein in enumerate(dict.fromkeys(proteins))}
-        found: list[list[Homologue]] = [[] for _ in distinct]
+        found: list[list[tuple[int, Homologue]]] = [[] for _ in distinct]
         if distinct and self.proteins:
-            for query, target, figures in searcher().search(list(distinct), self.proteins, threads):
-                found[query].append(Homologue(nodes[target], *figures))
+            for query, target, figures in by.search(list(distinct), self.proteins, threads):
+                found[query].append((target, Homologue(nodes[target], *figures)))
         return [found[distinct[protein]] for protein in proteins]
 
 
@@ -113,13 +120,22 @@ def searcher() -> Searcher:
         GlmAnnotError: neither is installed.
     """
     if shutil.which("diamond"):
-        version = run_tool(["diamond", "version"], install=_INSTALL).split()[-1]
-        return Searcher(f"DIAMOND {version}", _by_diamond)
+        return diamond_searcher()
     if importlib.util.find_spec("pyhmmer"):
         return Searcher(f"pyhmmer {importlib.metadata.version('pyhmmer')}", _by_phmmer)
     raise GlmAnnotError(
         f"nothing here to search a reference with: {_INSTALL}, or pyhmmer (`pip install pyhmmer`; slower)"
     )
+
+
+def diamond_searcher() -> Searcher:
+    """DIAMOND, `--very-sensitive`.
+
+    Raises:
+        GlmAnnotError: it is not installed.
+    """
+    version = run_tool(["diamond", "version"], install=_INSTALL).split()[-1]
+    return Searcher(f"DIAMOND {version}", _by_diamond)
 
 
 def read_reference(path: Path) -> Reference:

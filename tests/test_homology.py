@@ -131,6 +131,8 @@ def test_homologues_are_found_best_first(program: str) -> None:
     none, found, again = reference.homologues([protein(9, 300), target, target])
     assert none == [] and found == again
     assert [homologue.nodes for homologue in found] == [ancestry(["2.7.1.2"]), frozenset()]
+    with_places = reference.hits([protein(9, 300), target], searcher())
+    assert with_places == [[], [(2, found[0]), (1, found[1])]]
     assert (found[0].identity, found[0].coverage) == (1.0, 1.0)
     assert found[1].coverage == pytest.approx(0.5, abs=0.05) and found[0].bits > found[1].bits > 0
 

@@ -32,14 +32,6 @@ def test_clusters_hold_relatives_and_nothing_else(sensitive: bool):
 
 
 @needs_diamond
-def test_best_hits_are_positions_and_strangers_have_none():
-    targets = [protein(1), protein(2), protein(3)]
-    (found,) = diamond.best_hits([mutated(targets[2], 0.3), protein(9)], targets).items()
-    assert (found[0], found[1].target) == (0, 2)
-    assert found[1].identity == pytest.approx(0.7, abs=0.08)
-
-
-@needs_diamond
 def test_alike_wants_identity_and_coverage_of_both():
     target = protein(1, 200)
     queries = [mutated(target, 0.2), mutated(target, 0.7), target[:100], target + protein(5, 150)]

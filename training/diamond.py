@@ -1,36 +1,12 @@
-"""Protein homology by DIAMOND: best hits, and pairs alike enough to share a label."""
+"""Proteins that are alike enough to share a label, by DIAMOND."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from glm_annot.homology import diamond
 
 _SCORE = ("bitscore",)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """The position of a target, and the share of identical residues in its alignment with a query."""
-
-    target: int
-    identity: float
-
-
-def best_hits(queries: Iterable[str], targets: Iterable[str], *, threads: int = 1) -> dict[int, Hit]:
-    """The most similar target of each query, `--very-sensitive` at an E-value of 1e-3 or less.
-
-    Args:
-        queries, targets: proteins.
-        threads: processor cores to use.
-
-    Returns:
-        position of a query -> its best target; queries without a hit are left out.
-    """
-    options = ["--very-sensitive", "-e", "1e-3", "-k", "1"]
-    hits = diamond(queries, targets, options, ("pident",), threads=threads)
-    return {query: Hit(target, percent / 100) for query, target, (percent,) in hits}
 
 
 def alike(

@@ -16,9 +16,10 @@ from glm_annot.bundle import Model
 from glm_annot.ec import ECHead, ECResult
 from glm_annot.ec_evidence import Evidence, Homologue
 from glm_annot.errors import GlmAnnotError
+from glm_annot.homology import diamond_searcher
 from glm_annot.records import Genome
 
-from . import diamond, ec_audit
+from . import ec_audit
 from .ec_head import Reader
 from .ec_labels import Labelled, as_reference, numbers, read_labelled
 from .ec_scores import Cases, Results, by_level, compare, complete, confidence, micro, scores
@@ -128,14 +129,14 @@ def gather(model: Model, genome: Genome, labelled: Sequence[Labelled], *, thread
     """Evidence for all coding genes of a genome, and their nearest labelled proteins."""
     head = _head(model)
     proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
-    hits = diamond.best_hits(proteins, (protein.sequence for protein in labelled), threads=threads)
-    best = [hits.get(row) for row in range(len(proteins))]
+    hits = as_reference(labelled).hits(proteins, diamond_searcher(), threads=threads)
+    best = [of_protein[0] if of_protein else None for of_protein in hits]
     return Gathered(
         head,
         head.gather(proteins, *Reader(model, head.config.layers)(genome)),
-        as_reference(labelled).homologues(proteins, threads=threads),
-        [frozenset(labelled[hit.target].ec) if hit else frozenset() for hit in best],
-        [hit.identity if hit else 0.0 for hit in best],
+        [[homologue for _, homologue in of_protein] for of_protein in hits],
+        [frozenset(labelled[hit[0]].ec) if hit else frozenset() for hit in best],
+        [hit[1].identity if hit else 0.0 for hit in best],
     )
 
 
