@@ -98,9 +98,17 @@ def test_seconds_of_resumed_parts_add_up(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("training.steps.time", SimpleNamespace(monotonic=lambda: next(clock)))
     with pytest.raises(RuntimeError):
         run_steps(steps([], {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
-    assert seconds_spent(tmp_path) == {"a": 5.0}
-    run_steps(steps([], {"a": 1, "b": 1}), tmp_path, lambda _: None)
-    assert seconds_spent(tmp_path) == {"a": 5.0, "b": 10.0}
+    both = steps([], {"a": 1, "b": 1})
+    assert seconds_spent(both, tmp_path) == {"a": 5.0}
+    run_steps(both, tmp_path, lambda _: None)
+    assert seconds_spent(both, tmp_path) == {"a": 5.0, "b": 10.0}
+
+
+def test_seconds_are_those_of_the_steps_in_their_order(tmp_path: Path) -> None:
+    run_steps(steps([], {"dropped": 1, "b": 1}), tmp_path, lambda _: None)
+    now = steps([], {"a": 1, "b": 1})
+    run_steps(now, tmp_path, lambda _: None)
+    assert list(seconds_spent(now, tmp_path)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("90m", 5400), ("1.5h", 5400), ("2d", 172800)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -43,10 +43,16 @@ class Run:
 
     def __call__(self) -> Path:
         """Do every step that is not done yet; returns the bundle's folder."""
+        run_steps(self.steps, self.work, self.report)
+        return self.bundle
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """What the recipe takes, in order."""
         recipe, seconds = self.recipe, partial(self.recipe.seconds, budget=self.budget)
         corpus = {**asdict(recipe.corpus), "residues": recipe.residues(self.budget), "files": self._files()}
         texts = {"summary": recipe.summary, "limits": recipe.limits, "terms": recipe.terms}
-        steps = [
+        return [
             Step("corpus", corpus, self._corpus),
             Step("plm", {"seconds": seconds("plm"), **recipe.plm}, self._plm),
             Step("embed", {"precision": recipe.embed.precision}, self._embed),
@@ -57,8 +63,6 @@ class Run:
             Step("evaluate", {"suite": recipe.suite}, self._evaluate),
             Step("card", texts, self._card),  # words change without anything to be measured anew
         ]
-        run_steps(steps, self.work, self.report)
-        return self.bundle
 
     @property
     def bundle(self) -> Path:
@@ -129,5 +133,5 @@ class Run:
         stages.evaluate(self.recipe, self.data, corpus, self.bundle, folder, lstm=lstm, command=self.command)
 
     def _card(self, _: Path) -> None:
-        seconds = seconds_spent(self.work)
+        seconds = seconds_spent(self.steps, self.work)
         rewrite_card(self.runs, self.bundle, self.recipe, command=self.command, seconds=seconds)

@@ -71,14 +71,18 @@ def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) 
         report(f"{title}: done in {elapsed:.0f} s")
 
 
-def seconds_spent(work: Path) -> dict[str, float]:
-    """Wall-clock seconds of each complete step that has been timed, resumed parts together.
+def seconds_spent(steps: Sequence[Step], work: Path) -> dict[str, float]:
+    """Wall-clock seconds of those steps that are complete and timed, in their order, resumed parts together.
 
     A part that ended without being able to say so (killed, power lost) is not in it.
     """
     states = _read(work / RECORD)
-    timed = {name: state for name, state in states.items() if state["complete"] and "seconds" in state}
-    return {name: state["seconds"] for name, state in timed.items()}
+    of_steps = {step.name: states.get(step.name, {}) for step in steps}
+    return {
+        name: state["seconds"]
+        for name, state in of_steps.items()
+        if state.get("complete") and "seconds" in state
+    }
 
 
 def _key(step: Step, before: str) -> str:
