@@ -75,12 +75,18 @@ def paper(windows: int = 1000) -> plan.Plan:
 def test_the_papers_model_has_its_published_size() -> None:
     found = paper()
     assert found.parameters == 278_867_988
-    assert (found.encoder.layers, found.encoder.dim, found.batch) == (33, 1280, 1000)
+    assert (found.encoder.layers, found.encoder.dim, found.batch) == (33, 1280, 3000)
     # 6 N operations a gene, for the weights of the linear layers alone, and the attention's on top.
     with torch.device("meta"):
         weights = linear_weights(GLM(found.glm))  # type: ignore[arg-type]
-    assert found.step_flops == pytest.approx(6 * weights * 30_000, rel=0.02)
-    assert found.step_flops > 6 * weights * 30_000
+    assert found.step_flops == pytest.approx(6 * weights * 90_000, rel=0.02)
+    assert found.step_flops > 6 * weights * 90_000
+
+
+def test_the_papers_steps_and_epochs_agree() -> None:
+    found = paper(plan.PAPER_WINDOWS)
+    assert found.steps == 1_296_960
+    assert found.steps * found.batch / found.corpus.windows == pytest.approx(560, rel=0.01)
 
 
 def test_memory_is_sixteen_bytes_a_parameter_and_zero_divides_it() -> None:
