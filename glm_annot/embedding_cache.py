@@ -19,7 +19,6 @@ import numpy.typing as npt
 from glm_annot.errors import GlmAnnotError
 from glm_annot.plm import Encoder, fingerprint, wants_bf16
 
-DEFAULT_BYTES = 10 * 10**9
 EVICTED_SHARE = 0.25  # of a full cache's proteins, those not asked for for longest
 _WAIT = 60.0  # seconds for another process to finish writing
 _AT_ONCE = 500  # proteins in one query; SQLite allows 32,766 variables, old ones 999
@@ -43,9 +42,7 @@ class EmbeddingCache:
         GlmAnnotError: the folder or the file cannot be used.
     """
 
-    def __init__(
-        self, folder: Path, encoder: Encoder, *, precision: str = "auto", max_bytes: int = DEFAULT_BYTES
-    ) -> None:
+    def __init__(self, folder: Path, encoder: Encoder, *, precision: str = "auto", max_bytes: int) -> None:
         bf16 = wants_bf16(precision, next(encoder.parameters()).device)
         self.path = folder / f"{fingerprint(encoder)[:32]}-{'bf16' if bf16 else 'fp32'}.sqlite"
         self._bytes = 4 * encoder.config.dim

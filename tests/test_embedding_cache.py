@@ -24,6 +24,10 @@ def small_encoder(seed: int = 0) -> Encoder:
     return Encoder(PLMConfig(1, 8, 2)).eval().requires_grad_(False)
 
 
+def large_cache(folder: Path, encoder: Encoder, *, precision: str = "auto") -> EmbeddingCache:
+    return EmbeddingCache(folder, encoder, precision=precision, max_bytes=10**9)
+
+
 def test_a_known_protein_is_not_embedded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, asked = small_encoder(), []
 
@@ -32,9 +36,9 @@ def test_a_known_protein_is_not_embedded_again(tmp_path: Path, monkeypatch: pyte
         return embed(encoder, proteins)
 
     monkeypatch.setattr(pipeline, "embed", counting)
-    cache, progress = EmbeddingCache(tmp_path / "new" / "cache", encoder), []
+    cache, progress = large_cache(tmp_path / "new" / "cache", encoder), []
     first = embed_distinct(encoder, PROTEINS[:2], cache=cache)
-    again = EmbeddingCache(tmp_path / "new" / "cache", small_encoder())
+    again = large_cache(tmp_path / "new" / "cache", small_encoder())
     both = embed_distinct(
         encoder, [PROTEINS[2], *PROTEINS, PROTEINS[0]], cache=again, progress=lambda *at: progress.append(at)
     )
@@ -47,9 +51,9 @@ def test_a_known_protein_is_not_embedded_again(tmp_path: Path, monkeypatch: pyte
 
 def test_encoders_are_kept_apart(tmp_path: Path) -> None:
     for seed in (0, 1):
-        embed_distinct(small_encoder(seed), PROTEINS, cache=EmbeddingCache(tmp_path, small_encoder(seed)))
+        embed_distinct(small_encoder(seed), PROTEINS, cache=large_cache(tmp_path, small_encoder(seed)))
     assert len(list(tmp_path.glob("*.sqlite"))) == 2
-    half = EmbeddingCache(tmp_path, small_encoder(), precision="bf16")
+    half = large_cache(tmp_path, small_encoder(), precision="bf16")
     assert half.find(PROTEINS) == {}
 
 
@@ -65,29 +69,29 @@ def test_the_proteins_not_seen_for_longest_are_dropped(tmp_path: Path) -> None:
 
 def test_several_may_write_at_once(tmp_path: Path) -> None:
     encoder = small_encoder()
-    EmbeddingCache(tmp_path, encoder)
+    large_cache(tmp_path, encoder)
 
     def write(number: int) -> None:
-        EmbeddingCache(tmp_path, encoder).keep({f"M{'K' * number}": np.full(8, number, np.float32)})
+        large_cache(tmp_path, encoder).keep({f"M{'K' * number}": np.full(8, number, np.float32)})
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(40)))
-    found = EmbeddingCache(tmp_path, encoder).find([f"M{'K' * number}" for number in range(40)])
+    found = large_cache(tmp_path, encoder).find([f"M{'K' * number}" for number in range(40)])
     assert [int(row[0]) for row in found.values()] == list(range(40)) or len(found) == 40
 
 
 def test_a_damaged_cache_and_a_bad_folder_are_said(tmp_path: Path) -> None:
-    cache = EmbeddingCache(tmp_path, small_encoder())
+    cache = large_cache(tmp_path, small_encoder())
     cache.path.write_bytes(b"no database" * 1000)
     with pytest.raises(GlmAnnotError, match="delete the file if it is damaged"):
         cache.find(PROTEINS)
     (tmp_path / "file").write_text("")
     with pytest.raises(GlmAnnotError, match="cannot keep a cache"):
-        EmbeddingCache(tmp_path / "file" / "cache", small_encoder())
+        large_cache(tmp_path / "file" / "cache", small_encoder())
 
 
 def test_a_row_of_another_size_is_no_hit(tmp_path: Path) -> None:
-    cache = EmbeddingCache(tmp_path, small_encoder())
+    cache = large_cache(tmp_path, small_encoder())
     cache.keep({"MK": np.ones(8, np.float32)})
     with sqlite3.connect(cache.path) as database:
         database.execute("UPDATE embeddings SET embedding = x'00'")
