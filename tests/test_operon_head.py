@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,19 @@ def test_labels_of_one_kind() -> None:
     everywhere = [np.concatenate(example.genome.labels) == 1]
     with pytest.raises(InputError, match="all alike"):
         fit([hide(example, everywhere)])
+
+
+@pytest.mark.parametrize(
+    ("strands", "missing"),
+    [([1], "no convergent and no divergent"), ([1, -1], "no tandem"), ([1] * 15 + [-1] * 15, "no divergent")],
+)
+def test_neighbours_of_each_kind_are_needed(strands: list[int], missing: str) -> None:
+    example, _ = made(1, genes=30)
+    (contig,) = example.genome.genome.contigs
+    genes = (replace(gene, strand=strands[gene.index % len(strands)]) for gene in contig.genes)
+    genome = Genome((replace(contig, genes=tuple(genes)),))
+    with pytest.raises(InputError, match=f"have {missing} neighbours"):
+        fit([replace(example, genome=replace(example.genome, genome=genome))])
 
 
 def test_calibration_error_by_hand() -> None:

@@ -24,7 +24,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.operon_features import AXIS, Floats, GapTables, Track, gap_histograms, geometry, warp
+from glm_annot.operon_features import AXIS, KINDS, Floats, GapTables, Track, gap_histograms, geometry, warp
 from glm_annot.operons import BoostedTrees, OperonHead, OperonHeadConfig, attention_features
 
 from .operon_data import UNKNOWN, LabelledGenome
@@ -74,7 +74,7 @@ def fit(examples: Sequence[Example], *, calibrate: bool = True, seed: int = 0) -
         seed: of the boosting.
 
     Raises:
-        InputError: the labels are all 0 or all 1.
+        InputError: the labels are all 0 or all 1, or a kind of neighbours is missing (see `average_gaps`).
     """
     prior_3K = average_gaps([example.tracks for example in examples])
     rows = [_rows(example, prior_3K) for example in examples]
@@ -92,8 +92,18 @@ def fit(examples: Sequence[Example], *, calibrate: bool = True, seed: int = 0) -
 
 
 def average_gaps(genomes: Sequence[Sequence[Track]]) -> Floats:
-    """Gap densities (3, K) of the average genome."""
+    """Gap densities (3, K) of the average genome.
+
+    Raises:
+        InputError: no genome has neighbours of a kind, as when all genes lie on one strand.
+    """
     counts = np.stack([gap_histograms(tracks) for tracks in genomes])
+    missing = [kind for kind, found in zip(KINDS, counts.sum((0, 2)), strict=True) if not found]
+    if missing:
+        raise InputError(
+            f"genomes with known operons have no {' and no '.join(missing)} neighbours, but an operon head "
+            "learns from the gaps of each kind; give whole genomes, or more of them"
+        )
     return np.asarray((counts / np.maximum(counts.sum(2, keepdims=True), 1)).mean(0))
 
 
