@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glm_annot.errors import InputError
-from glm_annot.io import genbank, genbank_text, source
+from glm_annot.io import genbank, genbank_text, qualifiers, source
 from glm_annot.io.sequences import Sequences
 from glm_annot.records import ECCall, Gene, GenePrediction, Genome, OperonCall, Predictions, Skip
 
@@ -343,8 +343,24 @@ def test_provenance_is_a_comment_of_each_annotated_record() -> None:
     text = genbank.render(genome, predictions({2: GenePrediction()}, ()))
     first, second = text.split(b"//\n")[:2]
     assert b"glm-annot" not in first
-    assert b"COMMENT     glm-annot: program=glm-annot 0.1.0; model=fake 1.0.0;\n" in second
+    lines = (b"COMMENT     glm-annot: program=glm-annot 0.1.0; model=fake 1.0.0; sha256=", b"0" * 64 + b";")
+    assert lines[0] + b"\n            " + lines[1] in second
     assert second.index(b"COMMENT") < second.index(b"FEATURES")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("crlf", [False, True])
+def test_provenance_keeps_to_the_width_and_is_read_as_it_was(name: str, crlf: bool) -> None:
+    genome = parse(text_of(name).replace(b"\n", b"\r\n") if crlf else text_of(name))
+    made = fake_predictions(genome)
+    made_by = replace(made.provenance, reference="1" * 64, searcher="DIAMOND 2.1.3", precision="bf16")
+    text = genbank.render(genome, replace(made, provenance=made_by), 0.5)
+    lines = source.split_lines(text_of(name))
+    width = genbank_text.wrapped_width(lines, genbank_text.records(lines))
+    added = added_lines(genome, text)
+    assert "            " + "1" * 64 + ";" in added and "0" * 64 in str(added)
+    assert max(map(len, added)) <= width
+    assert genbank.provenance(text) == qualifiers.provenance_comment(made_by, 0.5)
 
 
 def test_a_gene_of_which_nothing_is_said_is_left_alone() -> None:
@@ -401,7 +417,6 @@ def test_an_ec_number_that_a_curator_added_survives_stripping() -> None:
     assert b"glm-annot" not in genbank.strip(curated)
 
 
-@pytest.mark.filterwarnings("ignore:.*too long")  # the hash in our comment, when Biopython writes it
 def test_qualifiers_moved_by_another_tool_are_still_stripped() -> None:
     """Biopython writes /inference together and /note together."""
     genome = read("bakta.gbff")

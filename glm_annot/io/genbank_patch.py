@@ -90,7 +90,7 @@ def provenance(text: bytes) -> str | None:
     lines = split_lines(text)
     for record in records(lines):
         if comment := [decode(lines[number])[len(HEADER_INDENT) :] for number in _our_comment(lines, record)]:
-            return " ".join(row.strip() for row in comment)
+            return "\n".join(row.strip() for row in comment).replace("=\n", "=").replace("\n", " ")
     return None
 
 
@@ -132,8 +132,11 @@ class _Patch:
     def add_comment(self, record: Record, provenance: Provenance, promote_ec: float | None) -> None:
         """What made the predictions, as a COMMENT block before the feature table."""
         assert record.table is not None, "a record with genes has a feature table"
-        comment = names.provenance_comment(provenance, promote_ec)
-        first, *rest = wrap(comment, HEADER_INDENT, self.width, self._end(record.table))
+        words = names.provenance_comment(provenance, promote_ec).split(" ")
+        room = self.width - len(HEADER_INDENT)
+        # With its name a hash is longer than a line: a line ends between them.
+        breakable = " ".join(word if len(word) <= room else word.replace("=", "= ", 1) for word in words)
+        first, *rest = wrap(breakable, HEADER_INDENT, self.width, self._end(record.table))
         self.before[record.table] = [_COMMENT + first.removeprefix(HEADER_INDENT), *rest]
 
     def _qualifiers(self, values: Sequence[str], near: int) -> list[bytes]:
