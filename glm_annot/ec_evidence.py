@@ -52,7 +52,7 @@ class Neighbour:
     """A profile that resembles a protein.
 
     Attributes:
-        similarity: as `glm_annot.kmers` measures it; about 1 at half identical residues.
+        similarity: as `glm_annot.kmers` measures it; about 0.4 at half identical residues.
         nodes: EC nodes that it speaks for; none for a family of proteins without an EC.
         labels: places of its EC numbers among the head's labels.
         enzyme_rate: how often annotators gave any EC to proteins nearest to families of its numbers.

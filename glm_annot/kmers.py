@@ -1,11 +1,14 @@
-"""Similarity of a protein to families of labelled proteins, from short patterns of residues, not aligned.
+"""Similarity of a protein to families of labelled proteins, from short patterns of residues in their order.
 
-A family is kept as a profile: the patterns that are typical of it. Residues are read in a reduced alphabet,
-so that a pattern survives the commonest substitutions. Patterns have gaps (spaced seeds, as in Ma, Tromp and
-Li 2002, PatternHunter): their neighbouring hits depend less on one another, so that more remote relatives
-share some than would share a pattern of residues in a row.
+A family is kept as a profile: the patterns that are typical of it, and roughly where they lie. Residues are
+read in a reduced alphabet, so that a pattern survives the commonest substitutions. Patterns have gaps (spaced
+seeds, as in Ma, Tromp and Li 2002, PatternHunter): their neighbouring hits depend less on one another, so
+that more remote relatives share some. A pattern that differs by one likely substitution counts too, for less.
+A true relative's shared patterns keep their distances, so they gather on one diagonal, while chance strews
+its own over all of them (the diagonals of BLAST and of MMseqs2's prefilter, Steinegger and Söding 2017).
 
-Axes: K patterns (every possible one); E entries (a pattern of a profile); P profiles.
+Axes: K patterns (every possible one); E entries (a pattern of a profile); P profiles; W patterns of a
+protein, one for each seed and place; C candidates; B diagonals.
 """
 
 from __future__ import annotations
@@ -19,13 +22,27 @@ from torch import nn
 
 # Residues that replace each other freely share a letter; the 15 letters of Murphy et al. 2000.
 GROUPS = ("LVIM", "C", "A", "G", "S", "T", "P", "FY", "W", "E", "D", "N", "Q", "KR", "H")
+# The letters that replace one likeliest, at most two: those whose residues' BLOSUM62 scores (Henikoff and
+# Henikoff 1992), weighted by how common the residues are, have a mean of 0.5 or more.
+ALIKE = {
+    **{"A": "S", "S": "AT", "T": "S", "FY": "W", "W": "F"},
+    **{"E": "DQ", "D": "EN", "N": "SD", "Q": "EK", "KR": "QE", "H": "N"},
+}
 SEEDS = ((0, 2, 3, 4, 6), (0, 1, 2, 4, 5))  # places, from its first, of a pattern's residues
 N_OF_SEED = len(GROUPS) ** 5
 N_PATTERNS = N_OF_SEED * len(SEEDS)
 MAX_LISTED = 255  # profiles that one pattern may be listed for: counts are stored as bytes
 MAX_PROFILES = 2**16  # profile numbers are stored in 16 bits
 RARITY_STEP = 1 / 16  # of the stored inverse document frequencies, in nats
+STRETCH = 24  # residues; places are stored in units of it
+DIAGONALS = 16  # places are stored in four bits, so they and diagonals are counted round a circle
+CANDIDATES = 256  # profiles, those that share most, whose diagonals are looked at
+ALIKE_WEIGHT = 0.2  # of a pattern with one substitution, beside the same pattern
+BESIDE = 0.5  # weight of the diagonals next to the best one: insertions, and the stretches' borders
+STREWN = 0.3  # weight of all that is shared on whatever diagonal: domains that moved
 _UNKNOWN = 255
+
+Ints = npt.NDArray[np.int64]
 
 
 def _letter_table() -> npt.NDArray[np.uint8]:
@@ -36,22 +53,54 @@ def _letter_table() -> npt.NDArray[np.uint8]:
 
 
 _LETTERS = _letter_table()
+_DIGITS = len(GROUPS) ** np.arange(4, -1, -1)  # what a letter counts at each place of a pattern
 
 
-def patterns(protein: str) -> npt.NDArray[np.int64]:
-    """The distinct patterns of a protein, as sorted codes; only stretches of the 20 residues have one."""
-    letters = _LETTERS[np.frombuffer(protein.encode("ascii", "replace"), np.uint8)]
-    return np.concatenate([np.unique(_codes(letters, seed)) + n * N_OF_SEED for n, seed in enumerate(SEEDS)])
+def _alike_table() -> Ints:
+    """For each letter how far away its substitutes are, (letters, 2); 0 for none."""
+    steps = np.zeros((len(GROUPS), 2), np.int64)
+    for group, others in ALIKE.items():
+        letter = GROUPS.index(group)
+        steps[letter, : len(others)] = [int(_LETTERS[ord(other)]) - letter for other in others]
+    return steps
 
 
-def _codes(letters: npt.NDArray[np.uint8], seed: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    size = max(len(letters) - seed[-1], 0)
-    codes, known = np.zeros(size, np.int64), np.ones(size, np.bool_)
-    for place in seed if size else ():
-        column = letters[place : place + size]
-        codes = codes * len(GROUPS) + column
-        known &= column != _UNKNOWN
-    return codes[known]
+_ALIKE = _alike_table()
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The patterns of a protein in order of seed and place.
+
+    Attributes:
+        code_W: which patterns.
+        place_W: residues before each.
+        letters_W5: what each was read from.
+    """
+
+    code_W: Ints
+    place_W: Ints
+    letters_W5: Ints
+
+    def alike(self) -> tuple[Ints, Ints]:
+        """Codes and places of the patterns with one substitution of `ALIKE`."""
+        steps_W52 = _ALIKE[self.letters_W5] * _DIGITS[:, None]
+        which_W, *_ = changed = np.nonzero(steps_W52)
+        return self.code_W[which_W] + steps_W52[changed], self.place_W[which_W]
+
+
+def patterns(protein: str) -> Patterns:
+    """All patterns of a protein; only stretches of the 20 residues have one."""
+    letters = _LETTERS[np.frombuffer(protein.encode("ascii", "replace"), np.uint8)].astype(np.int64)
+    codes, places, read = [], [], []
+    for number, seed in enumerate(SEEDS):
+        size = max(len(letters) - seed[-1], 0)
+        letters_W5 = np.stack([letters[place : place + size] for place in seed], axis=1)
+        known = (letters_W5 != _UNKNOWN).all(1)
+        read.append(letters_W5[known])
+        codes.append(read[-1] @ _DIGITS + number * N_OF_SEED)
+        places.append(np.flatnonzero(known))
+    return Patterns(np.concatenate(codes), np.concatenate(places), np.concatenate(read))
 
 
 @dataclass(frozen=True)
@@ -78,12 +127,15 @@ class KmerProfiles(nn.Module):
         listed_K: how many profiles list each pattern, uint8.
         rarity_K: inverse document frequency of each pattern in steps of `RARITY_STEP`, uint8.
         profile_E: profile of each entry, ordered by pattern: 16 bits without sign, in an int16 tensor.
+        places: where each entry's pattern lies in its family, in units of `STRETCH` round a circle of
+            `DIAGONALS`; two to a byte, the first in the lower bits, uint8.
         norm_P: what each profile's sum is divided by; long profiles gather more by chance.
     """
 
     listed_K: torch.Tensor
     rarity_K: torch.Tensor
     profile_E: torch.Tensor
+    places: torch.Tensor
     norm_P: torch.Tensor
 
     def __init__(self, config: KmerConfig) -> None:
@@ -92,41 +144,81 @@ class KmerProfiles(nn.Module):
         self.register_buffer("listed_K", torch.zeros(N_PATTERNS, dtype=torch.uint8))
         self.register_buffer("rarity_K", torch.zeros(N_PATTERNS, dtype=torch.uint8))
         self.register_buffer("profile_E", torch.zeros(config.entries, dtype=torch.int16))
+        self.register_buffer("places", torch.zeros(-(-config.entries // 2), dtype=torch.uint8))
         self.register_buffer("norm_P", torch.ones(config.profiles))
 
     def searcher(self) -> Searcher:
         """The profiles unpacked for many searches."""
+        places = self.places.cpu().numpy()
         return Searcher(
             first_K=np.concatenate([[0], np.cumsum(self.listed_K.cpu().numpy(), dtype=np.int64)]),
             weight_K=(self.rarity_K.cpu().numpy() * np.float32(RARITY_STEP)) ** 2,
             profile_E=self.profile_E.cpu().numpy().view(np.uint16),
+            place_E=np.stack([places & 15, places >> 4], axis=1).ravel()[: self.config.entries],
             norm_P=self.norm_P.float().cpu().numpy(),
         )
+
+
+def pack(place_E: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Places below 16 two to a byte, as `KmerProfiles` holds them."""
+    even = np.append(place_E, np.zeros(len(place_E) % 2, np.uint8)).reshape(-1, 2)
+    return np.asarray(even[:, 0] | even[:, 1] << 4, np.uint8)
 
 
 @dataclass(frozen=True)
 class Searcher:
     """`KmerProfiles` as arrays: first entry of each pattern, its weight (rarity squared), profiles, norms."""
 
-    first_K: npt.NDArray[np.int64]
+    first_K: Ints
     weight_K: npt.NDArray[np.float32]
     profile_E: npt.NDArray[np.uint16]
+    place_E: npt.NDArray[np.uint8]
     norm_P: npt.NDArray[np.float32]
 
     def search(self, protein: str) -> npt.NDArray[np.float32]:
-        """Similarity of a protein to each profile, (P,): weights of shared patterns, summed and normed."""
-        found = patterns(protein)
-        first = self.first_K[found]
-        listed = self.first_K[found + 1] - first
-        entries = _ranges(first, listed)
-        weights = np.repeat(self.weight_K[found], listed)
-        sums_P = np.bincount(self.profile_E[entries], weights, minlength=len(self.norm_P))
-        norm_P = self.norm_P * np.float32(np.sqrt(max(len(found), 1)))
-        return sums_P.astype(np.float32) / norm_P
+        """Similarity of a protein to each profile, (P,); 0 but for the `CANDIDATES` that share most with it.
+
+        Weights of shared patterns are summed on the best diagonal and those beside it, and added to a share
+        of all of them; the sum is normed by the sizes of both.
+        """
+        own = patterns(protein)
+        entries, of_W = self._entries(own.code_W)
+        weight = self.weight_K[own.code_W][of_W]
+        shared_P = np.bincount(self.profile_E[entries], weight, minlength=len(self.norm_P))
+        candidate_C = _highest(shared_P / self.norm_P, CANDIDATES)
+        same_CB = self._diagonals(own.code_W, own.place_W, candidate_C)
+        alike_CB = self._diagonals(*own.alike(), candidate_C)
+        sum_CB = same_CB + ALIKE_WEIGHT * alike_CB
+        sum_CB += BESIDE * (np.roll(sum_CB, 1, axis=1) + np.roll(sum_CB, -1, axis=1))
+        norm_C = self.norm_P[candidate_C] * np.sqrt(max(len(own.code_W), 1))
+        similarity_P = np.zeros(len(self.norm_P), np.float32)
+        similarity_P[candidate_C] = (sum_CB.max(1) + STREWN * same_CB.sum(1)) / norm_C
+        return similarity_P
+
+    def _entries(self, code_W: Ints) -> tuple[Ints, Ints]:
+        """Entries of some patterns, and for each of them which of the patterns it is of."""
+        first = self.first_K[code_W]
+        listed = self.first_K[code_W + 1] - first
+        ends = np.cumsum(listed)
+        of_W = np.repeat(np.arange(len(code_W)), listed)
+        return np.arange(len(of_W)) + (first - ends + listed)[of_W], of_W
+
+    def _diagonals(self, code_W: Ints, place_W: Ints, candidate_C: Ints) -> npt.NDArray[np.float64]:
+        """Weights of patterns shared with the candidates, by diagonal, (C, B)."""
+        row_P = np.full(len(self.norm_P), -1, np.int64)
+        row_P[candidate_C] = np.arange(len(candidate_C))
+        entries, of_W = self._entries(code_W)
+        row = row_P[self.profile_E[entries]]
+        hits = np.flatnonzero(row >= 0)
+        entries, of_W, row = entries[hits], of_W[hits], row[hits]
+        diagonal = (place_W[of_W] // STRETCH - self.place_E[entries]) % DIAGONALS
+        weight = self.weight_K[code_W][of_W]
+        sums = np.bincount(row * DIAGONALS + diagonal, weight, minlength=len(candidate_C) * DIAGONALS)
+        return np.asarray(sums, np.float64).reshape(-1, DIAGONALS)
 
 
-def _ranges(first: npt.NDArray[np.int64], length: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """first[0], first[0] + 1, ... (length[0] of them), then first[1], ..."""
-    ends = np.cumsum(length)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(first - ends + length, length)
+def _highest(values: npt.NDArray[np.floating], count: int) -> Ints:
+    """Places of the highest values, in order of place; all where there are no more than `count`."""
+    if len(values) <= count:
+        return np.arange(len(values))
+    return np.sort(np.argpartition(-values, count)[:count])

@@ -24,7 +24,7 @@ from glm_annot.ec_numbers import LEVELS, Node, ancestry, is_complete, node
 
 PENALTY = 3.0  # of squared weights, against the summed loss
 ITERATIONS = 200  # of L-BFGS
-CLOSE = 0.3  # similarity of a profile that counts for its labels' rates
+CLOSE = 0.4  # similarity of a profile that counts for its labels' rates
 THRESHOLDS = tuple(round(0.05 * place, 2) for place in range(1, 20))  # to choose the default from
 PRIOR = 2.0  # proteins that the mean rate counts for beside those seen
 

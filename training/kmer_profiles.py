@@ -5,7 +5,7 @@ Axes: K patterns (every possible one); E entries (a pattern of a profile); P pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +13,19 @@ import numpy.typing as npt
 import torch
 
 from glm_annot.kmers import (
+    DIAGONALS,
     MAX_LISTED,
     N_PATTERNS,
     RARITY_STEP,
+    STRETCH,
+    Ints,
     KmerConfig,
     KmerProfiles,
+    pack,
     patterns,
 )
 
-ENTRIES = 12_000_000  # entries kept: 24 MB, and 3 MB for the patterns
+ENTRIES = 12_000_000  # entries kept: 30 MB, and 3 MB for the patterns
 MAX_MEMBERS = 20  # proteins read for a profile; more hardly change what is typical of it
 RARITY_POWER = 0.5  # of rarity in an entry's rank: typical patterns first, rare ones before common ones
 PRIOR = (0.3, 1.5)  # pattern seen 0.3 times in 1.5 members before any is read: one member proves little
@@ -30,14 +34,31 @@ OWN_NORM = 0.5  # how far a profile's norm follows its own patterns; the rest is
 
 @dataclass(frozen=True)
 class _Entries:
-    """Patterns of profiles: pattern, profile, and rank (high: typical of it and rare elsewhere)."""
+    """Patterns of profiles: pattern, profile, place, and rank (high: typical of it and rare elsewhere)."""
 
     pattern_E: npt.NDArray[np.int32]
     profile_E: npt.NDArray[np.int32]
+    place_E: npt.NDArray[np.uint8]
     rank_E: npt.NDArray[np.float32]
 
-    def take(self, which: npt.NDArray[np.int64]) -> _Entries:
-        return _Entries(self.pattern_E[which], self.profile_E[which], self.rank_E[which])
+    @classmethod
+    def of(cls, number: int, code_W: Ints, place_W: Ints, rank_W: npt.NDArray[np.floating]) -> _Entries:
+        """Those of one profile; places are residues."""
+        place = place_W // STRETCH % DIAGONALS
+        profile = np.full(len(code_W), number, np.int32)
+        return cls(code_W.astype(np.int32), profile, place.astype(np.uint8), rank_W.astype(np.float32))
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Entries]) -> _Entries:
+        return cls(
+            np.concatenate([part.pattern_E for part in parts]),
+            np.concatenate([part.profile_E for part in parts]),
+            np.concatenate([part.place_E for part in parts]),
+            np.concatenate([part.rank_E for part in parts]),
+        )
+
+    def take(self, which: Ints) -> _Entries:
+        return _Entries(self.pattern_E[which], self.profile_E[which], self.place_E[which], self.rank_E[which])
 
 
 def rarity(proteins: Iterable[str]) -> npt.NDArray[np.uint8]:
@@ -47,7 +68,7 @@ def rarity(proteins: Iterable[str]) -> npt.NDArray[np.uint8]:
     """
     count_K, n = np.zeros(N_PATTERNS, np.int64), 0
     for protein in proteins:
-        count_K[patterns(protein)] += 1
+        count_K[np.unique(patterns(protein).code_W)] += 1
         n += 1
     steps_K = np.log((n + 1) / (count_K + 1)) / RARITY_STEP
     return np.clip(np.rint(steps_K), 0, 255).astype(np.uint8)
@@ -70,23 +91,41 @@ def build(
     profiles.listed_K.copy_(torch.from_numpy(listed_K))
     profiles.rarity_K.copy_(torch.from_numpy(rarity_K))
     profiles.profile_E.copy_(torch.from_numpy(kept.profile_E.astype(np.uint16).view(np.int16)))
+    profiles.places.copy_(torch.from_numpy(pack(kept.place_E)))
     profiles.norm_P.copy_(torch.from_numpy(_norms(kept, rarity_K, len(families))))
     return profiles
 
 
 def _unfold(families: Sequence[Sequence[str]], rarity_K: npt.NDArray[np.float32]) -> _Entries:
     """Every pattern of every family."""
-    pattern, profile, rank = [], [], []
+    none = np.empty(0, np.int64)
+    parts = [_Entries.of(0, none, none, none.astype(np.float32))]
     for number, family in enumerate(families):
         members = family[:MAX_MEMBERS]
-        found, count = np.unique(np.concatenate([patterns(member) for member in members]), return_counts=True)
+        read = [_distinct(member) for member in members]
+        code, place = (np.concatenate(column) for column in zip(*_aligned(read), strict=True))
+        found, first, count = np.unique(code, return_index=True, return_counts=True)
         typical = (count + PRIOR[0]) / (len(members) + PRIOR[1])
-        pattern.append(found.astype(np.int32))
-        profile.append(np.full(len(found), number, np.int32))
-        rank.append((typical * rarity_K[found] ** RARITY_POWER).astype(np.float32))
-    if not families:
-        return _Entries(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-    return _Entries(np.concatenate(pattern), np.concatenate(profile), np.concatenate(rank))
+        parts.append(_Entries.of(number, found, place[first], typical * rarity_K[found] ** RARITY_POWER))
+    return _Entries.joined(parts)
+
+
+def _distinct(protein: str) -> tuple[Ints, Ints]:
+    """Distinct patterns of a protein, and where each lies first."""
+    found = patterns(protein)
+    code, first = np.unique(found.code_W, return_index=True)
+    return code, found.place_W[first]
+
+
+def _aligned(members: Sequence[tuple[Ints, Ints]]) -> Iterator[tuple[Ints, Ints]]:
+    """Patterns and places of each member, moved to the diagonal on which most are shared with the first."""
+    if not members:
+        return
+    first_code, first_place = members[0]
+    for code, place in members:
+        _, mine, theirs = np.intersect1d(code, first_code, assume_unique=True, return_indices=True)
+        offsets, count = np.unique(place[mine] - first_place[theirs], return_counts=True)
+        yield code, place - (offsets[count.argmax()] if len(offsets) else 0)
 
 
 def _strongest(entries: _Entries, most: int) -> _Entries:
