@@ -218,7 +218,8 @@ class Searcher:
 
 
 def _highest(values: npt.NDArray[np.floating], count: int) -> Ints:
-    """Places of the highest values, in order of place; all where there are no more than `count`."""
-    if len(values) <= count:
-        return np.arange(len(values))
-    return np.sort(np.argpartition(-values, count)[:count])
+    """Places of the highest values above 0, at most `count` of them, in order of place."""
+    above = np.flatnonzero(values > 0)
+    if len(above) <= count:
+        return above
+    return np.sort(above[np.argpartition(-values[above], count)[:count]])
