@@ -39,10 +39,12 @@ WINDOWS, GENES = 32, 30  # of a batch
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose: CPU threads, and the genome of the rows `genome`."""
+    """What the user chose: CPU threads, genome (rows `genome`, `contigs`), sizes and model (row `contigs`)."""
 
     threads: int
     genome: Path
+    contigs: tuple[int, ...]
+    model: str
 
 
 @dataclass(frozen=True)
@@ -201,35 +203,57 @@ def genomes(settings: Settings) -> list[Line]:
     """One, two, four and eight small genomes in one run: its peak of memory beside that of one."""
     from tests.tiny import made_gff3
 
-    return _growth("genomes", (1, 2, 4, 8), lambda n: [made_gff3(100, seed) for seed in range(n)], settings)
-
-
-def contigs(settings: Settings) -> list[Line]:
-    """A metagenome of more and more contigs of two or three genes: its peak of memory beside the first."""
-    from tests.tiny import made_metagenome
-
-    return _growth("contigs", (250, 500, 1000, 2000), lambda n: [made_metagenome(n)], settings)
-
-
-def _growth(
-    what: str, counts: Sequence[int], make: Callable[[int], list[str]], settings: Settings
-) -> list[Line]:
     lines: list[Line] = []
     first = 0.0
-    for count in counts:
+    for count in (1, 2, 4, 8):
         with tempfile.TemporaryDirectory() as folder:
-            paths = []
-            for number, text in enumerate(make(count)):
-                paths.append(Path(folder) / f"{number}.gff3")
-                paths[-1].write_text(text, encoding="ascii")
+            paths = [Path(folder) / f"{number}.gff3" for number in range(count)]
+            for seed, path in enumerate(paths):
+                path.write_text(made_gff3(100, seed), encoding="ascii")
             taken, memory = annotate([*paths, "-o", f"{folder}/out/"], settings)
         first = first or memory
         measured = f"{memory:,.0f} MiB, {taken:,.1f} s"
-        reference = f"{counts[0]} {what} {first:,.0f} MiB"
-        lines.append(
-            Line(f"{count} {what}", measured, reference, memory / first, "1" if what == "genomes" else "")
-        )
+        lines.append(Line(f"{count} genomes", measured, f"1 genome {first:,.0f} MiB", memory / first, "1"))
     return lines
+
+
+def contigs(settings: Settings) -> list[Line]:
+    """Metagenomes of more and more contigs, cut out of a genome: memory and time of each beside the smallest.
+
+    The contigs repeat the genome's proteins, and a cache embeds each of these once: the figures are those of
+    all else.
+    """
+    from tests.metagenome import write_metagenome
+
+    lines: list[Line] = []
+    smallest: tuple[float, float] | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        model = _bundle(settings.model, Path(folder))
+        for count in settings.contigs:
+            path = Path(folder) / f"{count}.gff3"
+            n_genes = write_metagenome(settings.genome, count, path)
+            args = [path, "-o", f"{folder}/out/", "--model", model, "--cache", f"{folder}/cache"]
+            taken, memory = annotate(args, settings)
+            path.unlink()
+            each = 1000 * taken / count
+            first_memory, first_each = smallest = smallest or (memory, each)
+            name, beside = f"{count:,} contigs, {n_genes:,} genes of few proteins", f"{settings.contigs[0]:,}"
+            measured = f"{memory:,.0f} MiB"
+            lines.append(Line(name, measured, f"{beside}: {first_memory:,.0f} MiB", memory / first_memory))
+            measured = f"{taken:,.1f} s, {each:.1f} ms a contig"
+            lines.append(Line(name, measured, f"{beside}: {first_each:.1f} ms", each / first_each, "1"))
+    return lines
+
+
+def _bundle(model: str, folder: Path) -> str:
+    """What to call a model by: `tiny` is made in the folder."""
+    if model != "tiny":
+        return model
+    from glm_annot.bundle import save
+    from tests.tiny import tiny
+
+    save(tiny(), folder / model, metrics={}, card="")
+    return str(folder / model)
 
 
 ROWS: dict[str, Row] = {
@@ -269,12 +293,26 @@ def _described(name: str) -> str:
     "--genome",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=EXAMPLE,
-    help="Annotation for the row `genome`.",
+    help="Annotation for the rows `genome` and `contigs`; for the latter a GFF3 with ##FASTA.",
 )
-def main(rows: tuple[str, ...], long: bool, threads: int, genome: Path) -> None:
+@click.option(
+    "--contigs",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1000, 10_000),
+    help="Sizes in the row `contigs`; give it once for each size.",
+)
+@click.option(
+    "--model",
+    default="mini",
+    help="Model of the row `contigs`; `tiny` is a made-up one that computes next to nothing.",
+)
+def main(
+    rows: tuple[str, ...], long: bool, threads: int, genome: Path, contigs: tuple[int, ...], model: str
+) -> None:
     """Measures ROWs, by default all short ones, and prints them as a table."""
     chosen = rows or [name for name in ROWS if long or name not in LONG]
-    settings = Settings(threads, genome.resolve())
+    settings = Settings(threads, genome.resolve(), contigs, model)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     click.echo(f"{threads} of {os.cpu_count()} CPU threads; load of the machine before the run: {load}\n")
     click.echo("| row | measured | reference | ratio | aim |\n|---|---|---|---|---|")
