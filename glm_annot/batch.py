@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, TypeVar
 from glm_annot.console import Bars, Kept, say
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.jobs import cores, share
-from glm_annot.output import STDIO, Target, plan, refuse_existing, remove_half_files, write_all
+from glm_annot.output import STDIO, Target, plan, refuse_existing, remove_half_files, whole_files
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
     from glm_annot.embedding_cache import EmbeddingCache
     from glm_annot.homology import Reference
+    from glm_annot.io import Sections
+    from glm_annot.overview import Overview
     from glm_annot.records import Genome, Predictions
 
 log = logging.getLogger(__name__)
@@ -162,14 +164,15 @@ def _list_failures(outcomes: Sequence[_Outcome]) -> None:
     log.error("%d of %d inputs failed:\n%s", len(failed), len(outcomes), "\n".join(rows))
 
 
-def to_stdout(content: bytes) -> None:
-    """Writes bytes to standard output.
+def to_stdout(content: Iterable[bytes]) -> None:
+    """Writes bytes to standard output, piece by piece.
 
     Raises:
         GlmAnnotError: nobody reads them any more.
     """
     try:
-        sys.stdout.buffer.write(content)
+        for piece in content:
+            sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
         os.dup2(
@@ -282,8 +285,9 @@ class _Annotator:
             return _failure(task.source.annotation, error)
 
     def _annotate(self, task: _Task) -> _Outcome:
-        from glm_annot.io import read
-        from glm_annot.summary import foresee, summarise
+        from glm_annot.io import open_sections
+        from glm_annot.overview import Overview
+        from glm_annot.summary import Summary, foresee
 
         source, target, options = task.source, task.target, self._options
         name, started = source.annotation, time.monotonic()
@@ -292,17 +296,21 @@ class _Annotator:
             log.debug("%s: done before, left out", name)
             return _Outcome(name, left_out=True)
         log.debug("reading %s", name)
-        genome = read(name, fasta=source.fasta, faa=source.faa)
-        assert genome.source is not None
-        if not options.force and not ours:
-            target.check_free(genome.source.format)
-        model, reference = self._model, self._reference
-        if options.dry_run:
-            log.info("%s; would write %s", foresee(genome), _places(target, genome.source.format))
-            return _Outcome(name)
-        predictions = _predict(genome, model, reference, self._cache, options)
-        _write(genome, predictions, target, options.promote_ec, force=options.force or ours)
-        log.info("%s; %.1f s", summarise(genome, predictions), time.monotonic() - started)
+        with closing(open_sections(name, fasta=source.fasta, faa=source.faa)) as sections:
+            overview = Overview.of(sections)
+            force, places = options.force or ours, _places(target, sections.format)
+            if not force:
+                target.check_free(sections.format)
+            model, reference = self._model, self._reference
+            if options.dry_run:
+                log.info("%s; would write %s", foresee(Path(name).name, overview), places)
+                return _Outcome(name)
+            summary = Summary(Path(name).name, overview)
+            predicted = summary.watched(_predict(sections, overview, model, reference, self._cache, options))
+            _write(sections, predicted, target, options.promote_ec, force=force)
+            if target.folder is not None:
+                log.info("%s: wrote %s", Path(name).name, places)
+        log.info("%s; %.1f s", summary, time.monotonic() - started)
         return _Outcome(name)
 
     @cached_property
@@ -410,17 +418,19 @@ def _read_reference(options: Options) -> Reference | None:
 
 
 def _predict(
-    genome: Genome,
+    sections: Sections,
+    overview: Overview,
     model: Model,
     reference: Reference | None,
     embedded: EmbeddingCache | None,
     options: Options,
-) -> Predictions:
-    from glm_annot.pipeline import annotate
+) -> Iterator[tuple[Genome, Predictions]]:
+    from glm_annot.pipeline import annotate_sections
 
     with Bars(quiet=options.quiet) as bars:
-        return annotate(
-            genome,
+        yield from annotate_sections(
+            sections,
+            overview,
             model,
             min_confidence=options.min_confidence,
             ec=options.ec,
@@ -434,22 +444,44 @@ def _predict(
 
 
 def _write(
-    genome: Genome, predictions: Predictions, target: Target, promote_ec: float | None, *, force: bool
+    sections: Sections,
+    predicted: Iterable[tuple[Genome, Predictions]],
+    target: Target,
+    promote_ec: float | None,
+    *,
+    force: bool,
 ) -> None:
+    """Writes each section as soon as it is predicted; to standard output only when all are."""
+    from glm_annot.io.source import blocks_from, spooled
+
+    written = _rendered(sections, predicted, promote_ec)
+    annotation, table = target.annotation(sections.format), target.table
+    if annotation is None or table is None:
+        with spooled(text for text, _ in written) as whole:
+            to_stdout(blocks_from(whole, 0))
+        return
+    with whole_files(annotation, table, force=force) as (annotated, tabled):
+        for text, rows in written:
+            annotated.write(text)
+            tabled.write(rows)
+
+
+def _rendered(
+    sections: Sections, predicted: Iterable[tuple[Genome, Predictions]], promote_ec: float | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """The annotated file and the table, piece by piece."""
     from io import StringIO
 
-    from glm_annot.io import render, write_table
+    from glm_annot.io import render
+    from glm_annot.io.table import write_header, write_rows
 
-    assert genome.source is not None
-    text = render(genome, predictions, promote_ec=promote_ec)
-    annotation, table_path = target.annotation(genome.source.format), target.table
-    if annotation is None or table_path is None:
-        to_stdout(text)
-        return
-    table = StringIO(newline="")
-    write_table(genome, predictions, table)
-    write_all({annotation: text, table_path: table.getvalue().encode()}, force=force)
-    log.info("%s: wrote %s", genome.name, _places(target, genome.source.format))
+    rows = StringIO(newline="")
+    write_header(rows)
+    for section, predictions in predicted:
+        write_rows(section, predictions, rows)
+        yield render(section, predictions, promote_ec=promote_ec), rows.getvalue().encode()
+        rows = StringIO(newline="")
+    yield from ((block, b"") for block in sections.rest())
 
 
 def _places(target: Target, format: str) -> str:

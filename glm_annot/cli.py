@@ -11,7 +11,7 @@ import click
 from glm_annot import __version__
 from glm_annot.batch import Options, annotate_files, report, to_stdout
 from glm_annot.console import start_log
-from glm_annot.output import STDIO, write_all
+from glm_annot.output import STDIO, whole_files
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 
@@ -174,9 +174,10 @@ def strip(file: str, output: str, force: bool) -> None:
 
     text = strip_text(read_bytes(file))
     if output == STDIO:
-        to_stdout(text)
+        to_stdout([text])
     else:
-        write_all({Path(output): text}, force=force)
+        with whole_files(Path(output), force=force) as (stripped,):
+            stripped.write(text)
 
 
 @cli.command()

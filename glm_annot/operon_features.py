@@ -106,22 +106,26 @@ _KERNEL = np.exp(-0.5 * (_LAGS / SMOOTHING) ** 2)
 _KERNEL /= _KERNEL.sum(0, keepdims=True)
 
 
-def gap_histograms(tracks: Sequence[Track]) -> Floats:
-    """Smoothed counts (3, K) of the gaps of each kind of neighbours over a whole genome."""
+def gap_counts(tracks: Sequence[Track]) -> Ints:
+    """How many gaps (3, K) of each kind of neighbours there are; those of parts add up to the genome's."""
     none = np.empty(0)
     return np.stack(
         [
-            _histogram(np.concatenate([none, *(track.gap[track.kind(kind)] for track in tracks)]))
+            _counts(np.concatenate([none, *(track.gap[track.kind(kind)] for track in tracks)]))
             for kind in KINDS
         ]
     )
 
 
-def _histogram(gaps: Floats) -> Floats:
+def _counts(gaps: Floats) -> Ints:
     step = AXIS[1] - AXIS[0]
     at = np.rint((np.clip(warp(gaps), AXIS[0], AXIS[-1]) - AXIS[0]) / step).astype(int)
-    counts = np.bincount(at, minlength=AXIS_POINTS).astype(np.float64)
-    return np.asarray(_KERNEL @ counts)
+    return np.bincount(at, minlength=AXIS_POINTS)
+
+
+def gap_histograms(counts_3K: Ints) -> Floats:
+    """Counts of a whole genome, as `gap_counts` gives them, smoothed along the axis: (3, K)."""
+    return np.stack([_KERNEL @ counts_K for counts_K in counts_3K.astype(np.float64)])
 
 
 @dataclass(frozen=True)
@@ -161,9 +165,13 @@ class GapTables:
         return np.asarray(np.interp(warp(gap), AXIS, self.log_odds_K))
 
 
-def geometry(tracks: Sequence[Track], prior_3K: Floats) -> list[Floats]:
-    """Features (P, F) of every pair of each contig, F = `len(GEOMETRY)`; `tracks` are one genome's."""
-    tables = GapTables.of(gap_histograms(tracks), prior_3K)
+def geometry(tracks: Sequence[Track], prior_3K: Floats, counts_3K: Ints | None = None) -> list[Floats]:
+    """Features (P, F) of every pair of each contig, F = `len(GEOMETRY)`.
+
+    `tracks` are one genome's, or those of a part of one whose `gap_counts` are `counts_3K`.
+    """
+    counts_3K = gap_counts(tracks) if counts_3K is None else counts_3K
+    tables = GapTables.of(gap_histograms(counts_3K), prior_3K)
     return [_contig_features(track, tables) for track in tracks]
 
 

@@ -22,6 +22,7 @@ from glm_annot.operon_features import (
     AXIS_POINTS,
     KINDS,
     Floats,
+    Ints,
     Track,
     circumference,
     geometry,
@@ -144,16 +145,20 @@ class OperonHead(nn.Module):
         self.register_buffer("calibration", torch.tensor([1.0, 0.0], dtype=torch.float64))  # slope, offset
 
     def predict(
-        self, contigs: Sequence[Contig], attention: Sequence[NDArray[np.floating]] | None = None
+        self,
+        contigs: Sequence[Contig],
+        attention: Sequence[NDArray[np.floating]] | None = None,
+        gaps_3K: Ints | None = None,
     ) -> list[Floats]:
         """Probability of sharing an operon for each pair of neighbouring coding genes.
 
-        Takes all contigs of one genome in one call, since gaps are judged against those of the whole genome.
+        Gaps are judged against those of the whole genome.
 
         Args:
-            contigs: all contigs of the genome, also those without coding genes.
+            contigs: all contigs of the genome, or some of them; also those without coding genes.
             attention: for each contig (P, A) attention within each pair, A + A transposed, from the window
                 where the pair is most central. Not read, and may be None, if `config.attention` is 0.
+            gaps_3K: the whole genome's `gap_counts`; None where `contigs` are all of it.
 
         Returns:
             for each contig (P,) in order of `pairs_of(contig)`; 0.0 where the strands differ.
@@ -165,15 +170,18 @@ class OperonHead(nn.Module):
         slope, offset = self.calibration.tolist()
         return [
             np.where(track.same, _sigmoid(slope * logits + offset), 0.0)
-            for track, logits in zip(tracks, self.logits(tracks, attention), strict=True)
+            for track, logits in zip(tracks, self.logits(tracks, attention, gaps_3K), strict=True)
         ]
 
     @torch.no_grad()
     def logits(
-        self, tracks: Sequence[Track], attention: Sequence[NDArray[np.floating]] | None = None
+        self,
+        tracks: Sequence[Track],
+        attention: Sequence[NDArray[np.floating]] | None = None,
+        gaps_3K: Ints | None = None,
     ) -> list[Floats]:
         """Log-odds (P,) before calibration, for each contig; without meaning where strands differ."""
-        layout = geometry(tracks, self.gap_prior_3K.cpu().numpy())
+        layout = geometry(tracks, self.gap_prior_3K.cpu().numpy(), gaps_3K)
         logits = [_array(self.layout(torch.from_numpy(x_PF))) for x_PF in layout]
         if not self.config.attention:
             return logits
@@ -207,16 +215,21 @@ def pair_probabilities(
 
 
 def call_operons(
-    genome: Genome, pairs: Mapping[tuple[int, int], float], threshold: float = LINK_THRESHOLD
+    genome: Genome,
+    pairs: Mapping[tuple[int, int], float],
+    threshold: float = LINK_THRESHOLD,
+    *,
+    first: int = 1,
 ) -> tuple[OperonCall, ...]:
-    """Runs of neighbours on one strand that are linked with at least `threshold`, in order of the file.
+    """Runs of neighbours on one strand that are linked with at least `threshold`, numbered from `first` on.
 
     An operon over the origin of a circular contig starts before it and has `end > contig.length`. If all
     neighbours of a circular contig are linked, its genes are one operon from the first on, without borders.
     """
     runs = [(contig, run) for contig in genome.contigs for run in _runs(contig, pairs, threshold)]
     return tuple(
-        _call(f"glm_operon_{number:04d}", contig, run, pairs) for number, (contig, run) in enumerate(runs, 1)
+        _call(f"glm_operon_{number:04d}", contig, run, pairs)
+        for number, (contig, run) in enumerate(runs, first)
     )
 
 

@@ -7,7 +7,8 @@ format of the input) and `<stem>.glm.tsv`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -146,24 +147,66 @@ def remove_half_files(target: Target, process: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_all(contents: Mapping[Path, bytes], *, force: bool) -> None:
-    """Writes files so that each appears whole or not at all: to temporary names first, then moved into place.
+class WholeFile:
+    """A file that is being written under a temporary name.
+
+    Raises:
+        GlmAnnotError: the disk or the folder does not take it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary = path.with_name(_temporary(path.name, os.getpid()))
+        with _told():
+            path.parent.mkdir(exist_ok=True)
+            self._file = self._temporary.open("wb")
+
+    def write(self, content: bytes) -> None:
+        """Adds to it."""
+        with _told():
+            self._file.write(content)
+
+    def close(self) -> None:
+        """Nothing more is added."""
+        with _told():
+            self._file.close()
+
+    def put(self) -> None:
+        """Moves it to its place."""
+        with _told():
+            self._temporary.replace(self.path)
+
+    def drop(self) -> None:
+        """Takes away what has not been put into its place."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GlmAnnotError(f"cannot write {error.filename or 'the results'}: {error.strerror}") from error
+
+
+@contextmanager
+def whole_files(*paths: Path, force: bool) -> Iterator[list[WholeFile]]:
+    """Opens files for writing, each of which appears whole or not at all: only if all goes well within.
 
     Raises:
         UsageError: one exists and `force` is not given; none is written then.
         GlmAnnotError: the disk or the folder does not take them.
     """
     if not force:
-        refuse_existing(list(contents))
-    temporary = {path: path.with_name(_temporary(path.name, os.getpid())) for path in contents}
-    try:
-        for path, content in contents.items():
-            path.parent.mkdir(exist_ok=True)
-            temporary[path].write_bytes(content)
-        for path, name in temporary.items():
-            name.replace(path)
-    except OSError as error:
-        raise GlmAnnotError(f"cannot write {error.filename or 'the results'}: {error.strerror}") from error
-    finally:
-        for name in temporary.values():
-            name.unlink(missing_ok=True)
+        refuse_existing(paths)
+    with ExitStack() as stack:
+        files = []
+        for path in paths:
+            files.append(WholeFile(path))
+            stack.callback(files[-1].drop)
+        yield files
+        for file in files:
+            file.close()
+        for file in files:
+            file.put()

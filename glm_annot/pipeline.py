@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -19,11 +19,10 @@ from glm_annot.errors import ModelError
 from glm_annot.glm import ContextFit
 from glm_annot.homology import Reference
 from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
+from glm_annot.overview import Overview
 from glm_annot.plm import Encoder, embed, wants_bf16
-from glm_annot.records import Contig, GenePrediction, Genome, Predictions, Provenance
-from glm_annot.windows import MAX_GENES, windows
-
-PART_GENES = 8192  # genes held at once, 40 kB each; beyond it packs of equal lengths grow no fuller
+from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
+from glm_annot.windows import MAX_GENES, parts
 
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
 
@@ -61,6 +60,46 @@ def annotate(
     Raises:
         ModelError: the model has nothing to predict with.
     """
+    ((_, predictions),) = annotate_sections(
+        [genome],
+        Overview.of([genome]),
+        model,
+        min_confidence=min_confidence,
+        ec=ec,
+        operons=operons,
+        reference=reference,
+        precision=precision,
+        batch_size=batch_size,
+        cache=cache,
+        progress=progress,
+    )
+    return predictions
+
+
+def annotate_sections(
+    sections: Iterable[Genome],
+    overview: Overview,
+    model: Model,
+    *,
+    min_confidence: float | None = None,
+    ec: bool = True,
+    operons: bool = True,
+    reference: Reference | None = None,
+    precision: str = "auto",
+    batch_size: int = BATCH_WINDOWS,
+    cache: EmbeddingCache | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Genome, Predictions]]:
+    """What `annotate` does, for a genome that comes in sections; nothing is kept of one when the next comes.
+
+    Args:
+        sections: of whole contigs, in order of the file.
+        overview: of all of them.
+        model, ...: as for `annotate`, and so are the errors.
+
+    Yields:
+        each section and its predictions; operons are numbered on from section to section.
+    """
     if model.fit is None and model.operons is None and model.ec is None:
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
     made_by = provenance(
@@ -73,55 +112,59 @@ def annotate(
     )
     ec_head = model.ec if ec else None
     operon_head = model.operons if operons else None
-    parts = list(_parts(genome))
-    genes: dict[int, GenePrediction] = {}
-    attention_NA: list[npt.NDArray[np.float32]] = []
-    n_windows = 0
+    size = min(MAX_GENES, model.glm.config.max_distance)
+    counted = _Counted(progress, Counter(proteins=overview.residues, windows=overview.windows(size)))
+    n_operons = 0
 
-    for part, share in zip(parts, _shares(parts, model, progress), strict=True):
-        proteins = _proteins(part)
-        embeddings_GD = embed_distinct(
-            model.encoder, proteins, precision=precision, cache=cache, progress=share
-        )
-        states = contextualise(
-            part,
-            embeddings_GD,
-            model.glm,
-            model.features,
-            layers=ec_head.config.layers if ec_head else (),
-            attention=operon_head is not None,
-            fit=model.fit,
-            batch_size=batch_size,
-            progress=_of_stage(share, "windows"),
-        )
-        homologues = reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
-        enzymes = (
-            ec_head.predict(
-                proteins,
-                embeddings_GD,
-                states.hidden_GSF,
-                homologues,
-                min_confidence=made_by.min_confidence,
+    for section in sections:
+        genes: dict[int, GenePrediction] = {}
+        attention_NA: list[npt.NDArray[np.float32]] = []
+        n_windows = 0
+        for part in parts(section):
+            proteins = part.proteins
+            embeddings_GD = embed_distinct(
+                model.encoder, proteins, precision=precision, cache=cache, progress=counted
             )
-            if ec_head
-            else [None] * len(proteins)
-        )
-        genes |= _gene_predictions(part, enzymes, states, model.fit)
-        attention_NA += states.attention_NA
-        n_windows += states.n_windows
+            states = contextualise(
+                part,
+                embeddings_GD,
+                model.glm,
+                model.features,
+                layers=ec_head.config.layers if ec_head else (),
+                attention=operon_head is not None,
+                fit=model.fit,
+                batch_size=batch_size,
+                progress=partial(counted, "windows"),
+            )
+            homologues = (
+                reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
+            )
+            enzymes = (
+                ec_head.predict(
+                    proteins,
+                    embeddings_GD,
+                    states.hidden_GSF,
+                    homologues,
+                    min_confidence=made_by.min_confidence,
+                )
+                if ec_head
+                else [None] * len(proteins)
+            )
+            genes |= _gene_predictions(part, enzymes, states, model.fit)
+            attention_NA += states.attention_NA
+            n_windows += states.n_windows
+            counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
 
-    pairs = (
-        pair_probabilities(genome.contigs, operon_head.predict(genome.contigs, attention_NA))
-        if operon_head
-        else {}
-    )
-    return Predictions(
-        genes=genes,
-        pairs=pairs,
-        operons=call_operons(genome, pairs) if operon_head else None,
-        provenance=made_by,
-        n_windows=n_windows,
-    )
+        pairs = (
+            pair_probabilities(
+                section.contigs, operon_head.predict(section.contigs, attention_NA, overview.gaps_3K)
+            )
+            if operon_head
+            else {}
+        )
+        called = call_operons(section, pairs, first=n_operons + 1) if operon_head else None
+        n_operons += len(called or ())
+        yield section, Predictions(genes, pairs, called, made_by, n_windows)
 
 
 def provenance(
@@ -150,25 +193,6 @@ def provenance(
         reference=reference.sha256 if reference else "",
         searcher=reference.searched_by if reference else "",
     )
-
-
-def _parts(genome: Genome) -> Iterator[Genome]:
-    """Runs of contigs with at most `PART_GENES` coding genes together, at least one contig each."""
-    part: list[Contig] = []
-    held = 0
-    for contig in genome.contigs:
-        n = len(contig.coding)
-        if part and held + n > PART_GENES:
-            yield Genome(tuple(part))
-            part, held = [], 0
-        part.append(contig)
-        held += n
-    if part:
-        yield Genome(tuple(part))
-
-
-def _proteins(genome: Genome) -> list[str]:
-    return [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
 
 
 def embed_distinct(
@@ -220,24 +244,18 @@ def _gene_predictions(
     return predictions
 
 
-def _shares(parts: Sequence[Genome], model: Model, progress: Progress | None) -> Iterator[Progress | None]:
-    """For each part what turns its counts into those of the whole genome."""
-    size = min(MAX_GENES, model.glm.config.max_distance)
-    work = [
-        Counter(proteins=sum(map(len, set(_proteins(part)))), windows=len(windows(part, size)))
-        for part in parts
-    ]
-    before, total = Counter[str](), sum(work, Counter[str]())
-    for share in work:
-        yield None if progress is None else partial(_count, progress, before.copy(), total)
-        before += share
+class _Counted:
+    """Turns the counts of single parts into those of the whole genome."""
 
+    def __init__(self, progress: Progress | None, total: Counter[str]) -> None:
+        self._progress, self._total = progress, total
+        self._before = Counter[str]()
 
-def _count(
-    progress: Progress, before: Counter[str], total: Counter[str], stage: str, done: int, _: int
-) -> None:
-    progress(stage, before[stage] + done, total[stage])
+    def __call__(self, stage: str, done: int, _: int) -> None:
+        """Called with the counts of the part that is being read."""
+        if self._progress:
+            self._progress(stage, self._before[stage] + done, self._total[stage])
 
-
-def _of_stage(progress: Progress | None, stage: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else partial(progress, stage)
+    def end_part(self, **done: int) -> None:
+        """What comes is of the next part; `done` of each stage were of this one."""
+        self._before.update(done)

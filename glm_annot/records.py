@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+PART_GENES = 8192  # genes held at once, 40 kB each while predicting; with more, packs grow no fuller
+
 
 class Skip(str, Enum):
     """Why a CDS gets no prediction. The value is what the table of results prints."""
@@ -72,15 +74,22 @@ class Source:
     Attributes:
         path: the file, `-` for standard input.
         format: 'gff3' or 'genbank'.
-        text: the whole decompressed file; bytes, so that write-back can be byte-exact.
+        text: the whole decompressed file, or the lines of a section of it; bytes, so that write-back can be
+            byte-exact.
         anchors: for each gene index the 0-based line numbers of `text` that its CDS feature starts on
             (GFF3: every line of the CDS; GenBank: the feature's key line, then its last line).
+        newline: the line end of the whole file (GFF3).
+        ec_place: the (attribute, prefix) in which the whole file keeps EC numbers (GFF3).
+        opens_file: whether `text` begins the file.
     """
 
     path: str
     format: str
     text: bytes
     anchors: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    newline: bytes = b"\n"
+    ec_place: tuple[str, str] = ("", "")
+    opens_file: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,11 @@ class Genome:
     def genes(self) -> Iterator[Gene]:
         """All CDS, contig by contig."""
         return (gene for contig in self.contigs for gene in contig.genes)
+
+    @property
+    def proteins(self) -> list[str]:
+        """The proteins of all coding genes, contig by contig in order along it."""
+        return [gene.protein or "" for contig in self.contigs for gene in contig.coding]
 
     @property
     def name(self) -> str:

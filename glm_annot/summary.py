@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from glm_annot.io.table import Agreement, agreement
+from glm_annot.overview import Overview
 from glm_annot.records import Genome, Predictions
-from glm_annot.windows import windows
 
 
-def summarise(genome: Genome, predictions: Predictions) -> str:
+class Summary:
     """One line: genes, windows, EC numbers against those of the file, operons, skipped genes by reason."""
-    parts = [_genes(genome), f"{predictions.n_windows} windows"]
-    asked_for_ec = any(prediction.enzyme is not None for prediction in predictions.genes.values())
-    if asked_for_ec:
-        parts.append(_ec(genome, predictions))
-    if predictions.operons is not None:
-        parts.append(f"{len(predictions.operons)} operons")
-    return f"{genome.name}: " + "; ".join(parts)
+
+    def __init__(self, name: str, overview: Overview) -> None:
+        self._name, self._overview = name, overview
+        self._windows = 0
+        self._asked_for_ec = False
+        self._ec = Counter[Agreement]()  # a class of a number agrees with it
+        self._operons: int | None = None
+
+    def watched(
+        self, predicted: Iterable[tuple[Genome, Predictions]]
+    ) -> Iterator[tuple[Genome, Predictions]]:
+        """The same sections and predictions; they are counted as they pass."""
+        for section, predictions in predicted:
+            self._add(section, predictions)
+            yield section, predictions
+
+    def _add(self, section: Genome, predictions: Predictions) -> None:
+        self._windows += predictions.n_windows
+        self._asked_for_ec |= any(gene.enzyme is not None for gene in predictions.genes.values())
+        calls = {index: [call.number for call in gene.ec] for index, gene in predictions.genes.items()}
+        self._ec.update(agreement(gene.ec, calls.get(gene.index, ())) for gene in section.genes)
+        if predictions.operons is not None:
+            self._operons = (self._operons or 0) + len(predictions.operons)
+
+    def __str__(self) -> str:
+        parts = [_genes(self._overview), f"{self._windows} windows"]
+        if self._asked_for_ec:
+            agreeing = self._ec[Agreement.SAME] + self._ec[Agreement.PREFIX]
+            parts.append(
+                f"EC {self._ec[Agreement.NEW]} new, {agreeing} agreeing, "
+                f"{self._ec[Agreement.CONFLICT]} conflicting"
+            )
+        if self._operons is not None:
+            parts.append(f"{self._operons} operons")
+        return f"{self._name}: " + "; ".join(parts)
 
 
-def foresee(genome: Genome) -> str:
+def foresee(name: str, overview: Overview) -> str:
     """The same line as far as it can be told without predicting."""
-    return f"{genome.name}: {_genes(genome)}; {len(windows(genome))} windows"
+    return f"{name}: {_genes(overview)}; {overview.windows()} windows"
 
 
-def _genes(genome: Genome) -> str:
+def _genes(overview: Overview) -> str:
     """'4315 genes (12 skipped: 10 pseudogene, 2 too_short)'."""
-    skips = Counter(gene.skip.value for gene in genome.genes if gene.skip is not None)
-    total = f"{sum(1 for _ in genome.genes)} genes"
-    if not skips:
+    total = f"{overview.genes} genes"
+    if not overview.skips:
         return total
-    reasons = ", ".join(f"{count} {reason}" for reason, count in skips.most_common())
-    return f"{total} ({skips.total()} skipped: {reasons})"
-
-
-def _ec(genome: Genome, predictions: Predictions) -> str:
-    """Genes with called EC numbers, by how these stand to the file's; a class of a number agrees with it."""
-    calls = {index: [call.number for call in gene.ec] for index, gene in predictions.genes.items()}
-    found = Counter(agreement(gene.ec, calls.get(gene.index, ())) for gene in genome.genes)
-    agreeing = found[Agreement.SAME] + found[Agreement.PREFIX]
-    return f"EC {found[Agreement.NEW]} new, {agreeing} agreeing, {found[Agreement.CONFLICT]} conflicting"
+    reasons = ", ".join(f"{count} {reason.value}" for reason, count in overview.skips.most_common())
+    return f"{total} ({overview.skips.total()} skipped: {reasons})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from glm_annot.records import Contig, Genome, Window
+from glm_annot.records import PART_GENES, Contig, Genome, Window
 
 MAX_GENES = 30  # genes per window, Hwang et al. 2023
 
@@ -24,6 +24,21 @@ class Place(NamedTuple):
 
     window: int
     slot: int
+
+
+def parts(genome: Genome) -> Iterator[Genome]:
+    """Runs of contigs with at most `PART_GENES` coding genes together, at least one contig each."""
+    part: list[Contig] = []
+    held = 0
+    for contig in genome.contigs:
+        n = len(contig.coding)
+        if part and held + n > PART_GENES:
+            yield Genome(tuple(part))
+            part, held = [], 0
+        part.append(contig)
+        held += n
+    if part:
+        yield Genome(tuple(part))
 
 
 def windows(genome: Genome, size: int = MAX_GENES) -> list[Window]:
@@ -44,6 +59,11 @@ def windows(genome: Genome, size: int = MAX_GENES) -> list[Window]:
         if (n := len(contig.coding))
         for start in _starts(n, size, contig.circular)
     ]
+
+
+def n_windows(n: int, circular: bool, size: int = MAX_GENES) -> int:
+    """How many windows `windows` cuts a contig of `n` coding genes into."""
+    return sum(1 for _ in _starts(n, size, circular)) if n else 0
 
 
 def n_pairs(contig: Contig) -> int:

@@ -39,7 +39,7 @@ WINDOWS, GENES = 32, 30  # of a batch
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose: CPU threads, genome (rows `genome`, `contigs`), sizes and model (row `contigs`)."""
+    """What the user chose: CPU threads; genome of `genome` and `contigs`; sizes and model of `contigs`."""
 
     threads: int
     genome: Path

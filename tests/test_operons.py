@@ -16,6 +16,7 @@ from glm_annot.operon_features import (
     GEOMETRY,
     GapTables,
     Track,
+    gap_counts,
     gap_histograms,
     geometry,
     pairs_of,
@@ -135,7 +136,7 @@ def test_log_odds_favour_the_gaps_of_tandem_genes() -> None:
     for number in range(400):
         layout.append((at, at + 899, 1 if number // 4 % 2 else -1))
         at += 900 + (10 if number % 4 < 3 else 200)
-    tables = GapTables.of(gap_histograms([Track.of(contig_of(layout))]), PRIOR)
+    tables = GapTables.of(gap_histograms(gap_counts([Track.of(contig_of(layout))])), PRIOR)
     near, far = tables.log_odds(np.array([10.0, 200.0]))
     assert near > 1 and far < -1
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from glm_annot.errors import GlmAnnotError, UsageError
-from glm_annot.output import Target, plan, stem, write_all
+from glm_annot.output import Target, plan, stem, whole_files
 
 
 @pytest.mark.parametrize(
@@ -82,13 +84,19 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         plan(["x.gff", "y.gff"], str(tmp_path / "taken"))
 
 
+def write(content: bytes, *paths: Path, force: bool = False) -> None:
+    with whole_files(*paths, force=force) as files:
+        for file in files:
+            file.write(content)
+
+
 def test_existing_results_are_kept_unless_forced(tmp_path: Path) -> None:
     old, new = tmp_path / "old.gff3", tmp_path / "old.tsv"
     old.write_bytes(b"old")
     with pytest.raises(UsageError, match=r"old\.gff3 exists; --force"):
-        write_all({new: b"new", old: b"new"}, force=False)
+        write(b"new", new, old)
     assert old.read_bytes() == b"old" and not new.exists()
-    write_all({new: b"new", old: b"new"}, force=True)
+    write(b"new", new, old, force=True)
     assert old.read_bytes() == new.read_bytes() == b"new"
 
 
@@ -102,15 +110,26 @@ def test_target_checks_table_and_annotation(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full_disk(self: Path, content: bytes) -> int:
-        with self.open("wb") as stream:
-            stream.write(content[:2])
-        raise OSError(28, "No space left on device", str(self))
+    class FullDisk(io.BytesIO):
+        def write(self, content: Any) -> int:
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    def opened(self: Path, mode: str) -> FullDisk:
+        self.touch()
+        return FullDisk()
+
+    monkeypatch.setattr(Path, "open", opened)
     with pytest.raises(GlmAnnotError, match="No space left on device"):
-        write_all({tmp_path / "x.gff3": b"content"}, force=False)
+        write(b"content", tmp_path / "x.gff3", tmp_path / "x.tsv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_while_files_are_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), whole_files(tmp_path / "new" / "x", force=False) as (file,):
+        file.write(b"half")
+        assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".tmp"]
+        _ = 1 / 0
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,5 +138,5 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_all({tmp_path / "x.gff3": b"content"}, force=False)
+        write(b"content", tmp_path / "x.gff3")
     assert list(tmp_path.iterdir()) == []

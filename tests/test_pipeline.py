@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 import glm_annot
-from glm_annot import pipeline
+from glm_annot import pipeline, windows
 from glm_annot.bundle import Model
 from glm_annot.cli import cli
 from glm_annot.context import BATCH_WINDOWS
@@ -117,7 +117,7 @@ def test_a_metagenome_is_read_in_parts(
         held.append(len(proteins))
         return embed_distinct(encoder, proteins, **options)
 
-    monkeypatch.setattr(pipeline, "PART_GENES", 5)
+    monkeypatch.setattr(windows, "PART_GENES", 5)
     monkeypatch.setattr(pipeline, "embed_distinct", counted)
     parts = glm_annot.annotate(genome, tiny_model, precision="fp32", progress=lambda *at: calls.append(at))
     assert held == [5, 5, 5, 5, 2]  # contigs of two and three genes in turn
@@ -135,7 +135,7 @@ def test_a_metagenome_is_read_in_parts(
 
 
 def test_a_contig_is_never_cut(genome: Genome, tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "PART_GENES", 5)
+    monkeypatch.setattr(windows, "PART_GENES", 5)
     assert glm_annot.annotate(genome, tiny_model).n_windows == 2
 
 

@@ -24,7 +24,17 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.operon_features import AXIS, KINDS, Floats, GapTables, Track, gap_histograms, geometry, warp
+from glm_annot.operon_features import (
+    AXIS,
+    KINDS,
+    Floats,
+    GapTables,
+    Track,
+    gap_counts,
+    gap_histograms,
+    geometry,
+    warp,
+)
 from glm_annot.operons import BoostedTrees, OperonHead, OperonHeadConfig, attention_features
 
 from .operon_data import UNKNOWN, LabelledGenome
@@ -97,7 +107,7 @@ def average_gaps(genomes: Sequence[Sequence[Track]]) -> Floats:
     Raises:
         InputError: no genome has neighbours of a kind, as when all genes lie on one strand.
     """
-    counts = np.stack([gap_histograms(tracks) for tracks in genomes])
+    counts = np.stack([gap_histograms(gap_counts(tracks)) for tracks in genomes])
     missing = [kind for kind, found in zip(KINDS, counts.sum((0, 2)), strict=True) if not found]
     if missing:
         raise InputError(
@@ -125,7 +135,7 @@ def regions(example: Example, n: int) -> list[list[NDArray[np.bool_]]]:
 
 def _rows(example: Example, prior_3K: Floats) -> _Rows:
     tracks = example.tracks
-    tables = GapTables.of(gap_histograms(tracks), prior_3K)
+    tables = GapTables.of(gap_histograms(gap_counts(tracks)), prior_3K)
     same = np.concatenate([track.same for track in tracks])
     gap = np.concatenate([track.gap for track in tracks])[same]
     label = np.concatenate(example.genome.labels)[same]

@@ -6,7 +6,9 @@ The format, GFF3 or GenBank, is always told from the content. `strip(render(geno
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.io import genbank, gff3, sequences, source
@@ -35,6 +37,32 @@ def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None
     text = source.read_bytes(path)
     found = source.sniff(text, path)
     return _PARSE[found](str(path), _STRIP[found](text), sequences.load(fasta, faa))
+
+
+class Sections(Protocol):
+    """A file whose genome comes in sections, over which one may iterate more than once.
+
+    The rendered sections, one after another, and then `rest` are the rendered file. `close` when done.
+    """
+
+    format: str
+
+    def __iter__(self) -> Iterator[Genome]: ...
+    def rest(self) -> Iterator[bytes]: ...
+    def close(self) -> None: ...
+
+
+def open_sections(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Sections:
+    """As `read`, but the genome need not fit into memory: a GFF3 of many contigs comes in sections.
+
+    A GenBank file is one section. Some faults of the input are raised only by the end of the first iteration.
+    """
+    file = source.spool(path)
+    if source.sniff_file(file, path) == "gff3":
+        return gff3.Sections(str(path), gff3.strip_file(file), sequences.load(fasta, faa))
+    with file:
+        text = genbank.strip(file.read())
+    return genbank.Whole(genbank.parse(str(path), text, sequences.load(fasta, faa)))
 
 
 def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None = None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ from glm_annot.io.genbank_text import Feature
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, admit, genetic_code, translate
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
-__all__ = ["parse", "provenance", "render", "strip"]
+__all__ = ["Whole", "parse", "provenance", "render", "strip"]
 
 _NO_NAME = {"", ".", "unknown", "<unknown id>"}  # what stands for an accession that a tool does not have
 _SEED_ID = re.compile(r"(?:.*:)?(fig\|.+)")  # RAST names its features so, in /db_xref
@@ -51,6 +51,25 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
             source_path,
         )
     return genome
+
+
+class Whole:
+    """A GenBank file as sections of which there is one: its genome."""
+
+    format = "genbank"
+
+    def __init__(self, genome: Genome) -> None:
+        self._genome = genome
+
+    def __iter__(self) -> Iterator[Genome]:
+        return iter((self._genome,))
+
+    def rest(self) -> Iterator[bytes]:
+        """Nothing follows."""
+        return iter(())
+
+    def close(self) -> None:
+        """No file is open."""
 
 
 def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:

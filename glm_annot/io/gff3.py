@@ -6,16 +6,19 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import BinaryIO
 from urllib.parse import unquote
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.gff3_lines import ANCESTORS, Document, Replicon, Row, scan
-from glm_annot.io.gff3_patch import provenance, render, split_text, strip
-from glm_annot.io.sequences import EDGE, Sequences, admit, genetic_code, read_fasta, splice, translate
+from glm_annot.io.gff3_lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
+from glm_annot.io.gff3_patch import provenance, render, split_text, strip, strip_file
+from glm_annot.io.sequences import EDGE, Fasta, Sequences, admit, genetic_code, splice, translate
+from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
-__all__ = ["parse", "provenance", "render", "strip"]
+__all__ = ["Sections", "parse", "provenance", "render", "strip", "strip_file"]
 
 _IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product", "Parent")  # alike on all lines of one CDS
 _PRODIGAL_ID = re.compile(r"\d+_(\d+)")
@@ -35,17 +38,76 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     Raises:
         InputError: naming the file and, where there is one, the line.
     """
-    _, lines, fasta = split_text(text)
-    document = scan(lines, source_path)
-    _attach_sequences(document, sequences, _embedded(fasta, len(lines) + 1, source_path))
-    features = _cds_features(document)
-    if not features:
-        raise InputError("no CDS in this file; call genes first (Bakta, Prokka, Prodigal, ...)", source_path)
-    ancestors = {row.id: row for row in document.rows if row.kind in ANCESTORS and row.id}
-    genes = [_gene(i, rows, document, ancestors, sequences) for i, rows in enumerate(features)]
-    _check_sequences(genes, features, document, sequences)
-    anchors = {i: tuple(sorted(row.line for row in rows)) for i, rows in enumerate(features)}
-    return Genome(_contigs(genes, document), Source(source_path, "gff3", text, anchors))
+    return Sections(source_path, BytesIO(text), sequences).whole(text)
+
+
+class Sections:
+    """A GFF3 file whose genome comes in sections of whole contigs, so that it is never in memory as a whole.
+
+    Iterating gives each section as a genome of its own, whose source is its lines; these and then `rest` are
+    the file. It may be done more than once; a genome of one section is kept.
+
+    Args and errors as for `parse`; `file` stays open, and may be read by nobody else.
+    """
+
+    format = "gff3"
+
+    def __init__(self, path: str, file: BinaryIO, sequences: Sequences) -> None:
+        self._path, self._file, self._sequences = path, file, sequences
+        self._layout = survey(file, path)
+        self._embedded = _embedded(file, self._layout)
+        self._only: Genome | None = None
+
+    def __iter__(self) -> Iterator[Genome]:
+        if self._only is not None:
+            yield self._only
+            return
+        check = _SequenceCheck(self._sequences, self._layout)
+        for section in self._layout.sections:
+            genome = self._read(section, self._text(section), check)
+            if len(self._layout.sections) == 1:
+                self._only = genome
+            yield genome
+        check.finish()
+
+    def whole(self, text: bytes) -> Genome:
+        """The genome in one piece; `text` is the whole file."""
+        check = _SequenceCheck(self._sequences, self._layout)
+        genome = self._read(Section(0, self._layout.stop, 0), text, check)
+        check.finish()
+        return genome
+
+    def rest(self) -> Iterator[bytes]:
+        """What follows the last section: the sequences."""
+        return blocks_from(self._file, self._layout.stop)
+
+    def close(self) -> None:
+        """The file is no longer needed."""
+        self._file.close()
+
+    def _text(self, section: Section) -> bytes:
+        self._file.seek(section.start)
+        return self._file.read(section.stop - section.start)
+
+    def _read(self, section: Section, text: bytes, check: _SequenceCheck) -> Genome:
+        layout = self._layout
+        document = read_section(split_text(text)[1], section, layout)
+        _attach_sequences(document, self._sequences, self._embedded)
+        features = _cds_features(document)
+        ancestors = {row.id: row for row in document.rows if row.kind in ANCESTORS and row.id}
+        genes = [_gene(i, rows, document, ancestors, self._sequences) for i, rows in enumerate(features)]
+        check.see(genes, features)
+        anchors = {i: tuple(sorted(row.line for row in rows)) for i, rows in enumerate(features)}
+        source = Source(
+            self._path,
+            self.format,
+            text,
+            anchors,
+            newline=layout.newline,
+            ec_place=layout.ec_place,
+            opens_file=section.start == 0,
+        )
+        return Genome(_contigs(genes, document), source)
 
 
 def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
@@ -180,11 +242,14 @@ def _inherited(lineage: Iterable[Row], name: str) -> str:
 # ---- sequences ----
 
 
-def _embedded(fasta: bytes, first_line: int, path: str) -> dict[str, str]:
+def _embedded(file: BinaryIO, layout: Layout) -> Fasta:
     """The sequences after `##FASTA`; that line itself may be left out."""
-    if fasta.startswith(b">"):
-        return read_fasta(fasta, path, first_line)
-    return read_fasta(fasta.partition(b"\n")[2], path, first_line + 1)
+    file.seek(layout.stop)
+    line = file.readline()
+    if line.startswith(b">"):
+        file.seek(layout.stop)
+        return Fasta(file, layout.path, layout.lines + 1)
+    return Fasta(file, layout.path, layout.lines + 2)
 
 
 def _attach_sequences(document: Document, sequences: Sequences, embedded: Mapping[str, str]) -> None:
@@ -235,25 +300,44 @@ def _has_own_start(first: Row, replicon: Replicon) -> bool:
     return replicon.circular or before > EDGE
 
 
-def _check_sequences(
-    genes: Sequence[Gene], features: Sequence[Sequence[Row]], document: Document, sequences: Sequences
-) -> None:
-    """Raise InputError where no sequence was found at all, or where a FASTA given beside fits nothing."""
-    pairs = zip(features, genes, strict=True)
-    if sequences.proteins and not any(sequences.protein(_protein_names(f[0], g.locus_tag)) for f, g in pairs):
-        raise InputError(
-            f"no protein of the --faa file has the ID, locus_tag or protein_id of a CDS ({genes[0].id!r}); "
-            "give the proteins of this very annotation",
-            document.path,
+class _SequenceCheck:
+    """Finds over all sections whether no sequence was found at all, or a FASTA given beside fits nothing."""
+
+    def __init__(self, sequences: Sequences, layout: Layout) -> None:
+        self._sequences, self._layout = sequences, layout
+        self._first: Gene | None = None
+        self._fits = self._lacks = self._has = False
+
+    def see(self, genes: Sequence[Gene], features: Sequence[Sequence[Row]]) -> None:
+        """Called for each section with its CDS."""
+        self._first = self._first or genes[0]
+        self._lacks |= any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
+        self._has |= any(gene.protein for gene in genes)
+        pairs = zip(features, genes, strict=True)
+        self._fits = self._fits or any(
+            self._sequences.protein(_protein_names(rows[0], gene.locus_tag)) for rows, gene in pairs
         )
-    if sequences.contigs and not {unquote(name) for name in document.replicons} & sequences.contigs.keys():
-        raise InputError(
-            f"no sequence of the --fasta file has the name of a contig ({genes[0].contig!r}); "
-            "give the contigs of this very annotation",
-            document.path,
-        )
-    if any(gene.skip is Skip.NO_SEQUENCE for gene in genes) and not any(gene.protein for gene in genes):
-        raise InputError(
-            "no sequences for the CDS of this file; give --fasta genome.fna or --faa proteins.faa beside it",
-            document.path,
-        )
+
+    def finish(self) -> None:
+        """Raise InputError for what holds for the whole file."""
+        path, sequences, first = self._layout.path, self._sequences, self._first
+        assert first is not None, "a file with sections has CDS"
+        if sequences.proteins and not self._fits:
+            raise InputError(
+                f"no protein of the --faa file has the ID, locus_tag or protein_id of a CDS ({first.id!r}); "
+                "give the proteins of this very annotation",
+                path,
+            )
+        names = {unquote(name) for name in self._layout.replicons}
+        if sequences.contigs and not names & sequences.contigs.keys():
+            raise InputError(
+                f"no sequence of the --fasta file has the name of a contig ({first.contig!r}); "
+                "give the contigs of this very annotation",
+                path,
+            )
+        if self._lacks and not self._has:
+            raise InputError(
+                "no sequences for the CDS of this file; "
+                "give --fasta genome.fna or --faa proteins.faa beside it",
+                path,
+            )

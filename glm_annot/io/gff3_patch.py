@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import BinaryIO
 
 from glm_annot.io import qualifiers as q
-from glm_annot.io.source import BOM, decode, line_end, newline_of, split_lines
+from glm_annot.io.source import BOM, blocks_from, decode, line_end, split_lines, spooled
 from glm_annot.records import Gene, Genome, OperonCall, Predictions, Source
 
 COLUMNS = 9  # of a GFF3 feature line
@@ -26,6 +28,7 @@ _OPERON_START = b"\t" + q.TOOL.encode() + b"\toperon\t"
 _RESERVED = re.compile(r"[=;&%#\x00-\x1f\x7f]")  # the comma stays: it separates our values
 _ID = re.compile(rb"[\t;]ID=([^;\t\r\n]+)")
 _PARENT = re.compile(rb"[\t;]Parent=([^;,\t\r\n]+)")
+_BAKTA = re.compile(rb"\bbakta\b", re.IGNORECASE)
 _EC_PLACES = (
     (re.compile(rb"[\t;]Dbxref=(?:[^;\t\r\n]*,)?EC:"), q.BAKTA_EC),
     *((re.compile(rb"[\t;]" + place[0].encode() + rb"="), place) for place in q.EC_ATTRIBUTES),
@@ -41,6 +44,18 @@ def split_text(text: bytes) -> tuple[bytes, list[bytes], bytes]:
     return mark, split_lines(body[:stop]), body[stop:]
 
 
+def annotation_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(place in bytes, line) of each line of a file up to the sequences; a byte order mark is passed over."""
+    place = len(BOM) if file.read(len(BOM)) == BOM else 0
+    file.seek(place)
+    for upto_line_feed in file:
+        if _FASTA.match(upto_line_feed):
+            return
+        for line in split_lines(upto_line_feed):
+            yield place, line
+            place += len(line)
+
+
 def is_feature(line: bytes) -> bool:
     """Whether a line before the sequences holds a feature: neither blank nor a comment or directive."""
     stripped = line.strip()
@@ -52,8 +67,24 @@ def is_feature(line: bytes) -> bool:
 
 def strip(text: bytes) -> bytes:
     """`text` without our additions; exactly `text` where there are none."""
-    mark, lines, rest = split_text(text)
-    return mark + b"".join(_strip_line(line) for line in lines) + rest
+    return b"".join(_stripped(BytesIO(text)))
+
+
+def strip_file(file: BinaryIO) -> BinaryIO:
+    """`file`, from its beginning, or another one without our additions where it holds any."""
+    has_ours = any(_strip_line(line) != line for _, line in annotation_lines(file))
+    file.seek(0)
+    return spooled(_stripped(file)) if has_ours else file
+
+
+def _stripped(file: BinaryIO) -> Iterator[bytes]:
+    end = 0
+    for place, line in annotation_lines(file):
+        if end == 0 and place:
+            yield BOM
+        yield _strip_line(line)
+        end = place + len(line)
+    yield from blocks_from(file, end)
 
 
 def provenance(text: bytes) -> str | None:
@@ -102,11 +133,11 @@ def _withdraw(items: list[bytes], key: bytes, value: bytes = b"") -> None:
 
 
 def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
-    """The text of the genome's file with the predictions added."""
+    """The text of the genome's file, or of the section of it that it is, with the predictions added."""
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
     inserted = _inserted_lines(lines, genome.source, predictions, promote_ec)
-    additions = _Additions(lines, predictions, promote_ec)
+    additions = _Additions(genome.source.ec_place, predictions, promote_ec)
     genes = {
         number: gene
         for gene in genome.genes
@@ -126,10 +157,10 @@ _Pairs = list[tuple[str, str]]
 class _Additions:
     """What is added to the lines of a gene; made line by line, as all at once it is larger than the file."""
 
-    def __init__(self, lines: Sequence[bytes], predictions: Predictions, promote_ec: float | None) -> None:
+    def __init__(self, place: tuple[str, str], predictions: Predictions, promote_ec: float | None) -> None:
         self._predictions, self._promote_ec = predictions, promote_ec
         self._members = q.memberships(predictions)
-        self._place = ec_place(lines) if promote_ec is not None else q.INSDC_EC
+        self._place = place
 
     def of(self, gene: Gene) -> tuple[_Pairs, _Pairs]:
         """(what is promoted to the tool's attributes, our tags), alike on all lines of a CDS."""
@@ -174,18 +205,31 @@ def _escape(value: str) -> bytes:
     return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value).encode()
 
 
-def ec_place(lines: Iterable[bytes]) -> tuple[str, str]:
-    """(attribute, prefix) in which this file keeps EC numbers, or would by the habit of its tool."""
-    features = [line for line in lines if is_feature(line)]
-    seen = Counter(place for line in features for pattern, place in _EC_PLACES if pattern.search(line))
-    if seen:
-        return seen.most_common(1)[0][0]
-    comments = b"".join(line for line in lines if not is_feature(line))
-    if re.search(rb"\bbakta\b", comments, re.IGNORECASE) or any(b"\tBakta\t" in line for line in features):
-        return q.INSDC_EC if any(b"\tCDS\t" in f and _PARENT.search(f) for f in features) else q.BAKTA_EC
-    if any(b"\tProdigal:" in line or b"\tprokka\t" in line for line in features):
-        return q.PROKKA_EC
-    return q.INSDC_EC
+class ECPlace:
+    """Finds (attribute, prefix) in which a file keeps EC numbers, or would by the habit of its tool."""
+
+    def __init__(self) -> None:
+        self._seen = Counter[tuple[str, str]]()
+        self._bakta = self._compliant = self._prokka = False
+
+    def see(self, line: bytes) -> None:
+        """Called for each line of the file."""
+        if not is_feature(line):
+            self._bakta |= _BAKTA.search(line) is not None
+            return
+        self._seen.update(place for pattern, place in _EC_PLACES if pattern.search(line))
+        self._bakta |= b"\tBakta\t" in line
+        self._compliant |= b"\tCDS\t" in line and _PARENT.search(line) is not None
+        self._prokka |= b"\tProdigal:" in line or b"\tprokka\t" in line
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What all the lines speak for."""
+        if self._seen:
+            return self._seen.most_common(1)[0][0]
+        if self._bakta:
+            return q.INSDC_EC if self._compliant else q.BAKTA_EC
+        return q.PROKKA_EC if self._prokka else q.INSDC_EC
 
 
 # ---- lines of our own ----
@@ -195,11 +239,12 @@ def _inserted_lines(
     lines: list[bytes], source: Source, predictions: Predictions, promote_ec: float | None
 ) -> Mapping[int, list[bytes]]:
     """Line number -> the lines of ours that go before it."""
-    newline = newline_of(lines)
+    newline = source.newline
     inserted: dict[int, list[bytes]] = defaultdict(list)
-    comment = q.provenance_comment(predictions.provenance, promote_ec)
-    first_feature = next(number for number, line in enumerate(lines) if is_feature(line))
-    inserted[first_feature].append(f"# {comment}".encode() + newline)
+    if source.opens_file:
+        comment = q.provenance_comment(predictions.provenance, promote_ec)
+        first_feature = next(number for number, line in enumerate(lines) if is_feature(line))
+        inserted[first_feature].append(f"# {comment}".encode() + newline)
     ids = _lines_by_id(lines) if predictions.operons else {}
     for operon in predictions.operons or ():
         line = _line_at(lines, source.anchors[operon.genes[0]], operon.start)

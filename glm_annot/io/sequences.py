@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from Bio.Data import CodonTable, IUPACData
 
 from glm_annot.errors import InputError
-from glm_annot.io.source import check_text, decode, read_bytes
+from glm_annot.io.source import BOM, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
@@ -59,7 +61,7 @@ def load(fasta: Path | None = None, faa: Path | None = None) -> Sequences:
     return Sequences(contigs, proteins)
 
 
-def _read_file(path: Path) -> dict[str, str]:
+def _read_file(path: Path) -> Fasta:
     text = read_bytes(path)
     check_text(text, path)
     records = read_fasta(text, path)
@@ -74,20 +76,46 @@ def is_nucleotide(records: Mapping[str, str]) -> bool:
     return sum(map(sample.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(sample)
 
 
-def read_fasta(text: bytes, path: str | Path, first_line: int = 1) -> dict[str, str]:
-    """Sequences of a FASTA text by name (the header's first word), upper case, in order.
+class Fasta(Mapping[str, str]):
+    """Sequences of a FASTA file by name (the header's first word), upper case, in order.
 
-    Args and errors as for `fasta_records`.
+    Each is read when it is asked for; only their places are kept.
+
+    Args:
+        file: from where it stands on, FASTA records, blank lines allowed before the first.
+        path, first_line: as for `fasta_records`.
 
     Raises:
-        InputError: one name on two sequences, too.
+        InputError: as for `fasta_records`, and one name on two sequences.
     """
-    records: dict[str, str] = {}
-    for header, sequence, line in fasta_records(text, path, first_line):
-        name = header.split(maxsplit=1)[0]
-        if records.setdefault(name, sequence) != sequence:
-            raise InputError(f"two different sequences are both called {name!r}; rename one", path, line)
-    return records
+
+    def __init__(self, file: BinaryIO, path: str | Path, first_line: int = 1) -> None:
+        self._file = file
+        self._places: dict[str, _Place] = {}
+        repeated = []
+        for header, place in _places(file, path, first_line):
+            name = header.split(maxsplit=1)[0]
+            if self._places.setdefault(name, place) is not place:
+                repeated.append((name, place))
+        for name, place in repeated:
+            if self[name] != place.sequence(file):
+                raise InputError(
+                    f"two different sequences are both called {name!r}; rename one", path, place.line
+                )
+
+    def __getitem__(self, name: str) -> str:
+        return self._places[name].sequence(self._file)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def read_fasta(text: bytes, path: str | Path, first_line: int = 1) -> Fasta:
+    """The sequences of a FASTA text. Arguments and errors as for `fasta_records` and `Fasta`."""
+    return Fasta(BytesIO(text), path, first_line)
 
 
 def fasta_records(text: bytes, path: str | Path, first_line: int = 1) -> Iterator[tuple[str, str, int]]:
@@ -101,16 +129,41 @@ def fasta_records(text: bytes, path: str | Path, first_line: int = 1) -> Iterato
     Raises:
         InputError: text before the first header, or a header without a name.
     """
-    preamble, *chunks = re.split(rb"(?m)^>", text.removeprefix(b"\xef\xbb\xbf"))
-    if preamble.strip():
-        raise InputError("expected FASTA: a line that begins with '>'", path, first_line)
-    line = first_line + preamble.count(b"\n")
-    for chunk in chunks:
-        header, _, body = chunk.partition(b"\n")
-        if not header.strip():
-            raise InputError("a FASTA header without a name; write one after '>'", path, line)
-        yield decode(header).strip(), body.translate(None, _BLANKS).decode("latin-1").upper(), line
-        line += chunk.count(b"\n")
+    file = BytesIO(text)
+    for header, place in list(_places(BytesIO(text), path, first_line)):
+        yield header, place.sequence(file), place.line
+
+
+class _Place(NamedTuple):
+    """Where a sequence stands: bytes of its file from `start` to before `stop`, and its header's line."""
+
+    start: int
+    stop: int
+    line: int
+
+    def sequence(self, file: BinaryIO) -> str:
+        file.seek(self.start)
+        return file.read(self.stop - self.start).translate(None, _BLANKS).decode("latin-1").upper()
+
+
+def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple[str, _Place]]:
+    """Headers of a FASTA file, from where it stands on, and the places of their sequences."""
+    end = file.tell()
+    end += len(BOM) if file.read(len(BOM)) == BOM else 0
+    file.seek(end)
+    header, start, header_line = b"", end, first_line
+    for number, line in enumerate(file, first_line):
+        begin, end = end, end + len(line)
+        if line.startswith(b">"):
+            if header:
+                yield decode(header).strip(), _Place(start, begin, header_line)
+            header, start, header_line = line[1:], end, number
+            if not header.strip():
+                raise InputError("a FASTA header without a name; write one after '>'", path, number)
+        elif not header and line.strip():
+            raise InputError("expected FASTA: a line that begins with '>'", path, first_line)
+    if header:
+        yield decode(header).strip(), _Place(start, end, header_line)
 
 
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:

@@ -6,13 +6,19 @@ import gzip
 import re
 import sys
 import zlib
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import BinaryIO, cast
 
-from glm_annot.errors import InputError
+from glm_annot.errors import GlmAnnotError, InputError
 
 STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
+_BLOCK = 2**20  # bytes read at a time
+_SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
 _SNIFFED = (
     65536  # bytes in which a LOCUS line is looked for; GenBank release files carry a header of kilobytes
 )
@@ -26,24 +32,60 @@ def read_bytes(path: str | Path) -> bytes:
     Raises:
         InputError: missing, unreadable, a folder, or a damaged gzip file.
     """
+    return b"".join(_blocks(path))
+
+
+def spool(path: str | Path) -> BinaryIO:
+    """The same content as a file to seek in.
+
+    Raises:
+        InputError: as for `read_bytes`.
+        GlmAnnotError: no room for it.
+    """
+    return spooled(_blocks(path))
+
+
+def spooled(blocks: Iterable[bytes]) -> BinaryIO:
+    """What the blocks say as a file without a name, in memory while it is small, at its beginning.
+
+    Raises:
+        GlmAnnotError: no room for it.
+    """
+    file = SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115  # the caller closes it
+    for block in blocks:
+        try:
+            file.write(block)
+        except OSError as error:
+            raise GlmAnnotError(
+                f"no room in {gettempdir()} ({error.strerror}); name another folder in TMPDIR"
+            ) from error
+    file.seek(0)
+    return cast(BinaryIO, file)
+
+
+def _blocks(path: str | Path) -> Iterator[bytes]:
     try:
-        raw = sys.stdin.buffer.read() if str(path) == STDIN else Path(path).read_bytes()
+        with _raw(path) as raw:
+            packed = raw.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+            raw.seek(0)
+            content = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
+            yield from iter(partial(content.read, _BLOCK), b"")
     except FileNotFoundError:
         raise InputError("no such file; check the path", path) from None
     except IsADirectoryError:
         raise InputError("this is a folder; name an annotation file in it", path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path) from None
-    return _gunzip(raw, path) if raw.startswith(_GZIP_MAGIC) else raw
-
-
-def _gunzip(raw: bytes, path: str | Path) -> bytes:
-    try:
-        return gzip.decompress(raw)
     except EOFError:
         raise InputError("the gzip file is cut short; fetch or copy it again", path) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"the gzip file is damaged ({error}); fetch or copy it again", path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path) from None
+
+
+def _raw(path: str | Path) -> BinaryIO:
+    if str(path) != STDIN:
+        return Path(path).open("rb")
+    return spooled(iter(partial(sys.stdin.buffer.read, _BLOCK), b""))
 
 
 def check_text(text: bytes, path: str | Path) -> None:
@@ -83,9 +125,26 @@ def sniff(text: bytes, path: str | Path) -> str:
     raise InputError("this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...)", path)
 
 
+def sniff_file(file: BinaryIO, path: str | Path) -> str:
+    """As `sniff`, of a file at its beginning, where it is left; a look at its head mostly does."""
+    head = file.read(_SNIFFED)
+    found = recognise(head) if head.strip() and b"\0" not in head else None
+    if found is None:
+        file.seek(0)
+        found = sniff(file.read(), path)
+    file.seek(0)
+    return found
+
+
 def split_lines(text: bytes) -> list[bytes]:
     """The lines of `text` with their own ends (\\n, \\r\\n, \\r), so that joining them gives `text` back."""
     return text.splitlines(keepends=True)
+
+
+def blocks_from(file: BinaryIO, start: int) -> Iterator[bytes]:
+    """What a file holds from byte `start` on."""
+    file.seek(start)
+    return iter(partial(file.read, _BLOCK), b"")
 
 
 def line_end(line: bytes) -> bytes:
@@ -93,9 +152,9 @@ def line_end(line: bytes) -> bytes:
     return line[len(line.rstrip(b"\r\n")) :]
 
 
-def newline_of(lines: list[bytes]) -> bytes:
-    """The line end of the file: that of its first line, `\\n` where it has none."""
-    return line_end(lines[0]) or b"\n" if lines else b"\n"
+def newline_of(line: bytes) -> bytes:
+    r"""The line end of the file whose first line this is; `\n` where it has none."""
+    return line_end(line) or b"\n"
 
 
 def decode(raw: bytes) -> str:

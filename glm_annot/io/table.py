@@ -67,7 +67,17 @@ def agreement(existing: Iterable[str], predicted: Iterable[str]) -> Agreement:
 
 def write_table(genome: Genome, predictions: Predictions, stream: TextIO) -> None:
     """Write the table: a plain header line, then one row for every CDS, contig by contig along the genome."""
+    write_header(stream)
+    write_rows(genome, predictions, stream)
+
+
+def write_header(stream: TextIO) -> None:
+    """Write the names of the columns."""
     stream.write("\t".join(COLUMNS) + "\n")
+
+
+def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None:
+    """Write the rows of a genome, or of a section of one."""
     members = q.memberships(predictions)
     for contig in genome.contigs:
         links = _links(contig, predictions)

@@ -1,0 +1,50 @@
+"""What has to be known of a whole genome before its parts are predicted one by one: counts that add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from glm_annot.operon_features import Ints, Track, gap_counts
+from glm_annot.records import Genome, Skip
+from glm_annot.windows import MAX_GENES, n_windows, parts
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Counts over all sections of a genome.
+
+    Attributes:
+        genes: how many CDS there are.
+        skips: how many of them get no prediction, by the reason.
+        residues: of the proteins, each distinct one counted once in each part.
+        contigs: how many there are of each (number of coding genes, circular or not).
+        gaps_3K: `gap_counts` between neighbouring coding genes.
+    """
+
+    genes: int
+    skips: Counter[Skip]
+    residues: int
+    contigs: Counter[tuple[int, bool]]
+    gaps_3K: Ints
+
+    @classmethod
+    def of(cls, sections: Iterable[Genome]) -> Overview:
+        """Read all sections once; none is kept."""
+        genes = residues = 0
+        skips, contigs = Counter[Skip](), Counter[tuple[int, bool]]()
+        gaps_3K = gap_counts([])
+        for section in sections:
+            genes += sum(1 for _ in section.genes)
+            skips.update(gene.skip for gene in section.genes if gene.skip is not None)
+            residues += sum(sum(map(len, set(part.proteins))) for part in parts(section))
+            contigs.update((len(contig.coding), contig.circular) for contig in section.contigs)
+            gaps_3K = np.add(gaps_3K, gap_counts([Track.of(contig) for contig in section.contigs]))
+        return cls(genes, skips, residues, contigs, gaps_3K)
+
+    def windows(self, size: int = MAX_GENES) -> int:
+        """How many windows of `size` genes there are."""
+        return sum(count * n_windows(n, circular, size) for (n, circular), count in self.contigs.items())
