@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 from glm_annot import __version__
 from glm_annot.batch import Options, annotate_files, report, to_stdout
 from glm_annot.console import start_log
+from glm_annot.jobs import stop
 from glm_annot.output import STDIO, whole_files
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
@@ -198,6 +200,7 @@ def models(name: str | None, figures: bool) -> None:
 def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
     start_log(quiet=False, log_file=None)
+    signal.signal(signal.SIGTERM, stop)
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)
     except click.ClickException as error:

@@ -150,7 +150,7 @@ class _Crew(Generic[Task, Answer]):
 
 def _serve(pipe: Connection, start: Callable[[], Callable[[Task], Answer]]) -> None:
     """What a process does: tasks, until the pipe is closed. An error of one goes back and is raised there."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=_follow_parent, daemon=True).start()
     do = start()
     while True:
@@ -164,7 +164,7 @@ def _serve(pipe: Connection, start: Callable[[], Callable[[Task], Answer]]) -> N
             pipe.send((None, error))
 
 
-def _stop(number: int, _: object) -> None:
+def stop(number: int, _: object) -> None:
     """Ends the process as an exception does, so that half files are taken away on the way out."""
     sys.exit(128 + number)
 

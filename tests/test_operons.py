@@ -141,6 +141,16 @@ def test_log_odds_favour_the_gaps_of_tandem_genes() -> None:
     assert near > 1 and far < -1
 
 
+def test_a_part_is_judged_by_the_gaps_of_the_whole_genome() -> None:
+    layouts = [[(1, 300, 1), (300 + gap, 600 + gap, 1), (900, 1200, -1)] for gap in (5, 40, 200)]
+    tracks = [Track.of(contig_of(layout)) for layout in layouts]
+    counts_3K = gap_counts(tracks[:1]) + gap_counts(tracks[1:])
+    assert np.array_equal(counts_3K, gap_counts(tracks)) and counts_3K.sum(1).tolist() == [3, 3, 0]
+    whole = geometry(tracks, PRIOR)
+    assert np.array_equal(geometry(tracks[1:2], PRIOR, counts_3K)[0], whole[1])
+    assert not np.array_equal(geometry(tracks[1:2], PRIOR)[0], whole[1])
+
+
 def test_trees_by_hand() -> None:
     """x0 <= 1 ? 5 : (x1 <= 0 ? 7 : 9), and a second tree that adds 1 to everything."""
     trees = BoostedTrees(2, 5)

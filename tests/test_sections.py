@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import glm_annot.io as annotation_io
 from glm_annot import windows
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.io import gff3_lines, source
+from glm_annot.operon_features import GEOMETRY
+from glm_annot.operons import OperonHead, OperonHeadConfig
 from glm_annot.overview import Overview
 from glm_annot.pipeline import annotate, annotate_sections
 from glm_annot.records import Gene, Genome
@@ -39,6 +46,17 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "_SPOOLED", 10)
 
 
+@pytest.fixture
+def model(tiny_model: Model) -> Model:
+    """Its operons depend on how the gaps of the whole genome are distributed."""
+    head = OperonHead(OperonHeadConfig(trees=80, nodes=3))
+    head.layout.feature_TN.fill_(GEOMETRY.index("log_odds_0"))
+    head.layout.threshold_TN.copy_(torch.linspace(-2, 2, 80)[:, None])
+    head.layout.children_TN2.copy_(torch.tensor([[1, 2], [1, 1], [2, 2]]))
+    head.layout.value_TN.copy_(torch.tensor([0.0, -0.1, 0.1]))
+    return replace(tiny_model, operons=head)
+
+
 def written(folder: Path, text: bytes) -> Path:
     (folder / "in.gff3").write_bytes(text)
     return folder / "in.gff3"
@@ -50,10 +68,10 @@ def genes(genome: Genome) -> list[Gene]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, tiny_model: Model) -> None:
+def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, model: Model) -> None:
     path = written(tmp_path, FORMS[form](made_metagenome(9).encode()))
     whole = annotation_io.read(path)
-    predictions = annotate(whole, tiny_model)
+    predictions = annotate(whole, model)
     sections = annotation_io.open_sections(path)
     overview = Overview.of(sections)
     assert [sum(1 for _ in section.genes) for section in sections] == [5, 5, 5, 5, 2]
@@ -63,7 +81,7 @@ def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, tiny_mod
     for promote_ec in (None, 0.5):
         pieces = [
             annotation_io.render(section, predicted, promote_ec=promote_ec)
-            for section, predicted in annotate_sections(sections, overview, tiny_model)
+            for section, predicted in annotate_sections(sections, overview, model)
         ]
         text = b"".join([*pieces, *sections.rest()])
         assert text == annotation_io.render(whole, predictions, promote_ec=promote_ec)
@@ -71,9 +89,9 @@ def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, tiny_mod
     sections.close()
 
 
-def test_additions_of_an_earlier_run_are_taken_out_first(tmp_path: Path, tiny_model: Model) -> None:
+def test_additions_of_an_earlier_run_are_taken_out_first(tmp_path: Path, model: Model) -> None:
     whole = annotation_io.read(written(tmp_path, b"\xef\xbb\xbf" + made_metagenome(9).encode()))
-    path = written(tmp_path, annotation_io.render(whole, annotate(whole, tiny_model)))
+    path = written(tmp_path, annotation_io.render(whole, annotate(whole, model)))
     sections = annotation_io.open_sections(path)
     assert [gene for section in sections for gene in genes(section)] == genes(whole)
     assert b"glm" not in b"".join(sections.rest())
@@ -125,6 +143,17 @@ def test_a_fasta_beside_that_fits_nothing_is_refused_after_the_last_section(tmp_
     faa.write_text(">nobody\nMKTAYIAKQRLGSLVED\n")
     with pytest.raises(InputError, match="no protein of the --faa file"):
         Overview.of(annotation_io.open_sections(path, faa=faa))
+
+
+def test_a_terminated_run_leaves_nothing(tmp_path: Path, tiny_bundle: Path) -> None:
+    write_metagenome(EXAMPLE, 2000, tmp_path / "in.gff3")
+    words = [sys.executable, "-m", "glm_annot", "-q", str(tmp_path / "in.gff3"), "-o", f"{tmp_path}/out/"]
+    with subprocess.Popen([*words, "--model", str(tiny_bundle)]) as process:
+        while process.poll() is None and not list(tmp_path.glob("out/.*.tmp")):
+            time.sleep(0.1)
+        process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_metagenome_is_cut_out_of_a_genome(tmp_path: Path) -> None:
