@@ -21,6 +21,7 @@ from typing import Any
 
 from glm_annot.ec_evidence import Homologue
 from glm_annot.ec_numbers import ancestry, is_number
+from glm_annot.ec_transferred import current
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.io.sequences import clean_protein, fasta_records, is_nucleotide
 from glm_annot.io.source import check_text, read_bytes
@@ -175,7 +176,8 @@ def says_no_enzyme(header: str) -> bool:
 def header_numbers(header: str) -> tuple[str, ...]:
     """The EC numbers of a FASTA header, each once, in order."""
     texts = [match[1] for match in (*_PROKKA.finditer(header), *_FIELD.finditer(header))]
-    return tuple(dict.fromkeys(n for text in texts for n in _NUMBER.findall(text) if is_number(n)))
+    found = (n for text in texts for n in _NUMBER.findall(text) if is_number(n))
+    return tuple(dict.fromkeys(map(current, found)))
 
 
 def _by_diamond(queries: Sequence[str], targets: Sequence[str], threads: int) -> Iterator[_Hit]:

@@ -38,8 +38,8 @@ STRETCH = 24  # residues; places are stored in units of it
 DIAGONALS = 16  # places are stored in four bits, so they and diagonals are counted round a circle
 CANDIDATES = 256  # profiles, those that share most, whose diagonals are looked at
 ALIKE_WEIGHT = 0.2  # of a pattern with one substitution, beside the same pattern
-BESIDE = 0.5  # weight of the diagonals next to the best one: insertions, and the stretches' borders
-STREWN = 0.3  # weight of all that is shared on whatever diagonal: domains that moved
+BESIDE = 1.0  # weight of the diagonals next to the best one: insertions, and the stretches' borders
+STREWN = 0.5  # weight of all that is shared on whatever diagonal: domains that moved
 _UNKNOWN = 255
 
 Ints = npt.NDArray[np.int64]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from glm_annot.ec_numbers import is_complete, is_number, sort_key
+from glm_annot.ec_transferred import current
 from glm_annot.errors import InputError
 from glm_annot.homology import Reference
 from glm_annot.io.sequences import clean_protein
@@ -58,9 +59,12 @@ def read_updates(path: Path) -> dict[str, str]:
 def numbers(text: str, updates: Mapping[str, str]) -> tuple[str, ...]:
     """The EC numbers of a ';'-separated list, brought up to date; what is no EC number is left out.
 
+    `updates` come first, then what every list is brought up to date with (`glm_annot.ec_transferred`).
+
     A class prefix is left out beside a number that lies under it.
     """
-    found = {updates.get(number, number) for number in map(str.strip, text.split(";")) if is_number(number)}
+    given = [number for number in map(str.strip, text.split(";")) if is_number(number)]
+    found = {current(updates.get(number, number)) for number in given}
     stems = {number: number.replace(".-", "") + "." for number in found if not is_complete(number)}
     implied = {n for n, stem in stems.items() if any(m != n and m.startswith(stem) for m in found)}
     return tuple(sorted(found - implied, key=sort_key))

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TextIO
 
+from glm_annot.ec_transferred import current
 from glm_annot.io import qualifiers as q
 from glm_annot.records import Contig, Gene, GenePrediction, Genome, Predictions
 
@@ -55,8 +56,11 @@ class Agreement(str, Enum):
 
 
 def agreement(existing: Iterable[str], predicted: Iterable[str]) -> Agreement:
-    """Compare the EC numbers of a file with the predicted ones that passed the threshold."""
-    old, new = set(existing), set(predicted)
+    """Compare the EC numbers of a file with the predicted ones that passed the threshold.
+
+    A number that was transferred is the same as the one that it was transferred to.
+    """
+    old, new = set(map(current, existing)), set(map(current, predicted))
     if not old or not new:
         return Agreement.MISSED if old else Agreement.NEW if new else Agreement.NONE
     if old & new:
