@@ -168,17 +168,23 @@ def to_stdout(content: Iterable[bytes]) -> None:
     """Writes bytes to standard output, piece by piece.
 
     Raises:
-        GlmAnnotError: nobody reads them any more.
+        GlmAnnotError: nobody reads them any more, or the disk that they go to is full.
     """
     try:
         for piece in content:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # else Python complains again at its end
+        _let_go_of_stdout()
         raise GlmAnnotError("standard output was closed before everything was written") from error
+    except OSError as error:
+        _let_go_of_stdout()
+        raise GlmAnnotError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _let_go_of_stdout() -> None:
+    """What is still unwritten goes nowhere; else Python complains of it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: Exception) -> int:

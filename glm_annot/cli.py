@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from pathlib import Path
@@ -95,7 +96,17 @@ def cli() -> None:
     """
 
 
-_PROBABILITY: dict[str, Any] = {"type": click.FloatRange(0.0, 1.0), "metavar": "CONF"}
+class _NumberRange(click.FloatRange):
+    """A range without NaN, which no comparison with its ends keeps out, and without infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+_PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
 _COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
 _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
@@ -134,7 +145,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 )
 @click.option(
     "--cache-size",
-    type=click.FloatRange(0.0, min_open=True),
+    type=_NumberRange(0.0, min_open=True),
     default=10.0,
     show_default=True,
     metavar="GB",

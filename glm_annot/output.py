@@ -7,7 +7,7 @@ format of the input) and `<stem>.glm.tsv`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from glob import escape
@@ -103,6 +103,7 @@ def _target(source: str, output: str | None, *, alone: bool) -> Target:
         raise UsageError(
             f"-o {output}: name the annotated file, uncompressed; the table (.tsv) is put beside it"
         )
+    _refuse_devices([Path(output)])
     return Target(source, Path(output).parent, Path(output).name, exact=True)
 
 
@@ -127,6 +128,13 @@ def _require_writable(folder: Path) -> None:
         raise UsageError(f"the folder {nearest} does not exist")
     if not os.access(nearest, os.W_OK):
         raise UsageError(f"no permission to write into {nearest}; choose another place with -o")
+
+
+def _refuse_devices(paths: Iterable[Path]) -> None:
+    """Raises UsageError for devices and pipes: results are moved into place, which would put a file there."""
+    for path in paths:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(f"{path} is no ordinary file; -o - writes to standard output")
 
 
 def refuse_existing(paths: Sequence[Path]) -> None:
@@ -195,9 +203,10 @@ def whole_files(*paths: Path, force: bool) -> Iterator[list[WholeFile]]:
     """Opens files for writing, each of which appears whole or not at all: only if all goes well within.
 
     Raises:
-        UsageError: one exists and `force` is not given; none is written then.
+        UsageError: one exists and `force` is not given, or is a device or a pipe; none is written then.
         GlmAnnotError: the disk or the folder does not take them.
     """
+    _refuse_devices(paths)
     if not force:
         refuse_existing(paths)
     with ExitStack() as stack:

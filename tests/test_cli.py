@@ -53,6 +53,24 @@ def complaint(done: subprocess.CompletedProcess[bytes], status: int) -> str:
     return lines[0]
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_a_full_disk_behind_standard_output_is_one_line(small_gff3: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command(["strip", small_gff3]), env=environment(), stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"glm-annot: error: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--min-confidence", "nan"), ("--promote-ec", "nan"), ("--cache-size", "inf")]
+)
+def test_a_number_is_a_number(run: Run, small_gff3: Path, tiny_bundle: Path, option: str, value: str) -> None:
+    done = run(small_gff3, "--model", tiny_bundle, "--dry-run", option, value)
+    assert done.returncode == 2 and b"is not a finite number" in done.stderr
+
+
 def test_default_command_writes_annotation_and_table_beside_the_input(
     run: Run, small_gff3: Path, tiny_bundle: Path
 ) -> None:

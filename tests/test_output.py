@@ -100,6 +100,16 @@ def test_existing_results_are_kept_unless_forced(tmp_path: Path) -> None:
     assert old.read_bytes() == new.read_bytes() == b"new"
 
 
+def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="pipe is no ordinary file; -o -"):
+        plan(["x.gff"], str(pipe))
+    with pytest.raises(UsageError, match="pipe is no ordinary file; -o -"):
+        write_all({pipe: b"new"}, force=True)
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
 def test_target_checks_table_and_annotation(tmp_path: Path) -> None:
     target = Target("x.gff", tmp_path, "x")
     target.check_free("gff3")
