@@ -217,6 +217,25 @@ def test_a_cds_over_the_origin_on_the_reverse_strand() -> None:
     assert only_gene(parse(one_line, fasta={"c": rotated})).protein == A
 
 
+@pytest.mark.parametrize(("share", "warned"), [(1, True), (0, False)])
+def test_proteins_full_of_stops_are_a_sign_of_another_genetic_code(
+    share: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_code_4 = LONG[:9] + "TGA" + LONG[12:]
+    contig = (in_code_4 if share else LONG) + "C" * 10 + LONG
+    text = cds("c", 1, 39, "+", 0) + cds("c", 50, 88, "+", 0, attributes="ID=b")
+    with caplog.at_level("WARNING", logger="glm_annot"):
+        genome = parse(text, fasta={"c": contig})
+        parse(
+            text.replace("ID=a", "ID=a;transl_table=4").replace("ID=b", "ID=b;pseudo=true"),
+            fasta={"c": contig},
+        )
+    assert ("X" in next(genome.genes).protein) is warned  # type: ignore[operator]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == warned
+    assert all("1 of 2 proteins have stop codons inside" in message for message in messages)
+
+
 @pytest.mark.parametrize(
     ("line", "first"),
     [
@@ -392,8 +411,10 @@ def test_lack_of_sequences_is_an_error_that_says_which_option_helps() -> None:
             parse(text, fasta={"other": LONG})
         with pytest.raises(InputError, match=r"no protein of the --faa file .*'a'"):
             parse(text, faa={"other": A})
-    with pytest.raises(InputError, match="no sequences for the CDS"):
+    with pytest.raises(InputError, match=r"no sequence after ##FASTA \('d', \.\.\.\) .* contig \('c'\)"):
         parse(OK + embedded.replace(">c", ">d"))
+    with pytest.raises(InputError, match="no sequences for the CDS"):
+        parse(OK + f"##FASTA\n>c\n{'N' * len(LONG)}\n")
 
 
 # ---- writing ----

@@ -71,7 +71,7 @@ def test_splice_joins_parts_and_goes_on_over_the_origin() -> None:
 @given(st.text("ACGTN", max_size=60), st.sampled_from([1, 4, 11, 25]))
 def test_translation_agrees_with_biopython(dna: str, table: int) -> None:
     whole = dna[: len(dna) // 3 * 3]
-    expected = str(Seq(whole).translate(table=table)).removesuffix("*").replace("*", "X")
+    expected = str(Seq(whole).translate(table=table)).removesuffix("*")
     got = sequences.translate(dna, table=table, complete_start=False)
     ambiguous = {"B", "Z", "J"}  # Biopython names these pairs of residues; here they are unknown
     assert got == "".join("X" if residue in ambiguous else residue for residue in expected)
@@ -84,7 +84,7 @@ def test_translation_agrees_with_biopython(dna: str, table: int) -> None:
         ("GTGAAATAA", {"complete_start": False}, "VK"),
         ("CGTGAAATAA", {"phase": 1}, "MK"),
         ("GTGAAATA", {}, "MK"),
-        ("ATGTGAAAATAG", {}, "MXK"),
+        ("ATGTGAAAATAG", {}, "M*K"),
         ("ATGTGAAAATAG", {"recoded": {"TGA": "U"}}, "MUK"),
         ("ATGTGAAAATGA", {"recoded": {"TGA": "U"}}, "MUK"),
         ("ATGTGAAAATAG", {"table": 4}, "MWK"),

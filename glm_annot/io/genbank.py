@@ -14,7 +14,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.genbank_patch import provenance, render, strip
 from glm_annot.io.genbank_records import Entry, read_records
 from glm_annot.io.genbank_text import Feature
-from glm_annot.io.sequences import DEFAULT_CODE, Sequences, admit, genetic_code, translate
+from glm_annot.io.sequences import DEFAULT_CODE, Sequences, StopCount, admit, genetic_code, translate
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 __all__ = ["Whole", "parse", "provenance", "render", "strip"]
@@ -50,6 +50,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
             "give the proteins of this very annotation",
             source_path,
         )
+    reader.stops.warn(source_path)
     return genome
 
 
@@ -108,12 +109,14 @@ class _Reader:
         path, sequences: as in `parse`.
         anchors: for each CDS so far its key line and its last line.
         n_given: how many CDS so far got their protein from `--faa`.
+        stops: how many proteins so far have a stop inside.
     """
 
     path: str
     sequences: Sequences
     anchors: dict[int, tuple[int, ...]] = field(default_factory=dict)
     n_given: int = 0
+    stops: StopCount = field(default_factory=StopCount)
 
     def contig(self, name: str, entry: Entry) -> Contig:
         """One record with its CDS in order along the contig."""
@@ -172,7 +175,10 @@ class _Reader:
         said = feature.qualifiers
         locus_tag = q.text(said, "locus_tag")
         gene_id = locus_tag or _seed_id(said) or f"{contig}_{start}_{end}_{'+' if strand == 1 else '-'}"
-        protein, skip = admit(self._protein(gene_id, feature, lines, dna), pseudo=q.is_pseudo(said))
+        found = self._protein(gene_id, feature, lines, dna)
+        protein, skip = admit(found, pseudo=q.is_pseudo(said))
+        if skip is not Skip.PSEUDOGENE:
+            self.stops.add(found)
         return Gene(
             index=index,
             id=gene_id,

@@ -14,7 +14,16 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3_lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
 from glm_annot.io.gff3_patch import provenance, render, split_text, strip, strip_file
-from glm_annot.io.sequences import EDGE, Fasta, Sequences, admit, genetic_code, splice, translate
+from glm_annot.io.sequences import (
+    EDGE,
+    Fasta,
+    Sequences,
+    StopCount,
+    admit,
+    genetic_code,
+    splice,
+    translate,
+)
 from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
@@ -57,22 +66,25 @@ class Sections:
         self._layout = survey(file, path)
         self._embedded = _embedded(file, self._layout)
         self._only: Genome | None = None
+        self._checked = False
 
     def __iter__(self) -> Iterator[Genome]:
         if self._only is not None:
             yield self._only
             return
-        check = _SequenceCheck(self._sequences, self._layout)
+        check = self._check()
         for section in self._layout.sections:
             genome = self._read(section, self._text(section), check)
             if len(self._layout.sections) == 1:
                 self._only = genome
             yield genome
-        check.finish()
+        if not self._checked:
+            check.finish()
+        self._checked = True
 
     def whole(self, text: bytes) -> Genome:
         """The genome in one piece; `text` is the whole file."""
-        check = _SequenceCheck(self._sequences, self._layout)
+        check = self._check()
         genome = self._read(Section(0, self._layout.stop, 0), text, check)
         check.finish()
         return genome
@@ -85,6 +97,9 @@ class Sections:
         """The file is no longer needed."""
         self._file.close()
 
+    def _check(self) -> _SequenceCheck:
+        return _SequenceCheck(self._sequences, self._layout, next(iter(self._embedded), None))
+
     def _text(self, section: Section) -> bytes:
         self._file.seek(section.start)
         return self._file.read(section.stop - section.start)
@@ -95,7 +110,10 @@ class Sections:
         _attach_sequences(document, self._sequences, self._embedded)
         features = _cds_features(document)
         ancestors = {row.id: row for row in document.rows if row.kind in ANCESTORS and row.id}
-        genes = [_gene(i, rows, document, ancestors, self._sequences) for i, rows in enumerate(features)]
+        genes = [
+            _gene(i, rows, document, ancestors, self._sequences, check.stops)
+            for i, rows in enumerate(features)
+        ]
         check.see(genes, features)
         anchors = {i: tuple(sorted(row.line for row in rows)) for i, rows in enumerate(features)}
         source = Source(
@@ -184,6 +202,7 @@ def _gene(
     document: Document,
     ancestors: Mapping[str, Row],
     sequences: Sequences,
+    stops: StopCount,
 ) -> Gene:
     replicon = document.replicons[lines[0].contig]
     _check_bounds(lines, replicon, document)
@@ -192,7 +211,10 @@ def _gene(
     lineage = list(_lineage(row, ancestors))
     locus_tag = _inherited(lineage, "locus_tag")
     pseudo = any(r.kind.startswith("pseudogen") or q.is_pseudo(r.attributes) for r in lineage)
-    protein, skip = admit(_protein(rows, replicon, locus_tag, document, sequences), pseudo=pseudo)
+    found = _protein(rows, replicon, locus_tag, document, sequences)
+    protein, skip = admit(found, pseudo=pseudo)
+    if skip is not Skip.PSEUDOGENE:
+        stops.add(found)
     return Gene(
         index=index,
         id=row.id
@@ -301,10 +323,14 @@ def _has_own_start(first: Row, replicon: Replicon) -> bool:
 
 
 class _SequenceCheck:
-    """Finds over all sections whether no sequence was found at all, or a FASTA given beside fits nothing."""
+    """Finds over all sections whether no sequence was found at all, or a FASTA given beside fits nothing.
 
-    def __init__(self, sequences: Sequences, layout: Layout) -> None:
-        self._sequences, self._layout = sequences, layout
+    `embedded` is the name of the first sequence in the file itself.
+    """
+
+    def __init__(self, sequences: Sequences, layout: Layout, embedded: str | None) -> None:
+        self._sequences, self._layout, self._embedded = sequences, layout, embedded
+        self.stops = StopCount()
         self._first: Gene | None = None
         self._fits = self._lacks = self._has = False
 
@@ -319,7 +345,7 @@ class _SequenceCheck:
         )
 
     def finish(self) -> None:
-        """Raise InputError for what holds for the whole file."""
+        """Raise InputError for what holds for the whole file, or warn of it."""
         path, sequences, first = self._layout.path, self._sequences, self._first
         assert first is not None, "a file with sections has CDS"
         if sequences.proteins and not self._fits:
@@ -335,9 +361,16 @@ class _SequenceCheck:
                 "give the contigs of this very annotation",
                 path,
             )
+        if self._lacks and not self._has and self._embedded and self._embedded not in names:
+            raise InputError(
+                f"no sequence after ##FASTA ({self._embedded!r}, ...) has the name of a contig "
+                f"({first.contig!r}); make the names alike, or give --fasta genome.fna",
+                path,
+            )
         if self._lacks and not self._has:
             raise InputError(
                 "no sequences for the CDS of this file; "
                 "give --fasta genome.fna or --faa proteins.faa beside it",
                 path,
             )
+        self.stops.warn(path)

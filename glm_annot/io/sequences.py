@@ -7,6 +7,7 @@ annotation carries (GenBank `/translation`), and that over our own translation o
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,15 @@ from glm_annot.errors import InputError
 from glm_annot.io.source import BOM, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
+log = logging.getLogger(__name__)
+
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
+_STOPPED_SHARE = (
+    0.05  # of proteins with a stop inside; tools call few of them, a wrong genetic code makes most
+)
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
 
@@ -227,7 +233,7 @@ def translate(
     """The protein of a coding sequence, without its final stop.
 
     A start codon of the genetic code reads as M where the CDS is complete at its start. An internal stop
-    reads as the amino acid that `recoded` names for it, else as X: such a gene is kept, because only its
+    reads as the amino acid that `recoded` names for it, else as `*`: such a gene is kept, because only its
     annotation can say that it is a pseudogene. One or two bases left over at the end are ignored.
 
     Args:
@@ -245,13 +251,38 @@ def translate(
     if residues and complete_start and triplets[0] in codons.starts:
         residues[0] = "M"
     for i in [i for i, residue in enumerate(residues) if residue == "*"]:
-        residues[i] = (recoded or {}).get(triplets[i], "X")
+        residues[i] = (recoded or {}).get(triplets[i], "*")
     return "".join(residues)
 
 
 def clean_protein(protein: str) -> str:
     """`protein` in upper case, without blanks and final stop; what is no residue (`*`, `-`, `J`) is X."""
     return _UNKNOWN_RESIDUES.sub("X", "".join(protein.split()).upper().rstrip("*"))
+
+
+@dataclass(slots=True)
+class StopCount:
+    """How many proteins of a file have a stop inside: most do when it is read in a wrong genetic code."""
+
+    proteins: int = 0
+    stopped: int = 0
+
+    def add(self, protein: str | None) -> None:
+        """Count a protein as it was found, before `admit`."""
+        if protein:
+            self.proteins += 1
+            self.stopped += "*" in protein.strip().rstrip("*")
+
+    def warn(self, path: str) -> None:
+        """Say it where it is more than the genes themselves explain; GFF3 files seldom name their code."""
+        if self.stopped > _STOPPED_SHARE * self.proteins:
+            log.warning(
+                "%s: %d of %d proteins have stop codons inside, which are read as unknown residues; if the "
+                "genetic code is another one, give the proteins (--faa) or transl_table=... in each CDS",
+                path,
+                self.stopped,
+                self.proteins,
+            )
 
 
 def admit(protein: str | None, *, pseudo: bool) -> tuple[str | None, Skip | None]:
