@@ -17,6 +17,7 @@ features; F features.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -206,14 +207,19 @@ class ECHead(nn.Module):
     ) -> list[Evidence]:
         """The evidence for each protein; arguments as for `predict`."""
         known_P, search = self._known_profiles(), self.profiles.searcher().search
+
+        def similar(protein: str) -> list[Neighbour]:
+            similarity_P = search(protein)
+            return [replace(known_P[p], similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the lock as it gathers
+            profiles = list(pool.map(similar, proteins))
         encoder = self._linear(self.encoder, embeddings_GD, len(proteins))
         context = self._linear(self.context, hidden_GLD, len(proteins))
         found = []
         for row, protein in enumerate(proteins):
-            similarity_P = search(protein)
-            near = [replace(known_P[p], similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
             known = homologues[row] if homologues else ()
-            found.append(Evidence(len(protein), near, encoder[row], context[row], known))
+            found.append(Evidence(len(protein), profiles[row], encoder[row], context[row], known))
         return found
 
     def confidences(
