@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from glm_annot.homology import Reference
     from glm_annot.io import Sections
     from glm_annot.overview import Overview
+    from glm_annot.pipeline import Settings
     from glm_annot.records import Genome, Predictions
 
 log = logging.getLogger(__name__)
@@ -297,6 +298,7 @@ class _Annotator:
 
         source, target, options = task.source, task.target, self._options
         name, started = source.annotation, time.monotonic()
+        shown = Path(name).name
         ours = options.resume and self._is_ours(task)
         if ours and _is_whole(target):
             log.debug("%s: done before, left out", name)
@@ -307,15 +309,15 @@ class _Annotator:
             force, places = options.force or ours, _places(target, sections.format)
             if not force:
                 target.check_free(sections.format)
-            model, reference = self._model, self._reference
+            model, settings = self._model, self._settings
             if options.dry_run:
-                log.info("%s; would write %s", foresee(Path(name).name, overview), places)
+                log.info("%s; would write %s", foresee(shown, overview), places)
                 return _Outcome(name)
-            summary = Summary(Path(name).name, overview)
-            predicted = summary.watched(_predict(sections, overview, model, reference, self._cache, options))
+            summary = Summary(shown, overview)
+            predicted = summary.watched(_predict(sections, overview, model, settings, quiet=options.quiet))
             _write(sections, predicted, target, options.promote_ec, force=force)
             if target.folder is not None:
-                log.info("%s: wrote %s", Path(name).name, places)
+                log.info("%s: wrote %s", shown, places)
         log.info("%s; %.1f s", summary, time.monotonic() - started)
         return _Outcome(name)
 
@@ -324,19 +326,8 @@ class _Annotator:
         return self._needed(_load_model)
 
     @cached_property
-    def _reference(self) -> Reference | None:
-        return self._needed(_read_reference)
-
-    @cached_property
-    def _cache(self) -> EmbeddingCache | None:
-        options = self._options
-        if options.cache is None:
-            return None
-        from glm_annot.embedding_cache import EmbeddingCache
-
-        size = int(options.cache_size * 1e9)
-        encoder = self._model.encoder
-        return EmbeddingCache(options.cache, encoder, precision=options.precision, max_bytes=size)
+    def _settings(self) -> Settings:
+        return self._needed(partial(_make_settings, self._model))
 
     def _needed(self, load: Callable[[Options], _Needed]) -> _Needed:
         """What every input needs: without it nothing more is tried."""
@@ -364,15 +355,7 @@ class _Annotator:
         annotation = task.target.annotation(sniff(original, name))
         assert annotation is not None
         if annotation.exists():
-            by_this = provenance(
-                self._model,
-                min_confidence=options.min_confidence,
-                ec=options.ec,
-                operons=options.operons,
-                reference=self._reference,
-                precision=options.precision,
-            )
-            comment = provenance_comment(by_this, options.promote_ec)
+            comment = provenance_comment(provenance(self._model, self._settings), options.promote_ec)
             if is_rendered(annotation.read_bytes(), original, comment):
                 return True
         elif not table.exists():
@@ -406,6 +389,20 @@ def _load_model(options: Options) -> Model:
     return model
 
 
+def _make_settings(model: Model, options: Options) -> Settings:
+    from glm_annot.pipeline import Settings
+
+    return Settings(
+        min_confidence=options.min_confidence,
+        ec=options.ec,
+        operons=options.operons,
+        reference=_read_reference(options),
+        precision=options.precision,
+        batch_size=options.batch_size,
+        cache=_open_cache(model, options),
+    )
+
+
 def _read_reference(options: Options) -> Reference | None:
     if options.reference is None or not options.ec:
         return None
@@ -423,30 +420,22 @@ def _read_reference(options: Options) -> Reference | None:
     return reference
 
 
+def _open_cache(model: Model, options: Options) -> EmbeddingCache | None:
+    if options.cache is None or options.dry_run:
+        return None
+    from glm_annot.embedding_cache import EmbeddingCache
+
+    size = int(options.cache_size * 1e9)
+    return EmbeddingCache(options.cache, model.encoder, precision=options.precision, max_bytes=size)
+
+
 def _predict(
-    sections: Sections,
-    overview: Overview,
-    model: Model,
-    reference: Reference | None,
-    embedded: EmbeddingCache | None,
-    options: Options,
+    sections: Sections, overview: Overview, model: Model, settings: Settings, *, quiet: bool
 ) -> Iterator[tuple[Genome, Predictions]]:
     from glm_annot.pipeline import annotate_sections
 
-    with Bars(quiet=options.quiet) as bars:
-        yield from annotate_sections(
-            sections,
-            overview,
-            model,
-            min_confidence=options.min_confidence,
-            ec=options.ec,
-            operons=options.operons,
-            reference=reference,
-            cache=embedded,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            progress=bars,
-        )
+    with Bars(quiet=quiet) as bars:
+        yield from annotate_sections(sections, overview, model, settings, bars)
 
 
 def _write(

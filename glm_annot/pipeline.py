@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -27,6 +28,28 @@ from glm_annot.windows import MAX_GENES, parts
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a genome is annotated.
+
+    Attributes:
+        min_confidence: least probability of an EC number to be called; None leaves it to the model.
+        ec, operons: whether to predict them; a model without that head predicts none either.
+        reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
+        precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
+        batch_size: windows per batch; bounds memory.
+        cache: of embeddings by the model's encoder in this precision.
+    """
+
+    min_confidence: float | None = None
+    ec: bool = True
+    operons: bool = True
+    reference: Reference | None = None
+    precision: str = "auto"
+    batch_size: int = BATCH_WINDOWS
+    cache: EmbeddingCache | None = None
+
+
 def annotate(
     genome: Genome,
     model: Model,
@@ -48,31 +71,14 @@ def annotate(
     Args:
         genome: as `read` gives it.
         model: as `load_model` gives it; computing happens on its device.
-        min_confidence: least probability of an EC number to be called; None leaves it to the model.
-        ec, operons: whether to predict them; a model without that head predicts none either, and one without
-            a context fit no fit.
-        reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
-        precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
-        batch_size: windows per batch; bounds memory.
-        cache: of embeddings by the model's encoder in this precision.
+        min_confidence, ec, operons, reference, precision, batch_size, cache: see `Settings`.
         progress: called with (stage, units done, units in all).
 
     Raises:
         ModelError: the model has nothing to predict with.
     """
-    ((_, predictions),) = annotate_sections(
-        [genome],
-        Overview.of([genome]),
-        model,
-        min_confidence=min_confidence,
-        ec=ec,
-        operons=operons,
-        reference=reference,
-        precision=precision,
-        batch_size=batch_size,
-        cache=cache,
-        progress=progress,
-    )
+    settings = Settings(min_confidence, ec, operons, reference, precision, batch_size, cache)
+    ((_, predictions),) = annotate_sections([genome], Overview.of([genome]), model, settings, progress)
     return predictions
 
 
@@ -80,14 +86,7 @@ def annotate_sections(
     sections: Iterable[Genome],
     overview: Overview,
     model: Model,
-    *,
-    min_confidence: float | None = None,
-    ec: bool = True,
-    operons: bool = True,
-    reference: Reference | None = None,
-    precision: str = "auto",
-    batch_size: int = BATCH_WINDOWS,
-    cache: EmbeddingCache | None = None,
+    settings: Settings,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Genome, Predictions]]:
     """What `annotate` does, for a genome that comes in sections; nothing is kept of one when the next comes.
@@ -95,23 +94,15 @@ def annotate_sections(
     Args:
         sections: of whole contigs, in order of the file.
         overview: of all of them.
-        model, ...: as for `annotate`, and so are the errors.
+        model, settings, progress: as for `annotate`, and so are the errors.
 
     Yields:
         each section and its predictions; operons are numbered on from section to section.
     """
     if model.fit is None and model.operons is None and model.ec is None:
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
-    made_by = provenance(
-        model,
-        min_confidence=min_confidence,
-        ec=ec,
-        operons=operons,
-        reference=reference,
-        precision=precision,
-    )
-    ec_head = model.ec if ec else None
-    operon_head = model.operons if operons else None
+    made_by = provenance(model, settings)
+    operon_head = model.operons if settings.operons else None
     size = min(MAX_GENES, model.glm.config.max_distance)
     counted = _Counted(progress, Counter(proteins=overview.residues, windows=overview.windows(size)))
     n_operons = 0
@@ -121,63 +112,24 @@ def annotate_sections(
         attention_NA: list[npt.NDArray[np.float32]] = []
         n_windows = 0
         for part in parts(section):
-            proteins = part.proteins
-            embeddings_GD = embed_distinct(
-                model.encoder, proteins, precision=precision, cache=cache, progress=counted
-            )
-            states = contextualise(
-                part,
-                embeddings_GD,
-                model.glm,
-                model.features,
-                layers=ec_head.config.layers if ec_head else (),
-                attention=operon_head is not None,
-                fit=model.fit,
-                batch_size=batch_size,
-                progress=partial(counted, "windows"),
-            )
-            homologues = (
-                reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
-            )
-            enzymes = (
-                ec_head.predict(
-                    proteins,
-                    embeddings_GD,
-                    states.hidden_GSF,
-                    homologues,
-                    min_confidence=made_by.min_confidence,
-                )
-                if ec_head
-                else [None] * len(proteins)
-            )
+            states, enzymes = _read_part(part, model, settings, made_by.min_confidence, counted)
             genes |= _gene_predictions(part, enzymes, states, model.fit)
             attention_NA += states.attention_NA
             n_windows += states.n_windows
-            counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
-
-        pairs = (
-            pair_probabilities(
-                section.contigs, operon_head.predict(section.contigs, attention_NA, overview.gaps_3K)
-            )
-            if operon_head
-            else {}
-        )
-        called = call_operons(section, pairs, first=n_operons + 1) if operon_head else None
-        n_operons += len(called or ())
-        yield section, Predictions(genes, pairs, called, made_by, n_windows)
+        if operon_head:
+            probability_N = operon_head.predict(section.contigs, attention_NA, overview.gaps_3K)
+            pairs = pair_probabilities(section.contigs, probability_N)
+            operons = call_operons(section, pairs, first=n_operons + 1)
+            n_operons += len(operons)
+            yield section, Predictions(genes, pairs, operons, made_by, n_windows)
+        else:
+            yield section, Predictions(genes, {}, None, made_by, n_windows)
 
 
-def provenance(
-    model: Model,
-    *,
-    min_confidence: float | None,
-    ec: bool,
-    operons: bool,
-    reference: Reference | None,
-    precision: str,
-) -> Provenance:
-    """What `annotate` with these arguments says of itself in its predictions."""
-    bf16 = wants_bf16(precision, next(model.encoder.parameters()).device)
+def provenance(model: Model, settings: Settings) -> Provenance:
+    """What `annotate` with these settings says of itself in its predictions."""
+    bf16 = wants_bf16(settings.precision, next(model.encoder.parameters()).device)
+    min_confidence, reference = settings.min_confidence, settings.reference
     if min_confidence is None:
         min_confidence = model.ec.config.threshold if model.ec else THRESHOLD
     return Provenance(
@@ -187,12 +139,42 @@ def provenance(
         model_sha256=model.sha256,
         min_confidence=min_confidence,
         link_threshold=LINK_THRESHOLD,
-        ec=ec and model.ec is not None,
-        operons=operons and model.operons is not None,
+        ec=settings.ec and model.ec is not None,
+        operons=settings.operons and model.operons is not None,
         precision="bf16" if bf16 else "fp32",
         reference=reference.sha256 if reference else "",
         searcher=reference.searched_by if reference else "",
     )
+
+
+def _read_part(
+    part: Genome, model: Model, settings: Settings, min_confidence: float, counted: _Counted
+) -> tuple[ContextStates, Sequence[ECResult | None]]:
+    """What gLM and the EC head make of the coding genes of some whole contigs."""
+    proteins, reference = part.proteins, settings.reference
+    ec_head = model.ec if settings.ec else None
+    embeddings_GD = embed_distinct(
+        model.encoder, proteins, precision=settings.precision, cache=settings.cache, progress=counted
+    )
+    states = contextualise(
+        part,
+        embeddings_GD,
+        model.glm,
+        model.features,
+        layers=ec_head.config.layers if ec_head else (),
+        attention=settings.operons and model.operons is not None,
+        fit=model.fit,
+        batch_size=settings.batch_size,
+        progress=partial(counted, "windows"),
+    )
+    enzymes: Sequence[ECResult | None] = [None] * len(proteins)
+    if ec_head:
+        homologues = reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
+        enzymes = ec_head.predict(
+            proteins, embeddings_GD, states.hidden_GSF, homologues, min_confidence=min_confidence
+        )
+    counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
+    return states, enzymes
 
 
 def embed_distinct(

@@ -21,7 +21,7 @@ from glm_annot.io import gff3_lines, source
 from glm_annot.operon_features import GEOMETRY
 from glm_annot.operons import OperonHead, OperonHeadConfig
 from glm_annot.overview import Overview
-from glm_annot.pipeline import annotate, annotate_sections
+from glm_annot.pipeline import Settings, annotate, annotate_sections
 from glm_annot.records import Gene, Genome
 from tests.metagenome import write_metagenome
 from tests.tiny import made_metagenome
@@ -81,7 +81,7 @@ def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, model: M
     for promote_ec in (None, 0.5):
         pieces = [
             annotation_io.render(section, predicted, promote_ec=promote_ec)
-            for section, predicted in annotate_sections(sections, overview, model)
+            for section, predicted in annotate_sections(sections, overview, model, Settings())
         ]
         text = b"".join([*pieces, *sections.rest()])
         assert text == annotation_io.render(whole, predictions, promote_ec=promote_ec)

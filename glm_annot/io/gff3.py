@@ -361,13 +361,13 @@ class _SequenceCheck:
                 "give the contigs of this very annotation",
                 path,
             )
-        if self._lacks and not self._has and self._embedded and self._embedded not in names:
-            raise InputError(
-                f"no sequence after ##FASTA ({self._embedded!r}, ...) has the name of a contig "
-                f"({first.contig!r}); make the names alike, or give --fasta genome.fna",
-                path,
-            )
         if self._lacks and not self._has:
+            if self._embedded and self._embedded not in names:
+                raise InputError(
+                    f"no sequence after ##FASTA ({self._embedded!r}, ...) has the name of a contig "
+                    f"({first.contig!r}); make the names alike, or give --fasta genome.fna",
+                    path,
+                )
             raise InputError(
                 "no sequences for the CDS of this file; "
                 "give --fasta genome.fna or --faa proteins.faa beside it",

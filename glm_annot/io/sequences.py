@@ -28,9 +28,7 @@ DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
-_STOPPED_SHARE = (
-    0.05  # of proteins with a stop inside; tools call few of them, a wrong genetic code makes most
-)
+_STOPPED_SHARE = 0.05  # of proteins with a stop inside: tools call few, a wrong genetic code makes most
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
 

@@ -19,9 +19,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 _BLOCK = 2**20  # bytes read at a time
 _SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
-_SNIFFED = (
-    65536  # bytes in which a LOCUS line is looked for; GenBank release files carry a header of kilobytes
-)
+_SNIFFED = 65536  # bytes in which a LOCUS line is looked for; release files begin with kilobytes of header
 _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
 _FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\r?$", re.MULTILINE)
 
