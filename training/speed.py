@@ -37,9 +37,15 @@ def seconds(work: Callable[[], object], repeats: int = 2, device: str = "cpu") -
 
 def gemm_peak(dtype: torch.dtype, device: str = "cpu") -> float:
     """Floating-point operations per second of the best of some large matrix products."""
+    product, flops = matrix_product(dtype, device)
+    return flops / seconds(product, repeats=8, device=device)
+
+
+def matrix_product(dtype: torch.dtype, device: str = "cpu") -> tuple[Callable[[], object], int]:
+    """A large matrix product, to be run, and the floating-point operations that it takes."""
     n = _GEMM_SIZE[torch.device(device).type]
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    return 2 * n**3 / seconds(lambda: a @ b, repeats=8, device=device)
+    return lambda: a @ b, 2 * n**3
 
 
 def made_proteins(residues: int) -> Iterator[str]:
