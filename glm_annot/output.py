@@ -156,17 +156,17 @@ def remove_half_files(target: Target, process: int) -> None:
 
 
 class WholeFile:
-    """A file that is being written under a temporary name.
+    """A file that is being written under a temporary name; a symbolic link goes on to lead to it.
 
     Raises:
         GlmAnnotError: the disk or the folder does not take it.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._temporary = path.with_name(_temporary(path.name, os.getpid()))
+        self._path = path.resolve()
+        self._temporary = self._path.with_name(_temporary(self._path.name, os.getpid()))
         with _told():
-            path.parent.mkdir(exist_ok=True)
+            self._path.parent.mkdir(exist_ok=True)
             self._file = self._temporary.open("wb")
 
     def write(self, content: bytes) -> None:
@@ -182,7 +182,7 @@ class WholeFile:
     def put(self) -> None:
         """Moves it to its place."""
         with _told():
-            self._temporary.replace(self.path)
+            self._temporary.replace(self._path)
 
     def drop(self) -> None:
         """Takes away what has not been put into its place."""

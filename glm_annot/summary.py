@@ -37,12 +37,12 @@ class Summary:
             self._operons = (self._operons or 0) + len(predictions.operons)
 
     def __str__(self) -> str:
-        parts = [_genes(self._overview), f"{self._windows} windows"]
+        parts = [_genes(self._overview), _windows(self._windows)]
         if self._asked_for_ec:
             agreeing = self._ec[Agreement.SAME] + self._ec[Agreement.PREFIX]
             parts.append(
                 f"EC {self._ec[Agreement.NEW]} new, {agreeing} agreeing, "
-                f"{self._ec[Agreement.CONFLICT]} conflicting"
+                f"{self._ec[Agreement.CONFLICT]} conflicting, {self._ec[Agreement.MISSED]} missed"
             )
         if self._operons is not None:
             parts.append(f"{self._operons} operons")
@@ -51,7 +51,11 @@ class Summary:
 
 def foresee(name: str, overview: Overview) -> str:
     """The same line as far as it can be told without predicting."""
-    return f"{name}: {_genes(overview)}; {overview.windows()} windows"
+    return f"{name}: {_genes(overview)}; {_windows(overview.windows())}"
+
+
+def _windows(count: int) -> str:
+    return f"{count} window" if count == 1 else f"{count} windows"
 
 
 def _genes(overview: Overview) -> str:

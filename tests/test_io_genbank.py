@@ -91,9 +91,18 @@ def test_cds_over_the_origin_on_the_minus_strand() -> None:
     assert (repa.start, repa.end, repa.strand) == (388, 450, -1)
 
 
-def test_join_on_a_linear_contig_does_not_wrap() -> None:
-    repa = gene(parse(text_of("bakta.gbff").replace(b"circular", b"linear  ")), "MADEUP_004")
-    assert (repa.start, repa.end) == (1, 420)
+def test_cds_over_the_origin_makes_a_record_circular_that_is_not_marked_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    genome = parse(text_of("bakta.gbff").replace(b"circular", b"linear  "))
+    repa = gene(genome, "MADEUP_004")
+    assert (repa.start, repa.end, genome.contigs[0].circular) == (388, 450, True)
+    assert "not marked circular, but read so: MADEUP_004 lies over its origin" in caplog.text
+
+
+def test_join_that_does_not_meet_at_the_origin_does_not_wrap() -> None:
+    genome = parse(text_of("bakta.gbff").replace(b"join(388..420,1..30)", b"join(388..417,1..30)"))
+    assert (gene(genome, "MADEUP_004").start, gene(genome, "MADEUP_004").end) == (1, 417)
 
 
 def test_prokka_locus_lines_that_run_together() -> None:

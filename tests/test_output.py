@@ -100,6 +100,16 @@ def test_existing_results_are_kept_unless_forced(tmp_path: Path) -> None:
     assert old.read_bytes() == new.read_bytes() == b"new"
 
 
+def test_a_symbolic_link_goes_on_to_lead_to_the_results(tmp_path: Path) -> None:
+    place, link = tmp_path / "elsewhere" / "results.gff3", tmp_path / "link.gff3"
+    place.parent.mkdir()
+    place.write_bytes(b"old")
+    link.symlink_to(place)
+    write(b"new", link, force=True)
+    assert link.is_symlink() and place.read_bytes() == b"new"
+    assert list(place.parent.iterdir()) == [place]
+
+
 def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

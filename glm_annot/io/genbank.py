@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from glm_annot.io.genbank_records import Entry, read_records
 from glm_annot.io.genbank_text import Feature
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, StopCount, admit, genetic_code, translate
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Whole", "parse", "provenance", "render", "strip"]
 
@@ -126,10 +129,20 @@ class _Reader:
         for feature, lines in entry.coding:
             index = len(self.anchors)
             self.anchors[index] = (lines.first, lines.last)
-            extent = self._extent(feature, lines, length, entry.locus.circular)
+            extent = self._extent(feature, lines, length)
             genes.append(self._gene(index, name, extent, feature, lines, dna))
         genes.sort(key=lambda gene: (gene.start, gene.end))
-        return Contig(name, length, entry.locus.circular, tuple(genes))
+        circular = entry.locus.circular
+        over = next((gene for gene in genes if length and gene.end > length), None)
+        if over and not circular:
+            circular = True
+            log.warning(
+                "%s: %s is not marked circular, but read so: %s lies over its origin",
+                self.path,
+                name,
+                over.id,
+            )
+        return Contig(name, length, circular, tuple(genes))
 
     def _dna(self, name: str, entry: Entry) -> str:
         """The sequence that `--fasta` gives, else the record's own; '' without either."""
@@ -145,9 +158,7 @@ class _Reader:
             )
         return dna or entry.sequence
 
-    def _extent(
-        self, feature: SeqFeature, lines: Feature, length: int | None, circular: bool
-    ) -> tuple[int, int, int]:
+    def _extent(self, feature: SeqFeature, lines: Feature, length: int | None) -> tuple[int, int, int]:
         """Start, end (past `length` where it goes over the origin) and strand of a CDS."""
         parts = [part for part in feature.location.parts if part.ref is None]
         if not parts:
@@ -159,7 +170,7 @@ class _Reader:
                 lines.first + 1,
             )
         strand = -1 if parts[0].strand == -1 else 1
-        start, end = _span(parts[::strand], length if circular else None)
+        start, end = _span(parts[::strand], length)
         return start, end, strand
 
     def _gene(
@@ -223,10 +234,10 @@ class _Reader:
         )
 
 
-def _span(parts: Sequence[SimpleLocation], circle: int | None) -> tuple[int, int]:
-    """Extent of parts in order along the contig: over the origin where they meet there."""
-    if circle is not None and any(a.end == circle and b.start == 0 for a, b in pairwise(parts)):
-        return int(parts[0].start) + 1, int(parts[-1].end) + circle
+def _span(parts: Sequence[SimpleLocation], length: int | None) -> tuple[int, int]:
+    """Extent of parts in order along a contig of some length: over the origin where they meet there."""
+    if length is not None and any(a.end == length and b.start == 0 for a, b in pairwise(parts)):
+        return int(parts[0].start) + 1, int(parts[-1].end) + length
     return int(min(part.start for part in parts)) + 1, int(max(part.end for part in parts))
 
 
