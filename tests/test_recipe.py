@@ -6,8 +6,10 @@ import csv
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -331,13 +333,34 @@ def test_a_glm_is_no_baseline(made: Path) -> None:
         )
 
 
-def test_glm_trains_in_two_processes_of_a_launcher(made: Path, tmp_path: Path) -> None:
+def two_hosts(folder: Path) -> str:
+    """A launcher like `srun --nodes 2 --ntasks-per-node 1 torchrun ...`, but that both hosts are this one."""
+    srun = folder / "srun.py"
+    srun.write_text(
+        "import subprocess, sys\n"
+        "hosts = [subprocess.Popen(sys.argv[1:]) for _ in range(2)]\n"
+        "sys.exit(max([host.wait() for host in hosts]))\n"
+    )
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    torchrun = f"{sys.executable} -m torch.distributed.run --nnodes 2 --nproc-per-node 1"
+    return f"{sys.executable} {srun} {torchrun} --rdzv-backend c10d --rdzv-endpoint localhost:{port}"
+
+
+def two_processes(_: Path) -> str:
+    return f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
+
+
+@pytest.mark.parametrize("launcher", [two_processes, two_hosts])
+def test_glm_trains_in_two_processes_of_a_launcher(
+    made: Path, tmp_path: Path, launcher: Callable[[Path], str]
+) -> None:
     shutil.copytree(made, tmp_path / "run")
     engine = {**TINY["glm"]["engine"], "steps": 4, "zero_stage": 2, "batch": 32}
     fewer = {**TINY["glm"], "engine": engine}
     write_recipe(tmp_path / "run" / "recipe.json", glm=fewer)
-    torchrun = f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
-    result = train(tmp_path / "run", "--launcher", torchrun)
+    result = train(tmp_path / "run", "--launcher", launcher(tmp_path))
     assert result.exit_code == 0, result.output
     assert result.output.count("already done") == 3
     state = json.loads((tmp_path / "run" / "work" / "glm" / "checkpoint" / "state.json").read_text())
