@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,12 +44,20 @@ PRODUCTS = 10  # matrix products of a round, so that it takes about as long as t
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose: CPU threads; genome of `genome` and `contigs`; sizes and model of `contigs`."""
+    """What the user chose.
+
+    Attributes:
+        threads: CPU threads of each row.
+        genome: of the rows `genome` and `contigs`.
+        contigs, model: sizes and model of the row `contigs`.
+        bf16: encoders in bfloat16, too, where the hardware is not built for it.
+    """
 
     threads: int
     genome: Path
     contigs: tuple[int, ...]
     model: str
+    bf16: bool
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,9 @@ def encoder(name: str, settings: Settings) -> list[Line]:
                 stock(tokens_GT, repr_layers=[layers])
 
     lines = []
-    for precision in ("fp32", "bf16") if wants_bf16("auto", torch.device("cpu")) else ("fp32",):
+    for precision in (
+        ("fp32", "bf16") if settings.bf16 or wants_bf16("auto", torch.device("cpu")) else ("fp32",)
+    ):
         product, product_flops = matrix_product(torch.bfloat16 if precision == "bf16" else torch.float32)
         taken, stock_taken, product_taken = in_turns(
             1 if name == "650M" else ROUNDS,
@@ -334,14 +345,17 @@ def _described(name: str) -> str:
     default="mini",
     help="Model of the row `contigs`; `tiny` is a made-up one that computes next to nothing.",
 )
-def main(
-    rows: tuple[str, ...], long: bool, threads: int, genome: Path, contigs: tuple[int, ...], model: str
-) -> None:
+@click.option(
+    "--bf16", is_flag=True, help="Encoders in bfloat16, too, where the hardware is not built for it."
+)
+def main(rows: tuple[str, ...], long: bool, genome: Path, **options: Any) -> None:
     """Measures ROWs, by default all short ones, and prints them as a table."""
     chosen = rows or [name for name in ROWS if long or name not in LONG]
-    settings = Settings(threads, genome.resolve(), contigs, model)
+    settings = Settings(genome=genome.resolve(), **options)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    click.echo(f"{threads} of {os.cpu_count()} CPU threads; load of the machine before the run: {load}\n")
+    click.echo(
+        f"{settings.threads} of {os.cpu_count()} CPU threads; load of the machine before the run: {load}\n"
+    )
     click.echo("| row | measured | reference | ratio | aim |\n|---|---|---|---|---|")
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for lines in pool.imap(partial(measure, settings=settings), chosen):
