@@ -6,6 +6,7 @@ up for the calibration (`glm_annot.ec`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -118,7 +119,7 @@ class Evidence:
             _votes(mine) / votes if votes else 0.0,
             mine[0].enzyme_rate if mine else 0.0,
             mine[0].exact_rate if mine else 0.0,
-            float(np.log(max(self.length, 1))),
+            math.log(max(self.length, 1)),
             _logit(self.encoder.get(node)),
             _logit(self.encoder.get(ROOT)),
             _logit(self.context.get(node)),
@@ -135,7 +136,7 @@ class Evidence:
         return [
             _log(best.bits / max(self.length, 1)),
             _log(rivals[0].bits / max(self.length, 1) if rivals else 0.0),
-            float(np.log1p(best.bits)),
+            math.log1p(best.bits),
             best.identity,
             best.coverage,
             sum(near.bits for near in mine) / sum(near.bits for near in self.homologues),
@@ -147,20 +148,19 @@ def _votes(profiles: Sequence[Neighbour]) -> float:
 
 
 def _log(similarity: float) -> float:
-    return float(np.log(similarity + 0.01))
+    return math.log(similarity + 0.01)
 
 
 def _logit(probability: float | None) -> float:
     """Log odds within bounds; a node that a head did not name is as unlikely as can be."""
     p = min(max(probability or 0.0, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
-    return float(np.log(p / (1 - p)))
+    return math.log(p / (1 - p))
 
 
 def nearest(similarity_P: npt.NDArray[np.float32]) -> list[int]:
     """The profiles that are most similar to a protein and share anything with it, most similar first."""
-    count = min(NEIGHBOURS, len(similarity_P))
-    top = np.argpartition(-similarity_P, count - 1)[:count] if count else np.empty(0, np.int64)
-    return sorted((p for p in top.tolist() if similarity_P[p] > 0), key=lambda p: (-similarity_P[p], p))
+    top = _largest(similarity_P, NEIGHBOURS)
+    return sorted((p for p in top if similarity_P[p] > 0), key=lambda p: (-similarity_P[p], p))
 
 
 def by_node(
@@ -173,10 +173,16 @@ def by_node(
         labels: in the order of `sort_key`.
         spans: for each node the first label under it, and the first one after those.
     """
-    guesses = np.argsort(-probability_C)[:GUESSES]
     sums = np.concatenate([[0.0], np.cumsum(probability_C, dtype=np.float64)])
-    named = {step for guess in guesses for step in lineage(labels[guess])}
+    named = {step for guess in _largest(probability_C, GUESSES) for step in lineage(labels[guess])}
     return {node: float(sums[spans[node][1]] - sums[spans[node][0]]) for node in named | {ROOT}}
+
+
+def _largest(values: npt.NDArray[np.float32], count: int) -> list[int]:
+    """Places of the largest values, in no order."""
+    count = min(count, len(values))
+    places: list[int] = np.argpartition(-values, count - 1)[:count].tolist() if count else []
+    return places
 
 
 def spans(labels: Sequence[str]) -> dict[Node, tuple[int, int]]:

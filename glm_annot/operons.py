@@ -208,9 +208,8 @@ def pair_probabilities(
     """What `OperonHead.predict` gave, keyed by the pair's gene indices, as `Predictions.pairs` holds it."""
     found = {}
     for contig, of_contig in zip(contigs, probabilities, strict=True):
-        coding = contig.coding  # made anew at each call
         for (left, right), probability in zip(pairs_of(contig), of_contig, strict=True):
-            found[coding[left].index, coding[right].index] = float(probability)
+            found[contig.coding[left].index, contig.coding[right].index] = float(probability)
     return found
 
 

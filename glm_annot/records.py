@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 PART_GENES = 8192  # genes held at once, 40 kB each while predicting; with more, packs grow no fuller
@@ -52,7 +53,7 @@ class Gene:
     skip: Skip | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contig:
     """One sequence of the assembly with its CDS, ordered by (start, end). `length` is None where unknown."""
 
@@ -61,7 +62,7 @@ class Contig:
     circular: bool
     genes: tuple[Gene, ...]
 
-    @property
+    @cached_property
     def coding(self) -> tuple[Gene, ...]:
         """The genes that a model can read, in order along the contig."""
         return tuple(gene for gene in self.genes if gene.skip is None)
