@@ -79,6 +79,18 @@ class Model:
         }
         return {name: part for name, part in named.items() if part is not None}
 
+    def to(self, device: str | torch.device) -> None:
+        """Moves all parts.
+
+        Raises:
+            UsageError: no such device here.
+        """
+        try:
+            for part in self.parts.values():
+                part.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"device {str(device)!r} cannot be used here: {_one_line(error)}") from error
+
 
 def known() -> dict[str, Path]:
     """The models that ship with the program, by name."""
@@ -111,7 +123,10 @@ def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Mode
         raise ModelError(
             f"{folder}: the parts of this model do not fit together: {_one_line(error)}"
         ) from error
-    return _ready(model, device)
+    for part in model.parts.values():
+        part.eval().requires_grad_(False)
+    model.to(device)
+    return model
 
 
 def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
@@ -278,16 +293,6 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
 
 def _read_labels(folder: Path) -> tuple[str, ...]:
     return tuple((folder / LABELS).read_text(encoding="utf-8").splitlines()[1:])
-
-
-def _ready(model: Model, device: str | torch.device) -> Model:
-    """On its device, without dropout and gradients."""
-    try:
-        for part in model.parts.values():
-            part.to(device).eval().requires_grad_(False)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {str(device)!r} cannot be used here: {_one_line(error)}") from error
-    return model
 
 
 def _part_configs(model: Model) -> dict[str, Any]:

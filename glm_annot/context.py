@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from glm_annot.devices import in_halves
 from glm_annot.glm import GLM, ContextFit, GeneFeatures, GLMOutput, context_masks, mask_inputs
 from glm_annot.records import Genome, Window
 from glm_annot.windows import MAX_GENES, central_gene, central_pair, n_pairs, windows
@@ -74,8 +75,7 @@ def contextualise(
     by_length = sorted(range(len(reader.windows)), key=lambda number: len(reader.windows[number].genes))
     glm.eval()
     for start in range(0, len(by_length), batch_size):
-        with torch.inference_mode():
-            reader.read(by_length[start : start + batch_size])
+        in_halves(reader.read, by_length[start : start + batch_size])
         if progress:
             progress(min(start + batch_size, len(by_length)), len(by_length))
     return reader.states()
@@ -115,6 +115,7 @@ class _Reader:
         self.log_likelihood_G = np.full(n_genes, np.nan, np.float32)
         self.confidence_G = np.full(n_genes, np.nan, np.float32)
 
+    @torch.inference_mode()
     def read(self, numbers: Sequence[int]) -> None:
         """Runs some windows, by number, and keeps what they hold most centrally."""
         rows_BT, real_BT = self._rows(numbers)

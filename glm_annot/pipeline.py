@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from glm_annot import __version__
 from glm_annot.bundle import Model
 from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
+from glm_annot.devices import or_on_cpu
 from glm_annot.ec import THRESHOLD, ECResult
 from glm_annot.embedding_cache import EmbeddingCache
 from glm_annot.errors import ModelError
@@ -25,6 +27,7 @@ from glm_annot.plm import Encoder, embed, wants_bf16
 from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
 from glm_annot.windows import MAX_GENES, parts
 
+log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
 
 
@@ -102,6 +105,7 @@ def annotate_sections(
     if model.fit is None and model.operons is None and model.ec is None:
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
     made_by = provenance(model, settings)
+    settings = replace(settings, min_confidence=made_by.min_confidence, precision=made_by.precision)
     operon_head = model.operons if settings.operons else None
     size = min(MAX_GENES, model.glm.config.max_distance)
     counted = _Counted(progress, Counter(proteins=overview.residues, windows=overview.windows(size)))
@@ -112,7 +116,8 @@ def annotate_sections(
         attention_NA: list[npt.NDArray[np.float32]] = []
         n_windows = 0
         for part in parts(section):
-            states, enzymes = _read_part(part, model, settings, made_by.min_confidence, counted)
+            read = partial(_read_part, part, model, settings, counted)
+            states, enzymes = or_on_cpu(read, model, f"model {model.name}", log.warning)
             genes |= _gene_predictions(part, enzymes, states, model.fit)
             attention_NA += states.attention_NA
             n_windows += states.n_windows
@@ -148,9 +153,9 @@ def provenance(model: Model, settings: Settings) -> Provenance:
 
 
 def _read_part(
-    part: Genome, model: Model, settings: Settings, min_confidence: float, counted: _Counted
+    part: Genome, model: Model, settings: Settings, counted: _Counted
 ) -> tuple[ContextStates, Sequence[ECResult | None]]:
-    """What gLM and the EC head make of the coding genes of some whole contigs."""
+    """What gLM and the EC head make of the coding genes of some whole contigs; all settings are stated."""
     proteins, reference = part.proteins, settings.reference
     ec_head = model.ec if settings.ec else None
     embeddings_GD = embed_distinct(
@@ -169,9 +174,14 @@ def _read_part(
     )
     enzymes: Sequence[ECResult | None] = [None] * len(proteins)
     if ec_head:
+        assert settings.min_confidence is not None
         homologues = reference.homologues(proteins, threads=torch.get_num_threads()) if reference else None
         enzymes = ec_head.predict(
-            proteins, embeddings_GD, states.hidden_GSF, homologues, min_confidence=min_confidence
+            proteins,
+            embeddings_GD,
+            states.hidden_GSF,
+            homologues,
+            min_confidence=settings.min_confidence,
         )
     counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
     return states, enzymes

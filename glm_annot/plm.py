@@ -12,10 +12,11 @@ of one protein (residues plus begin and end), H heads, K head width, D embedding
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import esm
@@ -25,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glm_annot.devices import in_halves, one_ahead, sent
 from glm_annot.errors import InputError
 
 ALPHABET = esm.data.Alphabet.from_architecture("ESM-1b")  # ESM2 kept the alphabet of ESM-1b
@@ -113,13 +115,14 @@ class Pack:
                 groups[-1] = (groups[-1][0] + 1, length)
             else:
                 groups.append((1, length))
-        return cls(torch.from_numpy(np.concatenate(flat)).to(device), tuple(groups))
+        return cls(sent(torch.from_numpy(np.concatenate(flat)), device), tuple(groups))
 
     @property
     def lengths_S(self) -> Tensor:
         """Tokens of each protein, in order."""
         counts, lengths = zip(*self.groups, strict=True)
-        return torch.repeat_interleave(torch.tensor(lengths), torch.tensor(counts)).to(self.tokens_N.device)
+        lengths_S = torch.repeat_interleave(torch.tensor(lengths), torch.tensor(counts))
+        return sent(lengths_S, self.tokens_N.device)
 
 
 class Encoder(esm.ESM2):  # type: ignore[misc]  # fair-esm carries no types
@@ -153,11 +156,9 @@ class Encoder(esm.ESM2):  # type: ignore[misc]  # fair-esm carries no types
     def _embed(self, pack: Pack) -> Tensor:
         """Token embeddings (N, D): masked tokens blank, the rest rescaled for the share of blanks."""
         x_ND = cast(Tensor, self.embed_tokens(pack.tokens_N))
-        blank_N = pack.tokens_N == MASK
-        if not blank_N.any():
-            return x_ND * (1 - TRAINING_BLANKED)
-        lengths_S = pack.lengths_S
-        protein_N = torch.repeat_interleave(torch.arange(len(lengths_S), device=x_ND.device), lengths_S)
+        blank_N, lengths_S = pack.tokens_N == MASK, pack.lengths_S
+        protein_S = torch.arange(len(lengths_S), device=x_ND.device)
+        protein_N = torch.repeat_interleave(protein_S, lengths_S, output_size=len(blank_N))
         blanks_S = torch.zeros(len(lengths_S), device=x_ND.device).index_add_(0, protein_N, blank_N.float())
         scale_S = (1 - TRAINING_BLANKED) / (1 - blanks_S / lengths_S)
         return x_ND.masked_fill(blank_N[:, None], 0.0) * scale_S[protein_N, None]
@@ -183,9 +184,8 @@ class _RotaryTables:
         device = pack.tokens_N.device
         frequency = 1.0 / (10000 ** (torch.arange(0, width, 2, device=device).float() / width))
         angle_TK = torch.outer(torch.arange(longest, device=device).float(), frequency).repeat(1, 2)
-        position_N = torch.cat([torch.arange(length).repeat(count) for count, length in pack.groups]).to(
-            device
-        )
+        positions = [torch.arange(length).repeat(count) for count, length in pack.groups]
+        position_N = sent(torch.cat(positions), device)
         self.cos_N1K = angle_TK.cos()[position_N, None]
         self.sin_N1K = angle_TK.sin()[position_N, None]
 
@@ -295,25 +295,19 @@ def embed(
     bf16 = wants_bf16(precision, device)
     encoder.eval()
 
-    def at_once(run: Sequence[_Piece]) -> npt.NDArray[np.float32]:
+    @torch.inference_mode()
+    def begin(run: Sequence[_Piece]) -> Tensor:
         pack = Pack.of([piece.residues for piece in run], device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            return cast("npt.NDArray[np.float32]", encoder.means(encoder(pack), pack).float().cpu().numpy())
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return encoder.means(encoder(pack), pack).float()
 
-    def means(run: Sequence[_Piece]) -> npt.NDArray[np.float32]:
-        """Of a pack, or of its halves where a GPU's memory does not do."""
-        try:
-            return at_once(run)
-        except torch.cuda.OutOfMemoryError:
-            if len(run) == 1:
-                raise
-        torch.cuda.empty_cache()  # the traceback, which holds tensors, is gone by now
-        half = len(run) // 2
-        return np.concatenate([means(run[:half]), means(run[half:])])
+    def end(halves: Sequence[Tensor]) -> npt.NDArray[np.float32]:
+        return np.concatenate([means_SD.cpu().numpy() for means_SD in halves])
 
     packs = list(_packs(_pieces(proteins, encoder.config), batch_tokens))
-    with _one_core_each(device) as run_all:
-        for run, means_SD in zip(packs, run_all(means, packs), strict=True):
+    found = _side_by_side if device.type == "cpu" else one_ahead
+    with closing(found(partial(in_halves, begin), end, packs)) as means:
+        for run, means_SD in zip(packs, means, strict=True):
             lengths = np.array([[len(piece.residues)] for piece in run], dtype=np.float32)
             rows = [piece.protein for piece in run]
             np.add.at(sums_GD, rows, means_SD * lengths)
@@ -323,16 +317,19 @@ def embed(
     return sums_GD / weights_G if len(proteins) else sums_GD
 
 
-@contextmanager
-def _one_core_each(device: torch.device) -> Iterator[Callable[..., Iterable[npt.NDArray[np.float32]]]]:
-    """A `map` whose calls run side by side on a CPU, one core each: faster than all cores on one pack."""
+def _side_by_side(
+    begin: Callable[[Sequence[_Piece]], Sequence[Tensor]],
+    end: Callable[[Sequence[Tensor]], npt.NDArray[np.float32]],
+    packs: Sequence[Sequence[_Piece]],
+) -> Generator[npt.NDArray[np.float32], None, None]:
+    """The result of each pack, one core each: faster than all cores on one pack."""
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield map
+    if threads == 1:
+        yield from (end(begin(run)) for run in packs)
         return
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        yield pool.map
+        yield from pool.map(lambda run: end(begin(run)), packs)
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 import glm_annot
 from glm_annot import pipeline, windows
 from glm_annot.bundle import Model
 from glm_annot.cli import cli
 from glm_annot.context import BATCH_WINDOWS
+from glm_annot.glm import GLMOutput
 from glm_annot.io.qualifiers import provenance_comment
 from glm_annot.pipeline import embed_distinct
 from glm_annot.plm import Encoder
@@ -102,6 +104,30 @@ def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> No
     residues = sum(len(gene.protein or "") for gene in genome.genes)
     assert [at for at in calls if at[0] == "proteins"][-1] == ("proteins", residues, residues)
     assert calls[-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+
+
+def test_batches_are_halved_and_the_cpu_takes_over_where_a_gpu_is_too_small(
+    genome: Genome, tiny_model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    forward, sizes, moves = tiny_model.glm.forward, [], []
+
+    def on_a_small_gpu(x_BTE: torch.Tensor, *args: Any, **options: Any) -> GLMOutput:
+        sizes.append(len(x_BTE))
+        if len(x_BTE) > 1 or (len(sizes) == 3 and not moves):
+            raise torch.cuda.OutOfMemoryError
+        return forward(x_BTE, *args, **options)
+
+    monkeypatch.setattr(tiny_model.glm, "forward", on_a_small_gpu)
+    monkeypatch.setattr(Model, "to", lambda self, device: moves.append(device))
+    found = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    assert sizes[:3] == [2, 1, 1] and moves == ["cpu"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the GPU's memory does not do for model {tiny_model.name}; it goes on on the CPU, which is slower"
+    ]
+    assert found.n_windows == expected.n_windows and list(found.genes) == list(expected.genes)
+    for index, gene in expected.genes.items():
+        assert found.genes[index].context_fit == pytest.approx(gene.context_fit, abs=1e-3)
 
 
 def test_a_metagenome_is_read_in_parts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 
+from glm_annot.devices import or_on_cpu
 from glm_annot.errors import InputError
 from glm_annot.plm import Encoder, embed, fingerprint
 
@@ -77,7 +78,8 @@ def embed_corpus(
             if not part.path.exists():
                 reporter = _reporter(progress, sum(sizes[:number]), sum(sizes))
                 proteins = part.of(sequences).to_pylist()
-                part.write(_embed(encoder, proteins, precision, reporter, report))
+                work = partial(embed, encoder, proteins, precision=precision, progress=reporter)
+                part.write(or_on_cpu(work, encoder, "this encoder", report))
         wait_for_all()
         if rank == 0:
             _join(shards, finished, (len(sequences), encoder.config.dim))
@@ -114,24 +116,6 @@ def _join(shards: list[_Shard], finished: Path, shape: tuple[int, int]) -> None:
     draft.replace(finished)
     for left in finished.parent.glob("embeddings.*-*.npy"):
         left.unlink()
-
-
-def _embed(
-    encoder: Encoder,
-    proteins: list[str],
-    precision: str,
-    progress: Callable[[int], None] | None,
-    report: Report,
-) -> npt.NDArray[np.float32]:
-    """`embed`, on the CPU from now on if a GPU's memory does not do for a single protein."""
-    try:
-        return embed(encoder, proteins, precision=precision, progress=progress)
-    except torch.cuda.OutOfMemoryError:
-        pass
-    report("the GPU's memory does not do for this encoder; it goes on on the CPU, which is slower")
-    encoder.to("cpu")
-    torch.cuda.empty_cache()
-    return embed(encoder, proteins, precision=precision, progress=progress)
 
 
 def _check(corpus: Path, identity: dict[str, str]) -> None:
