@@ -333,6 +333,13 @@ def test_a_glm_is_no_baseline(made: Path) -> None:
         )
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 def two_hosts(folder: Path) -> str:
     """A launcher like `srun --nodes 2 --ntasks-per-node 1 torchrun ...`, but that both hosts are this one."""
     srun = folder / "srun.py"
@@ -341,18 +348,19 @@ def two_hosts(folder: Path) -> str:
         "hosts = [subprocess.Popen(sys.argv[1:]) for _ in range(2)]\n"
         "sys.exit(max([host.wait() for host in hosts]))\n"
     )
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
     torchrun = f"{sys.executable} -m torch.distributed.run --nnodes 2 --nproc-per-node 1"
-    return f"{sys.executable} {srun} {torchrun} --rdzv-backend c10d --rdzv-endpoint localhost:{port}"
+    return f"{sys.executable} {srun} {torchrun} --rdzv-backend c10d --rdzv-endpoint localhost:{free_port()}"
 
 
 def two_processes(_: Path) -> str:
     return f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node 2"
 
 
-@pytest.mark.parametrize("launcher", [two_processes, two_hosts])
+def deepspeed(_: Path) -> str:
+    return f"{Path(sys.executable).with_name('deepspeed')} --num_gpus 2 --no_local_rank --master_port {free_port()}"
+
+
+@pytest.mark.parametrize("launcher", [two_processes, two_hosts, deepspeed])
 def test_glm_trains_in_two_processes_of_a_launcher(
     made: Path, tmp_path: Path, launcher: Callable[[Path], str]
 ) -> None:
