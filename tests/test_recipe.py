@@ -357,7 +357,8 @@ def two_processes(_: Path) -> str:
 
 
 def deepspeed(_: Path) -> str:
-    return f"{Path(sys.executable).with_name('deepspeed')} --num_gpus 2 --no_local_rank --master_port {free_port()}"
+    command = Path(sys.executable).with_name("deepspeed")
+    return f"{command} --num_gpus 2 --no_local_rank --master_port {free_port()}"
 
 
 @pytest.mark.parametrize("launcher", [two_processes, two_hosts, deepspeed])
