@@ -12,11 +12,14 @@ of one protein (residues plus begin and end), H heads, K head width, D embedding
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, cast
 
 import esm
@@ -255,17 +258,17 @@ def _pieces(proteins: Sequence[str], config: PLMConfig) -> list[_Piece]:
     return sorted(pieces, key=lambda piece: len(piece.residues))
 
 
-def _packs(pieces: Sequence[_Piece], tokens: int) -> Iterator[Sequence[_Piece]]:
-    """Runs of pieces that together hold at most `tokens` tokens, at least one piece each."""
-    first, held = 0, 0
-    for place, piece in enumerate(pieces):
-        size = len(piece.residues) + 2
-        if place > first and held + size > tokens:
-            yield pieces[first:place]
-            first, held = place, 0
-        held += size
-    if pieces:
-        yield pieces[first:]
+def _packs(pieces: Sequence[_Piece], tokens: int, multiple: int) -> list[list[_Piece]]:
+    """Runs of pieces of about equally many tokens, at most about `tokens`, and as many as `multiple` divides.
+
+    There are fewer where the pieces are too few or too unequal.
+    """
+    sizes = np.array([len(piece.residues) + 2 for piece in pieces])
+    count = multiple * math.ceil(sizes.sum() / tokens / multiple)
+    middles = np.cumsum(sizes) - sizes / 2
+    pack_of = (middles * count // max(sizes.sum(), 1)).astype(np.int64)
+    runs = groupby(zip(pack_of.tolist(), pieces, strict=True), key=itemgetter(0))
+    return [[piece for _, piece in run] for _, run in runs]
 
 
 def embed(
@@ -281,7 +284,7 @@ def embed(
     Args:
         encoder: the model, already on its device.
         proteins: amino acid sequences of any length (see `PLMConfig.max_residues`).
-        batch_tokens: tokens a pack; bounds memory.
+        batch_tokens: tokens a pack, but for a part of a protein; bounds memory.
         precision: 'auto', 'fp32' or 'bf16'; the residual stream stays float32 in any case.
         progress: called with the number of residues done after each pack.
 
@@ -304,8 +307,10 @@ def embed(
     def end(halves: Sequence[Tensor]) -> npt.NDArray[np.float32]:
         return np.concatenate([means_SD.cpu().numpy() for means_SD in halves])
 
-    packs = list(_packs(_pieces(proteins, encoder.config), batch_tokens))
-    found = _side_by_side if device.type == "cpu" else one_ahead
+    on_cpu = device.type == "cpu"
+    cores = torch.get_num_threads() if on_cpu else 1
+    packs = _packs(_pieces(proteins, encoder.config), batch_tokens, cores)
+    found = _side_by_side if on_cpu else one_ahead
     with closing(found(partial(in_halves, begin), end, packs)) as means:
         for run, means_SD in zip(packs, means, strict=True):
             lengths = np.array([[len(piece.residues)] for piece in run], dtype=np.float32)
@@ -322,12 +327,13 @@ def _side_by_side(
     end: Callable[[Sequence[Tensor]], npt.NDArray[np.float32]],
     packs: Sequence[Sequence[_Piece]],
 ) -> Generator[npt.NDArray[np.float32], None, None]:
-    """The result of each pack, one core each: faster than all cores on one pack."""
+    """The result of each pack, one core each where there are enough: faster than all cores on one pack."""
     threads = torch.get_num_threads()
-    if threads == 1:
+    workers = min(threads, len(packs))
+    if workers <= 1:
         yield from (end(begin(run)) for run in packs)
         return
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
     try:
         yield from pool.map(lambda run: end(begin(run)), packs)
     finally:

@@ -31,7 +31,7 @@ ENCODERS = {  # name -> layers, dim, heads; residues to read, seconds of work fo
     "mini": ((4, 128, 2), 40_000),
     "8M": ((6, 320, 20), 16_000),
     "35M": ((12, 480, 20), 6_000),
-    "650M": ((33, 1280, 20), 3_600),  # two packs, so that two cores have one each
+    "650M": ((33, 1280, 20), 3_600),
 }
 GLMS = {  # name -> the arguments of GLMConfig; batches of 32 windows to read
     "mini": ((129, 256, 6, 4, 1024), 4),

@@ -27,9 +27,9 @@ GPU = "A100"
 ENCODERS = {  # name -> layers, dim, heads; residues to read, seconds of work on two cores
     "encoder of mini": ((4, 128, 2), 40_000),
     "ESM2 8M": ((6, 320, 20), 8_000),
-    "ESM2 35M": ((12, 480, 20), 3_000),
-    "ESM2 150M": ((30, 640, 20), 1_500),
-    "ESM2 650M": ((33, 1280, 20), 700),
+    "ESM2 35M": ((12, 480, 20), 8_000),
+    "ESM2 150M": ((30, 640, 20), 4_000),
+    "ESM2 650M": ((33, 1280, 20), 1_500),
 }
 GLMS = {  # name -> the arguments of GLMConfig; windows to read
     "gLM of mini": ((129, 256, 3, 4, 1024), 128),

@@ -105,6 +105,25 @@ def test_progress_counts_residues_and_nothing_gives_nothing(encoder: Encoder) ->
     assert embed(encoder, []).shape == (0, 32)
 
 
+@pytest.mark.parametrize(("cores", "packs"), [(1, 3), (2, 4), (4, 4), (8, 8), (500, 40)])
+def test_packs_keep_all_cores_busy(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch, cores: int, packs: int
+) -> None:
+    proteins = ["MKV" * length for length in range(6, 46)]
+    expected, forward, tokens = embed(encoder, proteins, precision="fp32"), encoder.forward, []
+
+    def counted(pack: Pack) -> torch.Tensor:
+        tokens.append(len(pack.tokens_N))
+        return forward(pack)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(encoder, "forward", counted)
+    got_GD = embed(encoder, proteins, precision="fp32", batch_tokens=1300)  # 3,140 tokens in all
+    assert len(tokens) == packs and max(tokens) - min(tokens) <= 140
+    np.testing.assert_allclose(got_GD, expected, atol=1e-5)
+
+
 def test_precision_words() -> None:
     cpu = torch.device("cpu")
     assert wants_bf16("bf16", cpu) and not wants_bf16("fp32", cpu)
@@ -230,6 +249,7 @@ def test_a_recipe_takes_an_official_encoder(tmp_path: Path) -> None:
 def test_packs_that_do_not_fit_a_gpu_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Encoder(PLMConfig(layers=1, dim=16, heads=2))
     expected, forward, sizes = embed(encoder, PROTEINS, precision="fp32"), encoder.forward, []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
 
     def small(pack: Pack) -> torch.Tensor:
         sizes.append(len(pack.lengths_S))
