@@ -8,7 +8,7 @@ A true relative's shared patterns keep their distances, so they gather on one di
 its own over all of them (the diagonals of BLAST and of MMseqs2's prefilter, Steinegger and Söding 2017).
 
 Axes: K patterns (every possible one); E entries (a pattern of a profile); P profiles; W patterns of a
-protein, one for each seed and place; C candidates; B diagonals.
+protein, one for each seed and place; M matches of patterns and entries; C candidates; B diagonals.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ MAX_PROFILES = 2**16  # profile numbers are stored in 16 bits
 RARITY_STEP = 1 / 16  # of the stored inverse document frequencies, in nats
 STRETCH = 24  # residues; places are stored in units of it
 DIAGONALS = 16  # places are stored in four bits, so they and diagonals are counted round a circle
-CANDIDATES = 256  # profiles, those that share most, whose diagonals are looked at
+CANDIDATES = 64  # profiles, those that share most, whose diagonals are looked at
 ALIKE_WEIGHT = 0.2  # of a pattern with one substitution, beside the same pattern
+MAX_ALIKE = 64  # profiles that may list a pattern with one substitution: commoner ones cost time, tell little
 BESIDE = 1.0  # weight of the diagonals next to the best one: insertions, and the stretches' borders
 STREWN = 0.5  # weight of all that is shared on whatever diagonal: domains that moved
 _UNKNOWN = 255
@@ -182,39 +183,55 @@ class Searcher:
         of all of them; the sum is normed by the sizes of both.
         """
         own = patterns(protein)
-        entries, of_W = self._entries(own.code_W)
-        weight = self.weight_K[own.code_W][of_W]
-        shared_P = np.bincount(self.profile_E[entries], weight, minlength=len(self.norm_P))
-        candidate_C = _highest(shared_P / self.norm_P, CANDIDATES)
-        same_CB = self._diagonals(own.code_W, own.place_W, candidate_C)
-        alike_CB = self._diagonals(*own.alike(), candidate_C)
-        sum_CB = same_CB + ALIKE_WEIGHT * alike_CB
+        same = self._shared(own.code_W, own.place_W)
+        sum_P = np.bincount(same.profile_M, self.weight_K[own.code_W][same.of_M], minlength=len(self.norm_P))
+        candidate_C = _highest(sum_P / self.norm_P, CANDIDATES)
+        same_CB = self._diagonals(same, candidate_C)
+        sum_CB = same_CB + ALIKE_WEIGHT * self._diagonals(self._shared(*self._telling(own)), candidate_C)
         sum_CB += BESIDE * (np.roll(sum_CB, 1, axis=1) + np.roll(sum_CB, -1, axis=1))
         norm_C = self.norm_P[candidate_C] * np.sqrt(max(len(own.code_W), 1))
         similarity_P = np.zeros(len(self.norm_P), np.float32)
         similarity_P[candidate_C] = (sum_CB.max(1) + STREWN * same_CB.sum(1)) / norm_C
         return similarity_P
 
-    def _entries(self, code_W: Ints) -> tuple[Ints, Ints]:
-        """Entries of some patterns, and for each of them which of the patterns it is of."""
+    def _telling(self, own: Patterns) -> tuple[Ints, Ints]:
+        """Codes and places of the patterns with one substitution that few profiles list."""
+        code_W, place_W = own.alike()
+        few = self.first_K[code_W + 1] - self.first_K[code_W] <= MAX_ALIKE
+        return code_W[few], place_W[few]
+
+    def _shared(self, code_W: Ints, place_W: Ints) -> _Shared:
+        """The entries of some patterns."""
         first = self.first_K[code_W]
         listed = self.first_K[code_W + 1] - first
-        ends = np.cumsum(listed)
-        of_W = np.repeat(np.arange(len(code_W)), listed)
-        return np.arange(len(of_W)) + (first - ends + listed)[of_W], of_W
+        entry_M = np.repeat(first - np.cumsum(listed) + listed, listed)
+        entry_M += np.arange(len(entry_M))
+        of_M = np.repeat(np.arange(len(code_W)), listed)
+        return _Shared(code_W, place_W, of_M, entry_M, self.profile_E[entry_M])
 
-    def _diagonals(self, code_W: Ints, place_W: Ints, candidate_C: Ints) -> npt.NDArray[np.float64]:
+    def _diagonals(self, shared: _Shared, candidate_C: Ints) -> npt.NDArray[np.float64]:
         """Weights of patterns shared with the candidates, by diagonal, (C, B)."""
-        row_P = np.full(len(self.norm_P), -1, np.int64)
+        row_P = np.full(len(self.norm_P), -1, np.int16)
         row_P[candidate_C] = np.arange(len(candidate_C))
-        entries, of_W = self._entries(code_W)
-        row = row_P[self.profile_E[entries]]
-        hits = np.flatnonzero(row >= 0)
-        entries, of_W, row = entries[hits], of_W[hits], row[hits]
-        diagonal = (place_W[of_W] // STRETCH - self.place_E[entries]) % DIAGONALS
-        weight = self.weight_K[code_W][of_W]
-        sums = np.bincount(row * DIAGONALS + diagonal, weight, minlength=len(candidate_C) * DIAGONALS)
+        row_M = row_P[shared.profile_M]
+        hits = np.flatnonzero(row_M >= 0)
+        of_M = shared.of_M[hits]
+        diagonal = (shared.place_W[of_M] // STRETCH - self.place_E[shared.entry_M[hits]]) % DIAGONALS
+        weight = self.weight_K[shared.code_W[of_M]]
+        cell = row_M[hits] * np.int64(DIAGONALS) + diagonal
+        sums = np.bincount(cell, weight, minlength=len(candidate_C) * DIAGONALS)
         return np.asarray(sums, np.float64).reshape(-1, DIAGONALS)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Matches of some patterns of a protein: which of the patterns, and the entry and its profile."""
+
+    code_W: Ints
+    place_W: Ints
+    of_M: Ints
+    entry_M: Ints
+    profile_M: npt.NDArray[np.uint16]
 
 
 def _highest(values: npt.NDArray[np.floating], count: int) -> Ints:

@@ -10,6 +10,7 @@ from glm_annot.kmers import (
     BESIDE,
     DIAGONALS,
     GROUPS,
+    MAX_ALIKE,
     N_PATTERNS,
     STRETCH,
     STREWN,
@@ -143,6 +144,17 @@ def test_an_alike_pattern_counts_for_less():
     expected = 4 * (1 + ALIKE_WEIGHT + STREWN) / np.sqrt(2)
     assert both.search("S" + far)[0] == pytest.approx(expected)
     assert both.search("P" + far)[0] == pytest.approx(4 * (1 + STREWN) / np.sqrt(2))
+
+
+@pytest.mark.parametrize(("profiles", "counts"), [(MAX_ALIKE, True), (MAX_ALIKE + 1, False)])
+def test_alike_patterns_that_many_profiles_list_are_left_out(profiles: int, counts: bool):
+    common, shared = code("ACDFG", 1), code("WYVMH", 1)
+    listing = KmerProfiles(KmerConfig(profiles, entries=profiles + 1))
+    listing.listed_K[common], listing.listed_K[shared] = profiles, 1
+    listing.rarity_K[[common, shared]] = 16
+    listing.profile_E[:profiles] = torch.arange(profiles)
+    similarity = listing.searcher().search("SCDEFGXXXXXXWYVPMH")[0] * np.sqrt(2)  # S is like A
+    assert similarity == pytest.approx(1 + STREWN + ALIKE_WEIGHT * counts)
 
 
 def test_search_agrees_with_counting_by_hand():
