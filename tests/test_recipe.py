@@ -87,6 +87,16 @@ def test_a_changed_setting_runs_its_step_and_all_after_it_afresh(tmp_path: Path)
     assert log == ["a", "b", "c", "b", "c"]
 
 
+def test_a_step_whose_folder_is_gone_runs_afresh_and_all_after_it(tmp_path: Path) -> None:
+    log: list[str] = []
+    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
+    shutil.rmtree(tmp_path / "b")
+    with pytest.raises(RuntimeError):
+        run_steps(steps(log, {"a": 1, "b": 1, "c": 1}, fail="b"), tmp_path, lambda _: None)
+    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
+    assert log == ["a", "b", "c", "b", "b again", "c"]
+
+
 def test_an_interrupted_step_finds_its_folder_as_it_left_it(tmp_path: Path) -> None:
     log: list[str] = []
     with pytest.raises(RuntimeError):

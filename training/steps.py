@@ -2,7 +2,7 @@
 
 `steps.json` in the working folder holds for each step a key, made of its settings and of the keys of the
 steps before it, whether it is complete, and its seconds so far. A step that was interrupted is called again
-with its folder as it left it, to resume.
+with its folder as it left it, to resume; one whose folder is gone is done anew, and all after it.
 """
 
 from __future__ import annotations
@@ -50,12 +50,15 @@ def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) 
         title = f"[{number}/{len(steps)}] {step.name}"
         folder = work / step.name
         state = states.get(step.name, {})
-        resumed = state.get("key") == before
+        resumed = state.get("key") == before and folder.is_dir()
         if resumed and state["complete"]:
             report(f"{title}: already done")
             continue
-        if not resumed and folder.exists():
-            shutil.rmtree(folder)
+        if not resumed:
+            for later in steps[number - 1 :]:
+                states.pop(later.name, None)
+            if folder.exists():
+                shutil.rmtree(folder)
         folder.mkdir(exist_ok=True)
         report(f"{title}: {'resumes' if resumed else 'starts'}")
         spent, began = state.get("seconds", 0.0) if resumed else 0.0, time.monotonic()
