@@ -281,8 +281,8 @@ class _Annotator:
         """Annotates one input; a faulty one ends only itself.
 
         Raises:
-            GlmAnnotError: no model, no device for it, no reference or nothing to search that with, and so
-                nothing for any input.
+            GlmAnnotError: no model, no device for it, no cache, no reference or nothing to search that with,
+                and so nothing for any input.
         """
         try:
             return self._annotate(task)

@@ -37,7 +37,8 @@ class Settings:
 
     Attributes:
         min_confidence: least probability of an EC number to be called; None leaves it to the model.
-        ec, operons: whether to predict them; a model without that head predicts none either.
+        ec, operons: whether to predict them; a model without that head predicts none either, and one without
+            a context fit no fit.
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
         precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
         batch_size: windows per batch; bounds memory.

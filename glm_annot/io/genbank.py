@@ -132,17 +132,15 @@ class _Reader:
             extent = self._extent(feature, lines, length)
             genes.append(self._gene(index, name, extent, feature, lines, dna))
         genes.sort(key=lambda gene: (gene.start, gene.end))
-        circular = entry.locus.circular
         over = next((gene for gene in genes if length and gene.end > length), None)
-        if over and not circular:
-            circular = True
+        if over and not entry.locus.circular:
             log.warning(
                 "%s: %s is not marked circular, but read so: %s lies over its origin",
                 self.path,
                 name,
                 over.id,
             )
-        return Contig(name, length, circular, tuple(genes))
+        return Contig(name, length, entry.locus.circular or over is not None, tuple(genes))
 
     def _dna(self, name: str, entry: Entry) -> str:
         """The sequence that `--fasta` gives, else the record's own; '' without either."""
