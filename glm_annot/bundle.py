@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from glm_annot.ec import ECHead, ECHeadConfig
 from glm_annot.errors import ModelError, UsageError
@@ -207,10 +208,24 @@ def filled(kind: Callable[[_Config], _Part], config: _Config, state: Mapping[str
     Raises:
         RuntimeError: a tensor is missing, misshaped or one too many.
     """
-    with torch.device("meta"):
+    with _Undrawn():
         part = kind(config)
     part.load_state_dict(state, assign=True)
     return part
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves a network's initial values out: memory that nothing is written to is none that the process has.
+
+    The device 'meta' would do, too, but has torch load its compiler, which takes longer than a small model.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", "") == nn.init.__name__ or func in (Tensor.uniform_, Tensor.normal_):
+            return None  # stands for the tensor, which no network looks at
+        return func(*args, **(kwargs or {}))
 
 
 def _clear(folder: Path) -> None:

@@ -132,10 +132,10 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("--batch-size", **_COUNT, default=32, show_default=True, help="Windows per batch.")
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
-    help="Of the protein encoder; auto is bf16 where the hardware has it.",
+    help="Of the protein encoder; auto is bf16, or fp16 on older GPUs, where the hardware is built for it.",
 )
 @click.option(
     "--cache",

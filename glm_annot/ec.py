@@ -16,9 +16,11 @@ features; F features.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -206,11 +208,11 @@ class ECHead(nn.Module):
         homologues: Sequence[Sequence[Homologue]] | None = None,
     ) -> list[Evidence]:
         """The evidence for each protein; arguments as for `predict`."""
-        known_P, search = self._known_profiles(), self.profiles.searcher().search
+        profile, search = self._profiles(), self.profiles.searcher().search
 
         def similar(protein: str) -> list[Neighbour]:
             similarity_P = search(protein)
-            return [replace(known_P[p], similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
+            return [replace(profile(p), similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the lock as it gathers
             profiles = list(pool.map(similar, proteins))
@@ -239,13 +241,17 @@ class ECHead(nn.Module):
                 found[row] = confidences
         return found
 
-    def _known_profiles(self) -> list[Neighbour]:
-        """All profiles, as if none were similar to anything."""
-        places, rate_C2 = iter(self.profile_label_N.tolist()), self.rate_C2.tolist()
-        return [
-            neighbour(self.config.labels, tuple(next(places) for _ in range(listed)), rate_C2)
-            for listed in self.profile_listed_P.tolist()
-        ]
+    def _profiles(self) -> Callable[[int], Neighbour]:
+        """Gives a profile by its number, as if it were similar to nothing."""
+        places_N, rate_C2 = self.profile_label_N.tolist(), self.rate_C2.tolist()
+        end_P = list(accumulate(self.profile_listed_P.tolist()))
+
+        @cache
+        def profile(p: int) -> Neighbour:
+            first = end_P[p - 1] if p else 0
+            return neighbour(self.config.labels, tuple(places_N[first : end_P[p]]), rate_C2)
+
+        return profile
 
     @torch.inference_mode()
     def _linear(

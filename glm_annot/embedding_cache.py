@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glm_annot.errors import GlmAnnotError
-from glm_annot.plm import Encoder, fingerprint, wants_bf16
+from glm_annot.plm import Encoder, fingerprint, precision_on
 
 EVICTED_SHARE = 0.25  # of a full cache's proteins, those not asked for for longest
 _WAIT = 60.0  # seconds for another process to finish writing
@@ -43,8 +43,8 @@ class EmbeddingCache:
     """
 
     def __init__(self, folder: Path, encoder: Encoder, *, precision: str = "auto", max_bytes: int) -> None:
-        bf16 = wants_bf16(precision, next(encoder.parameters()).device)
-        self.path = folder / f"{fingerprint(encoder)[:32]}-{'bf16' if bf16 else 'fp32'}.sqlite"
+        precision = precision_on(next(encoder.parameters()).device, precision)
+        self.path = folder / f"{fingerprint(encoder)[:32]}-{precision}.sqlite"
         self._bytes = 4 * encoder.config.dim
         self._max_bytes = max_bytes
         try:

@@ -23,7 +23,7 @@ from glm_annot.glm import ContextFit
 from glm_annot.homology import Reference
 from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.overview import Overview
-from glm_annot.plm import Encoder, embed, wants_bf16
+from glm_annot.plm import Encoder, embed, precision_on
 from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
 from glm_annot.windows import MAX_GENES, parts
 
@@ -40,7 +40,7 @@ class Settings:
         ec, operons: whether to predict them; a model without that head predicts none either, and one without
             a context fit no fit.
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
-        precision: of the protein encoder, 'auto', 'fp32' or 'bf16' (auto: bf16 where the hardware has it).
+        precision: of the protein encoder, one of `glm_annot.plm.PRECISIONS`; see `precision_on` there.
         batch_size: windows per batch; bounds memory.
         cache: of embeddings by the model's encoder in this precision.
     """
@@ -134,7 +134,6 @@ def annotate_sections(
 
 def provenance(model: Model, settings: Settings) -> Provenance:
     """What `annotate` with these settings says of itself in its predictions."""
-    bf16 = wants_bf16(settings.precision, next(model.encoder.parameters()).device)
     min_confidence, reference = settings.min_confidence, settings.reference
     if min_confidence is None:
         min_confidence = model.ec.config.threshold if model.ec else THRESHOLD
@@ -147,7 +146,7 @@ def provenance(model: Model, settings: Settings) -> Provenance:
         link_threshold=LINK_THRESHOLD,
         ec=settings.ec and model.ec is not None,
         operons=settings.operons and model.operons is not None,
-        precision="bf16" if bf16 else "fp32",
+        precision=precision_on(next(model.encoder.parameters()).device, settings.precision),
         reference=reference.sha256 if reference else "",
         searcher=reference.searched_by if reference else "",
     )

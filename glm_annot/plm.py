@@ -40,7 +40,11 @@ STANDARD_RESIDUES = "LAGVSERTIDPKQNFYMHWC"
 
 # ESM2 was trained with 12 % of its tokens blanked (15 % chosen, 80 % of those masked) and rescales for it.
 TRAINING_BLANKED = 0.15 * 0.8
-_PACK_TOKENS = 2_048  # tokens a pack; beyond this matrix products grow no faster on CPUs
+_FIRST_TENSOR_CORES = (7, 0)  # compute capability; they multiply float16 many times faster than float32
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("auto", *DTYPES)
+_CPU_TOKENS = 2_048  # tokens a pack; beyond this matrix products grow no faster on CPUs
+_GPU_TOKENS = 32_768  # a GPU wants more at once; with the largest ESM2, of 15B, activations take about 4 GB
 _UNKNOWN = ALPHABET.get_idx("X")
 
 
@@ -222,20 +226,25 @@ def fingerprint(part: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def wants_bf16(precision: str, device: torch.device) -> bool:
-    """Whether 'auto', 'fp32' or 'bf16' means bfloat16 here: 'auto' does where the hardware is built for it.
+def precision_on(device: torch.device, precision: str = "auto") -> str:
+    """What a word of `PRECISIONS` means on a device: 'fp32', 'bf16' or 'fp16'.
+
+    'auto' is the first of bfloat16, float16 and float32 that the hardware is built for.
 
     Raises:
         ValueError: another word for precision.
     """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise ValueError(f"precision is 'auto', 'fp32' or 'bf16', not {precision!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
     if precision != "auto":
-        return precision == "bf16"
+        return precision
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        with torch.cuda.device(device):
+            if torch.cuda.is_bf16_supported(including_emulation=False):
+                return "bf16"
+        return "fp16" if torch.cuda.get_device_capability(device) >= _FIRST_TENSOR_CORES else "fp32"
     # AVX-512 alone multiplies bfloat16 no faster than float32; AMX does.
-    return bool(torch.cpu._is_amx_tile_supported())
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +284,7 @@ def embed(
     encoder: Encoder,
     proteins: Sequence[str],
     *,
-    batch_tokens: int = _PACK_TOKENS,
+    batch_tokens: int | None = None,
     precision: str = "auto",
     progress: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
@@ -284,8 +293,9 @@ def embed(
     Args:
         encoder: the model, already on its device.
         proteins: amino acid sequences of any length (see `PLMConfig.max_residues`).
-        batch_tokens: tokens a pack, but for a part of a protein; bounds memory.
-        precision: 'auto', 'fp32' or 'bf16'; the residual stream stays float32 in any case.
+        batch_tokens: tokens a pack, but for a part of a protein; bounds memory. By default what suits the
+            device.
+        precision: one of `PRECISIONS`, see `precision_on`; the residual stream stays float32 in any case.
         progress: called with the number of residues done after each pack.
 
     Raises:
@@ -295,13 +305,13 @@ def embed(
     device = next(encoder.parameters()).device
     sums_GD = np.zeros((len(proteins), encoder.config.dim), dtype=np.float32)
     weights_G = np.zeros((len(proteins), 1), dtype=np.float32)
-    bf16 = wants_bf16(precision, device)
+    dtype = DTYPES[precision_on(device, precision)]
     encoder.eval()
 
     @torch.inference_mode()
     def begin(run: Sequence[_Piece]) -> Tensor:
         pack = Pack.of([piece.residues for piece in run], device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             return encoder.means(encoder(pack), pack).float()
 
     def end(halves: Sequence[Tensor]) -> npt.NDArray[np.float32]:
@@ -309,7 +319,8 @@ def embed(
 
     on_cpu = device.type == "cpu"
     cores = torch.get_num_threads() if on_cpu else 1
-    packs = _packs(_pieces(proteins, encoder.config), batch_tokens, cores)
+    tokens = batch_tokens or (_CPU_TOKENS if on_cpu else _GPU_TOKENS)
+    packs = _packs(_pieces(proteins, encoder.config), tokens, cores)
     found = _side_by_side if on_cpu else one_ahead
     with closing(found(partial(in_halves, begin), end, packs)) as means:
         for run, means_SD in zip(packs, means, strict=True):

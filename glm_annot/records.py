@@ -192,7 +192,7 @@ class Provenance:
         min_confidence: least probability of a called EC number.
         link_threshold: least probability of a link between genes of one operon.
         ec, operons: whether these were predicted at all.
-        precision: of the protein encoder, 'fp32' or 'bf16'.
+        precision: of the protein encoder, 'fp32', 'bf16' or 'fp16'.
         reference: sha256 of the labelled proteins that counted as evidence; '' without any.
         searcher: name and version of the program that searched them; '' likewise.
     """

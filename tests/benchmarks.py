@@ -47,17 +47,24 @@ class Settings:
     """What the user chose.
 
     Attributes:
+        device: what encoders, gLM and genomes run on.
         threads: CPU threads of each row.
         genome: of the rows `genome` and `contigs`.
         contigs, model: sizes and model of the row `contigs`.
         bf16: encoders in bfloat16, too, where the hardware is not built for it.
     """
 
+    device: str
     threads: int
     genome: Path
     contigs: tuple[int, ...]
     model: str
     bf16: bool
+
+    @property
+    def work(self) -> int:
+        """How many times as much as a CPU a device is given to do, so that it takes a measurable time."""
+        return 1 if self.device == "cpu" else 30
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,8 @@ Row = Callable[[Settings], list[Line]]
 def annotate(args: Sequence[object], settings: Settings) -> tuple[float, float]:
     """(seconds, peak of memory in MiB) of a run of `glm-annot`."""
     start = time.perf_counter()
-    words = [sys.executable, "-m", "glm_annot", *map(str, args), "--threads", str(settings.threads), "-q"]
-    process = subprocess.Popen(words, cwd=ROOT)
+    options = ["--device", settings.device, "--threads", str(settings.threads), "-q"]
+    process = subprocess.Popen([sys.executable, "-m", "glm_annot", *map(str, args), *options], cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -92,11 +99,14 @@ def annotate(args: Sequence[object], settings: Settings) -> tuple[float, float]:
     return time.perf_counter() - start, mebibytes(usage.ru_maxrss)
 
 
-def in_turns(rounds: int, *works: Callable[[], object]) -> list[float]:
-    """Median seconds of some works, run in turns: what else runs on the machine slows all alike."""
+def in_turns(rounds: int, device: str, *works: Callable[[], object]) -> list[float]:
+    """Median seconds of some works on a device, run in turns: what else runs there slows all alike."""
     from training.speed import seconds
 
-    times = [[seconds(work, repeats=1) for work in works] for _ in range(rounds)]
+    if device != "cpu":
+        for work in works:  # the first time kernels are loaded and memory is taken
+            work()
+    times = [[seconds(work, repeats=1, device=device) for work in works] for _ in range(rounds)]
     return list(map(statistics.median, zip(*times, strict=True)))
 
 
@@ -133,31 +143,31 @@ def encoder(name: str, settings: Settings) -> list[Line]:
     import esm
     import torch
 
-    from glm_annot.plm import ALPHABET, Encoder, PLMConfig, embed, wants_bf16
+    from glm_annot.plm import ALPHABET, DTYPES, Encoder, PLMConfig, embed, precision_on
     from training.flops import encoder_token
     from training.speed import made_proteins, matrix_product
 
     (layers, dim, heads), residues = ENCODERS[name]
-    proteins = sorted(made_proteins(residues), key=len)
+    proteins = sorted(made_proteins(residues * settings.work), key=len)
     tokens, shape = sum(len(protein) + 2 for protein in proteins), PLMConfig(layers, dim, heads)
     flops = encoder_token(shape) * tokens
-    ours = Encoder(shape).eval()
-    stock = esm.ESM2(layers, dim, heads).eval()
+    ours = Encoder(shape).eval().to(settings.device)
+    stock = esm.ESM2(layers, dim, heads).eval().to(settings.device)
     converter = ALPHABET.get_batch_converter()
 
     def run_stock() -> None:
         with torch.no_grad():
             for batch in padded_batches(proteins):
                 tokens_GT = converter([("", protein) for protein in batch])[2]
-                stock(tokens_GT, repr_layers=[layers])
+                stock(tokens_GT.to(settings.device), repr_layers=[layers])
 
     lines = []
-    for precision in (
-        ("fp32", "bf16") if settings.bf16 or wants_bf16("auto", torch.device("cpu")) else ("fp32",)
-    ):
-        product, product_flops = matrix_product(torch.bfloat16 if precision == "bf16" else torch.float32)
+    wanted = ("fp32", precision_on(torch.device(settings.device)), *(["bf16"] if settings.bf16 else []))
+    for precision in dict.fromkeys(wanted):
+        product, product_flops = matrix_product(DTYPES[precision], settings.device)
         taken, stock_taken, product_taken = in_turns(
             1 if name == "650M" else ROUNDS,
+            settings.device,
             partial(embed, ours, proteins, precision=precision),
             run_stock,
             repeated(product, PRODUCTS),
@@ -195,19 +205,25 @@ def glm(name: str, settings: Settings) -> list[Line]:
 
     sizes, batches = GLMS[name]
     config = GLMConfig(*sizes)
-    network = GLM(config).eval()
-    x_BTE, real_BT = torch.randn(WINDOWS, GENES, config.input_dim), torch.ones(WINDOWS, GENES).bool()
+    batches *= settings.work
+    network = GLM(config).eval().to(settings.device)
+    x_BTE = torch.randn(WINDOWS, GENES, config.input_dim, device=settings.device)
+    real_BT = torch.ones(WINDOWS, GENES, dtype=torch.bool, device=settings.device)
 
-    product, product_flops = matrix_product(torch.float32)
+    product, product_flops = matrix_product(torch.float32, settings.device)
 
     @torch.inference_mode()
     def read() -> None:
         network(x_BTE, real_BT, hidden_states=True, attentions=True)
 
-    taken, product_taken = in_turns(ROUNDS, repeated(read, batches), repeated(product, PRODUCTS))
+    works = repeated(read, batches), repeated(product, PRODUCTS)
+    taken, product_taken = in_turns(ROUNDS, settings.device, *works)
     windows = batches * WINDOWS
     bound = windows * glm_window(config, GENES) / product_flops * product_taken / PRODUCTS
-    memory = mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    if settings.device == "cpu":
+        memory = mebibytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    else:
+        memory = torch.cuda.max_memory_allocated(settings.device) / MIB
     measured = f"{windows / taken:,.1f} windows/s, {memory:,.0f} MiB"
     aim = "1.3 and 4 GB" if name == "published" else ""
     return [Line(f"gLM {name}, fp32", measured, f"GEMM bound {windows / bound:,.1f}", taken / bound, aim)]
@@ -230,7 +246,7 @@ def genome(settings: Settings) -> list[Line]:
     proteins = {gene.protein for gene in parsed.genes if gene.protein}
     flops = encoder_token(model.encoder.config) * sum(map(len, proteins))
     flops += len(windows(parsed)) * glm_window(model.glm.config, GENES) * (1 + MASK_STRIDE)
-    bound = flops / gemm_peak(torch.float32)
+    bound = flops / gemm_peak(torch.float32, settings.device)
     measured = f"{taken:,.1f} s, {memory:,.0f} MiB"
     aim = "K-12: 120 s (60 s), 1.5 GB"
     name = f"{settings.genome.name}, {sum(1 for _ in parsed.genes)} genes"
@@ -317,7 +333,7 @@ def measure(name: str, settings: Settings) -> list[Line]:
 def _described(name: str) -> str:
     row = ROWS[name]
     description = (row.func if isinstance(row, partial) else row).__doc__ or ""
-    return f"  {name:<14}{description}"
+    return f"  {name:<14}{description.splitlines()[0]}"
 
 
 @click.command(
@@ -326,6 +342,7 @@ def _described(name: str) -> str:
 )
 @click.argument("rows", nargs=-1, type=click.Choice(list(ROWS)), metavar="[ROW]...")
 @click.option("--long", is_flag=True, help=f"Also the rows that take minutes: {', '.join(LONG)}.")
+@click.option("--device", default="cpu", help="Device of encoders, gLM and genomes: cpu, cuda, cuda:1.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="CPU threads of each row.")
 @click.option(
     "--genome",
@@ -354,7 +371,8 @@ def main(rows: tuple[str, ...], long: bool, genome: Path, **options: Any) -> Non
     settings = Settings(genome=genome.resolve(), **options)
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     click.echo(
-        f"{settings.threads} of {os.cpu_count()} CPU threads; load of the machine before the run: {load}\n"
+        f"device {settings.device}; {settings.threads} of {os.cpu_count()} CPU threads; "
+        f"load of the machine before the run: {load}\n"
     )
     click.echo("| row | measured | reference | ratio | aim |\n|---|---|---|---|---|")
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:

@@ -108,12 +108,22 @@ def test_command_line_imports_only_light_modules() -> None:
             assert name.split(".")[0] in light, f"{path.name}:{line} imports {name}"
 
 
+def printed_by(code: str) -> str:
+    """What a program of its own prints."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize("module", ["glm_annot", "glm_annot.cli"])
 def test_importing_is_light(module: str) -> None:
     heavy = "{'torch', 'esm', 'Bio', 'gffutils', 'numpy'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed_by(code) == "[]"
+
+
+def test_loading_a_model_loads_no_compiler() -> None:
+    code = "import sys, glm_annot; glm_annot.load_model('mini'); print('torch._dynamo' in sys.modules)"
+    assert printed_by(code) == "False"
 
 
 def test_public_door() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from glm_annot.errors import InputError
-from glm_annot.plm import ALPHABET, MASK, Encoder, Pack, PLMConfig, embed, tokenize, wants_bf16
+from glm_annot.plm import ALPHABET, MASK, Encoder, Pack, PLMConfig, embed, precision_on, tokenize
 from tests.official_files import write_esm2
 from training import esm2
 from training.bundle import read_encoder
@@ -92,8 +93,10 @@ def test_order_and_repeats_of_proteins_do_not_matter(encoder: Encoder) -> None:
     np.testing.assert_allclose(together, one_by_one[shuffled], atol=1e-5)
 
 
-def test_bf16_stays_close(encoder: Encoder) -> None:
-    full, half = (embed(encoder, PROTEINS, precision=precision) for precision in ("fp32", "bf16"))
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_stays_close(encoder: Encoder, precision: str) -> None:
+    full, half = (embed(encoder, PROTEINS, precision=word) for word in ("fp32", precision))
+    assert (full != half).any()
     cosine_G = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
     assert cosine_G.min() > 0.999
 
@@ -126,9 +129,23 @@ def test_packs_keep_all_cores_busy(
 
 def test_precision_words() -> None:
     cpu = torch.device("cpu")
-    assert wants_bf16("bf16", cpu) and not wants_bf16("fp32", cpu)
+    assert [precision_on(cpu, word) for word in ("fp32", "bf16", "fp16")] == ["fp32", "bf16", "fp16"]
     with pytest.raises(ValueError, match="precision"):
-        wants_bf16("half", cpu)
+        precision_on(cpu, "half")
+
+
+@pytest.mark.parametrize(
+    ("capability", "bf16", "meant"),
+    [((9, 0), True, "bf16"), ((7, 5), False, "fp16"), ((6, 1), False, "fp32")],
+    ids=["H200", "T4", "P40"],
+)
+def test_what_auto_means_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], bf16: bool, meant: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert precision_on(torch.device("cuda:1")) == meant
 
 
 @pytest.fixture

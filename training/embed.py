@@ -47,7 +47,7 @@ def embed_corpus(
     Args:
         corpus: folder with proteins.parquet, which all processes see.
         encoder: already on its device; moved to the CPU where memory runs out.
-        precision: 'auto', 'fp32' or 'bf16'.
+        precision: one of `glm_annot.plm.PRECISIONS`.
         shard: proteins embedded at a time.
         progress: called with (residues done, residues in all), those of an earlier run included.
         report: called with a line for people.

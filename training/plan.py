@@ -17,7 +17,7 @@ import torch
 from glm_annot.bundle import load
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, GLMConfig
-from glm_annot.plm import PLMConfig, wants_bf16
+from glm_annot.plm import DTYPES, PLMConfig, precision_on
 from glm_annot.windows import MAX_GENES
 
 from . import flops, speed
@@ -176,12 +176,10 @@ class Measured:
 
 def measure(plan: Plan, device: str) -> Measured:
     """Measure this machine, some seconds for each figure."""
-    embeds_bf16 = wants_bf16(plan.recipe.embed.precision, torch.device(device))
-    peaks = {
-        bf16: speed.gemm_peak(torch.bfloat16 if bf16 else torch.float32, device)
-        for bf16 in {embeds_bf16, plan.bf16}
-    }
-    affordable = _SECONDS * peaks[embeds_bf16] / 4 / flops.encoder_token(plan.encoder)
+    embeds = precision_on(torch.device(device), plan.recipe.embed.precision)
+    trains = "bf16" if plan.bf16 else "fp32"
+    peaks = {precision: speed.gemm_peak(DTYPES[precision], device) for precision in {embeds, trains}}
+    affordable = _SECONDS * peaks[embeds] / 4 / flops.encoder_token(plan.encoder)
     residues = speed.embedding_rate(
         plan.encoder,
         int(min(max(affordable, 600), 300_000)),
@@ -190,11 +188,11 @@ def measure(plan: Plan, device: str) -> Measured:
     )
     step = None
     if plan.glm is not None:
-        affordable = _SECONDS * peaks[plan.bf16] / 4 / (plan.step_flops / plan.batch)
+        affordable = _SECONDS * peaks[trains] / 4 / (plan.step_flops / plan.batch)
         windows = min(max(int(affordable), 1), plan.micro_batch)
         taken = speed.step_time(plan.glm, windows, bf16=plan.bf16, device=device)
         step = plan.batch * taken.window + taken.optimizer
-    return Measured(device, peaks[plan.bf16], residues, step)
+    return Measured(device, peaks[trains], residues, step)
 
 
 def report(plan: Plan, hardware: list[Hardware], measured: Measured | None) -> Iterator[str]:

@@ -79,7 +79,7 @@ class EmbedSection:
     """How the corpus is embedded.
 
     Attributes:
-        precision: 'auto', 'fp32' or 'bf16'.
+        precision: one of `glm_annot.plm.PRECISIONS`.
         residues_per_second: speed to expect; with the step's share of the budget it limits the sample.
     """
 

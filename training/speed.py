@@ -30,7 +30,7 @@ def seconds(work: Callable[[], object], repeats: int = 2, device: str = "cpu") -
         start = time.perf_counter()
         work()
         if device.startswith("cuda"):
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     return min(times)
 
