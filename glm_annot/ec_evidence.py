@@ -31,6 +31,8 @@ FEATURES = (
     "encoder_enzyme_logit",
     "context_logit",
     "context_enzyme_logit",
+    "beside",  # change of the log odds by the enzymes beside the gene: of the best number under the node
+    "beside_rival",  # likewise, of the best one that is not
 )
 REFERENCE_FEATURES = (  # follow those where a reference of labelled proteins has a homologue
     "log_score",  # bits per residue of the best homologue under the node
@@ -41,10 +43,11 @@ REFERENCE_FEATURES = (  # follow those where a reference of labelled proteins ha
     "bits_share",  # of all homologues' bits, those under the node
 )
 SOURCES = {  # columns of the features that each source fills, from the plainest source on
-    "reference": (11, 12, 13, 14, 15, 16),
+    "reference": (13, 14, 15, 16, 17, 18),
     "kmer": (0, 1, 2, 3, 4, 5),
     "encoder": (7, 8),
     "context": (9, 10),
+    "neighbours": (11, 12),
 }
 
 
@@ -93,6 +96,8 @@ class Evidence:
         profiles: the most similar ones, most similar first.
         encoder, context: probability by candidate node from each linear head; empty where there is none.
         homologues: in a reference of labelled proteins, the highest score first; empty without a reference.
+        beside: what the enzymes beside the gene say of each complete number (`glm_annot.ec_neighbours`);
+            empty where there are none.
     """
 
     length: int
@@ -100,6 +105,7 @@ class Evidence:
     encoder: Mapping[Node, float] = field(default_factory=dict)
     context: Mapping[Node, float] = field(default_factory=dict)
     homologues: Sequence[Homologue] = ()
+    beside: Mapping[Node, float] = field(default_factory=dict)
 
     def candidates(self) -> list[Node]:
         """Every node that some evidence names, the root among them, parents before children."""
@@ -124,8 +130,17 @@ class Evidence:
             _logit(self.encoder.get(ROOT)),
             _logit(self.context.get(node)),
             _logit(self.context.get(ROOT)),
+            *self._beside(node),
             *self._of_homologues(node),
         ]
+
+    def _beside(self, node: Node) -> tuple[float, float]:
+        best = {True: -math.inf, False: -math.inf}
+        for number, change in self.beside.items():
+            under = number[: len(node)] == node
+            best[under] = max(best[under], change)
+        mine, rival = (0.0 if math.isinf(change) else change for change in best.values())
+        return mine, rival
 
     def _of_homologues(self, node: Node) -> list[float]:
         if not self.homologues:

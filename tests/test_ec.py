@@ -11,6 +11,7 @@ import torch
 from glm_annot import ec_numbers
 from glm_annot.ec import ECHead, ECHeadConfig, ECResult, LinearHead
 from glm_annot.ec_evidence import FEATURES, Evidence, Neighbour, by_node, spans
+from glm_annot.ec_neighbours import LabelPairs
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError
 from glm_annot.records import Contig, ECCall, Gene, Genome
@@ -125,7 +126,8 @@ def made_head() -> tuple[ECHead, list[str]]:
     found = [(label.ec, (label.sequence,)) for label in labelled]
     from training.ec_families import Family
 
-    head = head_of([Family(*f) for f in found], LABELS, rarity(proteins), ECHeadConfig(()))
+    pairs = LabelPairs(len(LABELS), 0)
+    head = head_of([Family(*f) for f in found], LABELS, rarity(proteins), pairs, ECHeadConfig(()))
     known = even_head(head.config)
     state = {**known.state_dict(), **{k: v for k, v in head.state_dict().items() if "steps" not in k}}
     known.load_state_dict(state)
@@ -279,13 +281,14 @@ def user_tables(n_genomes: int) -> Tables:
     sequences = [mutated(s, 0.15, genome) for genome in range(n_genomes) for s in ancestors]
     n = len(sequences)
     return Tables(
-        pa.table({"genome": range(n_genomes)}),
+        pa.table({"genome": range(n_genomes), "genus": ["?"] * n_genomes}),
         pa.table(
             {
                 "contig": pa.array(range(n_genomes), pa.int32()),
                 "genome": range(n_genomes),
                 "name": [f"c{g}" for g in range(n_genomes)],
                 "length": [9000] * n_genomes,
+                "n_genes": [12] * n_genomes,
             }
         ),
         pa.table(
