@@ -24,6 +24,9 @@ _TRANSFERS = """
     3.6.4.8 5.6.1.5; 3.6.4.9 5.6.1.7; 5.99.1.2 5.6.2.1; 5.99.1.3 5.6.2.2
 """
 _FIELDS = _TRANSFERS.replace(";", " ").split()
+# Numbers divided since that tools still write, and that models were trained on: not brought up to date, which
+# would cost those models their calls, but compared as the class that holds all their parts.
+DIVIDED = {"1.11.1.15": "1.11.1.-", "3.6.4.12": "5.6.2.-", "3.6.4.13": "5.6.2.-", "5.4.2.1": "5.4.2.-"}
 TRANSFERRED: dict[str, str] = dict(zip(_FIELDS[::2], _FIELDS[1::2], strict=True))
 
 

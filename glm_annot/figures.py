@@ -75,7 +75,9 @@ FIGURES = (
         more=(_UNIOP,),
     ),
     _operons("the experimentally confirmed ones", "confirmed", bars=(_DISTANCE, _BOOSTING)),
-    _operons("all adjacent pairs, fitted to its other regions too", "all_adjacent", bars=(_BOOSTING,)),
+    _operons(
+        "all adjacent pairs, fitted to its other regions too", "all_adjacent", bars=(_DISTANCE, _BOOSTING)
+    ),
     *(
         Figure(
             f"EC numbers, {name}, {words}{how}",
