@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TextIO
 
-from glm_annot.ec_transferred import DIVIDED, current
+from glm_annot.ec_transferred import current
 from glm_annot.io import qualifiers as q
 from glm_annot.records import Contig, Gene, GenePrediction, Genome, Predictions
 
@@ -58,23 +58,15 @@ class Agreement(str, Enum):
 def agreement(existing: Iterable[str], predicted: Iterable[str]) -> Agreement:
     """Compare the EC numbers of a file with the predicted ones that passed the threshold.
 
-    A number that was transferred is the same as the one that it was transferred to; one that was divided
-    stands for the class of its parts, too.
+    A number that was transferred is the same as the one that it was transferred to.
     """
     old, new = set(map(current, existing)), set(map(current, predicted))
     if not old or not new:
         return Agreement.MISSED if old else Agreement.NEW if new else Agreement.NONE
     if old & new:
         return Agreement.SAME
-    nested = any(_holds(a, b) or _holds(b, a) for a in old for b in new)
+    nested = any(q.is_ec_prefix(a, b) or q.is_ec_prefix(b, a) for a in old for b in new)
     return Agreement.PREFIX if nested else Agreement.CONFLICT
-
-
-def _holds(number: str, other: str) -> bool:
-    """Whether an EC number's class holds another, or is one that the number was divided in."""
-    parts = DIVIDED.get(number)
-    divided = parts is not None and (other == parts or q.is_ec_prefix(parts, other))
-    return divided or q.is_ec_prefix(number, other)
 
 
 def write_table(genome: Genome, predictions: Predictions, stream: TextIO) -> None:
