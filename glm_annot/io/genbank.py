@@ -183,7 +183,7 @@ class _Reader:
         start, end, strand = extent
         said = feature.qualifiers
         locus_tag = q.text(said, "locus_tag")
-        gene_id = locus_tag or _seed_id(said) or f"{contig}_{start}_{end}_{'+' if strand == 1 else '-'}"
+        gene_id = locus_tag or _seed_id(said) or f"{contig}_{start}_{end}_{q.SIGNS[strand]}"
         found = self._protein(gene_id, feature, lines, dna)
         protein, skip = admit(found, pseudo=q.is_pseudo(said))
         if skip is not Skip.PSEUDOGENE:

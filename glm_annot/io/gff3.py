@@ -212,14 +212,14 @@ def _gene(
     locus_tag = _inherited(lineage, "locus_tag")
     pseudo = any(r.kind.startswith("pseudogen") or q.is_pseudo(r.attributes) for r in lineage)
     found = _protein(rows, replicon, locus_tag, document, sequences)
-    protein, skip = admit(found, pseudo=pseudo)
-    if skip is not Skip.PSEUDOGENE:
+    protein, skip = admit(found, pseudo=pseudo, stranded=row.strand != 0)
+    if skip not in (Skip.PSEUDOGENE, Skip.NO_STRAND):
         stops.add(found)
     return Gene(
         index=index,
         id=row.id
         or locus_tag
-        or f"{row.contig}_{row.start}_{rows[-1].end}_{'+' if row.strand == 1 else '-'}",
+        or f"{row.contig}_{row.start}_{rows[-1].end}_{q.SIGNS[row.strand]}",
         contig=row.contig,
         start=row.start,
         end=rows[-1].end,

@@ -281,7 +281,7 @@ def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
         str(operon.start),
         str(operon.end),
         q.confidence(operon.confidence),
-        "+" if operon.strand == 1 else "-",
+        q.SIGNS[operon.strand],
         ".",
     ]
     attributes = b";".join(key.encode() + b"=" + _escape(value) for key, value in tags)

@@ -283,10 +283,12 @@ class StopCount:
             )
 
 
-def admit(protein: str | None, *, pseudo: bool) -> tuple[str | None, Skip | None]:
+def admit(protein: str | None, *, pseudo: bool, stranded: bool = True) -> tuple[str | None, Skip | None]:
     """What a gene gets: (protein, None) where it can be predicted, else (None, the reason why not)."""
     if pseudo:
         return None, Skip.PSEUDOGENE
+    if not stranded:
+        return None, Skip.NO_STRAND
     residues = clean_protein(protein or "")
     if not residues.strip("X"):
         return None, Skip.NO_SEQUENCE
