@@ -478,7 +478,7 @@ def test_all_lines_of_one_cds_get_the_same_attributes() -> None:
 
 
 @pytest.mark.parametrize(
-    "attributes", ["ID=a", "ID=a;", "ID=a;;", ".", "", ";", "note=glm_ec;ID=a", "Dbxref=;ID=a"]
+    "attributes", ["ID=a", "ID=a;", "ID=a;;", "ID=a; ", ".", "", ";", "note=glm_ec;ID=a", "Dbxref=;ID=a"]
 )
 @pytest.mark.parametrize("promote_ec", [None, 0.8])
 @pytest.mark.parametrize("product", ["", "product=hypothetical protein"])
@@ -490,6 +490,18 @@ def test_odd_attribute_columns_come_back(attributes: str, promote_ec: float | No
     got = gff3.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), promote_ec)
     assert b"glm_ec=2.7.1.2,2.7.1.1;glm_ec_confidence=0.900,0.850" in got
     assert (b"EC:2.7.1.2" in got) == (promote_ec is not None and not product)
+    assert gff3.strip(got) == text.encode()
+
+
+def test_a_blank_before_an_attribute_makes_no_second_one_of_it() -> None:
+    text = cds("c", 1, 39, "+", 0, attributes="ID=a; Dbxref=SO:1; ") + cds(
+        "c", 40, 78, "+", 0, attributes="ID=b; Dbxref=EC:1.1.1.1"
+    )
+    genome = parse(text, fasta={"c": LONG + LONG})
+    prediction = GenePrediction((ECCall("2.7.1.2", 0.9),))
+    got = gff3.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), 0.8)
+    assert b"ID=a; Dbxref=SO:1,EC:2.7.1.2;glm_ec=2.7.1.2;" in got
+    assert b"glm_promoted=Dbxref:EC:2.7.1.2; \n" in got
     assert gff3.strip(got) == text.encode()
 
 
