@@ -217,9 +217,7 @@ def _gene(
         stops.add(found)
     return Gene(
         index=index,
-        id=row.id
-        or locus_tag
-        or f"{row.contig}_{row.start}_{rows[-1].end}_{q.SIGNS[row.strand]}",
+        id=row.id or locus_tag or f"{row.contig}_{row.start}_{rows[-1].end}_{q.SIGNS[row.strand]}",
         contig=row.contig,
         start=row.start,
         end=rows[-1].end,
