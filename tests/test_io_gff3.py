@@ -432,7 +432,7 @@ def test_lack_of_sequences_is_an_error_that_says_which_option_helps() -> None:
         parse(OK)
     embedded = f"##FASTA\n>c\n{LONG}\n"  # a FASTA that fits nothing is not passed over for it
     for text in (OK, OK + embedded):
-        with pytest.raises(InputError, match=r"no sequence of the --fasta file .*'c'"):
+        with pytest.raises(InputError, match=r"no sequence of the --fasta file \('other', \.\.\.\) .*'c'"):
             parse(text, fasta={"other": LONG})
         with pytest.raises(InputError, match=r"no protein of the --faa file .*'a'"):
             parse(text, faa={"other": A})

@@ -354,11 +354,7 @@ class _SequenceCheck:
             )
         names = {unquote(name) for name in self._layout.replicons}
         if sequences.contigs and not names & sequences.contigs.keys():
-            raise InputError(
-                f"no sequence of the --fasta file has the name of a contig ({first.contig!r}); "
-                "give the contigs of this very annotation",
-                path,
-            )
+            raise sequences.no_contig_fits(first.contig, path)
         if self._lacks and not self._has:
             if self._embedded and self._embedded not in names:
                 raise InputError(
