@@ -21,6 +21,7 @@ class Skip(str, Enum):
     PSEUDOGENE = "pseudogene"
     NO_SEQUENCE = "no_sequence"
     TOO_SHORT = "too_short"
+    NO_STRAND = "no_strand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Gene:
         id: what the file calls it (GFF3 ID, else locus_tag, else contig_start_end_strand); for people.
         contig: name of its contig.
         start, end: 1-based inclusive extent over all of its parts.
-        strand: 1 or -1.
+        strand: 1 or -1; 0 where the file gives none, and then the gene is skipped.
         locus_tag, name, product: as annotated, '' where absent. `name` is the gene symbol.
         ec: EC numbers that the file already carries, without prefix, in order, no duplicates.
         protein: amino acids, no terminal stop; None when `skip` says why there is none to embed.

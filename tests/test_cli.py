@@ -160,6 +160,17 @@ def test_quiet_and_log_file(run: Run, small_gff3: Path, tiny_bundle: Path) -> No
     assert "34 genes; 2 windows" in (small_gff3.parent / "run.log").read_text()
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_a_log_file_on_a_full_disk_is_given_up_in_one_line(
+    run: Run, small_gff3: Path, tiny_bundle: Path
+) -> None:
+    done = run(small_gff3, "--model", tiny_bundle, "--log-file", "/dev/full")
+    said = done.stderr.decode()
+    assert done.returncode == 0 and "Traceback" not in said
+    assert said.count("warning: --log-file /dev/full: No space left on device") == 1
+    assert "34 genes; 2 windows" in said
+
+
 def test_the_log_file_keeps_the_traceback_of_a_failure(run: Run, tmp_path: Path, tiny_bundle: Path) -> None:
     complaint(run("missing.gff3", "--model", tiny_bundle, "--log-file", "run.log"), 3)
     assert "Traceback" in (tmp_path / "run.log").read_text()

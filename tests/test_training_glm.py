@@ -22,6 +22,8 @@ from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, GLMOutput
 from glm_annot.plm import Encoder, PLMConfig, embed
 from glm_annot.records import Contig, Gene, Genome, Skip
+from tests.tiny import tiny
+from training import evaluate
 from training.embed import embed_corpus
 from training.engine import EngineConfig
 from training.features import fit_features, label_size
@@ -494,6 +496,8 @@ class TestRuns:
             train_glm(tmp_path, tmp_path / "run", SMALL, optimiser(1))
         with pytest.raises(InputError, match="no finished gLM training"):
             load_run(tmp_path)
+        with pytest.raises(InputError, match=r"holds no genomes\.parquet"):
+            evaluate.of_corpus(tiny(), tmp_path, command="")
         with pytest.raises(ValueError, match="backbone"):
             TrainGLMConfig(backbone="gru")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="directions"):
