@@ -222,7 +222,7 @@ def _gene_predictions(
 ) -> dict[int, GenePrediction]:
     """Everything that is said of single genes, by their index."""
     percentiles = (
-        fit.percentile(torch.from_numpy(states.log_likelihood_G).to(fit.sigma.device)).tolist() if fit else []
+        fit.percentile(torch.from_numpy(states.log_ratio_G).to(fit.sigma.device)).tolist() if fit else []
     )
     predictions = {}
     coding = ((gene, len(contig.coding)) for contig in genome.contigs for gene in contig.coding)

@@ -144,10 +144,12 @@ class GenePrediction:
         ec: the calls that passed the threshold, most confident first; empty when none did.
         ec_top: the three most likely complete EC numbers whatever their confidence, for the table.
         enzyme: calibrated probability that the protein is an enzyme at all; None when EC was not asked for.
-        context_fit: percentile (0-100, of held-out genes) of the masked gene's log-likelihood under the
-            model's four predictions of it; low means out of place here. None for a contig of one gene.
+        context_fit: percentile (0-100, of held-out genes) of how much likelier the model's four predictions
+            make the masked gene here than without neighbours; low means that the place speaks against it.
+            None for a contig of one gene.
         context_confidence: likelihood that gLM gives its own favoured prediction (the paper's confidence).
-        evidence: which of 'encoder', 'context', 'kmer', 'reference' carried the first call; '' without one.
+        evidence: which of 'encoder', 'context', 'neighbours', 'kmer', 'reference' carried the first call; ''
+            without one.
     """
 
     ec: tuple[ECCall, ...] = ()

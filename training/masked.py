@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
-from glm_annot.glm import ContextFit, ContextFitConfig, GLMOutput, context_masks, mask_inputs
+from glm_annot.glm import ContextFit, ContextFitConfig, GLMOutput, context_masks, lone_gene, mask_inputs
 from glm_annot.windows import MAX_GENES
 
 from .gene_windows import LABEL_LIMIT, GeneOrder, Spans, WindowReader, cut, random_mask
@@ -83,7 +83,7 @@ def losses_of(read: MaskedPass) -> Tensor:
 
 
 def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitConfig) -> ContextFit:
-    """Fit sigma by maximum likelihood and the quantiles of the log-likelihood to held-out genes.
+    """Fit sigma by maximum likelihood and the quantiles of the log-ratio to held-out genes.
 
     Genes are masked and read as at inference: one pass in seven, in the window where they are most central.
 
@@ -93,10 +93,18 @@ def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitCo
     output, labels_1NL = masked_outputs(model, reader)
     fit = ContextFit(config)
     fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
-    log_likelihood_N = fit.log_likelihood(output, labels_1NL)[0].double().numpy()
-    quantiles_Q = np.quantile(log_likelihood_N, np.linspace(0.0, 1.0, config.quantiles))
+    log_ratio_N = fit.log_ratio(output, _lone(model, reader), labels_1NL)[0].double().numpy()
+    quantiles_Q = np.quantile(log_ratio_N, np.linspace(0.0, 1.0, config.quantiles))
     fit.quantiles_Q.copy_(torch.from_numpy(quantiles_Q))
     return fit
+
+
+def _lone(model: nn.Module, reader: WindowReader) -> GLMOutput:
+    """What the model says of a masked gene that has no neighbours, on the CPU."""
+    features = reader.features
+    with evaluating(model) as network:
+        lone = lone_gene(network, features.mean_D.new_empty(features.config.input_dim))
+    return GLMOutput(lone.predictions_BTPL.float().cpu(), lone.likelihood_logits_BTP.float().cpu())
 
 
 def likeliest_sigma(output: GLMOutput, labels_BTL: Tensor) -> float:

@@ -35,9 +35,9 @@ COLUMNS = {
     "prob_pair_prev": "probability of sharing an operon with the coding gene before it on the contig",
     "prob_pair_next": "probability of sharing an operon with the coding gene after it on the contig",
     "enzyme_confidence": "calibrated probability that the protein is an enzyme at all",
-    "context_fit": "percentile (0-100) of how well the gene fits its neighbours; low means out of place here",
+    "context_fit": "percentile (0-100) of how much likelier the gene is beside its neighbours than anywhere",
     "context_confidence": "likelihood that the model gives its own favoured prediction from the neighbours",
-    "evidence": "what carried the first EC number in ec_passed: encoder, context, kmer or reference",
+    "evidence": "what carried ec_passed's first number: encoder, context, neighbours, kmer or reference",
     "skip": "why there is no prediction: pseudogene, no_sequence, too_short or no_strand",
 }
 
