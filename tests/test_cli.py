@@ -142,6 +142,13 @@ def test_nothing_is_overwritten_without_force(run: Run, small_gff3: Path, tiny_b
     assert table.read_text() != "precious"
 
 
+def test_the_input_itself_is_never_overwritten(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:
+    before = small_gff3.read_bytes()
+    done = run(small_gff3, "-o", small_gff3, "--force", "--model", tiny_bundle)
+    assert "is the input itself" in complaint(done, 2)
+    assert small_gff3.read_bytes() == before
+
+
 def test_a_bad_file_among_several_does_not_stop_the_others(
     run: Run, small_gff3: Path, tiny_bundle: Path
 ) -> None:
