@@ -338,7 +338,7 @@ def _judged(
     """Probability of every candidate node of proteins that the same steps judge."""
     candidates = [evidence.candidates() for evidence in evidences]
     level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
-    rows = [one.features(node) for one, nodes in zip(evidences, candidates, strict=True) for node in nodes]
+    rows = [row for one, nodes in zip(evidences, candidates, strict=True) for row in one.features(nodes)]
     if not rows:
         return []
     columns = [column for source in silent for column in SOURCES[source] if column < len(rows[0])]

@@ -97,14 +97,14 @@ def test_features_compare_a_node_with_its_rivals():
         Neighbour(0.5, frozenset()),
     ]
     evidence = Evidence(100, near, encoder={("2",): 0.75, ROOT: 0.5})
-    found = dict(zip(FEATURES, evidence.features(("2",)), strict=True))
+    found = dict(zip(FEATURES, evidence.features([("2",)])[0], strict=True))
     assert found["log_similarity"] == found["log_top"] == pytest.approx(np.log(2.01))
     assert found["log_rival"] == pytest.approx(np.log(1.01))
     assert found["share"] == pytest.approx(8 / (8 + 1 + 0.125))
     assert (found["enzyme_rate"], found["exact_rate"]) == (0.9, 0.8)
     assert found["encoder_logit"] == pytest.approx(np.log(3))
     assert found["encoder_enzyme_logit"] == pytest.approx(0)
-    root = dict(zip(FEATURES, evidence.features(ROOT), strict=True))
+    root = dict(zip(FEATURES, evidence.features([ROOT])[0], strict=True))
     assert root["log_rival"] == pytest.approx(np.log(0.51))  # only the family of no enzymes speaks against it
 
 

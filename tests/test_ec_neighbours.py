@@ -138,13 +138,13 @@ def test_features_are_those_of_the_best_number_under_a_node_and_of_its_best_riva
     columns = SOURCES["neighbours"]
 
     def of(*step: str) -> list[float]:
-        return [evidence.features(step)[column] for column in columns]
+        return [evidence.features([step])[0][column] for column in columns]
 
     assert of("2", "7", "1", "11") == [-2.0, 1.5]
     assert of("2") == [1.5, 0.5]
     assert of(*ROOT) == [1.5, 0.0]
     assert of("3") == [0.0, 1.5]
-    assert [Evidence(100).features(("2",))[column] for column in columns] == [0.0, 0.0]
+    assert [Evidence(100).features([("2",)])[0][column] for column in columns] == [0.0, 0.0]
 
 
 def test_calibration_learns_to_trust_the_genes_beside() -> None:

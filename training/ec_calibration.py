@@ -144,10 +144,10 @@ def _rows(
         if level == 0 and example.genome is None:
             continue
         true, ends = ancestry(example.ec), {node(number) for number in example.ec}
-        for candidate in example.evidence.candidates():
-            if len(candidate) == level and (not candidate or _is_told(candidate[:-1], true, ends)):
-                rows.append(example.evidence.features(candidate))
-                right.append(candidate in true)
+        named = (candidate for candidate in example.evidence.candidates() if len(candidate) == level)
+        told = [candidate for candidate in named if not candidate or _is_told(candidate[:-1], true, ends)]
+        rows += example.evidence.features(told)
+        right += [candidate in true for candidate in told]
     return np.array(rows, np.float32).reshape(-1, features), np.array(right, np.float32)
 
 
