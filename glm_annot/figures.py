@@ -68,6 +68,11 @@ FIGURES = (
         ("masked_genes", "absolute_accuracy"),
         (Bar("biLSTM", ("masked_genes", "lstm", "absolute_accuracy")),),
     ),
+    Figure(
+        "genes of {of} told from shuffled ones by their context fit, AUROC",
+        ("masked_genes", "place_auroc"),
+        (Bar("biLSTM", ("masked_genes", "lstm", "place_auroc")),),
+    ),
     _operons(
         "its pairs on one strand",
         *("leave_one_out", "escherichia_coli_k12"),

@@ -20,7 +20,7 @@ from . import evaluate_ec, evaluate_operons, heldout
 from .corpus import read_table
 from .gene_windows import Embeddings, GeneOrder, WindowReader, cut
 from .glm import GLMRun, load_baseline, read_embeddings
-from .masked import evaluate_masked
+from .masked import evaluate_masked, place_auroc
 
 K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
 K12_PRODIGAL = Path("operons/escherichia_coli_k12/GCF_000005845.2.faa.gz")  # some start elsewhere
@@ -76,8 +76,11 @@ def _masked_genes(
     """Masked-gene metrics of some genomes, each gene masked about once; the baseline's on the same genes."""
     reader = WindowReader(order, embeddings_ND, model.features)
     found: dict[str, Any] = {**evaluate_masked(model.glm, reader, cut(order))}
+    if model.fit is not None:
+        found["place_auroc"] = place_auroc(model.glm, model.fit, reader)
     if baseline is not None:
         reader = WindowReader(order, embeddings_ND, baseline.features)
         theirs = evaluate_masked(baseline.network, reader, cut(order))
         found["lstm"] = {name: theirs[name] for name in ("pseudo_accuracy", "absolute_accuracy", "loss")}
+        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.fit, reader)
     return found
