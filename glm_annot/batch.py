@@ -115,6 +115,8 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
     if several and options.jobs > 1 and STDIO in inputs:
         raise UsageError("standard input (-) cannot be shared out with --jobs; run it apart")
+    if not options.ec and (options.reference or options.promote_ec is not None):
+        raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
     sources, outcomes = _resolve(inputs, options)
     targets = plan([source.annotation for source in sources], options.output, several=several)
     if not options.force and not options.resume:
@@ -173,7 +175,9 @@ def to_stdout(content: Iterable[bytes]) -> None:
     """
     try:
         for piece in content:
-            sys.stdout.buffer.write(piece)
+            rest = memoryview(piece)
+            while rest:  # unbuffered (PYTHONUNBUFFERED) it takes less than all where the disk runs full
+                rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
         _let_go_of_stdout()
@@ -243,6 +247,7 @@ def _source(name: str, options: Options) -> _Source:
 def _shared(tasks: Sequence[_Task], options: Options, jobs: int) -> Iterator[_Outcome]:
     """Does the tasks in processes of their own, each with its model and its share of the threads."""
     threads = max((options.threads or cores()) // jobs, 1)
+    _read_reference(options)  # each process reads it again, but its faults are to show before they start
     log.info("model %s in %d processes, threads of each: %d", options.model, jobs, threads)
     return share(tasks, partial(_worker, replace(options, threads=threads, quiet=True)), jobs, lost=_lost)
 
@@ -298,6 +303,7 @@ class _Annotator:
 
         source, target, options = task.source, task.target, self._options
         name, started = source.annotation, time.monotonic()
+        _ = self._reference  # its faults show before the inputs are read and the model is loaded
         shown = Path(name).name
         ours = options.resume and self._is_ours(task)
         if ours and _is_whole(target):
@@ -327,7 +333,11 @@ class _Annotator:
 
     @cached_property
     def _settings(self) -> Settings:
-        return self._needed(partial(_make_settings, self._model))
+        return self._needed(partial(_make_settings, self._model, self._reference))
+
+    @cached_property
+    def _reference(self) -> Reference | None:
+        return self._needed(_read_reference)
 
     def _needed(self, load: Callable[[Options], _Needed]) -> _Needed:
         """What every input needs: without it nothing more is tried."""
@@ -383,20 +393,23 @@ def _load_model(options: Options) -> Model:
         torch.set_num_threads(options.threads)
     device = best_device() if options.device == "auto" else options.device
     model = load(options.model, device)
-    # Processes of their own, which are quiet, must not say it each: the one that has the screen has said it.
-    level = logging.DEBUG if options.quiet else logging.INFO
-    log.log(level, "model %s %s on %s", model.name, model.version, device)
+    log.log(_said_once(options), "model %s %s on %s", model.name, model.version, device)
     return model
 
 
-def _make_settings(model: Model, options: Options) -> Settings:
+def _said_once(options: Options) -> int:
+    """The level of what is the same in all processes: the one that has the screen, not quiet, says it."""
+    return logging.DEBUG if options.quiet else logging.INFO
+
+
+def _make_settings(model: Model, reference: Reference | None, options: Options) -> Settings:
     from glm_annot.pipeline import Settings
 
     return Settings(
         min_confidence=options.min_confidence,
         ec=options.ec,
         operons=options.operons,
-        reference=_read_reference(options),
+        reference=reference,
         precision=options.precision,
         batch_size=options.batch_size,
         cache=_open_cache(model, options),
@@ -404,13 +417,14 @@ def _make_settings(model: Model, options: Options) -> Settings:
 
 
 def _read_reference(options: Options) -> Reference | None:
-    if options.reference is None or not options.ec:
+    if options.reference is None:
         return None
     from glm_annot.homology import read_reference
 
     reference = read_reference(options.reference)
     with_number = sum(map(bool, reference.ec))
-    log.info(
+    log.log(
+        _said_once(options),
         "reference %s: %d proteins with EC numbers, %d that are no enzymes; searched by %s",
         options.reference,
         with_number,

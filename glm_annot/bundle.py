@@ -37,7 +37,7 @@ from glm_annot.plm import Encoder, PLMConfig
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
-FORMAT = 4  # raised when bundles change; a program reads its own format
+FORMAT = 5  # raised when bundles change; a program reads its own format
 SHARD_BYTES = 15 * 2**20
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 

@@ -161,7 +161,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--promote-ec",
     **_PROBABILITY,
-    help="Write EC numbers this sure into the tool's own field too, where it has none.",
+    help="Write EC numbers that pass and are this sure into the tool's own field too, where it has none.",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite results that are there already.")

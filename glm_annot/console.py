@@ -43,12 +43,28 @@ def start_log(*, quiet: bool, log_file: Path | None) -> None:
     if log_file is None:
         return
     try:
-        keeper = logging.FileHandler(log_file, encoding="utf-8")
+        keeper = _LogFile(log_file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--log-file {log_file}: {error.strerror}") from error
     keeper.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(keeper)
     libraries.handlers = [keeper]
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that, once its disk takes no more, says so and is given up; the work goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # logging's name for it
+        """Called where a message cannot be written; logging's own would print a traceback for each."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        for name in ("glm_annot", "py.warnings"):
+            logging.getLogger(name).removeHandler(self)
+        logging.getLogger("glm_annot").warning(
+            "--log-file %s: %s; nothing more is kept in it", self.baseFilename, error.strerror
+        )
 
 
 class Kept(logging.handlers.QueueHandler):

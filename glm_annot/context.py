@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from glm_annot.devices import in_halves
-from glm_annot.glm import GLM, ContextFit, GeneFeatures, GLMOutput, context_masks, mask_inputs
+from glm_annot.glm import GLM, ContextFit, GeneFeatures, GLMOutput, context_masks, lone_gene, mask_inputs
 from glm_annot.records import Genome, Window
 from glm_annot.windows import MAX_GENES, central_gene, central_pair, n_pairs, windows
 
@@ -35,14 +35,14 @@ class ContextStates:
     Attributes:
         hidden_GSF: hidden states of the layers asked for, in that order (0 is the embedding's output).
         attention_NA: for each contig A + A^T of its pairs in every head; no columns unless asked for.
-        log_likelihood_G: of the true label while the gene is masked, in nats; NaN without a `ContextFit`.
+        log_ratio_G: of the true label while the gene is masked, see `ContextFit`; NaN without one.
         confidence_G: likelihood of gLM's favoured prediction while the gene is masked; NaN likewise.
         n_windows: windows read.
     """
 
     hidden_GSF: npt.NDArray[np.float32]
     attention_NA: tuple[npt.NDArray[np.float32], ...]
-    log_likelihood_G: npt.NDArray[np.float32]
+    log_ratio_G: npt.NDArray[np.float32]
     confidence_G: npt.NDArray[np.float32]
     n_windows: int
 
@@ -112,7 +112,7 @@ class _Reader:
         columns = config.layers * config.heads if attention else 0
         self.hidden_GSF = np.zeros((n_genes, len(layers), config.dim), np.float32)
         self.attention_NA = [np.zeros((n_pairs(contig), columns), np.float32) for contig in genome.contigs]
-        self.log_likelihood_G = np.full(n_genes, np.nan, np.float32)
+        self.log_ratio_G = np.full(n_genes, np.nan, np.float32)
         self.confidence_G = np.full(n_genes, np.nan, np.float32)
 
     @torch.inference_mode()
@@ -133,7 +133,7 @@ class _Reader:
         return ContextStates(
             self.hidden_GSF,
             tuple(self.attention_NA),
-            self.log_likelihood_G,
+            self.log_ratio_G,
             self.confidence_G,
             len(self.windows),
         )
@@ -175,14 +175,15 @@ class _Reader:
     def _keep_fit(
         self, x_BTE: Tensor, real_BT: Tensor, labels_BTL: Tensor, fit: ContextFit, held: _Held
     ) -> None:
-        log_likelihood_BT, confidence_BT = x_BTE.new_zeros(2, *real_BT.shape)
+        log_ratio_BT, confidence_BT = x_BTE.new_zeros(2, *real_BT.shape)
+        lone = lone_gene(self.glm, x_BTE)
         for mask_T in context_masks(real_BT.shape[1], real_BT.device):
             masked_BT = mask_T & real_BT
             output = self.glm(mask_inputs(x_BTE, masked_BT), real_BT)
-            likelihood_BT = fit.log_likelihood(output, labels_BTL)
-            log_likelihood_BT = torch.where(masked_BT, likelihood_BT, log_likelihood_BT)
+            ratio_BT = fit.log_ratio(output, lone, labels_BTL)
+            log_ratio_BT = torch.where(masked_BT, ratio_BT, log_ratio_BT)
             confidence_BT = torch.where(masked_BT, output.likelihoods_BTP.amax(-1), confidence_BT)
-        self.log_likelihood_G[held.row] = log_likelihood_BT[held.b, held.slot].cpu().numpy()
+        self.log_ratio_G[held.row] = log_ratio_BT[held.b, held.slot].cpu().numpy()
         self.confidence_G[held.row] = confidence_BT[held.b, held.slot].cpu().numpy()
 
 

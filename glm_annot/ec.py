@@ -4,7 +4,8 @@ Three evidences name candidates: families that share patterns with the protein (
 head on its embedding, and one on what gLM makes of it in its context; homologues in a user's reference of
 labelled proteins may add a fourth. From all of them together a chain of small calibrated steps gives each
 candidate its probability: that the protein is an enzyme at all, then at each level that the class is right
-given that the one above it is:
+given that the one above it is. Then the genes are judged once more, in the light of what the genes beside
+them are likely to be (`glm_annot.ec_neighbours`):
 
     P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
 
@@ -38,7 +39,8 @@ from glm_annot.ec_evidence import (
     nearest,
     spans,
 )
-from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, node, number, sort_key
+from glm_annot.ec_neighbours import LEAST, LabelPairs
+from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, is_complete, node, number, sort_key
 from glm_annot.kmers import KmerConfig, KmerProfiles
 from glm_annot.records import ECCall
 
@@ -61,6 +63,7 @@ class ECHeadConfig:
         embedding_dim: numbers of a protein embedding; 0 leaves the encoder's evidence out.
         profiles, entries: sizes of the k-mer profiles (`KmerConfig`); 0 leaves this evidence out.
         profile_labels: labels over all profiles; a profile of proteins without an EC has none.
+        pairs: pairs of labels that were seen beside each other; 0 leaves this evidence out.
         threshold: least confidence of a number that is called, unless the user states another; the one at
             which the calls on the calibrating genomes had the best F1.
     """
@@ -72,6 +75,7 @@ class ECHeadConfig:
     profiles: int = 0
     entries: int = 0
     profile_labels: int = 0
+    pairs: int = 0
     threshold: float = THRESHOLD
 
     def __post_init__(self) -> None:
@@ -161,6 +165,7 @@ class ECHead(nn.Module):
         self.register_buffer("profile_label_N", torch.zeros(config.profile_labels, dtype=torch.int16))
         n_labels = len(config.labels)
         self.register_buffer("rate_C2", torch.full((n_labels, 2), 0.5))
+        self.pairs = LabelPairs(n_labels, config.pairs)
         self.encoder = LinearHead(config.embedding_dim, n_labels) if config.embedding_dim else None
         self.context = LinearHead(config.context_dim, n_labels) if config.context_dim else None
         self.steps = nn.ModuleList(Step(len(FEATURES)) for _ in range(LEVELS + 1))
@@ -174,6 +179,7 @@ class ECHead(nn.Module):
         hidden_GLD: npt.NDArray[np.float32],
         homologues: Sequence[Sequence[Homologue]] | None = None,
         *,
+        run_G: Sequence[int] | None = None,
         min_confidence: float,
     ) -> list[ECResult]:
         """Predicts EC numbers.
@@ -183,9 +189,12 @@ class ECHead(nn.Module):
             embeddings_GD: protein embeddings; not read when the head has no use for them.
             hidden_GLD: the layers `config.layers` of gLM for each protein in its context; likewise.
             homologues: of each protein in a reference, the highest score first; None without a reference.
+            run_G: of the proteins' genes, as `ec_neighbours.runs` gives them; None: they are no neighbours.
             min_confidence: least probability of a number that is called.
         """
         evidences = self.gather(proteins, embeddings_GD, hidden_GLD, homologues)
+        if run_G is not None:
+            evidences = self.with_neighbours(evidences, run_G)
         return self.judge(evidences, min_confidence=min_confidence)
 
     def judge(
@@ -223,6 +232,24 @@ class ECHead(nn.Module):
             known = homologues[row] if homologues else ()
             found.append(Evidence(len(protein), profiles[row], encoder[row], context[row], known))
         return found
+
+    def with_neighbours(self, evidences: Sequence[Evidence], run_G: Sequence[int]) -> list[Evidence]:
+        """The evidence for genes, and what the enzymes beside them say.
+
+        Args:
+            evidences: of genes in the order of the genome; what they say of neighbours is replaced.
+            run_G: as `ec_neighbours.runs` gives them.
+        """
+        alone = [replace(evidence, beside={}) for evidence in evidences]
+        place = {node(label): c for c, label in enumerate(self.config.labels) if is_complete(label)}
+        found_G = self.confidences(alone)
+        known_G = [{place[step]: p for step, p in found.items() if step in place} for found in found_G]
+        likely_G = [{c: p for c, p in known.items() if p >= LEAST} for known in known_G]
+        labels = [node(label) for label in self.config.labels]
+        return [
+            replace(evidence, beside={labels[c]: change for c, change in changes.items()})
+            for evidence, changes in zip(alone, self.pairs.support(known_G, likely_G, run_G), strict=True)
+        ]
 
     def confidences(
         self, evidences: Sequence[Evidence], *, silent: Collection[str] = ()
@@ -270,6 +297,8 @@ class ECHead(nn.Module):
     def _has(self, source: str) -> bool:
         if source == "kmer":
             return self.config.profiles > 0
+        if source == "neighbours":
+            return self.config.pairs > 0
         return (self.encoder if source == "encoder" else self.context) is not None
 
     def _carriers(
@@ -309,7 +338,7 @@ def _judged(
     """Probability of every candidate node of proteins that the same steps judge."""
     candidates = [evidence.candidates() for evidence in evidences]
     level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
-    rows = [one.features(node) for one, nodes in zip(evidences, candidates, strict=True) for node in nodes]
+    rows = [row for one, nodes in zip(evidences, candidates, strict=True) for row in one.features(nodes)]
     if not rows:
         return []
     columns = [column for source in silent for column in SOURCES[source] if column < len(rows[0])]

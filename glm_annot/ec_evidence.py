@@ -7,8 +7,9 @@ up for the calibration (`glm_annot.ec`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ FEATURES = (
     "encoder_enzyme_logit",
     "context_logit",
     "context_enzyme_logit",
+    "beside",  # change of the log odds by the enzymes beside the gene: of the best number under the node
+    "beside_rival",  # likewise, of the best one that is not
 )
 REFERENCE_FEATURES = (  # follow those where a reference of labelled proteins has a homologue
     "log_score",  # bits per residue of the best homologue under the node
@@ -41,10 +44,11 @@ REFERENCE_FEATURES = (  # follow those where a reference of labelled proteins ha
     "bits_share",  # of all homologues' bits, those under the node
 )
 SOURCES = {  # columns of the features that each source fills, from the plainest source on
-    "reference": (11, 12, 13, 14, 15, 16),
+    "reference": (13, 14, 15, 16, 17, 18),
     "kmer": (0, 1, 2, 3, 4, 5),
     "encoder": (7, 8),
     "context": (9, 10),
+    "neighbours": (11, 12),
 }
 
 
@@ -84,6 +88,9 @@ class Homologue:
     coverage: float
 
 
+_Near = TypeVar("_Near", Neighbour, Homologue)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All that is known of one protein, by node.
@@ -93,6 +100,8 @@ class Evidence:
         profiles: the most similar ones, most similar first.
         encoder, context: probability by candidate node from each linear head; empty where there is none.
         homologues: in a reference of labelled proteins, the highest score first; empty without a reference.
+        beside: what the enzymes beside the gene say of each complete number (`glm_annot.ec_neighbours`);
+            empty where there are none.
     """
 
     length: int
@@ -100,6 +109,7 @@ class Evidence:
     encoder: Mapping[Node, float] = field(default_factory=dict)
     context: Mapping[Node, float] = field(default_factory=dict)
     homologues: Sequence[Homologue] = ()
+    beside: Mapping[Node, float] = field(default_factory=dict)
 
     def candidates(self) -> list[Node]:
         """Every node that some evidence names, the root among them, parents before children."""
@@ -107,44 +117,95 @@ class Evidence:
         named = {ROOT}.union(*similar, self.encoder, self.context)
         return sorted(named, key=lambda node: (len(node), node))
 
-    def features(self, node: Node) -> list[float]:
-        """The numbers of `FEATURES` for a node, and of `REFERENCE_FEATURES` where there are homologues."""
-        mine = [near for near in self.profiles if node in near.nodes]
-        rivals = [near for near in self.profiles if node not in near.nodes]
-        votes = _votes(self.profiles)
-        return [
-            _log(mine[0].similarity if mine else 0.0),
-            _log(rivals[0].similarity if rivals else 0.0),
-            _log(self.profiles[0].similarity if self.profiles else 0.0),
-            _votes(mine) / votes if votes else 0.0,
-            mine[0].enzyme_rate if mine else 0.0,
-            mine[0].exact_rate if mine else 0.0,
-            math.log(max(self.length, 1)),
-            _logit(self.encoder.get(node)),
-            _logit(self.encoder.get(ROOT)),
-            _logit(self.context.get(node)),
-            _logit(self.context.get(ROOT)),
-            *self._of_homologues(node),
-        ]
+    def features(self, nodes: Iterable[Node]) -> list[list[float]]:
+        """For each node the numbers of `FEATURES`, and of `REFERENCE_FEATURES` where there are homologues."""
+        under, votes_under = _first_under(self.profiles), _votes(self.profiles)
+        votes = sum(near.similarity**VOTE_POWER for near in self.profiles)
+        log_top = _log(self.profiles[0].similarity if self.profiles else 0.0)
+        log_length = math.log(max(self.length, 1))
+        encoder_enzyme, context_enzyme = _logit(self.encoder.get(ROOT)), _logit(self.context.get(ROOT))
+        beside, of_homologues = self._beside(), self._of_homologues()
+        rows = []
+        for node in nodes:
+            best, rival = under.get(node, _NO_PROFILE), _rival(self.profiles, node)
+            rows.append(
+                [
+                    _log(best.similarity),
+                    _log(rival.similarity if rival else 0.0),
+                    log_top,
+                    votes_under.get(node, 0.0) / votes if votes else 0.0,
+                    best.enzyme_rate,
+                    best.exact_rate,
+                    log_length,
+                    _logit(self.encoder.get(node)),
+                    encoder_enzyme,
+                    _logit(self.context.get(node)),
+                    context_enzyme,
+                    *beside(node),
+                    *of_homologues(node),
+                ]
+            )
+        return rows
 
-    def _of_homologues(self, node: Node) -> list[float]:
+    def _beside(self) -> Callable[[Node], tuple[float, float]]:
+        """Gives the change of the best number under a node, and of the best that is not; 0 without one."""
+        ranked = sorted(self.beside.items(), key=lambda item: -item[1])
+        under: dict[Node, float] = {}
+        for number, change in ranked:
+            for depth in range(len(number) + 1):
+                under.setdefault(number[:depth], change)
+
+        def changes(node: Node) -> tuple[float, float]:
+            rival = next((change for number, change in ranked if number[: len(node)] != node), 0.0)
+            return under.get(node, 0.0), rival
+
+        return changes
+
+    def _of_homologues(self) -> Callable[[Node], list[float]]:
+        """Gives the numbers of `REFERENCE_FEATURES` for a node; none without homologues."""
         if not self.homologues:
-            return []
-        mine = [near for near in self.homologues if node in near.nodes]
-        rivals = [near for near in self.homologues if node not in near.nodes]
-        best = mine[0] if mine else Homologue(frozenset(), 0.0, 0.0, 0.0)
-        return [
-            _log(best.bits / max(self.length, 1)),
-            _log(rivals[0].bits / max(self.length, 1) if rivals else 0.0),
-            math.log1p(best.bits),
-            best.identity,
-            best.coverage,
-            sum(near.bits for near in mine) / sum(near.bits for near in self.homologues),
-        ]
+            return lambda node: []
+        under, length = _first_under(self.homologues), max(self.length, 1)
+        bits = sum(near.bits for near in self.homologues)
+
+        def numbers(node: Node) -> list[float]:
+            best, rival = under.get(node, _NO_HOMOLOGUE), _rival(self.homologues, node)
+            return [
+                _log(best.bits / length),
+                _log(rival.bits / length if rival else 0.0),
+                math.log1p(best.bits),
+                best.identity,
+                best.coverage,
+                sum(near.bits for near in self.homologues if node in near.nodes) / bits,
+            ]
+
+        return numbers
 
 
-def _votes(profiles: Sequence[Neighbour]) -> float:
-    return sum(near.similarity**VOTE_POWER for near in profiles)
+_NO_PROFILE, _NO_HOMOLOGUE = Neighbour(0.0, frozenset()), Homologue(frozenset(), 0.0, 0.0, 0.0)
+
+
+def _first_under(found: Iterable[_Near]) -> dict[Node, _Near]:
+    """For each node the first of some profiles or homologues that speaks for it."""
+    under: dict[Node, _Near] = {}
+    for near in found:
+        for node in near.nodes:
+            under.setdefault(node, near)
+    return under
+
+
+def _rival(found: Iterable[_Near], node: Node) -> _Near | None:
+    """The first of some profiles or homologues that does not speak for a node."""
+    return next((near for near in found if node not in near.nodes), None)
+
+
+def _votes(profiles: Iterable[Neighbour]) -> dict[Node, float]:
+    """What the profiles that speak for each node have to say."""
+    votes: dict[Node, float] = {}
+    for near in profiles:
+        for node in near.nodes:
+            votes[node] = votes.get(node, 0.0) + near.similarity**VOTE_POWER
+    return votes
 
 
 def _log(similarity: float) -> float:

@@ -1,8 +1,9 @@
 """EC numbers that the Enzyme Commission has transferred to others, as tools and databases still give them.
 
 Most went to class 7, the translocases, which came in 2018; topoisomerases and other changers of conformation
-to 5.6. A number that was divided stands for the class that holds all its parts, where there is one. Earlier
-transfers are rare in what today's tools write and are left to tables of one's own.
+to 5.6. A number that was divided stands for the class that holds all its parts, where there is one; one that
+was deleted for what took its place. Other transfers are rare in what today's tools and databases write and
+are left to tables of one's own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _TRANSFERS = """
     3.6.3.43 7.4.2.5; 3.6.3.44 7.6.2.2; 3.6.3.45 7.6.2.2; 3.6.3.46 7.2.2.2; 3.6.3.47 7.6.2.4;
     3.6.3.48 7.4.2.7; 3.6.3.49 5.6.1.6; 3.6.3.50 7.4.2.8; 3.6.3.51 7.4.2.3; 3.6.3.52 7.4.2.4;
     3.6.3.53 7.2.2.15; 3.6.3.54 7.2.2.8; 3.6.3.55 7.3.2.6; 3.6.3.- 7.-.-.-; 3.6.4.3 5.6.1.1;
-    3.6.4.8 5.6.1.5; 3.6.4.9 5.6.1.7; 5.99.1.2 5.6.2.1; 5.99.1.3 5.6.2.2
+    3.6.4.8 5.6.1.5; 3.6.4.9 5.6.1.7; 5.99.1.2 5.6.2.1; 5.99.1.3 5.6.2.2;
+    1.3.99.1 1.3.5.1; 1.3.99.3 1.3.8.-; 1.8.99.3 1.8.99.5; 1.11.1.15 1.11.1.-; 2.7.8.25 2.4.2.52;
+    3.6.1.19 3.6.1.9; 3.6.4.12 5.6.2.-; 3.6.4.13 5.6.2.-; 5.4.2.1 5.4.2.-;
+    6.3.2.19 2.3.2.-
 """
 _FIELDS = _TRANSFERS.replace(";", " ").split()
 TRANSFERRED: dict[str, str] = dict(zip(_FIELDS[::2], _FIELDS[1::2], strict=True))

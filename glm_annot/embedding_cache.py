@@ -7,10 +7,11 @@ a file system that can lock files, as any local one can.
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ import numpy.typing as npt
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.plm import Encoder, fingerprint, precision_on
+
+log = logging.getLogger(__name__)
 
 EVICTED_SHARE = 0.25  # of a full cache's proteins, those not asked for for longest
 _WAIT = 60.0  # seconds for another process to finish writing
@@ -68,13 +71,28 @@ class EmbeddingCache:
                 ).fetchall()
                 hits = {key: blob for key, blob in rows if len(blob) == self._bytes}
                 found |= {by_key[key]: np.frombuffer(blob, np.float32) for key, blob in hits.items()}
-                database.executemany(
-                    "UPDATE embeddings SET used = ? WHERE protein = ?", [(time.time(), key) for key in hits]
-                )
+        self._note_use([_key(protein) for protein in found])
         return found
 
+    def _note_use(self, keys: Sequence[bytes]) -> None:
+        """These have just been asked for; where it cannot be written, they seem older than they are."""
+        now = time.time()
+        with suppress(GlmAnnotError), self._database() as database:
+            database.executemany(
+                "UPDATE embeddings SET used = ? WHERE protein = ?", [(now, key) for key in keys]
+            )
+
     def keep(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Add the embeddings (D,) of proteins; what is too much for the size is dropped again."""
+        """Add the embeddings (D,) of proteins; what is too much for the size is dropped again.
+
+        Where there is no room for them, they are not kept, with a warning: no result depends on it.
+        """
+        try:
+            self._add(embeddings)
+        except GlmAnnotError as error:
+            log.warning("%s; goes on without keeping %d embeddings", error, len(embeddings))
+
+    def _add(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
         now = time.time()
         rows = [(_key(p), row.astype(np.float32).tobytes(), now) for p, row in embeddings.items()]
         with self._database() as database:

@@ -68,6 +68,11 @@ FIGURES = (
         ("masked_genes", "absolute_accuracy"),
         (Bar("biLSTM", ("masked_genes", "lstm", "absolute_accuracy")),),
     ),
+    Figure(
+        "genes of {of} told from shuffled ones by their context fit, AUROC",
+        ("masked_genes", "place_auroc"),
+        (Bar("biLSTM", ("masked_genes", "lstm", "place_auroc")),),
+    ),
     _operons(
         "its pairs on one strand",
         *("leave_one_out", "escherichia_coli_k12"),
@@ -75,7 +80,9 @@ FIGURES = (
         more=(_UNIOP,),
     ),
     _operons("the experimentally confirmed ones", "confirmed", bars=(_DISTANCE, _BOOSTING)),
-    _operons("all adjacent pairs, fitted to its other regions too", "all_adjacent", bars=(_BOOSTING,)),
+    _operons(
+        "all adjacent pairs, fitted to its other regions too", "all_adjacent", bars=(_DISTANCE, _BOOSTING)
+    ),
     *(
         Figure(
             f"EC numbers, {name}, {words}{how}",

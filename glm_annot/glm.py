@@ -11,6 +11,7 @@ The attention is `relative_key_query` of Huang et al. 2020 (method 4), as in the
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -245,8 +246,11 @@ class ContextFitConfig:
 class ContextFit(nn.Module):
     """How well a gene's true label fits what gLM predicts of it while it is masked.
 
-    Buffers: sigma, the standard deviation of the label about a prediction; quantiles_Q of the log-likelihood
-    of held-out genes, rising.
+    The likelihood by itself says mostly how unusual a protein is anywhere. What the context adds to it is the
+    ratio to the likelihood under what gLM predicts of a gene without neighbours.
+
+    Buffers: sigma, the standard deviation of the label about a prediction; quantiles_Q of the log-ratio of
+    held-out genes, rising.
     """
 
     sigma: Tensor
@@ -268,18 +272,40 @@ class ContextFit(nn.Module):
         )
         return torch.logsumexp(log_p_BTP + log_density_BTP, dim=-1)
 
-    def percentile(self, log_likelihood: Tensor) -> Tensor:
-        """Percentage (0 to 100) of held-out genes whose log-likelihood is lower, interpolated; any shape."""
+    def log_ratio(self, output: GLMOutput, lone: GLMOutput, label_BTL: Tensor) -> Tensor:
+        """How much likelier labels are in their context than without one, in nats, (B, T).
+
+        Args:
+            output: for the masked genes.
+            lone: as `lone_gene` gives it.
+            label_BTL: the true labels.
+        """
+        return self.log_likelihood(output, label_BTL) - self.log_likelihood(lone, label_BTL)
+
+    def percentile(self, log_ratio: Tensor) -> Tensor:
+        """Percentage (0 to 100) of held-out genes whose log-ratio is lower, interpolated; any shape."""
         last = self.quantiles_Q.numel() - 1
-        above = torch.searchsorted(self.quantiles_Q, log_likelihood.contiguous(), right=True).clamp(1, last)
+        above = torch.searchsorted(self.quantiles_Q, log_ratio.contiguous(), right=True).clamp(1, last)
         low, high = self.quantiles_Q[above - 1], self.quantiles_Q[above]
-        part = (log_likelihood - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
+        part = (log_ratio - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
         return 100.0 / last * (above - 1 + part.clamp(0.0, 1.0))
 
 
 def mask_inputs(x_BTE: Tensor, masked_BT: Tensor) -> Tensor:
     """The inputs with every number of the masked genes, orientation included, replaced by -1."""
     return x_BTE.masked_fill(masked_BT[..., None], MASK_VALUE)
+
+
+@torch.inference_mode()
+def lone_gene(network: Callable[[Tensor, Tensor], GLMOutput], reference: Tensor) -> GLMOutput:
+    """What a gLM predicts of a masked gene that has no neighbours: the same for every gene, (1, 1, ...).
+
+    Args:
+        network: the gLM.
+        reference: any of its inputs (..., E); says their size, type and device.
+    """
+    x_BTE = reference.new_full((1, 1, reference.shape[-1]), MASK_VALUE)
+    return network(x_BTE, torch.ones(1, 1, dtype=torch.bool, device=x_BTE.device))
 
 
 def context_masks(n_genes: int, device: torch.device | str = "cpu") -> Tensor:

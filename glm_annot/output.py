@@ -104,6 +104,8 @@ def _target(source: str, output: str | None, *, alone: bool) -> Target:
             f"-o {output}: name the annotated file, uncompressed; the table (.tsv) is put beside it"
         )
     _refuse_devices([Path(output)])
+    if source != STDIO and Path(output).resolve() == Path(source).resolve():
+        raise UsageError(f"-o {output} is the input itself, which is never overwritten; name another file")
     return Target(source, Path(output).parent, Path(output).name, exact=True)
 
 

@@ -17,6 +17,7 @@ from glm_annot.bundle import Model
 from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.devices import or_on_cpu
 from glm_annot.ec import THRESHOLD, ECResult
+from glm_annot.ec_neighbours import runs
 from glm_annot.embedding_cache import EmbeddingCache
 from glm_annot.errors import ModelError
 from glm_annot.glm import ContextFit
@@ -181,6 +182,7 @@ def _read_part(
             embeddings_GD,
             states.hidden_GSF,
             homologues,
+            run_G=runs(part),
             min_confidence=settings.min_confidence,
         )
     counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
@@ -220,7 +222,7 @@ def _gene_predictions(
 ) -> dict[int, GenePrediction]:
     """Everything that is said of single genes, by their index."""
     percentiles = (
-        fit.percentile(torch.from_numpy(states.log_likelihood_G).to(fit.sigma.device)).tolist() if fit else []
+        fit.percentile(torch.from_numpy(states.log_ratio_G).to(fit.sigma.device)).tolist() if fit else []
     )
     predictions = {}
     coding = ((gene, len(contig.coding)) for contig in genome.contigs for gene in contig.coding)

@@ -21,6 +21,7 @@ class Skip(str, Enum):
     PSEUDOGENE = "pseudogene"
     NO_SEQUENCE = "no_sequence"
     TOO_SHORT = "too_short"
+    NO_STRAND = "no_strand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Gene:
         id: what the file calls it (GFF3 ID, else locus_tag, else contig_start_end_strand); for people.
         contig: name of its contig.
         start, end: 1-based inclusive extent over all of its parts.
-        strand: 1 or -1.
+        strand: 1 or -1; 0 where the file gives none, and then the gene is skipped.
         locus_tag, name, product: as annotated, '' where absent. `name` is the gene symbol.
         ec: EC numbers that the file already carries, without prefix, in order, no duplicates.
         protein: amino acids, no terminal stop; None when `skip` says why there is none to embed.
@@ -143,10 +144,12 @@ class GenePrediction:
         ec: the calls that passed the threshold, most confident first; empty when none did.
         ec_top: the three most likely complete EC numbers whatever their confidence, for the table.
         enzyme: calibrated probability that the protein is an enzyme at all; None when EC was not asked for.
-        context_fit: percentile (0-100, of held-out genes) of the masked gene's log-likelihood under the
-            model's four predictions of it; low means out of place here. None for a contig of one gene.
+        context_fit: percentile (0-100, of held-out genes) of how much likelier the model's four predictions
+            make the masked gene here than without neighbours; low means that the place speaks against it.
+            None for a contig of one gene.
         context_confidence: likelihood that gLM gives its own favoured prediction (the paper's confidence).
-        evidence: which of 'encoder', 'context', 'kmer', 'reference' carried the first call; '' without one.
+        evidence: which of 'encoder', 'context', 'neighbours', 'kmer', 'reference' carried the first call; ''
+            without one.
     """
 
     ec: tuple[ECCall, ...] = ()

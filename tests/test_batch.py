@@ -8,15 +8,19 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from glm_annot import batch, homology, jobs, tools
-from glm_annot.batch import Options, annotate_files
+from glm_annot.batch import Options, annotate_files, to_stdout
 from glm_annot.console import start_log
 from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io import strip
@@ -382,6 +386,37 @@ def test_a_reference_is_part_of_what_a_result_came_from(
     reference.write_text(">a\nMKV\n")
     with pytest.raises(InputError, match="no FASTA header holds an EC number"):
         annotate_files(inputs[:2], replace(options, force=True, reference=reference))
+
+
+def test_standard_output_that_takes_only_a_part_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an unbuffered one does (PYTHONUNBUFFERED) when its disk runs full: only the next write fails."""
+
+    class Narrow(BytesIO):
+        def write(self, content: Any) -> int:
+            return super().write(content[:3])
+
+    out = Narrow()
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
+    to_stdout([b"12345678", b"", b"90"])
+    assert out.getvalue() == b"1234567890"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_faulty_reference_shows_before_inputs_and_model(
+    inputs: list[str], options: Options, tmp_path: Path, jobs: int
+) -> None:
+    Path(inputs[0]).write_text("neither")
+    missing = replace(options, jobs=jobs, model="none", reference=tmp_path / "enzymes.faa")
+    with pytest.raises(InputError, match=r"enzymes\.faa: no such file"):
+        annotate_files(inputs, missing)
+
+
+@pytest.mark.parametrize("needs_ec", [{"promote_ec": 0.9}, {"reference": Path("enzymes.faa")}])
+def test_what_needs_ec_numbers_contradicts_their_absence(
+    inputs: list[str], options: Options, needs_ec: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match="--no-ec"):
+        annotate_files(inputs[:1], replace(options, ec=False, **needs_ec))
 
 
 def test_a_cache_changes_no_result(inputs: list[str], options: Options, tmp_path: Path) -> None:

@@ -142,6 +142,13 @@ def test_nothing_is_overwritten_without_force(run: Run, small_gff3: Path, tiny_b
     assert table.read_text() != "precious"
 
 
+def test_the_input_itself_is_never_overwritten(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:
+    before = small_gff3.read_bytes()
+    done = run(small_gff3, "-o", small_gff3, "--force", "--model", tiny_bundle)
+    assert "is the input itself" in complaint(done, 2)
+    assert small_gff3.read_bytes() == before
+
+
 def test_a_bad_file_among_several_does_not_stop_the_others(
     run: Run, small_gff3: Path, tiny_bundle: Path
 ) -> None:
@@ -158,6 +165,17 @@ def test_quiet_and_log_file(run: Run, small_gff3: Path, tiny_bundle: Path) -> No
     done = run(small_gff3, "--model", tiny_bundle, "-q", "--log-file", "run.log")
     assert done.returncode == 0 and done.stderr == b""
     assert "34 genes; 2 windows" in (small_gff3.parent / "run.log").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+def test_a_log_file_on_a_full_disk_is_given_up_in_one_line(
+    run: Run, small_gff3: Path, tiny_bundle: Path
+) -> None:
+    done = run(small_gff3, "--model", tiny_bundle, "--log-file", "/dev/full")
+    said = done.stderr.decode()
+    assert done.returncode == 0 and "Traceback" not in said
+    assert said.count("warning: --log-file /dev/full: No space left on device") == 1
+    assert "34 genes; 2 windows" in said
 
 
 def test_the_log_file_keeps_the_traceback_of_a_failure(run: Run, tmp_path: Path, tiny_bundle: Path) -> None:

@@ -227,6 +227,7 @@ def test_proteins_beside_a_gff3_are_read(tmp_path: Path) -> None:
     [
         ("ec.tsv", "protein\tnumber\nS100_001\t1.1.1.1\n", "line 1: no column 'ec'"),
         ("ec.tsv", "protein\tec\nS100_001\t1.1.1\n", "line 2: '1.1.1' is no EC number"),
+        ("ec.tsv", "protein\tec\nS100_001\t2.7.-.5\n", "line 2: '2.7.-.5' is no EC number"),
         ("ec.tsv", "protein\tec\nnobody\t1.1.1.1\n", "no gene is called 'nobody'"),
         ("ec.tsv", "protein\tec\nS100_001\n", "line 2: an empty field"),
     ],

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from glm_annot import io
+from glm_annot.context import contextualise
 from glm_annot.devices import in_halves, one_ahead, or_on_cpu, sent
+from glm_annot.ec import LinearHead
+from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.plm import Encoder, PLMConfig, embed
 
 
 class Room:
@@ -79,3 +90,47 @@ def test_nothing_is_moved_without_need() -> None:
 def test_tensors_stay_themselves_on_the_cpu() -> None:
     tensor = torch.arange(3)
     assert sent(tensor, "cpu") is tensor
+
+
+class Apart(TorchDispatchMode):
+    """Refuses to compute with tensors of two devices, as a GPU does; numbers and indices may differ."""
+
+    MAY_MIX = (torch.ops.aten.copy_, torch.ops.aten.index, torch.ops.aten.index_put_)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor) and x.dim()]
+        if len({x.device.type for x in tensors}) > 1 and func.overloadpacket not in self.MAY_MIX:
+            raise RuntimeError(f"{func} of tensors on two devices")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """A device that keeps apart from the CPU; what comes back from it is zeros."""
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: torch.zeros(self.shape, dtype=self.dtype))
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    with Apart():
+        yield torch.device("meta")
+
+
+def test_the_stand_in_refuses_what_was_left_on_the_cpu(stand_in: torch.device) -> None:
+    with pytest.raises(RuntimeError, match="two devices"):
+        torch.ones(2, device=stand_in) @ torch.ones(2, 2)
+
+
+def test_the_encoder_leaves_nothing_on_the_cpu(stand_in: torch.device) -> None:
+    encoder = Encoder(PLMConfig(2, 32, 4, max_residues=6, overlap=2)).to(stand_in)
+    assert embed(encoder, ["MKV", "MKVL", "MKLAGVAGVAGV", "MAV"], precision="fp32").shape == (4, 32)
+
+
+def test_context_and_heads_leave_nothing_on_the_cpu(stand_in: torch.device, small_gff3: Path) -> None:
+    genome = io.read(small_gff3)
+    n_genes = sum(len(contig.coding) for contig in genome.contigs)
+    config = GLMConfig(33, 32, 2, 2, 64, labels=9)
+    network, features = GLM(config).to(stand_in), GeneFeatures(config).to(stand_in)
+    fit = ContextFit(ContextFitConfig()).to(stand_in)
+    embeddings = np.zeros((n_genes, 32), np.float32)
+    states = contextualise(genome, embeddings, network, features, layers=(0, 1), attention=True, fit=fit)
+    assert states.hidden_GSF.shape == (n_genes, 2, 32)
+    assert fit.percentile(torch.zeros(n_genes, device=stand_in)).device == stand_in
+    assert LinearHead(32, 5).to(stand_in)(torch.zeros(3, 32, device=stand_in)).device == stand_in

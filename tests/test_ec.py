@@ -11,6 +11,7 @@ import torch
 from glm_annot import ec_numbers
 from glm_annot.ec import ECHead, ECHeadConfig, ECResult, LinearHead
 from glm_annot.ec_evidence import FEATURES, Evidence, Neighbour, by_node, spans
+from glm_annot.ec_neighbours import LabelPairs
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError
 from glm_annot.records import Contig, ECCall, Gene, Genome
@@ -96,14 +97,14 @@ def test_features_compare_a_node_with_its_rivals():
         Neighbour(0.5, frozenset()),
     ]
     evidence = Evidence(100, near, encoder={("2",): 0.75, ROOT: 0.5})
-    found = dict(zip(FEATURES, evidence.features(("2",)), strict=True))
+    found = dict(zip(FEATURES, evidence.features([("2",)])[0], strict=True))
     assert found["log_similarity"] == found["log_top"] == pytest.approx(np.log(2.01))
     assert found["log_rival"] == pytest.approx(np.log(1.01))
     assert found["share"] == pytest.approx(8 / (8 + 1 + 0.125))
     assert (found["enzyme_rate"], found["exact_rate"]) == (0.9, 0.8)
     assert found["encoder_logit"] == pytest.approx(np.log(3))
     assert found["encoder_enzyme_logit"] == pytest.approx(0)
-    root = dict(zip(FEATURES, evidence.features(ROOT), strict=True))
+    root = dict(zip(FEATURES, evidence.features([ROOT])[0], strict=True))
     assert root["log_rival"] == pytest.approx(np.log(0.51))  # only the family of no enzymes speaks against it
 
 
@@ -125,7 +126,8 @@ def made_head() -> tuple[ECHead, list[str]]:
     found = [(label.ec, (label.sequence,)) for label in labelled]
     from training.ec_families import Family
 
-    head = head_of([Family(*f) for f in found], LABELS, rarity(proteins), ECHeadConfig(()))
+    pairs = LabelPairs(len(LABELS), 0)
+    head = head_of([Family(*f) for f in found], LABELS, rarity(proteins), pairs, ECHeadConfig(()))
     known = even_head(head.config)
     state = {**known.state_dict(), **{k: v for k, v in head.state_dict().items() if "steps" not in k}}
     known.load_state_dict(state)
@@ -279,13 +281,14 @@ def user_tables(n_genomes: int) -> Tables:
     sequences = [mutated(s, 0.15, genome) for genome in range(n_genomes) for s in ancestors]
     n = len(sequences)
     return Tables(
-        pa.table({"genome": range(n_genomes)}),
+        pa.table({"genome": range(n_genomes), "genus": ["?"] * n_genomes}),
         pa.table(
             {
                 "contig": pa.array(range(n_genomes), pa.int32()),
                 "genome": range(n_genomes),
                 "name": [f"c{g}" for g in range(n_genomes)],
                 "length": [9000] * n_genomes,
+                "n_genes": [12] * n_genomes,
             }
         ),
         pa.table(

@@ -28,6 +28,14 @@ def test_references_and_agreement_know_transfers() -> None:
     assert agreement(["3.6.3.27"], ["3.6.1.1"]) is Agreement.CONFLICT
 
 
+def test_a_divided_number_does_not_contradict_its_parts() -> None:
+    assert agreement(["1.11.1.15"], ["1.11.1.24"]) is Agreement.PREFIX
+    assert agreement(["5.6.2.4"], ["3.6.4.12"]) is Agreement.PREFIX
+    assert agreement(["3.6.4.12"], ["5.6.2.-"]) is Agreement.SAME
+    assert agreement(["1.11.1.15"], ["1.11.2.1"]) is Agreement.CONFLICT
+    assert numbers("1.11.1.15;1.11.1.24", {}) == ("1.11.1.24",)
+
+
 def test_no_transfer_leads_to_an_unknown_or_deleted_number(shared_data: Path) -> None:
     with (shared_data / "ec" / "ec_names.tsv").open(encoding="utf-8", newline="") as stream:
         status = {row["ec"]: row["status"] for row in csv.DictReader(stream, delimiter="\t")}

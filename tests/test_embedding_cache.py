@@ -80,6 +80,26 @@ def test_several_may_write_at_once(tmp_path: Path) -> None:
     assert [int(row[0]) for row in found.values()] == list(range(40)) or len(found) == 40
 
 
+def test_a_cache_that_takes_nothing_more_costs_no_result(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = large_cache(tmp_path, small_encoder())
+    cache.keep({"MK": np.ones(8, np.float32)})
+    with sqlite3.connect(cache.path) as database:
+        for action in ("INSERT", "UPDATE"):
+            database.execute(
+                f"CREATE TRIGGER no_{action} BEFORE {action} ON embeddings "
+                "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+            )
+    with caplog.at_level("WARNING", logger="glm_annot"):
+        assert cache.find(["MK"])["MK"].tolist() == [1] * 8
+        assert caplog.records == []
+        cache.keep({"MC": np.ones(8, np.float32)})
+    (record,) = caplog.records
+    assert "database or disk is full" in record.getMessage()
+    assert list(cache.find(["MK", "MC"])) == ["MK"]
+
+
 def test_a_damaged_cache_and_a_bad_folder_are_said(tmp_path: Path) -> None:
     cache = large_cache(tmp_path, small_encoder())
     cache.path.write_bytes(b"no database" * 1000)

@@ -68,7 +68,12 @@ def test_what_was_measured_lands_in_the_model(made: Path, metrics: dict[str, Any
 
 
 def test_the_baseline_is_measured_on_the_same_genes(metrics: dict[str, Any]) -> None:
-    assert set(metrics["masked_genes"]["lstm"]) == {"pseudo_accuracy", "absolute_accuracy", "loss"}
+    assert set(metrics["masked_genes"]["lstm"]) == {
+        "pseudo_accuracy",
+        "absolute_accuracy",
+        "loss",
+        "place_auroc",
+    }
     assert metrics["masked_genes"]["lstm"]["loss"] != metrics["masked_genes"]["loss"]
 
 

@@ -86,7 +86,9 @@ def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> No
     assert rival.nodes == frozenset() and Evidence(100, homologues=[rival]).candidates() == [ROOT]
     profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
     evidence = Evidence(100, [profile], homologues=[rival])
-    found = dict(zip(FEATURES + REFERENCE_FEATURES, evidence.features(("2", "7", "1", "2")), strict=True))
+    found = dict(
+        zip(FEATURES + REFERENCE_FEATURES, evidence.features([("2", "7", "1", "2")])[0], strict=True)
+    )
     assert (found["identity"], found["coverage"], found["bits_share"]) == (0.0, 0.0, 0.0)
     assert found["log_score_rival"] == pytest.approx(np.log(3.01))
     head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
@@ -170,12 +172,12 @@ def test_features_of_homologues() -> None:
     evidence = Evidence(100, homologues=near)
     assert evidence.candidates()[-1] == ("2", "7", "1", "2")
     names = FEATURES + REFERENCE_FEATURES
-    found = dict(zip(names, evidence.features(("2",)), strict=True))
+    found = dict(zip(names, evidence.features([("2",)])[0], strict=True))
     assert found["log_score"] == pytest.approx(np.log(2.01))
     assert found["log_score_rival"] == pytest.approx(np.log(1.01))
     assert (found["identity"], found["coverage"], found["bits_share"]) == (0.6, 0.9, 0.5)
     assert [names[column] for column in SOURCES["reference"]] == list(REFERENCE_FEATURES)
-    assert len(Evidence(100).features(ROOT)) == len(FEATURES)
+    assert len(Evidence(100).features([ROOT])[0]) == len(FEATURES)
 
 
 def certain_of_identity() -> ECHead:

@@ -210,6 +210,13 @@ def test_fasta_of_another_length_is_refused() -> None:
         parse(text_of("rast.gb"), Sequences(contigs={"NC_MADEUP": "ACG"}))
 
 
+@pytest.mark.parametrize("lost", [bytes, sequence_lost])
+def test_fasta_whose_names_are_others_is_refused(lost: Callable[[bytes], bytes]) -> None:
+    said = r"--fasta file \('other', \.\.\.\) has the name of a contig \('NC_MADEUP'\)"
+    with pytest.raises(InputError, match=said):
+        parse(lost(text_of("rast.gb")), Sequences(contigs={"other": "ACG"}))
+
+
 def test_faa_wins_by_locus_tag_and_protein_id() -> None:
     proteins = {"MDX_RS00005": "MKKKKKKKKKKKK", "WP_000000002.1": "MLLLLLLLLLLLL"}
     genome = parse(text_of("pgap.gbff"), Sequences(proteins=proteins))

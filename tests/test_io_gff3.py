@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import gffutils
@@ -350,7 +351,7 @@ OK = cds("c", 1, 39, "+", 0)
         ),
         pytest.param(cds("c", "x", 40, "+", 0), 1, "whole numbers", id="not a number"),
         pytest.param(cds("c", 0, 40, "+", 0), 1, "from 1 on", id="zero"),
-        pytest.param(cds("c", 1, 39, "?", 0), 1, "strand", id="strand"),
+        pytest.param(cds("c", 1, 39, "1", 0), 1, "strand", id="strand"),
         pytest.param(cds("c", 1, 39, "+", 7), 1, "phase", id="phase"),
         pytest.param(cds("c", 1, 39, "+", 0, attributes='gene_id "a"'), 1, "GTF", id="GTF"),
         pytest.param(
@@ -375,6 +376,30 @@ def test_bad_input_names_the_line(text: str, line: int | None, message: str) -> 
     assert caught.value.line == line
     assert str(caught.value).startswith("made.gff3")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sign", [".", "?"])
+def test_a_cds_without_strand_is_skipped_and_the_others_are_read(sign: str) -> None:
+    text = OK + cds("c", 40, 78, sign, 0, attributes="Name=b") + cds("c", 79, 117, "-", 0, attributes="ID=d")
+    genome = parse(text, fasta={"c": 3 * LONG})
+    genes = list(genome.genes)
+    assert [(g.strand, g.skip) for g in genes] == [(1, None), (0, Skip.NO_STRAND), (-1, None)]
+    assert genes[1].id == "c_40_78_." and genes[1].protein is None
+    table = StringIO()
+    predictions = fake_predictions(genome)
+    annotation_io.write_table(genome, predictions, table)
+    columns = [row.split("\t") for row in table.getvalue().splitlines()]
+    assert [(row[3], row[-1]) for row in columns] == [
+        ("strand", "skip"), ("+", ""), (".", "no_strand"), ("-", "")
+    ]  # fmt: skip
+    rendered = annotation_io.render(genome, predictions)
+    assert cds("c", 40, 78, sign, 0, attributes="Name=b").encode() in rendered
+    assert annotation_io.strip(rendered) == text.encode()
+
+
+def test_a_pseudogene_without_strand_is_a_pseudogene() -> None:
+    text = OK + cds("c", 40, 78, ".", 0, attributes="ID=b;pseudo=true")
+    assert [g.skip for g in parse(text, fasta={"c": 3 * LONG}).genes] == [None, Skip.PSEUDOGENE]
 
 
 def test_a_cds_longer_than_its_circular_contig_is_an_error() -> None:
@@ -407,7 +432,7 @@ def test_lack_of_sequences_is_an_error_that_says_which_option_helps() -> None:
         parse(OK)
     embedded = f"##FASTA\n>c\n{LONG}\n"  # a FASTA that fits nothing is not passed over for it
     for text in (OK, OK + embedded):
-        with pytest.raises(InputError, match=r"no sequence of the --fasta file .*'c'"):
+        with pytest.raises(InputError, match=r"no sequence of the --fasta file \('other', \.\.\.\) .*'c'"):
             parse(text, fasta={"other": LONG})
         with pytest.raises(InputError, match=r"no protein of the --faa file .*'a'"):
             parse(text, faa={"other": A})
@@ -453,7 +478,7 @@ def test_all_lines_of_one_cds_get_the_same_attributes() -> None:
 
 
 @pytest.mark.parametrize(
-    "attributes", ["ID=a", "ID=a;", "ID=a;;", ".", "", ";", "note=glm_ec;ID=a", "Dbxref=;ID=a"]
+    "attributes", ["ID=a", "ID=a;", "ID=a;;", "ID=a; ", ".", "", ";", "note=glm_ec;ID=a", "Dbxref=;ID=a"]
 )
 @pytest.mark.parametrize("promote_ec", [None, 0.8])
 @pytest.mark.parametrize("product", ["", "product=hypothetical protein"])
@@ -465,6 +490,18 @@ def test_odd_attribute_columns_come_back(attributes: str, promote_ec: float | No
     got = gff3.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), promote_ec)
     assert b"glm_ec=2.7.1.2,2.7.1.1;glm_ec_confidence=0.900,0.850" in got
     assert (b"EC:2.7.1.2" in got) == (promote_ec is not None and not product)
+    assert gff3.strip(got) == text.encode()
+
+
+def test_a_blank_before_an_attribute_makes_no_second_one_of_it() -> None:
+    text = cds("c", 1, 39, "+", 0, attributes="ID=a; Dbxref=SO:1; ") + cds(
+        "c", 40, 78, "+", 0, attributes="ID=b; Dbxref=EC:1.1.1.1"
+    )
+    genome = parse(text, fasta={"c": LONG + LONG})
+    prediction = GenePrediction((ECCall("2.7.1.2", 0.9),))
+    got = gff3.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), 0.8)
+    assert b"ID=a; Dbxref=SO:1,EC:2.7.1.2;glm_ec=2.7.1.2;" in got
+    assert b"glm_promoted=Dbxref:EC:2.7.1.2; \n" in got
     assert gff3.strip(got) == text.encode()
 
 

@@ -123,10 +123,15 @@ def test_calibration_error_by_hand() -> None:
 def test_measures_of_every_method() -> None:
     names = ("escherichia_coli_k12", "salmonella_enterica_14028s", "other")
     examples = {name: made(number)[0] for number, name in enumerate(names)}
-    found = measure(examples, examples[names[0]], examples[names[0]].genome)
+    k12 = examples[names[0]]
+    half = hide(k12, [np.arange(len(k12.genome.labels[0])) < 200])
+    found = measure(examples, k12, half.genome)
     assert set(found["leave_one_out"]) == {*names, "escherichia_coli_k12, Salmonella left out too"}
     for suite in (found["confirmed"], *found["leave_one_out"].values()):
         assert set(suite) == {"distance", "boosting", "layout", "head"}
         assert suite["head"]["ap"] > suite["layout"]["ap"]
-    assert set(found["all_adjacent"]) == {"boosting", "layout", "head"}
+    assert set(found["all_adjacent"]) == {"distance", "boosting", "layout", "head"}
+    assert found["all_adjacent"]["head"]["ap"] > found["all_adjacent"]["distance"]["ap"]
+    assert found["calibration"]["all tandem"]["pairs"] == tandem(k12).sum()
+    assert found["calibration"]["confirmed"]["pairs"] == tandem(k12)[:200].sum()
     assert found["calibration"]["pairs.tsv"]["ece"] < 0.15

@@ -205,6 +205,12 @@ def test_a_baseline_is_trained_like_the_glm_but_for_its_share(tmp_path: Path) ->
     assert (own.engine("glm", 100).seconds, own.as_baseline().engine("glm", 100).seconds) == (40, 60)
 
 
+def test_data_that_are_not_there_are_said(tmp_path: Path) -> None:
+    write_recipe(tmp_path / "recipe.json")
+    with pytest.raises(InputError, match=r"data: no such folder; --data"):
+        train(tmp_path)
+
+
 def test_no_recipe_names_those_that_ship(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such recipe; give a JSON file or one of: .*mini"):
         recipes.read(tmp_path / "none.json")

@@ -22,13 +22,15 @@ from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, GLMOutput
 from glm_annot.plm import Encoder, PLMConfig, embed
 from glm_annot.records import Contig, Gene, Genome, Skip
+from tests.tiny import tiny
+from training import evaluate
 from training.embed import embed_corpus
 from training.engine import EngineConfig
 from training.features import fit_features, label_size
 from training.gene_windows import GeneOrder, Spans, WindowReader, all_windows, cut, random_mask, without_near
 from training.glm import TrainGLMConfig, TrainingWindows, load_run, train_glm
 from training.lstm import BiLSTM, of_equal_size
-from training.masked import evaluate_masked, fit_context_fit, likeliest_sigma, masked_outputs
+from training.masked import evaluate_masked, fit_context_fit, likeliest_sigma, masked_outputs, place_auroc
 
 ROOT = Path(__file__).resolve().parents[1]
 D = 6
@@ -205,7 +207,7 @@ class TestFeatures:
 
 
 class Oracle(nn.Module):
-    """Knows every label up to some noise; the prediction that it favours is far off."""
+    """Knows labels up to some noise, favours a prediction that is far off, and says 0 of a lone gene."""
 
     def __init__(self, labels_GL: Tensor, noise: float) -> None:
         super().__init__()
@@ -215,6 +217,8 @@ class Oracle(nn.Module):
 
     def forward(self, x_BTE: Tensor, real_BT: Tensor) -> GLMOutput:
         """Tells which genes are there by the unmasked ones: windows hold consecutive genes."""
+        if x_BTE.shape[1] == 1:
+            return GLMOutput(torch.zeros(len(x_BTE), 1, 2, D + 1), torch.zeros(len(x_BTE), 1, 2))
         identity_BT = (x_BTE[:, :, None, :D] - self.labels_GL[:, :D]).abs().sum(-1).argmin(-1)
         offset_BT = identity_BT - torch.arange(x_BTE.shape[1])
         first_B = offset_BT.masked_fill((x_BTE[..., 0] == -1) | ~real_BT, 10**6).amin(1)
@@ -270,11 +274,16 @@ class TestMaskedGenes:
         reader, oracle = self.reader_and_oracle(1500, noise=0.7)
         fit = fit_context_fit(oracle, reader, ContextFitConfig(quantiles=5))
         assert fit.sigma.item() == pytest.approx(0.7, rel=0.03)
-        L = D + 1
-        # Squares about the right prediction are chi-squared with L degrees of freedom: median about L - 2/3.
-        constant = np.log(np.exp(0) / (1 + np.exp(3))) - L * (np.log(0.7) + 0.5 * np.log(2 * np.pi))
-        assert fit.quantiles_Q[2].item() == pytest.approx(constant - 0.5 * (L - 2 / 3), abs=0.3)
+        noise = np.random.default_rng(0).normal(size=oracle.labels_GL.shape)
+        squares = ((oracle.labels_GL.numpy() / 0.7) ** 2).sum(1) - (noise**2).sum(1)
+        expected = np.median(squares / 2) + np.log(np.exp(0) / (1 + np.exp(3)))
+        assert fit.quantiles_Q[2].item() == pytest.approx(expected, abs=0.5)
         assert (fit.quantiles_Q.diff() > 0).all()
+
+    def test_who_knows_the_neighbours_tells_places(self) -> None:
+        reader, oracle = self.reader_and_oracle(300, noise=0.5)
+        assert place_auroc(oracle, fit_context_fit(oracle, reader, ContextFitConfig()), reader) > 0.95
+        assert place_auroc(Echo(), ContextFit(ContextFitConfig()), reader) == pytest.approx(0.5)
 
     def test_sigma_is_the_likeliest(self) -> None:
         generator = torch.Generator().manual_seed(1)
@@ -494,6 +503,8 @@ class TestRuns:
             train_glm(tmp_path, tmp_path / "run", SMALL, optimiser(1))
         with pytest.raises(InputError, match="no finished gLM training"):
             load_run(tmp_path)
+        with pytest.raises(InputError, match=r"holds no genomes\.parquet"):
+            evaluate.of_corpus(tiny(), tmp_path, command="")
         with pytest.raises(ValueError, match="backbone"):
             TrainGLMConfig(backbone="gru")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="directions"):

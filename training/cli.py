@@ -492,6 +492,9 @@ def main() -> None:
     except GlmAnnotError as error:
         say(f"error: {error}")
         sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, a folder that may not be written to
+        say(f"error: {error.filename or 'while writing'}: {error.strerror or error}")
+        sys.exit(GlmAnnotError.exit_status)
 
 
 def _typed() -> str:

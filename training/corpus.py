@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def read_tables(folder: Path) -> Tables:
     Raises:
         InputError: a table is missing, or protein numbers are not 0, 1, 2, ...
     """
-    tables = {name: _read_table(folder, name) for name in TABLES}
+    tables = {name: read_table(folder, name) for name in TABLES}
     proteins = tables["proteins"].sort_by("protein")
     if not np.array_equal(proteins["protein"].to_numpy(), np.arange(proteins.num_rows)):
         raise InputError("proteins must be numbered 0, 1, 2, ... without gaps", folder)
@@ -89,11 +89,16 @@ def read_tables(folder: Path) -> Tables:
     return Tables(tables["genomes"], tables["contigs"], genes, proteins)
 
 
-def _read_table(folder: Path, name: str) -> pa.Table:
+def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one of `TABLES` from a folder; all of its columns, or those named.
+
+    Raises:
+        InputError: it is missing.
+    """
     files = sorted(folder.glob(f"{name}.parquet")) or sorted(folder.glob(f"{name}-*.parquet"))
     if not files:
         raise InputError(f"holds no {name}.parquet; a corpus folder needs {', '.join(TABLES)}", folder)
-    return pa.concat_tables([pq.read_table(file) for file in files])
+    return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
 
 
 def read_clusters(path: Path, n: int) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -37,17 +38,20 @@ class Example:
         evidence: for its EC numbers.
         ec: those numbers; none: not an enzyme.
         genome: whose proteins it stands for, enzymes and others alike; None for a labelled protein.
+        run: of the gene, as `glm_annot.ec_neighbours.runs` counts them; genes of a genome come in order.
     """
 
     evidence: Evidence
     ec: tuple[str, ...]
     genome: int | None
+    run: int = 0
 
 
 def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> None:
     """Fit the rates, all steps and the default threshold of a head in place.
 
-    The rates that a genome's own proteins are judged by come from the other genomes.
+    The rates that a genome's own proteins are judged by come from the other genomes. What genes are likely to
+    be by themselves, which is what they say to those beside them, is judged by steps that were fitted before.
 
     Args:
         head: whose evidence the examples hold.
@@ -61,14 +65,17 @@ def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> No
         others = [e for e in examples if e.genome != genome]
         rate_C2 = _rates(others, labels).tolist()
         crossed += [_with_rates(e, rate_C2) for e in examples if e.genome == genome]
-    examples = crossed
-    alone = [replace(e, evidence=replace(e.evidence, homologues=())) for e in examples]
-    with_homologues = [e for e in examples if e.evidence.homologues]
-    for steps, seen in ((head.steps, alone), (head.referenced, with_homologues)):
-        for level, step in enumerate(steps):
-            assert isinstance(step, Step)
-            rows_RF, right_R = _rows(seen, level, step.mean_F.shape[0])
-            _fit(step, rows_RF, right_R, seed)
+    referenced = crossed
+    alone = [replace(e, evidence=replace(e.evidence, homologues=())) for e in crossed]
+    for again in (True, False) if head.config.pairs else (False,):
+        with_homologues = [e for e in referenced if e.evidence.homologues]
+        for steps, seen in ((head.steps, alone), (head.referenced, with_homologues)):
+            for level, step in enumerate(steps):
+                assert isinstance(step, Step)
+                rows_RF, right_R = _rows(seen, level, step.mean_F.shape[0])
+                _fit(step, rows_RF, right_R, seed)
+        if again:
+            alone, referenced = (_with_neighbours(head, some) for some in (alone, referenced))
     head.config = replace(head.config, threshold=best_threshold(head, alone))
 
 
@@ -118,6 +125,16 @@ def _with_rates(example: Example, rate_C2: Sequence[Sequence[float]]) -> Example
     return replace(example, evidence=replace(example.evidence, profiles=profiles))
 
 
+def _with_neighbours(head: ECHead, examples: Sequence[Example]) -> list[Example]:
+    """The same with what the enzymes beside each gene of a genome say."""
+    found = [e for e in examples if e.genome is None]
+    for _, own in groupby((e for e in examples if e.genome is not None), key=lambda e: e.genome):
+        genes = list(own)
+        evidences = head.with_neighbours([e.evidence for e in genes], [e.run for e in genes])
+        found += [replace(e, evidence=evidence) for e, evidence in zip(genes, evidences, strict=True)]
+    return found
+
+
 def _rows(
     examples: Sequence[Example], level: int, features: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -127,10 +144,10 @@ def _rows(
         if level == 0 and example.genome is None:
             continue
         true, ends = ancestry(example.ec), {node(number) for number in example.ec}
-        for candidate in example.evidence.candidates():
-            if len(candidate) == level and (not candidate or _is_told(candidate[:-1], true, ends)):
-                rows.append(example.evidence.features(candidate))
-                right.append(candidate in true)
+        named = (candidate for candidate in example.evidence.candidates() if len(candidate) == level)
+        told = [candidate for candidate in named if not candidate or _is_told(candidate[:-1], true, ends)]
+        rows += example.evidence.features(told)
+        right += [candidate in true for candidate in told]
     return np.array(rows, np.float32).reshape(-1, features), np.array(right, np.float32)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from glm_annot.ec import ECHead, ECHeadConfig
+from glm_annot.ec_neighbours import LabelPairs
 from glm_annot.ec_numbers import sort_key
 
 from . import kmer_profiles, splits
@@ -50,6 +51,7 @@ def head_of(
     found: Sequence[Family],
     labels: Sequence[str],
     rarity_K: npt.NDArray[np.uint8],
+    pairs: LabelPairs,
     inputs: ECHeadConfig,
 ) -> ECHead:
     """An EC head that knows these families; linear heads and calibration are still to be fitted.
@@ -58,6 +60,7 @@ def head_of(
         found: the families.
         labels: EC numbers, those of the families among them.
         rarity_K: as `kmer_profiles.rarity` gives it.
+        pairs: how often labels are neighbours.
         inputs: says which other evidence there will be, and of what size.
     """
     profiles = kmer_profiles.build([family.members for family in found], rarity_K)
@@ -69,9 +72,11 @@ def head_of(
         profiles=len(found),
         entries=profiles.config.entries,
         profile_labels=len(places),
+        pairs=len(pairs.other_N),
     )
     head = ECHead(config)
     head.profiles.load_state_dict(profiles.state_dict())
+    head.pairs.load_state_dict(pairs.state_dict())
     head.profile_listed_P.copy_(torch.tensor([len(family.ec) for family in found], dtype=torch.uint8))
     head.profile_label_N.copy_(torch.tensor(places, dtype=torch.int16))
     return head

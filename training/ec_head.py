@@ -24,6 +24,7 @@ from glm_annot.bundle import Model
 from glm_annot.context import contextualise
 from glm_annot.ec import ECHead, ECHeadConfig
 from glm_annot.ec_evidence import Homologue
+from glm_annot.ec_neighbours import LabelPairs, runs
 from glm_annot.io.sequences import clean_protein
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
@@ -33,6 +34,7 @@ from .ec_calibration import Example, calibrate
 from .ec_families import all_labels, families, head_of
 from .ec_labels import Labelled, as_reference, transfer
 from .ec_linear import fit_linear
+from .ec_neighbours import count
 from .ec_sources import AnnotatedGenome, Sources, lone_genes
 from .heldout import HeldOut, refuse_leaks
 
@@ -99,10 +101,10 @@ def fit(
         GlmAnnotError: MMseqs2 or DIAMOND is not installed, or a held-out protein has a label.
     """
     reader = reader or Reader()
-    homologues = _homologues(sources, threads)
+    homologues, pairs = _transferred(sources, threads)
     known = [protein.sequence for protein in (*sources.labelled, *sources.non_enzymes, *sources.rivals)]
     refuse_leaks(chain(known, *homologues.values()), HeldOut(genomes=sources.held_out))
-    maker = _Maker(sources, homologues, seed, reader)
+    maker = _Maker(sources, homologues, pairs, seed, reader)
     report(f"EC: {len(sources.labelled):,} labelled proteins, {len(maker.labels):,} numbers")
     held = _held(sources.labelled, seed)
     own = {clean_protein(protein) for genome in sources.calibration for protein in genome.proteins}
@@ -131,10 +133,12 @@ class _Maker:
     Attributes:
         sources, seed, reader: as in `fit`.
         homologues: position of a labelled protein -> sequences that have its label.
+        pairs: how often labels are neighbours.
     """
 
     sources: Sources
     homologues: Mapping[int, Sequence[str]]
+    pairs: LabelPairs
     seed: int
     reader: Reader
 
@@ -154,7 +158,7 @@ class _Maker:
             [self.sources.labelled[place] for place in places],
             {row: self.homologues.get(place, ()) for row, place in enumerate(places)},
         )
-        return head_of(found, self.labels, self.rarity_K, self.reader.inputs)
+        return head_of(found, self.labels, self.rarity_K, self.pairs, self.reader.inputs)
 
     def fit_linear(self, head: ECHead, labelled: Sequence[Labelled]) -> None:
         """Fit the linear heads that there are, on labelled proteins and on the genes of annotated genomes."""
@@ -177,15 +181,25 @@ class _Maker:
             fit_linear(head.context, hidden.reshape(len(hidden), -1), places, seed=self.seed)
 
 
-def _homologues(sources: Sources, threads: int) -> dict[int, list[str]]:
-    """Sequences that get a labelled protein's label, by its position; its own copies are none."""
+def _transferred(sources: Sources, threads: int) -> tuple[dict[int, list[str]], LabelPairs]:
+    """What labels that are carried over to homologues teach.
+
+    Returns:
+        sequences that get a labelled protein's label, by its position; its own copies are none.
+        how often labels are neighbours in all genomes.
+    """
     known = {protein.sequence for protein in sources.labelled}
     found: dict[int, list[str]] = {}
     labels = transfer(sources.labelled, sources.relatives, held_out=sources.held_out, threads=threads)
     for relative, place in sorted(labels.items()):
         if sources.relatives[relative] not in known:
             found.setdefault(place, []).append(sources.relatives[relative])
-    return found
+    numbered = {label: place for place, label in enumerate(all_labels(sources.labelled))}
+    places = {
+        relative: [numbered[number] for number in sources.labelled[place].ec]
+        for relative, place in labels.items()
+    }
+    return found, count(sources.runs, places, len(numbered))
 
 
 def _held(labelled: Sequence[Labelled], seed: int) -> frozenset[int]:
@@ -207,11 +221,11 @@ def _examples(
     examples = []
     for genome in sources.calibration:
         embeddings_GD, hidden_GLD = reader(genome.genome)
-        kept = _usable(genome, sources.held_out)
+        kept, run_G = _usable(genome, sources.held_out), runs(genome.genome)
         proteins = [genome.proteins[row] for row in kept]
         evidences = head.gather(proteins, embeddings_GD[kept], hidden_GLD[kept], homologues(proteins))
         examples += [
-            Example(evidence, genome.ec[row], genome.number)
+            Example(evidence, genome.ec[row], genome.number, run_G[row])
             for evidence, row in zip(evidences, kept, strict=True)
         ]
     some = [sources.labelled[place] for place in sorted(held)]

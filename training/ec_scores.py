@@ -30,8 +30,8 @@ class Cases:
 
     @property
     def enzymes(self) -> list[int]:
-        """Positions of proteins with at least one EC number."""
-        return [place for place, true in enumerate(self.ec) if true]
+        """Positions of proteins with at least one complete EC number: a class alone cannot be hit."""
+        return [place for place, true in enumerate(self.ec) if any(map(is_complete, true))]
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,10 @@ def micro(answers: Sequence[frozenset[str]], true: Sequence[frozenset[str]]) -> 
 def confidence(results: Sequence[ECResult], cases: Cases, *, seed: int = 0) -> dict[str, Any]:
     """Calibration over all proteins, enzymes and others: of 'is an enzyme' and of the first guess's number.
 
-    A protein without a true number counts as no enzyme, and whatever is said of it as wrong.
+    A protein without a true number counts as no enzyme, and whatever is said of it as wrong. Where the truth
+    ends with a class, whether a number is right cannot be said: such proteins are left out of the second.
     """
+    told_G = np.array([not true or any(map(is_complete, true)) for true in cases.ec])
     enzyme_G = np.array([result.enzyme for result in results])
     is_enzyme_G = np.array([bool(true) for true in cases.ec])
     first_G = np.array([result.ec_top[0].confidence if result.ec_top else 0.0 for result in results])
@@ -117,7 +119,7 @@ def confidence(results: Sequence[ECResult], cases: Cases, *, seed: int = 0) -> d
         "proteins": len(results),
         "enzymes": int(is_enzyme_G.sum()),
         "enzyme": reliability(enzyme_G, is_enzyme_G, seed),
-        "number": reliability(first_G, right_G, seed),
+        "number": reliability(first_G[told_G], right_G[told_G], seed),
     }
 
 

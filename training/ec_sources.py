@@ -8,7 +8,7 @@ or a linear head.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from .ec_labels import (
     read_non_enzymes,
     read_updates,
 )
+from .ec_neighbours import GeneRuns, gene_runs
 from .heldout import HeldOut
 
 MIN_SHARE = 0.2  # of genes with an EC in a genome whose annotation knows enzymes; the best have a third
@@ -59,6 +60,8 @@ class Sources:
         calibration: genomes that only calibrate.
         context: others whose annotation knows enzymes; they teach the linear heads genes among neighbours.
         relatives: sequences that may get a homologue's label.
+        runs: genes of all genomes but those that calibrate and relatives of held-out ones; a gene's protein
+            is the place of its sequence among the relatives, or -1.
         held_out: sequences that have no part in any of this.
     """
 
@@ -68,6 +71,7 @@ class Sources:
     calibration: tuple[AnnotatedGenome, ...]
     context: tuple[AnnotatedGenome, ...]
     relatives: tuple[str, ...]
+    runs: GeneRuns
     held_out: frozenset[str]
 
 
@@ -87,7 +91,7 @@ def from_shared(data: Path, held_out: HeldOut) -> Sources:
         read_non_enzymes(unnumbered, held_out=held_out.all, stated=False),
         [read_genome(tables, number, updates=updates) for number in chosen[::2]],
         [read_genome(tables, number, updates=updates) for number in chosen[1::2]],
-        held_out.all,
+        held_out,
     )
 
 
@@ -108,7 +112,7 @@ def from_corpus(tables: Tables, held_out: HeldOut) -> Sources:
         labelled = [protein for place, protein in enumerate(labelled) if place % EVERY != EVERY - 1]
     enzymes = [protein for protein in labelled if protein.ec]
     rest = [protein for protein in labelled if not protein.ec and not context]
-    return _sources(tables, enzymes, rest, rest, calibration, context, held_out.all)
+    return _sources(tables, enzymes, rest, rest, calibration, context, held_out)
 
 
 def _sources(
@@ -118,30 +122,45 @@ def _sources(
     rivals: Sequence[Labelled],
     calibration: Sequence[AnnotatedGenome],
     context: Sequence[AnnotatedGenome],
-    held_out: frozenset[str],
+    held_out: HeldOut,
 ) -> Sources:
     """All parts; a calibrating genome's proteins get no homologue's label and are nobody's rivals."""
     calibrating = {clean_protein(protein) for genome in calibration for protein in genome.proteins}
-    sequences = map(clean_protein, tables.proteins["sequence"].to_pylist())
-    relatives = tuple(s for s in sequences if s not in calibrating and s not in held_out)
+    sequences = list(map(clean_protein, tables.proteins["sequence"].to_pylist()))
+    left_out = calibrating | held_out.all
+    place = {s: n for n, s in enumerate(dict.fromkeys(s for s in sequences if s not in left_out))}
     known = calibrating.union(protein.sequence for protein in labelled)
     others = tuple(protein for protein in rivals if protein.sequence not in known)
+    runs = gene_runs(tables, {genome.number for genome in calibration} | set(_near(tables, held_out)))
+    place_N = np.array([place.get(s, -1) for s in sequences], np.int64)
     return Sources(
-        tuple(labelled), tuple(non_enzymes), others, tuple(calibration), tuple(context), relatives, held_out
+        tuple(labelled),
+        tuple(non_enzymes),
+        others,
+        tuple(calibration),
+        tuple(context),
+        tuple(place),
+        replace(runs, protein_G=place_N[runs.protein_G]),
+        held_out.all,
     )
 
 
 def well_annotated(tables: Tables, held_out: HeldOut) -> list[int]:
     """Genomes of which many genes have an EC, the highest share first; without relatives of held-out ones."""
-    wanted = pa.array(sorted(held_out.genomes), tables.proteins["sequence"].type)
-    identical = pc.is_in(tables.proteins["sequence"], value_set=wanted).to_numpy()
-    near = relatives(tables, np.asarray(identical))
+    near = _near(tables, held_out)
     share = {
         genome: with_ec / genes
         for genome, (with_ec, genes) in _with_ec(tables).items()
         if genome not in near and with_ec >= max(MIN_LABELLED, MIN_SHARE * genes)
     }
     return sorted(share, key=lambda genome: (-share[genome], genome))
+
+
+def _near(tables: Tables, held_out: HeldOut) -> dict[int, str]:
+    """Genomes that are relatives of held-out ones."""
+    wanted = pa.array(sorted(held_out.genomes), tables.proteins["sequence"].type)
+    identical = pc.is_in(tables.proteins["sequence"], value_set=wanted).to_numpy()
+    return relatives(tables, np.asarray(identical))
 
 
 def read_genome(tables: Tables, number: int, *, updates: Mapping[str, str]) -> AnnotatedGenome:

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from glm_annot.devices import or_on_cpu
 from glm_annot.errors import InputError
 from glm_annot.plm import Encoder, embed, fingerprint
 
 from . import ranks
+from .corpus import read_table
 
 EMBEDDINGS, RECORD = "embeddings.npy", "embeddings.json"
 SHARD = 4096  # proteins in a file
@@ -56,9 +56,9 @@ def embed_corpus(
         path of embeddings.npy.
 
     Raises:
-        InputError: the folder holds embeddings by another encoder or of other proteins.
+        InputError: the folder is no corpus, or holds embeddings by another encoder or of other proteins.
     """
-    sequences = pq.read_table(corpus / "proteins.parquet", columns=["sequence"])["sequence"].combine_chunks()
+    sequences = read_table(corpus, "proteins", ["sequence"])["sequence"].combine_chunks()
     identity = {"encoder": fingerprint(encoder), "proteins": _sequences_hash(sequences)}
     _check(corpus, identity)
     finished = corpus / EMBEDDINGS

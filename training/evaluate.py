@@ -10,8 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import torch
 
 from glm_annot import io
@@ -19,10 +17,10 @@ from glm_annot.bundle import Model
 from glm_annot.pipeline import embed_distinct
 
 from . import evaluate_ec, evaluate_operons, heldout
-from .embed import EMBEDDINGS
+from .corpus import read_table
 from .gene_windows import Embeddings, GeneOrder, WindowReader, cut
-from .glm import GLMRun, load_baseline
-from .masked import evaluate_masked
+from .glm import GLMRun, load_baseline, read_embeddings
+from .masked import evaluate_masked, place_auroc
 
 K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
 K12_PRODIGAL = Path("operons/escherichia_coli_k12/GCF_000005845.2.faa.gz")  # some start elsewhere
@@ -60,12 +58,15 @@ def benchmark(
 
 
 def of_corpus(model: Model, corpus: Path, *, lstm: Path | None = None, command: str) -> dict[str, Any]:
-    """Measure a model on the genomes that its corpus set aside; arguments as for `benchmark`."""
+    """Measure a model on the genomes that its corpus set aside; arguments as for `benchmark`.
+
+    Raises:
+        InputError: the folder is no corpus, or has no embeddings.
+    """
     baseline = None if lstm is None else load_baseline(lstm, model)
-    splits = pq.read_table(corpus / "genomes.parquet", columns=["split"])["split"].to_pylist()
+    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
     split = "test" if "test" in splits else "valid"
-    embeddings_ND = np.load(corpus / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-    figures = _masked_genes(model, baseline, GeneOrder.read(corpus, split), embeddings_ND)
+    figures = _masked_genes(model, baseline, GeneOrder.read(corpus, split), read_embeddings(corpus))
     return {"masked_genes": {**figures, "of": f"the corpus's {split} genomes", "command": command}}
 
 
@@ -75,8 +76,11 @@ def _masked_genes(
     """Masked-gene metrics of some genomes, each gene masked about once; the baseline's on the same genes."""
     reader = WindowReader(order, embeddings_ND, model.features)
     found: dict[str, Any] = {**evaluate_masked(model.glm, reader, cut(order))}
+    if model.fit is not None:
+        found["place_auroc"] = place_auroc(model.glm, model.fit, reader)
     if baseline is not None:
         reader = WindowReader(order, embeddings_ND, baseline.features)
         theirs = evaluate_masked(baseline.network, reader, cut(order))
         found["lstm"] = {name: theirs[name] for name in ("pseudo_accuracy", "absolute_accuracy", "loss")}
+        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.fit, reader)
     return found

@@ -15,6 +15,7 @@ from typing import Any
 from glm_annot.bundle import Model
 from glm_annot.ec import ECHead, ECResult
 from glm_annot.ec_evidence import Evidence, Homologue
+from glm_annot.ec_neighbours import runs
 from glm_annot.errors import GlmAnnotError
 from glm_annot.homology import diamond_searcher
 from glm_annot.records import Genome
@@ -38,9 +39,10 @@ IDENTITY_BINS = {  # identity to the nearest labelled protein, as a share: from,
 }
 ABLATIONS: dict[str, tuple[str, ...]] = {  # sources that are silent
     "all": (),
-    "no context": ("context",),
-    "encoder alone": ("kmer", "context"),
-    "kmer alone": ("encoder", "context"),
+    "no context": ("context", "neighbours"),
+    "no neighbours": ("neighbours",),
+    "encoder alone": ("kmer", "context", "neighbours"),
+    "kmer alone": ("encoder", "context", "neighbours"),
 }
 
 
@@ -103,6 +105,7 @@ class Gathered:
         head: judges.
         evidences: its own, without homologues.
         homologues: of each protein among the labelled ones.
+        run_G: of their genes.
         diamond: the numbers of the best hit among these, () without one.
         identity: of that hit, as a share; 0 without one.
     """
@@ -110,6 +113,7 @@ class Gathered:
     head: ECHead
     evidences: Sequence[Evidence]
     homologues: Sequence[Sequence[Homologue]]
+    run_G: Sequence[int]
     diamond: Sequence[frozenset[str]]
     identity: Sequence[float]
 
@@ -121,6 +125,7 @@ class Gathered:
         """What the head says at its threshold, by itself and with the reference."""
         pairs = zip(self.evidences, self.homologues, strict=True)
         referenced = [replace(evidence, homologues=found) for evidence, found in pairs]
+        referenced = self.head.with_neighbours(referenced, self.run_G)
         with_reference = self.head.judge(referenced, min_confidence=self.head.config.threshold)
         return Results(self.judge(), with_reference, self.diamond, self.identity)
 
@@ -131,10 +136,13 @@ def gather(model: Model, genome: Genome, labelled: Sequence[Labelled], *, thread
     proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
     hits = as_reference(labelled).hits(proteins, diamond_searcher(), threads=threads)
     best = [of_protein[0] if of_protein else None for of_protein in hits]
+    run_G = runs(genome)
+    alone = head.gather(proteins, *Reader(model, head.config.layers)(genome))
     return Gathered(
         head,
-        head.gather(proteins, *Reader(model, head.config.layers)(genome)),
+        head.with_neighbours(alone, run_G),
         [[homologue for _, homologue in of_protein] for of_protein in hits],
+        run_G,
         [frozenset(labelled[hit[0]].ec) if hit else frozenset() for hit in best],
         [hit[1].identity if hit else 0.0 for hit in best],
     )

@@ -62,7 +62,8 @@ def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenom
         "confirmed": _transfer(far, replace(k12, genome=confirmed)),
         "all_adjacent": _by_region(k12, far),
         "calibration": _calibration(
-            _others(examples, ECOLI), {"pairs.tsv": examples[ECOLI], "all tandem": k12}
+            _others(examples, ECOLI),
+            {"pairs.tsv": examples[ECOLI], "all tandem": k12, "confirmed": replace(k12, genome=confirmed)},
         ),
     }
 
@@ -100,7 +101,8 @@ def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, f
     """
     labels, plain = _stacked([k12]), _plain(k12)
     tandem = np.concatenate([track.same for track in k12.tracks])
-    scores: dict[str, Floats] = {}
+    gap = np.concatenate([track.gap for track in k12.tracks])
+    scores: dict[str, Floats] = {"distance": np.where(tandem, -gap, -np.inf)}
     for region in regions(k12, FOLDS):
         inside = np.concatenate(region)
         bar = _boosting(plain[~inside], labels[~inside])

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from glm_annot.glm import GeneFeatures
 from glm_annot.records import Genome
 from glm_annot.windows import MAX_GENES
 
-from .corpus import MIN_GENES
+from .corpus import MIN_GENES, read_table
 
 MASK_PROBABILITY = 0.15  # Hwang et al. 2023
 LABEL_LIMIT = 10.0  # labels are clipped to +-10 in training, the same
@@ -50,14 +49,12 @@ class GeneOrder:
         """The genes of a corpus folder's genomes of one split ('train', 'valid' or 'test').
 
         Raises:
-            InputError: no genome of that split has a gene.
+            InputError: the folder is no corpus, or no genome of that split has a gene.
         """
-        genomes = pq.read_table(corpus / "genomes.parquet", columns=["genome", "split"])
-        contigs = pq.read_table(corpus / "contigs.parquet", columns=["contig", "genome"])
-        genes = pq.read_table(corpus / "genes.parquet", columns=["contig", "protein", "strand"])
-        near_N = pq.read_table(corpus / "proteins.parquet", columns=["near_heldout"])[
-            "near_heldout"
-        ].to_numpy()
+        genomes = read_table(corpus, "genomes", ["genome", "split"])
+        contigs = read_table(corpus, "contigs", ["contig", "genome"])
+        genes = read_table(corpus, "genes", ["contig", "protein", "strand"])
+        near_N = read_table(corpus, "proteins", ["near_heldout"])["near_heldout"].to_numpy()
         wanted = genomes["genome"].to_numpy()[np.array(genomes["split"].to_pylist()) == split]
         chosen = contigs["contig"].to_numpy()[np.isin(contigs["genome"].to_numpy(), wanted)]
         kept_G = np.isin(genes["contig"].to_numpy(), chosen)

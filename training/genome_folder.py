@@ -24,6 +24,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from glm_annot import io
+from glm_annot.ec_numbers import is_number
 from glm_annot.errors import InputError
 from glm_annot.io import source
 from glm_annot.records import Contig, Gene, Genome
@@ -38,7 +39,6 @@ OPERON_TABLE = "operons.tsv"
 _ORGANISM = re.compile(rb"^(?:  ORGANISM  |# ?organism:? )(.+?)\r?$", re.MULTILINE | re.IGNORECASE)
 _CONTIGS = (".fna", ".fa", ".fasta")
 _NO_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "bacterium", "archaeon", "synthetic"}
-_EC = re.compile(r"[1-7](\.(\d+|-)){2}\.(n?\d+|-)")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def read_ec(path: Path) -> dict[str, str]:
     for line, row in _rows(path, ("protein", "ec")):
         numbers = {number.strip() for number in row["ec"].split(";") if number.strip()}
         for number in numbers:
-            if not _EC.fullmatch(number):
+            if not is_number(number):
                 raise InputError(f"{number!r} is no EC number; write 2.7.1.2 or 2.7.1.-", path, line)
         labels.setdefault(row["protein"], set()).update(numbers)
     return {protein: ";".join(sorted(numbers)) for protein, numbers in labels.items()}

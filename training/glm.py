@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
 
-from .corpus import MIN_GENES
+from .corpus import MIN_GENES, read_table
 from .embed import EMBEDDINGS
 from .engine import Engine, EngineConfig
 from .features import MAX_COMPONENTS, fit_features, label_size
@@ -157,7 +156,7 @@ def train_glm(
     Raises:
         InputError: the corpus has no embeddings, or no window to train on or to validate with.
     """
-    embeddings_ND = _embeddings(corpus)
+    embeddings_ND = read_embeddings(corpus)
     glm_config = config.glm(embeddings_ND.shape[1])
     order = GeneOrder.read(corpus, "train")
     families_N = _families(corpus) if config.directions == "discriminant" else None
@@ -198,7 +197,7 @@ def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:
     Raises:
         InputError: the corpus has no embeddings or none of this model's size, or no window to validate with.
     """
-    embeddings_ND = _embeddings(corpus)
+    embeddings_ND = read_embeddings(corpus)
     if embeddings_ND.shape[1] != model.encoder.config.dim:
         raise InputError("is by another encoder; delete embeddings.* to embed anew", corpus / EMBEDDINGS)
     reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, model.features)
@@ -266,7 +265,12 @@ def _network(backbone: str, config: GLMConfig) -> GLM | BiLSTM:
     return GLM(config) if backbone == "glm" else BiLSTM(of_equal_size(config))
 
 
-def _embeddings(corpus: Path) -> Embeddings:
+def read_embeddings(corpus: Path) -> Embeddings:
+    """The embeddings of a corpus, in its folder.
+
+    Raises:
+        InputError: it has none.
+    """
     path = corpus / EMBEDDINGS
     if not path.exists():
         raise InputError("is missing; make it with `glm-train embed`", path)
@@ -276,7 +280,7 @@ def _embeddings(corpus: Path) -> Embeddings:
 
 def _families(corpus: Path) -> npt.NDArray[np.int64]:
     """Family of each protein of a corpus: its cluster."""
-    clusters = pq.read_table(corpus / "proteins.parquet", columns=["cluster"])["cluster"]
+    clusters = read_table(corpus, "proteins", ["cluster"])["cluster"]
     return np.asarray(clusters, np.int64)
 
 

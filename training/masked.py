@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
-from glm_annot.glm import ContextFit, ContextFitConfig, GLMOutput, context_masks, mask_inputs
+from glm_annot.glm import ContextFit, ContextFitConfig, GLMOutput, context_masks, lone_gene, mask_inputs
 from glm_annot.windows import MAX_GENES
 
 from .gene_windows import LABEL_LIMIT, GeneOrder, Spans, WindowReader, cut, random_mask
@@ -83,7 +84,7 @@ def losses_of(read: MaskedPass) -> Tensor:
 
 
 def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitConfig) -> ContextFit:
-    """Fit sigma by maximum likelihood and the quantiles of the log-likelihood to held-out genes.
+    """Fit sigma by maximum likelihood and the quantiles of the log-ratio to held-out genes.
 
     Genes are masked and read as at inference: one pass in seven, in the window where they are most central.
 
@@ -93,10 +94,38 @@ def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitCo
     output, labels_1NL = masked_outputs(model, reader)
     fit = ContextFit(config)
     fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
-    log_likelihood_N = fit.log_likelihood(output, labels_1NL)[0].double().numpy()
-    quantiles_Q = np.quantile(log_likelihood_N, np.linspace(0.0, 1.0, config.quantiles))
+    log_ratio_N = fit.log_ratio(output, _lone(model, reader), labels_1NL)[0].double().numpy()
+    quantiles_Q = np.quantile(log_ratio_N, np.linspace(0.0, 1.0, config.quantiles))
     fit.quantiles_Q.copy_(torch.from_numpy(quantiles_Q))
     return fit
+
+
+def place_auroc(model: nn.Module, fit: ContextFit, reader: WindowReader, *, seed: int = 0) -> float:
+    """How well a gene's log-ratio tells whether it is read in its place: 1 always, 0.5 by chance.
+
+    The area under the ROC curve between all genes in their places and all after each contig's genes were
+    shuffled, each with its strand.
+
+    Raises:
+        InputError: no contig is long enough for a window.
+    """
+    order, generator = reader.order, np.random.default_rng(seed)
+    contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
+    moved_G = np.concatenate([first + generator.permutation(end - first) for first, end in contigs])
+    shuffled = replace(order, protein_G=order.protein_G[moved_G], strand_G=order.strand_G[moved_G])
+    lone, ratios = _lone(model, reader), []
+    for genes in (shuffled, order):
+        output, labels_1NL = masked_outputs(model, WindowReader(genes, reader.embeddings_ND, reader.features))
+        ratios.append(fit.log_ratio(output, lone, labels_1NL)[0].numpy())
+    return float(roc_auc_score(np.repeat([0, 1], len(ratios[0])), np.concatenate(ratios)))
+
+
+def _lone(model: nn.Module, reader: WindowReader) -> GLMOutput:
+    """What the model says of a masked gene that has no neighbours, on the CPU."""
+    features = reader.features
+    with evaluating(model) as network:
+        lone = lone_gene(network, features.mean_D.new_empty(features.config.input_dim))
+    return GLMOutput(lone.predictions_BTPL.float().cpu(), lone.likelihood_logits_BTP.float().cpu())
 
 
 def likeliest_sigma(output: GLMOutput, labels_BTL: Tensor) -> float:

@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
+from glm_annot.errors import InputError
+
 from . import stages
 from .bundle import Runs, assemble, rewrite_card
 from .heads import check_ec_labels
@@ -77,6 +79,8 @@ class Run:
     def _files(self) -> list[tuple[str, int]]:
         """Names and sizes of the files that the corpus is made from: other files make another corpus."""
         folder = self.data / (self.recipe.corpus.tables or self.recipe.corpus.folder or "")
+        if not folder.is_dir():
+            raise InputError("no such folder; --data names the one that holds the genomes", folder)
         return [(path.name, path.stat().st_size) for path in sorted(folder.iterdir()) if path.is_file()]
 
     def _corpus(self, folder: Path) -> None:

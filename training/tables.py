@@ -29,6 +29,7 @@ EC_ABLATIONS: tuple[Column, ...] = (*_HIT, ("F1, all genes", ("genome_f1",)))
 EC_SOURCES = {
     "all": "all evidence",
     "no context": "no context",
+    "no neighbours": "no enzymes beside",
     "encoder alone": "encoder alone",
     "kmer alone": "k-mer families alone",
 }

@@ -46,6 +46,8 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
         tuple(contig for contig in contigs if contig.genes),
         Source(source_path, "genbank", text, reader.anchors),
     )
+    if sequences.contigs and not reader.n_fitting:
+        raise sequences.no_contig_fits(names[0], source_path)
     _check_usable(genome, sequences, source_path)
     if sequences.proteins and not reader.n_given:
         raise InputError(
@@ -112,6 +114,7 @@ class _Reader:
         path, sequences: as in `parse`.
         anchors: for each CDS so far its key line and its last line.
         n_given: how many CDS so far got their protein from `--faa`.
+        n_fitting: how many records so far got their sequence from `--fasta`.
         stops: how many proteins so far have a stop inside.
     """
 
@@ -119,6 +122,7 @@ class _Reader:
     sequences: Sequences
     anchors: dict[int, tuple[int, ...]] = field(default_factory=dict)
     n_given: int = 0
+    n_fitting: int = 0
     stops: StopCount = field(default_factory=StopCount)
 
     def contig(self, name: str, entry: Entry) -> Contig:
@@ -147,6 +151,7 @@ class _Reader:
         stem = entry.content.id.partition(".")[0]
         given = [self.sequences.contigs.get(n) for n in (name, entry.content.id, stem, entry.locus.name)]
         dna = next((sequence for sequence in given if sequence), "")
+        self.n_fitting += bool(dna)
         if dna and entry.locus.length and len(dna) != entry.locus.length:
             raise InputError(
                 f"LOCUS says {entry.locus.length} bp but the FASTA file has {len(dna)} for {name}; "
@@ -183,7 +188,7 @@ class _Reader:
         start, end, strand = extent
         said = feature.qualifiers
         locus_tag = q.text(said, "locus_tag")
-        gene_id = locus_tag or _seed_id(said) or f"{contig}_{start}_{end}_{'+' if strand == 1 else '-'}"
+        gene_id = locus_tag or _seed_id(said) or f"{contig}_{start}_{end}_{q.SIGNS[strand]}"
         found = self._protein(gene_id, feature, lines, dna)
         protein, skip = admit(found, pseudo=q.is_pseudo(said))
         if skip is not Skip.PSEUDOGENE:

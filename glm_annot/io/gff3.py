@@ -212,14 +212,12 @@ def _gene(
     locus_tag = _inherited(lineage, "locus_tag")
     pseudo = any(r.kind.startswith("pseudogen") or q.is_pseudo(r.attributes) for r in lineage)
     found = _protein(rows, replicon, locus_tag, document, sequences)
-    protein, skip = admit(found, pseudo=pseudo)
-    if skip is not Skip.PSEUDOGENE:
+    protein, skip = admit(found, pseudo=pseudo, stranded=row.strand != 0)
+    if skip not in (Skip.PSEUDOGENE, Skip.NO_STRAND):
         stops.add(found)
     return Gene(
         index=index,
-        id=row.id
-        or locus_tag
-        or f"{row.contig}_{row.start}_{rows[-1].end}_{'+' if row.strand == 1 else '-'}",
+        id=row.id or locus_tag or f"{row.contig}_{row.start}_{rows[-1].end}_{q.SIGNS[row.strand]}",
         contig=row.contig,
         start=row.start,
         end=rows[-1].end,
@@ -356,11 +354,7 @@ class _SequenceCheck:
             )
         names = {unquote(name) for name in self._layout.replicons}
         if sequences.contigs and not names & sequences.contigs.keys():
-            raise InputError(
-                f"no sequence of the --fasta file has the name of a contig ({first.contig!r}); "
-                "give the contigs of this very annotation",
-                path,
-            )
+            raise sequences.no_contig_fits(first.contig, path)
         if self._lacks and not self._has:
             if self._embedded and self._embedded not in names:
                 raise InputError(

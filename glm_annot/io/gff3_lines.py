@@ -37,6 +37,7 @@ _DIALECT = {
     "repeated keys": False,
     "order": [],
 }
+_STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}  # none, or not known
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
 _SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
@@ -266,7 +267,7 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
         kind=columns[2],
         start=int(columns[3]),
         end=int(columns[4]),
-        strand={"+": 1, "-": -1}.get(columns[6], 0),
+        strand=_STRANDS.get(columns[6], 0),
         phase=int(columns[7]) if columns[7] in ("0", "1", "2") else 0,
         attributes={key.strip(): values for key, values in feature.attributes.items()},
     )
@@ -279,8 +280,8 @@ def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
             "(over the origin of a circular contig: end + contig length)",
             number,
         )
-    if columns[6] not in ("+", "-"):
-        raise document.error(f"CDS on strand {columns[6]!r}; a CDS needs + or -", number)
+    if columns[6] not in _STRANDS:
+        raise document.error(f"CDS on strand {columns[6]!r}; it must be + or -", number)
     if columns[7] not in ("0", "1", "2", "."):
         raise document.error(f"CDS with phase {columns[7]!r}; it must be 0, 1 or 2", number)
     if columns[8].strip(";. ") and "=" not in columns[8]:

@@ -26,12 +26,13 @@ _COMMENT = b"# " + q.TOOL.encode() + b": "
 _OURS = q.PREFIX.encode()
 _OPERON_START = b"\t" + q.TOOL.encode() + b"\toperon\t"
 _RESERVED = re.compile(r"[=;&%#\x00-\x1f\x7f]")  # the comma stays: it separates our values
-_ID = re.compile(rb"[\t;]ID=([^;\t\r\n]+)")
-_PARENT = re.compile(rb"[\t;]Parent=([^;,\t\r\n]+)")
+# Some tools put a blank after each `;`.
+_ID = re.compile(rb"[\t;] *ID=([^;\t\r\n]+)")
+_PARENT = re.compile(rb"[\t;] *Parent=([^;,\t\r\n]+)")
 _BAKTA = re.compile(rb"\bbakta\b", re.IGNORECASE)
 _EC_PLACES = (
-    (re.compile(rb"[\t;]Dbxref=(?:[^;\t\r\n]*,)?EC:"), q.BAKTA_EC),
-    *((re.compile(rb"[\t;]" + place[0].encode() + rb"="), place) for place in q.EC_ATTRIBUTES),
+    (re.compile(rb"[\t;] *Dbxref=(?:[^;\t\r\n]*,)?EC:"), q.BAKTA_EC),
+    *((re.compile(rb"[\t;] *" + place[0].encode() + rb"="), place) for place in q.EC_ATTRIBUTES),
 )
 
 
@@ -123,7 +124,7 @@ def _withdraw(items: list[bytes], key: bytes, value: bytes = b"") -> None:
     for i in reversed(range(len(items))):
         name, _, listed = items[i].partition(b"=")
         values = listed.split(b",")
-        if name == key and value in values:
+        if name.lstrip() == key and value in values:
             del values[len(values) - 1 - values[::-1].index(value)]
             items[i : i + 1] = [name + b"=" + b",".join(values)] if values else []
             return
@@ -185,7 +186,7 @@ def _with_attributes(line: bytes, promoted: _Pairs, tags: _Pairs) -> bytes:
         return line
     *columns, attributes = line.rstrip(b"\r\n").split(b"\t")
     items = attributes.split(b";") if attributes != b"." else []
-    end = [items.pop()] if len(items) > 1 and items[-1] == b"" else []
+    end = [items.pop()] if len(items) > 1 and not items[-1].strip() else []
     for key, value in promoted:
         _promote(items, key.encode(), _escape(value))
     items += [key.encode() + b"=" + _escape(value) for key, value in tags]
@@ -195,7 +196,7 @@ def _with_attributes(line: bytes, promoted: _Pairs, tags: _Pairs) -> bytes:
 def _promote(items: list[bytes], key: bytes, value: bytes) -> None:
     """Add `value` to the last attribute `key` that has one, else as a new attribute at the end."""
     for i in reversed(range(len(items))):
-        if items[i].startswith(key + b"=") and len(items[i]) > len(key) + 1:
+        if items[i].lstrip().startswith(key + b"=") and len(items[i].lstrip()) > len(key) + 1:
             items[i] += b"," + value
             return
     items.append(key + b"=" + value)
@@ -281,7 +282,7 @@ def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
         str(operon.start),
         str(operon.end),
         q.confidence(operon.confidence),
-        "+" if operon.strand == 1 else "-",
+        q.SIGNS[operon.strand],
         ".",
     ]
     attributes = b";".join(key.encode() + b"=" + _escape(value) for key, value in tags)

@@ -36,6 +36,7 @@ BAKTA_EC = ("Dbxref", "EC:")
 PROKKA_EC = ("eC_number", "")
 INSDC_EC = ("ec_number", "")
 EC_ATTRIBUTES = (PROKKA_EC, INSDC_EC, ("EC_number", ""))
+SIGNS = {1: "+", -1: "-", 0: "."}  # of a strand; a dot where the file gives none
 NO_OPERON = "none"  # the value of glm_operon for a gene that stands alone
 
 EC_EVIDENCE_CODE = (

@@ -49,6 +49,14 @@ class Sequences:
         """The protein that goes by the first of `names` that is known; empty names are passed over."""
         return next((self.proteins[name] for name in names if name and name in self.proteins), None)
 
+    def no_contig_fits(self, contig: str, path: str) -> InputError:
+        """The error for a `--fasta` file none of whose names is that of a contig, such as `contig`."""
+        return InputError(
+            f"no sequence of the --fasta file ({next(iter(self.contigs))!r}, ...) has the name of a contig "
+            f"({contig!r}); make the names alike, or give the contigs of this very annotation",
+            path,
+        )
+
 
 def load(fasta: Path | None = None, faa: Path | None = None) -> Sequences:
     """Read the nucleotide and the protein FASTA given beside an annotation.
@@ -275,18 +283,21 @@ class StopCount:
         """Say it where it is more than the genes themselves explain; GFF3 files seldom name their code."""
         if self.stopped > _STOPPED_SHARE * self.proteins:
             log.warning(
-                "%s: %d of %d proteins have stop codons inside, which are read as unknown residues; if the "
-                "genetic code is another one, give the proteins (--faa) or transl_table=... in each CDS",
+                "%s: %d of %d proteins have stop codons inside, which are read as unknown residues; are "
+                "these the sequences of this annotation? If the genetic code is another one, give the "
+                "proteins (--faa) or transl_table=... in each CDS",
                 path,
                 self.stopped,
                 self.proteins,
             )
 
 
-def admit(protein: str | None, *, pseudo: bool) -> tuple[str | None, Skip | None]:
+def admit(protein: str | None, *, pseudo: bool, stranded: bool = True) -> tuple[str | None, Skip | None]:
     """What a gene gets: (protein, None) where it can be predicted, else (None, the reason why not)."""
     if pseudo:
         return None, Skip.PSEUDOGENE
+    if not stranded:
+        return None, Skip.NO_STRAND
     residues = clean_protein(protein or "")
     if not residues.strip("X"):
         return None, Skip.NO_SEQUENCE

@@ -18,7 +18,7 @@ COLUMNS = {
     "contig": "name of the contig",
     "start": "first base, 1-based; smaller than end",
     "end": "last base; beyond the contig's length for a CDS over the origin of a circular contig",
-    "strand": "+ or -",
+    "strand": "+ or -; . where the file gives none",
     "locus_tag": "as annotated",
     "id": "the feature's ID in the file, or one made of its location",
     "gene": "gene symbol as annotated",
@@ -35,10 +35,10 @@ COLUMNS = {
     "prob_pair_prev": "probability of sharing an operon with the coding gene before it on the contig",
     "prob_pair_next": "probability of sharing an operon with the coding gene after it on the contig",
     "enzyme_confidence": "calibrated probability that the protein is an enzyme at all",
-    "context_fit": "percentile (0-100) of how well the gene fits its neighbours; low means out of place here",
+    "context_fit": "percentile (0-100) of how much likelier the gene is beside its neighbours than anywhere",
     "context_confidence": "likelihood that the model gives its own favoured prediction from the neighbours",
-    "evidence": "what carried the first EC number in ec_passed: encoder, context, kmer or reference",
-    "skip": "why there is no prediction: pseudogene, no_sequence or too_short",
+    "evidence": "what carried ec_passed's first number: encoder, context, neighbours, kmer or reference",
+    "skip": "why there is no prediction: pseudogene, no_sequence, too_short or no_strand",
 }
 
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
@@ -112,7 +112,7 @@ def _gene_cells(gene: Gene) -> _Cells:
         "contig": gene.contig,
         "start": str(gene.start),
         "end": str(gene.end),
-        "strand": "+" if gene.strand == 1 else "-",
+        "strand": q.SIGNS[gene.strand],
         "locus_tag": gene.locus_tag,
         "id": gene.id,
         "gene": gene.name,
