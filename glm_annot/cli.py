@@ -183,9 +183,11 @@ def annotate(inputs: tuple[str, ...], log_file: Path | None, **options: Any) -> 
 def strip(file: str, output: str, force: bool) -> None:
     """Takes glm-annot's additions out of FILE: the bytes of the original come back."""
     from glm_annot.io import strip as strip_text
-    from glm_annot.io.source import read_bytes
+    from glm_annot.io.source import read_bytes, sniff
 
-    text = strip_text(read_bytes(file))
+    annotated = read_bytes(file)
+    sniff(annotated, file)
+    text = strip_text(annotated)
     if output == STDIO:
         to_stdout([text])
     else:
