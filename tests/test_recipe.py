@@ -337,7 +337,7 @@ def test_a_baseline_is_measured_beside_it(made: Path, tmp_path: Path) -> None:
     masked = json.loads((work / "bundle" / "metrics.json").read_text())["masked_genes"]
     alone = json.loads((made / "work" / "bundle" / "metrics.json").read_text())["masked_genes"]
     assert masked["lstm"]["loss"] != masked["loss"] == alone["loss"]
-    assert set(masked["lstm"]) == {"pseudo_accuracy", "absolute_accuracy", "loss"}
+    assert set(masked["lstm"]) == {"pseudo_accuracy", "absolute_accuracy", "loss", "place_auroc"}
 
 
 def test_a_glm_is_no_baseline(made: Path) -> None:
