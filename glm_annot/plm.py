@@ -40,7 +40,7 @@ STANDARD_RESIDUES = "LAGVSERTIDPKQNFYMHWC"
 
 # ESM2 was trained with 12 % of its tokens blanked (15 % chosen, 80 % of those masked) and rescales for it.
 TRAINING_BLANKED = 0.15 * 0.8
-_FIRST_TENSOR_CORES = (7, 0)  # compute capability; they multiply float16 many times faster than float32
+_FIRST_FP16, _FIRST_BF16 = (7, 0), (8, 0)  # compute capability from which on GPUs are built to multiply these
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *DTYPES)
 _CPU_TOKENS = 2_048  # tokens a pack; beyond this matrix products grow no faster on CPUs
@@ -239,10 +239,8 @@ def precision_on(device: torch.device, precision: str = "auto") -> str:
     if precision != "auto":
         return precision
     if device.type == "cuda":
-        with torch.cuda.device(device):
-            if torch.cuda.is_bf16_supported(including_emulation=False):
-                return "bf16"
-        return "fp16" if torch.cuda.get_device_capability(device) >= _FIRST_TENSOR_CORES else "fp32"
+        capability = torch.cuda.get_device_capability(device)
+        return "bf16" if capability >= _FIRST_BF16 else "fp16" if capability >= _FIRST_FP16 else "fp32"
     # AVX-512 alone multiplies bfloat16 no faster than float32; AMX does.
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
 
