@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -115,6 +116,11 @@ class _Reader:
         self.log_ratio_G = np.full(n_genes, np.nan, np.float32)
         self.confidence_G = np.full(n_genes, np.nan, np.float32)
 
+    @cached_property
+    def lone(self) -> GLMOutput:
+        """What gLM predicts of a masked gene without neighbours."""
+        return lone_gene(self.glm, self.inputs_GE)
+
     @torch.inference_mode()
     def read(self, numbers: Sequence[int]) -> None:
         """Runs some windows, by number, and keeps what they hold most centrally."""
@@ -176,11 +182,10 @@ class _Reader:
         self, x_BTE: Tensor, real_BT: Tensor, labels_BTL: Tensor, fit: ContextFit, held: _Held
     ) -> None:
         log_ratio_BT, confidence_BT = x_BTE.new_zeros(2, *real_BT.shape)
-        lone = lone_gene(self.glm, x_BTE)
         for mask_T in context_masks(real_BT.shape[1], real_BT.device):
             masked_BT = mask_T & real_BT
             output = self.glm(mask_inputs(x_BTE, masked_BT), real_BT)
-            ratio_BT = fit.log_ratio(output, lone, labels_BTL)
+            ratio_BT = fit.log_ratio(output, self.lone, labels_BTL)
             log_ratio_BT = torch.where(masked_BT, ratio_BT, log_ratio_BT)
             confidence_BT = torch.where(masked_BT, output.likelihoods_BTP.amax(-1), confidence_BT)
         self.log_ratio_G[held.row] = log_ratio_BT[held.b, held.slot].cpu().numpy()

@@ -4,12 +4,12 @@ Three evidences name candidates: families that share patterns with the protein (
 head on its embedding, and one on what gLM makes of it in its context; homologues in a user's reference of
 labelled proteins may add a fourth. From all of them together a chain of small calibrated steps gives each
 candidate its probability: that the protein is an enzyme at all, then at each level that the class is right
-given that the one above it is. Then the genes are judged once more, in the light of what the genes beside
-them are likely to be (`glm_annot.ec_neighbours`):
+given that the one above it is:
 
     P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
 
-so a class is never less likely than what lies under it.
+so a class is never less likely than what lies under it. Then the genes are judged once more, in the light of
+what the genes beside them are likely to be (`glm_annot.ec_neighbours`).
 
 Axes: G proteins; D embedding; L hidden layers; C labels; P profiles; N labels over all profiles; R rows of
 features; F features.
@@ -40,7 +40,7 @@ from glm_annot.ec_evidence import (
     spans,
 )
 from glm_annot.ec_neighbours import LEAST, LabelPairs
-from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, is_complete, node, number, sort_key
+from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, node, number, sort_key
 from glm_annot.kmers import KmerConfig, KmerProfiles
 from glm_annot.records import ECCall
 
@@ -241,13 +241,15 @@ class ECHead(nn.Module):
             run_G: as `ec_neighbours.runs` gives them.
         """
         alone = [replace(evidence, beside={}) for evidence in evidences]
-        place = {node(label): c for c, label in enumerate(self.config.labels) if is_complete(label)}
+        if not self.config.pairs:
+            return alone
+        nodes = [node(label) for label in self.config.labels]
+        place = {step: c for c, step in enumerate(nodes) if len(step) == LEVELS}
         found_G = self.confidences(alone)
         known_G = [{place[step]: p for step, p in found.items() if step in place} for found in found_G]
         likely_G = [{c: p for c, p in known.items() if p >= LEAST} for known in known_G]
-        labels = [node(label) for label in self.config.labels]
         return [
-            replace(evidence, beside={labels[c]: change for c, change in changes.items()})
+            replace(evidence, beside={nodes[c]: change for c, change in changes.items()})
             for evidence, changes in zip(alone, self.pairs.support(known_G, likely_G, run_G), strict=True)
         ]
 
