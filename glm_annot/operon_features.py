@@ -118,9 +118,13 @@ def gap_counts(tracks: Sequence[Track]) -> Ints:
 
 
 def _counts(gaps: Floats) -> Ints:
+    return np.bincount(axis_point(gaps), minlength=AXIS_POINTS)
+
+
+def axis_point(gaps: Floats) -> Ints:
+    """The point of the axis that each gap in bases is nearest to."""
     step = AXIS[1] - AXIS[0]
-    at = np.rint((np.clip(warp(gaps), AXIS[0], AXIS[-1]) - AXIS[0]) / step).astype(int)
-    return np.bincount(at, minlength=AXIS_POINTS)
+    return np.asarray(np.rint((np.clip(warp(gaps), AXIS[0], AXIS[-1]) - AXIS[0]) / step), dtype=np.int64)
 
 
 def gap_histograms(counts_3K: Ints) -> Floats:

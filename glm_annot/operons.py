@@ -1,7 +1,8 @@
 """Operons: the probability that neighbouring genes share one, and the operons that follow.
 
 Two kinds of evidence are added as log-odds: boosted trees over the layout of the genome
-(`glm_annot.operon_features`), and gLM's attention between the two genes. The sum is calibrated.
+(`glm_annot.operon_features`), and gLM's attention between the two genes. The sum is calibrated. What
+promoters between the genes say (`glm_annot.promoters`) is added to that, where the sequence is known.
 
 Axis letters: P neighbouring pairs of a contig, F features, A attention heads of all layers, T trees, N nodes
 of a tree, K points of the gap axis.
@@ -28,6 +29,7 @@ from glm_annot.operon_features import (
     geometry,
     pairs_of,
 )
+from glm_annot.promoters import Promoters, promoter_counts
 from glm_annot.records import Contig, Gene, Genome, OperonCall
 
 LINK_THRESHOLD = 0.5  # neighbours are one operon from this probability on
@@ -149,16 +151,18 @@ class OperonHead(nn.Module):
         contigs: Sequence[Contig],
         attention: Sequence[NDArray[np.floating]] | None = None,
         gaps_3K: Ints | None = None,
+        promoters: Promoters | None = None,
     ) -> list[Floats]:
         """Probability of sharing an operon for each pair of neighbouring coding genes.
 
-        Gaps are judged against those of the whole genome.
+        Gaps and promoters are judged against those of the whole genome.
 
         Args:
             contigs: all contigs of the genome, or some of them; also those without coding genes.
             attention: for each contig (P, A) attention within each pair, A + A transposed, from the window
                 where the pair is most central. Not read, and may be None, if `config.attention` is 0.
             gaps_3K: the whole genome's `gap_counts`; None where `contigs` are all of it.
+            promoters: learned from the whole genome; None where `contigs` are all of it.
 
         Returns:
             for each contig (P,) in order of `pairs_of(contig)`; 0.0 where the strands differ.
@@ -166,11 +170,26 @@ class OperonHead(nn.Module):
         Raises:
             ValueError: attention is missing or of another shape than contigs and config say.
         """
+        log_odds = self.log_odds(contigs, attention, gaps_3K, promoters)
+        return [
+            np.where(Track.of(contig).same, _sigmoid(log_odds_P), 0.0)
+            for contig, log_odds_P in zip(contigs, log_odds, strict=True)
+        ]
+
+    def log_odds(
+        self,
+        contigs: Sequence[Contig],
+        attention: Sequence[NDArray[np.floating]] | None = None,
+        gaps_3K: Ints | None = None,
+        promoters: Promoters | None = None,
+    ) -> list[Floats]:
+        """Calibrated log-odds (P,) of what `predict` gives; without meaning where strands differ."""
         tracks = [Track.of(contig) for contig in contigs]
+        promoters = promoters or Promoters.of(promoter_counts(contigs))
         slope, offset = self.calibration.tolist()
         return [
-            np.where(track.same, _sigmoid(slope * logits + offset), 0.0)
-            for track, logits in zip(tracks, self.logits(tracks, attention, gaps_3K), strict=True)
+            slope * logit_P + offset - promoters.log_odds(contig)
+            for contig, logit_P in zip(contigs, self.logits(tracks, attention, gaps_3K), strict=True)
         ]
 
     @torch.no_grad()
@@ -180,7 +199,7 @@ class OperonHead(nn.Module):
         attention: Sequence[NDArray[np.floating]] | None = None,
         gaps_3K: Ints | None = None,
     ) -> list[Floats]:
-        """Log-odds (P,) before calibration, for each contig; without meaning where strands differ."""
+        """Log-odds (P,) by layout and attention before calibration; without meaning where strands differ."""
         layout = geometry(tracks, self.gap_prior_3K.cpu().numpy(), gaps_3K)
         logits = [_array(self.layout(torch.from_numpy(x_PF))) for x_PF in layout]
         if not self.config.attention:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glm_annot.operon_features import Ints, Track, gap_counts
+from glm_annot.promoters import promoter_counts
 from glm_annot.records import Genome, Skip
 from glm_annot.windows import MAX_GENES, n_windows, parts
 
@@ -23,6 +24,7 @@ class Overview:
         residues: of the proteins, each distinct one counted once in each part.
         contigs: how many there are of each (number of coding genes, circular or not).
         gaps_3K: `gap_counts` between neighbouring coding genes.
+        promoters_2KS: `promoter_counts` of the gaps between them.
     """
 
     genes: int
@@ -30,20 +32,22 @@ class Overview:
     residues: int
     contigs: Counter[tuple[int, bool]]
     gaps_3K: Ints
+    promoters_2KS: Ints
 
     @classmethod
     def of(cls, sections: Iterable[Genome]) -> Overview:
         """Read all sections once; none is kept."""
         genes = residues = 0
         skips, contigs = Counter[Skip](), Counter[tuple[int, bool]]()
-        gaps_3K = gap_counts([])
+        gaps_3K, promoters_2KS = gap_counts([]), promoter_counts([])
         for section in sections:
             genes += sum(1 for _ in section.genes)
             skips.update(gene.skip for gene in section.genes if gene.skip is not None)
             residues += sum(sum(map(len, set(part.proteins))) for part in parts(section))
             contigs.update((len(contig.coding), contig.circular) for contig in section.contigs)
             gaps_3K = np.add(gaps_3K, gap_counts([Track.of(contig) for contig in section.contigs]))
-        return cls(genes, skips, residues, contigs, gaps_3K)
+            promoters_2KS = np.add(promoters_2KS, promoter_counts(section.contigs))
+        return cls(genes, skips, residues, contigs, gaps_3K, promoters_2KS)
 
     def windows(self, size: int = MAX_GENES) -> int:
         """How many windows of `size` genes there are."""

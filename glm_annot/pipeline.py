@@ -25,6 +25,7 @@ from glm_annot.homology import Reference
 from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.overview import Overview
 from glm_annot.plm import Encoder, embed, precision_on
+from glm_annot.promoters import Promoters
 from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
 from glm_annot.windows import MAX_GENES, parts
 
@@ -111,6 +112,7 @@ def annotate_sections(
     operon_head = model.operons if settings.operons else None
     size = min(MAX_GENES, model.glm.config.max_distance)
     counted = _Counted(progress, Counter(proteins=overview.residues, windows=overview.windows(size)))
+    promoters = Promoters.of(overview.promoters_2KS)
     n_operons = 0
 
     for section in sections:
@@ -124,7 +126,7 @@ def annotate_sections(
             attention_NA += states.attention_NA
             n_windows += states.n_windows
         if operon_head:
-            probability_N = operon_head.predict(section.contigs, attention_NA, overview.gaps_3K)
+            probability_N = operon_head.predict(section.contigs, attention_NA, overview.gaps_3K, promoters)
             pairs = pair_probabilities(section.contigs, probability_N)
             operons = call_operons(section, pairs, first=n_operons + 1)
             n_operons += len(operons)

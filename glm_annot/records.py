@@ -56,12 +56,16 @@ class Gene:
 
 @dataclass(frozen=True)
 class Contig:
-    """One sequence of the assembly with its CDS, ordered by (start, end). `length` is None where unknown."""
+    """One sequence of the assembly with its CDS, ordered by (start, end).
+
+    `length` is None where unknown, `sequence` its nucleotides in upper case, '' where the input has none.
+    """
 
     name: str
     length: int | None
     circular: bool
     genes: tuple[Gene, ...]
+    sequence: str = field(default="", repr=False)
 
     @cached_property
     def coding(self) -> tuple[Gene, ...]:

@@ -218,6 +218,14 @@ def test_a_cds_over_the_origin_on_the_reverse_strand() -> None:
     assert only_gene(parse(one_line, fasta={"c": rotated})).protein == A
 
 
+def test_a_fasta_beside_of_another_assembly() -> None:
+    line = cds("c", 1, 39, "+", 0)
+    for said in (f"##sequence-region c 1 {len(LONG)}\n", f"c\ttool\tregion\t1\t{len(LONG)}\t.\t+\t.\tID=c\n"):
+        assert only_gene(parse(said + line, fasta={"c": LONG})).protein == A
+        with pytest.raises(InputError, match=rf"says {len(LONG)} bp but the FASTA file has 60 for c; give"):
+            parse(said + line, fasta={"c": "A" * 60})
+
+
 @pytest.mark.parametrize(("share", "warned"), [(1, True), (0, False)])
 def test_proteins_full_of_stops_are_a_sign_of_another_genetic_code(
     share: int, warned: bool, caplog: pytest.LogCaptureFixture

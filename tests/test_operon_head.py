@@ -9,7 +9,7 @@ import pytest
 
 from glm_annot.errors import InputError
 from glm_annot.records import Contig, Gene, Genome
-from training.evaluate_operons import calibration_error, figures, measure
+from training.evaluate_operons import calibration_error, figures, measure, reliability
 from training.operon_data import LabelledGenome
 from training.operon_head import Example, fit, hide, regions
 
@@ -120,6 +120,13 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(np.full(30, 0.9), np.ones(30)) == pytest.approx(0.1)
 
 
+def test_reliability_by_hand() -> None:
+    found = reliability(np.array([0.1, 0.1, 0.2, 0.9, 0.9]), np.array([0.0, 1.0, 0.0, 1.0, 1.0]))
+    assert (found["pairs"], found["share"], found["mean_probability"]) == (5, 0.6, pytest.approx(0.44))
+    assert list(found["bands"]) == ["0 to 0.2", "0.2 to 0.4", "0.8 to 1"]
+    assert found["bands"]["0 to 0.2"] == {"mean_probability": pytest.approx(0.1), "share": 0.5, "pairs": 2}
+
+
 def test_measures_of_every_method() -> None:
     names = ("escherichia_coli_k12", "salmonella_enterica_14028s", "other")
     examples = {name: made(number)[0] for number, name in enumerate(names)}
@@ -128,9 +135,9 @@ def test_measures_of_every_method() -> None:
     found = measure(examples, k12, half.genome)
     assert set(found["leave_one_out"]) == {*names, "escherichia_coli_k12, Salmonella left out too"}
     for suite in (found["confirmed"], *found["leave_one_out"].values()):
-        assert set(suite) == {"distance", "boosting", "layout", "head"}
+        assert set(suite) == {"distance", "boosting", "layout", "no_promoters", "head"}
         assert suite["head"]["ap"] > suite["layout"]["ap"]
-    assert set(found["all_adjacent"]) == {"distance", "boosting", "layout", "head"}
+    assert set(found["all_adjacent"]) == {"distance", "boosting", "layout", "no_promoters", "head"}
     assert found["all_adjacent"]["head"]["ap"] > found["all_adjacent"]["distance"]["ap"]
     assert found["calibration"]["all tandem"]["pairs"] == tandem(k12).sum()
     assert found["calibration"]["confirmed"]["pairs"] == tandem(k12)[:200].sum()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ SALMONELLA = "salmonella_enterica_14028s"  # so near to E. coli that most of its
 K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
 FOLDS = 5
 BINS = 15  # of equal mass, for calibration
+BANDS = (0.2, 0.4, 0.6, 0.8)  # of probability, to look at the calibration in detail
 SIDE = 2  # pairs on each side that the boosting bar sees
 
 
@@ -41,13 +43,17 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
 
     Returns:
         leave_one_out: organism -> method -> {ap, auroc}; `..., Salmonella left out too` for E. coli again.
+            Only E. coli has its sequence, so that promoters are seen there alone.
         confirmed: method -> figures, on E. coli's pairs with strong or confirmed evidence.
         all_adjacent: method -> figures, on all adjacent pairs of K-12, five folds by region.
-        calibration: of a head fitted without E. coli: expected calibration error, mean probability and share.
+        calibration: what `reliability` finds of a head fitted without E. coli.
     """
     operons = data / "operons"
-    examples = {name: operon_example(genome, model) for name, genome in read_organisms(operons).items()}
-    k12 = operon_example(read_all_adjacent(data / K12, operons / ECOLI / "operons.tsv"), model)
+    all_adjacent = read_all_adjacent(data / K12, operons / ECOLI / "operons.tsv")
+    organisms = read_organisms(operons)
+    organisms[ECOLI] = _with_sequence(organisms[ECOLI], all_adjacent)
+    examples = {name: operon_example(genome, model) for name, genome in organisms.items()}
+    k12 = operon_example(all_adjacent, model)
     confirmed = read_confirmed(data / K12, operons / ECOLI / "pairs_strong_confirmed.tsv")
     return measure(examples, k12, confirmed)
 
@@ -68,6 +74,13 @@ def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenom
     }
 
 
+def _with_sequence(labelled: LabelledGenome, source: LabelledGenome) -> LabelledGenome:
+    """The same with the sequences of another annotation of the same contigs."""
+    sequences = {contig.name: contig.sequence for contig in source.genome.contigs}
+    contigs = tuple(replace(contig, sequence=sequences[contig.name]) for contig in labelled.genome.contigs)
+    return replace(labelled, genome=replace(labelled.genome, contigs=contigs))
+
+
 def _others(examples: dict[str, Example], *names: str) -> list[Example]:
     return [example for name, example in examples.items() if name not in names]
 
@@ -85,12 +98,13 @@ def _transfer(training: Sequence[Example], test: Example) -> dict[str, dict[str,
 
 
 def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
-    """Log-odds of a head, and of the same head without its attention."""
-    scores = {}
-    if head.config.attention:
-        scores["head"] = np.concatenate(head.logits(test.tracks, test.attention))
-        head.config = replace(head.config, attention=0)
-    return {"layout": np.concatenate(head.logits(test.tracks)), **scores}
+    """Log-odds of a head, of the same without promoters, and of its layout alone."""
+    scores = {
+        "head": np.concatenate(head.log_odds(test.genome.genome.contigs, test.attention)),
+        "no_promoters": np.concatenate(head.logits(test.tracks, test.attention)),
+    }
+    head.config = replace(head.config, attention=0)
+    return {**scores, "layout": np.concatenate(head.logits(test.tracks))}
 
 
 def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, float]]:
@@ -115,21 +129,37 @@ def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, f
     return {name: figures(labels, np.maximum(score, lowest)) for name, score in scores.items()}
 
 
-def _calibration(training: Sequence[Example], tests: dict[str, Example]) -> dict[str, dict[str, float]]:
+def _calibration(training: Sequence[Example], tests: dict[str, Example]) -> dict[str, dict[str, Any]]:
     head = fit(training)
     found = {}
     for name, test in tests.items():
         probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
         label = _stacked([test])
         chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
-        p, y = probability[chosen], label[chosen].astype(np.float64)
-        found[name] = {
-            "ece": calibration_error(p, y),
-            "mean_probability": float(p.mean()),
-            "share": float(y.mean()),
-            "pairs": len(p),
-        }
+        found[name] = reliability(probability[chosen], label[chosen].astype(np.float64))
     return found
+
+
+def reliability(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
+    """Calibration error, and of all pairs and of each band of probability: number, mean and true share."""
+    found: dict[str, Any] = {"ece": calibration_error(probability_N, label_N)}
+    found |= _said_and_true(probability_N, label_N)
+    band_N = np.searchsorted(BANDS, probability_N, side="right")
+    edges = ("0", *map(str, BANDS), "1")
+    found["bands"] = {
+        f"{low} to {high}": _said_and_true(probability_N[band_N == band], label_N[band_N == band])
+        for band, (low, high) in enumerate(pairwise(edges))
+        if (band_N == band).any()
+    }
+    return found
+
+
+def _said_and_true(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
+    return {
+        "mean_probability": float(probability_N.mean()),
+        "share": float(label_N.mean()),
+        "pairs": len(label_N),
+    }
 
 
 def calibration_error(probability_N: Floats, label_N: Floats) -> float:

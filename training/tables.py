@@ -39,9 +39,15 @@ OPERON_PAIRS = {
     "all_adjacent": "all adjacent pairs",
 }
 OPERON_ABLATIONS: tuple[Column, ...] = (
-    ("with attention", ("head", "ap")),
-    ("no attention", ("layout", "ap")),
+    ("everything", ("head", "ap")),
+    ("no promoters", ("no_promoters", "ap")),
+    ("no attention either", ("layout", "ap")),
     ("gradient boosting on the layout", ("boosting", "ap")),
+)
+OPERON_BANDS: tuple[Column, ...] = (
+    ("pairs", ("pairs",)),
+    ("mean probability", ("mean_probability",)),
+    ("share an operon", ("share",)),
 )
 LEVELS: tuple[Column, ...] = (
     ("calibration error", ("calibration_error",)),
@@ -58,6 +64,7 @@ def tables(metrics: Metrics) -> str:
     ec = _within(metrics, "ec")
     operons = _within(metrics, "operons")
     pairs = {name: _within(operons, *path.split(".")) for path, name in OPERON_PAIRS.items()}
+    bands = _within(operons, "calibration", "all tandem", "bands")
     sources = {name: _within(ec, "K-12 ablations", key) for key, name in EC_SOURCES.items()}
     levels = {f"level {n}": of for n, of in _within(ec, "K-12 confidence", "levels").items()}
     parts = (
@@ -66,6 +73,10 @@ def tables(metrics: Metrics) -> str:
         (
             "Ablations: operons of *E. coli* K-12, average precision",
             _table("measured on", pairs, OPERON_ABLATIONS),
+        ),
+        (
+            "Operon probabilities of *E. coli* K-12's neighbours on one strand",
+            _table("probability", bands, OPERON_BANDS),
         ),
         (
             "EC numbers of *E. coli* K-12 by identity to the nearest labelled protein",

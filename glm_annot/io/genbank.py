@@ -144,7 +144,7 @@ class _Reader:
                 name,
                 over.id,
             )
-        return Contig(name, length, entry.locus.circular or over is not None, tuple(genes))
+        return Contig(name, length, entry.locus.circular or over is not None, tuple(genes), dna)
 
     def _dna(self, name: str, entry: Entry) -> str:
         """The sequence that `--fasta` gives, else the record's own; '' without either."""

@@ -136,7 +136,13 @@ def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
     for gene in genes:
         by_contig.setdefault(gene.contig, []).append(gene)
     return tuple(
-        Contig(name, replicon.length, replicon.circular, tuple(sorted(by_contig[name], key=position)))
+        Contig(
+            name,
+            replicon.length,
+            replicon.circular,
+            tuple(sorted(by_contig[name], key=position)),
+            replicon.sequence or "",
+        )
         for name, replicon in document.replicons.items()
         if name in by_contig
     )
@@ -276,7 +282,14 @@ def _attach_sequences(document: Document, sequences: Sequences, embedded: Mappin
     """Give each contig its sequence, which also settles its length. Names may be percent-escaped in GFF3."""
     for name, replicon in document.replicons.items():
         plain = unquote(name)
-        replicon.sequence = sequences.contigs.get(plain) or embedded.get(plain) or embedded.get(name)
+        given = sequences.contigs.get(plain)
+        if given and replicon.length not in (None, len(given)):
+            raise InputError(
+                f"the annotation says {replicon.length} bp but the FASTA file has {len(given)} for {name}; "
+                "give the contigs of this very annotation",
+                document.path,
+            )
+        replicon.sequence = given or embedded.get(plain) or embedded.get(name)
         if replicon.sequence:
             replicon.length = len(replicon.sequence)
 
