@@ -146,16 +146,20 @@ class Promoters:
 
     @classmethod
     def of(cls, counts_2KS: Ints) -> Promoters:
-        """Learn from a whole genome's `promoter_counts`; with none of a kind, scores mean nothing."""
+        """Learn from a whole genome's `promoter_counts`.
+
+        Scores mean nothing where gaps of a kind are missing, or where divergent ones have the lower scores,
+        as may happen by chance when there are few.
+        """
         totals = counts_2KS.sum((1, 2))
         if not totals.all():
             return cls(np.zeros(3), np.zeros(4))
         at = np.nonzero(counts_2KS.sum(0))
         x_NF = _features(AXIS[at[0]], SCORES[at[1]])
         convergent_N, divergent_N = counts_2KS[:, at[0], at[1]]
-        return cls(
-            _logistic(x_NF[:, :3], divergent_N, convergent_N), _logistic(x_NF, divergent_N, convergent_N)
-        )
+        by_gap_F = _logistic(x_NF[:, :3], divergent_N, convergent_N)
+        by_score_F = _logistic(x_NF, divergent_N, convergent_N)
+        return cls(by_gap_F, by_score_F) if by_score_F[3] > 0 else cls(np.zeros(3), np.zeros(4))
 
     def log_odds(self, contig: Contig) -> Floats:
         """(P,) log-likelihood ratio of each tandem gap: a transcript begins there, over within an operon.

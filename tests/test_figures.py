@@ -19,7 +19,13 @@ METRICS = {
         "lstm": {"pseudo_accuracy": 0.3},
         "of": "E. coli K-12",
     },
-    "operons": {"leave_one_out": {"escherichia_coli_k12": {"head": {"ap": 0.9}, "layout": {"ap": 0.8}}}},
+    "operons": {
+        "leave_one_out": {"escherichia_coli_k12": {"head": {"ap": 0.9}, "layout": {"ap": 0.8}}},
+        "calibration": {
+            "all tandem": {"bands": {"0 to 0.2": {"mean_probability": 0.1, "share": 0.2, "pairs": 10}}},
+            "confirmed": {"bands": {}},
+        },
+    },
     "ec": {
         "New-392": {"hit_rate": 0.61234, "f1": 0.6, "diamond": {"hit_rate": 0.567}},
         "K-12 ablations": {"no context": {"hit_rate": 0.25, "genome_f1": 0.125}},
@@ -59,6 +65,7 @@ def test_tables_of_what_was_measured_and_no_others() -> None:
     found = tables(METRICS)
     assert "| no context | 0.250 |  | 0.125 |" in found and "encoder alone" not in found
     assert "| pairs on one strand | 0.900 |  | 0.800 |  |" in found
+    assert "| 0 to 0.2 | 10 | 0.100 | 0.200 |  |  |  |" in found
     assert "| no hit | 1 | 0.000 |  |  |  | 1.000 |" in found
     assert "| >= 90 % | 0 |  |  |  |  |  |" in found
     assert "confirm 4 and contradict 2, and 1 have none" in found

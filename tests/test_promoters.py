@@ -150,6 +150,11 @@ def test_a_genome_without_one_kind_of_gap_teaches_nothing() -> None:
     assert Promoters.of(promoter_counts([tandem])).log_odds(contig).tolist() == [0]
 
 
+def test_scores_that_are_lower_between_divergent_genes_mean_nothing() -> None:
+    contig = contig_of([1, 1], [before(PROMOTER, 120)])
+    assert Promoters.of(promoter_counts([genome(1)])[::-1]).log_odds(contig).tolist() == [0]
+
+
 def test_a_regression_finds_the_odds_of_its_table() -> None:
     """One gap and two scores: 30 of 40 divergent at the one, 10 of 40 at the other."""
     counts = np.zeros_like(promoter_counts([]))

@@ -44,10 +44,10 @@ OPERON_ABLATIONS: tuple[Column, ...] = (
     ("no attention either", ("layout", "ap")),
     ("gradient boosting on the layout", ("boosting", "ap")),
 )
-OPERON_BANDS: tuple[Column, ...] = (
-    ("pairs", ("pairs",)),
-    ("mean probability", ("mean_probability",)),
-    ("share an operon", ("share",)),
+OPERON_BANDS: tuple[Column, ...] = tuple(
+    (f"{what}{of}", (key, name))
+    for key, of in (("all tandem", ""), ("confirmed", ", confirmed"))
+    for what, name in (("pairs", "pairs"), ("mean", "mean_probability"), ("share an operon", "share"))
 )
 LEVELS: tuple[Column, ...] = (
     ("calibration error", ("calibration_error",)),
@@ -64,7 +64,8 @@ def tables(metrics: Metrics) -> str:
     ec = _within(metrics, "ec")
     operons = _within(metrics, "operons")
     pairs = {name: _within(operons, *path.split(".")) for path, name in OPERON_PAIRS.items()}
-    bands = _within(operons, "calibration", "all tandem", "bands")
+    said = {name: _within(operons, "calibration", name, "bands") for name in ("all tandem", "confirmed")}
+    bands = {band: {name: of.get(band, {}) for name, of in said.items()} for band in said["all tandem"]}
     sources = {name: _within(ec, "K-12 ablations", key) for key, name in EC_SOURCES.items()}
     levels = {f"level {n}": of for n, of in _within(ec, "K-12 confidence", "levels").items()}
     parts = (
@@ -75,7 +76,7 @@ def tables(metrics: Metrics) -> str:
             _table("measured on", pairs, OPERON_ABLATIONS),
         ),
         (
-            "Operon probabilities of *E. coli* K-12's neighbours on one strand",
+            "Operon probabilities of *E. coli* K-12's neighbours on one strand, all and confirmed ones",
             _table("probability", bands, OPERON_BANDS),
         ),
         (
