@@ -38,7 +38,7 @@ _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
 FORMAT = 5  # raised when bundles change; a program reads its own format
-SHARD_BYTES = 15 * 2**20
+SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at most 15 MiB
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
@@ -158,7 +158,7 @@ def save(
         folder: where to.
         metrics, card: what metrics.json and MODEL_CARD.md hold.
         bf16: parts (names of `Model.parts`) whose parameters are stored as bfloat16; buffers never are.
-        shard_bytes: largest file of weights, of parts of at most `MOST_SHARDS` such.
+        shard_bytes: most bytes of tensors in a file, of parts of at most `MOST_SHARDS` such.
 
     Raises:
         UsageError: the folder holds something else than a model.

@@ -190,3 +190,9 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o644}
+
+
+def test_models_that_ship_are_small_and_in_files_that_are() -> None:
+    for folder in known().values():
+        sizes = [path.stat().st_size for path in folder.iterdir()]
+        assert max(sizes) <= 15 * 2**20 and sum(sizes) <= 45e6
