@@ -46,16 +46,17 @@ class Track:
 
     @classmethod
     def of(cls, contig: Contig) -> Track:
-        """Read the coding genes of a contig."""
+        """Read the coding genes of a contig; a gap begins where all genes before it have ended."""
         genes = contig.coding
         start = np.array([gene.start for gene in genes], dtype=np.float64)
         end = np.array([gene.end for gene in genes], dtype=np.float64)
         strand = np.array([gene.strand for gene in genes], dtype=np.int64)
-        gap = start[1:] - end[:-1] - 1
         circular = contig.circular and len(genes) > 1
-        if circular:
-            gap = np.append(gap, start[0] + circumference(contig) - end[-1] - 1)
-        return cls(start, end, strand, gap, circular)
+        if not circular:
+            return cls(start, end, strand, start[1:] - np.maximum.accumulate(end)[:-1] - 1, circular)
+        lap = circumference(contig)
+        reached = np.maximum.accumulate(np.maximum(end, end.max() - lap))  # one may end beyond the origin
+        return cls(start, end, strand, np.append(start[1:], start[0] + lap) - reached - 1, circular)
 
     @property
     def left(self) -> Ints:

@@ -183,14 +183,15 @@ class OperonHead(nn.Module):
         gaps_3K: Ints | None = None,
         promoters: Promoters | None = None,
     ) -> list[Floats]:
-        """Calibrated log-odds (P,) of what `predict` gives; without meaning where strands differ."""
+        """Log-odds (P,) of what `predict` gives: calibrated layout and attention, and promoters.
+
+        They have no meaning where strands differ.
+        """
         tracks = [Track.of(contig) for contig in contigs]
         promoters = promoters or Promoters.of(promoter_counts(contigs))
         slope, offset = self.calibration.tolist()
-        return [
-            slope * logit_P + offset - promoters.log_odds(contig)
-            for contig, logit_P in zip(contigs, self.logits(tracks, attention, gaps_3K), strict=True)
-        ]
+        logits, against = self.logits(tracks, attention, gaps_3K), promoters.log_odds(contigs)
+        return [slope * x_P + offset - y_P for x_P, y_P in zip(logits, against, strict=True)]
 
     @torch.no_grad()
     def logits(

@@ -6,12 +6,12 @@ gaps (Su, Zhang, Söding 2024). Between tandem genes a promoter then speaks agai
 for one. Where the score means little, as in archaea, it hardly counts.
 
 Axis letters: P neighbouring pairs of a contig, 2 directions of reading a gap: towards its left gene, towards
-its right one; K points of the gap axis, S bins of scores, N windows, L bases, F features.
+its right one; K points of the gap axis, S bins of scores, N windows or counted rows, L bases, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,26 +23,26 @@ from glm_annot.records import Contig
 # Share of the consensus letter at each position, in 300 promoters of E. coli (Lisser and Margalit 1993).
 MINUS_35 = (("T", 0.69), ("T", 0.79), ("G", 0.61), ("A", 0.56), ("C", 0.54), ("A", 0.54))
 MINUS_10 = (("T", 0.77), ("A", 0.76), ("T", 0.60), ("A", 0.61), ("A", 0.56), ("T", 0.82))
-OTHERS = {
-    "A": 0.3,
-    "C": 0.2,
-    "G": 0.2,
-    "T": 0.3,
-}  # how the rest is shared: DNA before genes is rich in A and T
+# How the rest is shared: DNA before genes is rich in A and T.
+OTHERS = {"A": 0.3, "C": 0.2, "G": 0.2, "T": 0.3}
 SPACER = 17  # bases between the two boxes
 SPACERS = range(15, 20)
 SPACER_COST = 0.7  # bits for each base more or fewer
 BOX = 6  # bases
 
 WINDOW = 160  # bases before the gene
-LATEST = 12  # bases from the start of the -10 box to the gene at least: no room for a transcript's start else
+LEAST_DISTANCE = 12  # bases from the start of the -10 box to the gene: a transcript has to begin between them
+MOST_UNKNOWN = 0.1  # share of unknown letters before a gene; with more nothing is said
 LEAST_GAP = 40  # bases; in a shorter gap a promoter does not fit
 MOST_GAP = 500.0  # bases; longer gaps count as such
 SCORES = np.arange(-20.0, 17.0, 0.5)  # bits, middles of the bins
 
 # Of the gaps where a transcript begins and of those within an operon, how many look like one with a promoter.
 IN_BORDERS, IN_OPERONS = 0.8, 0.2
-RIDGE = 1.0  # penalty of the weights of standardised features
+# Penalties of the weights of 1, gap, its square and score, the features standardised. That of the score
+# counts like 60 gaps that say nothing, so that a few gaps teach little.
+RIDGE_F = np.array([0.0, 1.0, 1.0, 15.0])
+WINDOWS_AT_ONCE = 4096  # bounds memory
 NEWTON_STEPS = 25  # six suffice as a rule
 
 _KINDS = ("convergent", "divergent")
@@ -65,25 +65,39 @@ def _log_odds(consensus: tuple[tuple[str, float], ...]) -> Floats:
 _MINUS_35, _MINUS_10 = _log_odds(MINUS_35), _log_odds(MINUS_10)
 
 
-def promoter_scores(contig: Contig) -> Floats:
+def promoter_scores(contigs: Sequence[Contig]) -> Floats:
     """Bits (P, 2) of the best sigma 70 promoter before each pair's left gene and before its right gene.
 
-    The gap is read in both directions whatever the strands are. NaN where it is shorter than `LEAST_GAP` or
-    the contig's sequence is not known.
+    The pairs are those of all contigs, one contig after the other. Every gap is read in both directions
+    whatever the strands are. NaN where it is shorter than `LEAST_GAP` or its letters are not known.
     """
-    track = Track.of(contig)
-    scores = np.full((len(track.gap), 2), np.nan)
-    fits = np.flatnonzero(track.gap >= LEAST_GAP)
-    if not contig.sequence or not len(fits):
-        return scores
-    codes = _CODES[np.frombuffer(contig.sequence.encode("ascii", "replace"), np.uint8)]
-    before = track.end[track.left[fits]].astype(np.int64)  # where the gap begins, counted from 0
-    gap = track.gap[fits].astype(np.int64)
-    away = np.arange(WINDOW)[::-1]  # bases between each of a window and the gene that it lies before
-    to_left = _COMPLEMENT[_letters(codes, before[:, None] + away, contig.circular)]
-    to_right = _letters(codes, (before + gap)[:, None] - 1 - away, contig.circular)
-    scores[fits] = np.stack([_best(to_left, gap), _best(to_right, gap)], axis=1)
+    at, chosen, gaps = 0, [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    windows = [np.empty((0, 2, WINDOW), np.int8)]
+    for contig in contigs:
+        track = Track.of(contig)
+        if contig.sequence:
+            fits = np.flatnonzero(track.gap >= LEAST_GAP)
+            chosen.append(at + fits)
+            gaps.append(track.gap[fits].astype(np.int64))
+            windows.append(_windows(contig, track, fits))
+        at += len(track.gap)
+    scores = np.full((at, 2), np.nan)
+    windows_NL, gap_N = np.concatenate(windows).reshape(-1, WINDOW), np.concatenate(gaps).repeat(2)
+    starts = range(0, len(gap_N), WINDOWS_AT_ONCE)
+    parts = [slice(start, start + WINDOWS_AT_ONCE) for start in starts]
+    best = [_best(windows_NL[part], gap_N[part]) for part in parts]
+    scores[np.concatenate(chosen)] = np.concatenate([np.empty(0), *best]).reshape(-1, 2)
     return scores
+
+
+def _windows(contig: Contig, track: Track, pairs: Ints) -> NDArray[np.int8]:
+    """Codes (pairs, 2, L) of the letters before the left gene and before the right gene, 5' to 3'."""
+    codes = _CODES[np.frombuffer(contig.sequence.encode("ascii", "replace"), np.uint8)]
+    stop = track.start[track.right[pairs]].astype(np.int64) - 1  # of the gap, counted from 0
+    first = stop - track.gap[pairs].astype(np.int64)
+    away = np.arange(WINDOW)[::-1]  # bases between each letter and the gene
+    to_left = _COMPLEMENT[_letters(codes, first[:, None] + away, contig.circular)]
+    return np.stack([to_left, _letters(codes, stop[:, None] - 1 - away, contig.circular)], axis=1)
 
 
 def _letters(codes: NDArray[np.int8], at: Ints, circular: bool) -> NDArray[np.int8]:
@@ -93,18 +107,20 @@ def _letters(codes: NDArray[np.int8], at: Ints, circular: bool) -> NDArray[np.in
 
 
 def _best(windows_NL: NDArray[np.int8], gap_N: Ints) -> Floats:
-    """(N,) bits of the best promoter whose -10 box lies in the gap; windows end where the gene begins."""
+    """(N,) bits of the best promoter whose -10 box lies in the gap; NaN where letters are not known."""
     minus_35, minus_10 = _box(windows_NL, _MINUS_35), _box(windows_NL, _MINUS_10)
     first = max(SPACERS) + BOX  # -10 boxes before it have no room for a -35 box
+    places = minus_10.shape[1] - first
     with_35 = [
-        minus_35[:, first - spacer - BOX : minus_35.shape[1] - spacer - BOX]
-        - SPACER_COST * abs(spacer - SPACER)
+        minus_35[:, first - spacer - BOX :][:, :places] - SPACER_COST * abs(spacer - SPACER)
         for spacer in SPACERS
     ]
     score = minus_10[:, first:] + np.max(with_35, axis=0)
-    distance = WINDOW - first - np.arange(score.shape[1])  # from the box's first base to the gene
-    fits = (distance >= LATEST) & (distance <= gap_N[:, None])
-    return np.asarray(np.where(fits, score, -np.inf).max(1))
+    distance = WINDOW - first - np.arange(places)  # from the box's first base to the gene
+    fits = (distance >= LEAST_DISTANCE) & (distance <= gap_N[:, None])
+    in_gap = np.arange(WINDOW, 0, -1) <= gap_N[:, None]
+    unknown = ((windows_NL == _UNKNOWN) & in_gap).sum(1) / in_gap.sum(1)
+    return np.where(unknown > MOST_UNKNOWN, np.nan, np.where(fits, score, -np.inf).max(1))
 
 
 def _box(windows_NL: NDArray[np.int8], bits: Floats) -> Floats:
@@ -113,17 +129,20 @@ def _box(windows_NL: NDArray[np.int8], bits: Floats) -> Floats:
     return np.asarray(sum(row[windows_NL[:, k : k + places]] for k, row in enumerate(bits)))
 
 
-def promoter_counts(contigs: Iterable[Contig]) -> Ints:
+def promoter_counts(contigs: Sequence[Contig]) -> Ints:
     """How many gaps (2, K, S) between convergent and between divergent genes have each length and score.
 
     Every gap counts twice, once for each direction. Those of parts add up to the genome's.
     """
+    scores = promoter_scores(contigs)
+    tracks = [Track.of(contig) for contig in contigs]
+    gap = np.concatenate([np.empty(0), *(track.gap for track in tracks)])
     counts = np.zeros((len(_KINDS), AXIS_POINTS, len(SCORES)), dtype=np.int64)
-    for contig in contigs:
-        track, scores = Track.of(contig), promoter_scores(contig)
-        for of_kind, kind in zip(counts, _KINDS, strict=True):
-            chosen = track.kind(kind) & (track.gap <= MOST_GAP) & ~np.isnan(scores[:, 0])
-            np.add.at(of_kind, (axis_point(track.gap[chosen])[:, None], _bin(scores[chosen])), 1)
+    for of_kind, kind in zip(counts, _KINDS, strict=True):
+        chosen = np.concatenate([np.empty(0, np.bool_), *(track.kind(kind) for track in tracks)])
+        for direction in scores.T:
+            known = chosen & ~np.isnan(direction)
+            np.add.at(of_kind, (axis_point(np.minimum(gap[known], MOST_GAP)), _bin(direction[known])), 1)
     return counts
 
 
@@ -151,31 +170,33 @@ class Promoters:
         Scores mean nothing where gaps of a kind are missing, or where divergent ones have the lower scores,
         as may happen by chance when there are few.
         """
-        totals = counts_2KS.sum((1, 2))
-        if not totals.all():
-            return cls(np.zeros(3), np.zeros(4))
         at = np.nonzero(counts_2KS.sum(0))
         x_NF = _features(AXIS[at[0]], SCORES[at[1]])
         convergent_N, divergent_N = counts_2KS[:, at[0], at[1]]
-        by_gap_F = _logistic(x_NF[:, :3], divergent_N, convergent_N)
-        by_score_F = _logistic(x_NF, divergent_N, convergent_N)
-        return cls(by_gap_F, by_score_F) if by_score_F[3] > 0 else cls(np.zeros(3), np.zeros(4))
+        if convergent_N.any() and divergent_N.any():
+            by_score_F = _logistic(x_NF, divergent_N, convergent_N)
+            if by_score_F[-1] > 0:
+                return cls(_logistic(x_NF[:, :-1], divergent_N, convergent_N), by_score_F)
+        return cls(np.zeros(3), np.zeros(4))
 
-    def log_odds(self, contig: Contig) -> Floats:
+    def log_odds(self, contigs: Sequence[Contig]) -> list[Floats]:
         """(P,) log-likelihood ratio of each tandem gap: a transcript begins there, over within an operon.
 
         At most log(IN_BORDERS / IN_OPERONS), since not every transcript begins at a promoter that is found,
         and some promoters lie within operons. 0 where no promoter fits, the sequence is not known, or the
         strands differ.
         """
-        track, scores = Track.of(contig), promoter_scores(contig)
-        known = track.same & ~np.isnan(scores[:, 0])
-        downstream = (track.strand[track.left[known]] == 1).astype(np.int64)  # the right gene on the + strand
-        gap = warp(np.minimum(track.gap[known], MOST_GAP))
-        x_NF = _features(gap, scores[known, downstream])
-        ratio = np.exp(x_NF @ self.by_score_F - x_NF[:, :3] @ self.by_gap_F)
-        found = np.zeros(len(track.gap))
-        found[known] = np.log((IN_BORDERS * ratio + 1 - IN_BORDERS) / (IN_OPERONS * ratio + 1 - IN_OPERONS))
+        scores, found, at = promoter_scores(contigs), [], 0
+        for track in map(Track.of, contigs):
+            here = scores[at : at + len(track.gap)]
+            at += len(track.gap)
+            downstream = (track.strand[track.left] == 1).astype(np.int64)  # on the + strand the right gene
+            score = here[np.arange(len(here)), downstream]
+            known = track.same & ~np.isnan(score)
+            x_PF = _features(warp(np.minimum(track.gap, MOST_GAP)), np.where(known, score, 0.0))
+            ratio = np.exp(x_PF @ self.by_score_F - x_PF[:, :-1] @ self.by_gap_F)
+            odds = (IN_BORDERS * ratio + 1 - IN_BORDERS) / (IN_OPERONS * ratio + 1 - IN_OPERONS)
+            found.append(np.where(known, np.log(odds), 0.0))
         return found
 
 
@@ -193,7 +214,7 @@ def _logistic(x_NF: Floats, yes_N: Ints, no_N: Ints) -> Floats:
     scale = np.sqrt(np.average((x_NF - mean) ** 2, axis=0, weights=n_N)) + 1e-6
     mean[0], scale[0] = 0.0, 1.0
     z_NF = (x_NF - mean) / scale
-    penalty_F = np.where(np.arange(x_NF.shape[1]) > 0, RIDGE, 0.0)
+    penalty_F = RIDGE_F[: x_NF.shape[1]]
     weight_F = np.zeros(x_NF.shape[1])
     for _ in range(NEWTON_STEPS):
         p_N = 1 / (1 + np.exp(-z_NF @ weight_F))

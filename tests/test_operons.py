@@ -87,6 +87,13 @@ def test_gap_over_the_origin_of_a_circle() -> None:
     assert Track.of(circle).gap.tolist() == [890, 10]
 
 
+def test_a_gap_begins_where_the_longest_gene_before_it_ends() -> None:
+    nested = [(1, 900, 1), (300, 500, 1), (911, 1200, 1)]
+    assert Track.of(contig_of(nested)).gap.tolist() == [-601, 10]
+    over_origin = [(40, 60, 1), (111, 300, 1), (900, 1100, 1)]
+    assert Track.of(contig_of(over_origin, length=1000, circular=True)).gap.tolist() == [10, 599, -61]
+
+
 def test_features_follow_the_direction_of_transcription() -> None:
     forward = features_of(contig_of([(1, 300, 1), (311, 900, 1), (1000, 1100, 1), (1500, 2000, -1)]))
     assert forward["same_-1"] == [0, 1, 1] and forward["same_1"] == [1, 0, 0]
