@@ -119,6 +119,9 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
     sources, outcomes = _resolve(inputs, options)
     targets = plan([source.annotation for source in sources], options.output, several=several)
+    if not options.force:
+        for target in targets:
+            target.check_source()
     if not options.force and not options.resume:
         refuse_existing([target.table for target in targets if target.table is not None])
     tasks = list(map(_Task, sources, targets))
@@ -299,6 +302,7 @@ class _Annotator:
     def _annotate(self, task: _Task) -> _Outcome:
         from glm_annot.io import open_sections
         from glm_annot.overview import Overview
+        from glm_annot.pipeline import window_size
         from glm_annot.summary import Summary, foresee
 
         source, target, options = task.source, task.target, self._options
@@ -317,7 +321,7 @@ class _Annotator:
                 target.check_free(sections.format)
             model, settings = self._model, self._settings
             if options.dry_run:
-                log.info("%s; would write %s", foresee(shown, overview), places)
+                log.info("%s; would write %s", foresee(shown, overview, window_size(model)), places)
                 return _Outcome(name)
             summary = Summary(shown, overview)
             predicted = summary.watched(_predict(sections, overview, model, settings, quiet=options.quiet))
@@ -469,7 +473,8 @@ def _write(
         with spooled(text for text, _ in written) as whole:
             to_stdout(blocks_from(whole, 0))
         return
-    with whole_files(annotation, table, force=force) as (annotated, tabled):
+    # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
+    with whole_files(table, annotation, force=force) as (tabled, annotated):
         for text, rows in written:
             annotated.write(text)
             tabled.write(rows)

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from glm_annot.devices import in_halves
 from glm_annot.glm import GLM, ContextFit, GeneFeatures, GLMOutput, context_masks, lone_gene, mask_inputs
+from glm_annot.operon_features import pairs_of
 from glm_annot.records import Genome, Window
-from glm_annot.windows import MAX_GENES, central_gene, central_pair, n_pairs, windows
+from glm_annot.windows import MAX_GENES, central_gene, central_pair, windows
 
 BATCH_WINDOWS = 32  # windows a batch; larger ones are no faster on two cores
 
@@ -112,7 +113,9 @@ class _Reader:
         n_genes, config = len(embeddings_GD), glm.config
         columns = config.layers * config.heads if attention else 0
         self.hidden_GSF = np.zeros((n_genes, len(layers), config.dim), np.float32)
-        self.attention_NA = [np.zeros((n_pairs(contig), columns), np.float32) for contig in genome.contigs]
+        self.attention_NA = [
+            np.zeros((len(pairs_of(contig)), columns), np.float32) for contig in genome.contigs
+        ]
         self.log_ratio_G = np.full(n_genes, np.nan, np.float32)
         self.confidence_G = np.full(n_genes, np.nan, np.float32)
 

@@ -26,7 +26,10 @@ LEAST = 0.02  # probability of a number that counts for the genes beside
 
 
 def runs(genome: Genome) -> list[int]:
-    """For each coding gene the number of its run: of neighbours on one strand, none on the other between."""
+    """For each coding gene the number of its run: of neighbours on one strand, none on the other between.
+
+    A run ends at the origin of a circular contig, too.
+    """
     found: list[int] = []
     for contig in genome.contigs:
         strand = 0

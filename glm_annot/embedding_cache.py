@@ -99,6 +99,8 @@ class EmbeddingCache:
             database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
             while _size(database) > self._max_bytes:
                 (count,) = database.execute("SELECT COUNT(*) FROM embeddings").fetchone()
+                if not count:
+                    break  # an empty file is larger than allowed
                 oldest = "SELECT protein FROM embeddings ORDER BY used, protein LIMIT ?"
                 drop = max(1, int(count * EVICTED_SHARE))
                 database.execute(f"DELETE FROM embeddings WHERE protein IN ({oldest})", (drop,))

@@ -66,6 +66,14 @@ class Target:
             else self.folder / f"{self.name}.glm.tsv"
         )
 
+    def check_source(self) -> None:
+        """Raises UsageError when the annotated file would take the place of the input, as of `x.glm.gff3`."""
+        for place in map(self.annotation, _SUFFIXES):
+            if self.source != STDIO and place and place.resolve() == Path(self.source).resolve():
+                raise UsageError(
+                    f"{place} is the input itself, which is never overwritten; name another place with -o"
+                )
+
     def check_free(self, format: str) -> None:
         """Raises UsageError when the annotated file or the table is there already."""
         refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])
@@ -104,9 +112,9 @@ def _target(source: str, output: str | None, *, alone: bool) -> Target:
             f"-o {output}: name the annotated file, uncompressed; the table (.tsv) is put beside it"
         )
     _refuse_devices([Path(output)])
-    if source != STDIO and Path(output).resolve() == Path(source).resolve():
-        raise UsageError(f"-o {output} is the input itself, which is never overwritten; name another file")
-    return Target(source, Path(output).parent, Path(output).name, exact=True)
+    target = Target(source, Path(output).parent, Path(output).name, exact=True)
+    target.check_source()
+    return target
 
 
 def _refuse_collisions(targets: Sequence[Target]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from glm_annot.operon_features import Ints, Track, gap_counts
 from glm_annot.promoters import promoter_counts
 from glm_annot.records import Genome, Skip
-from glm_annot.windows import MAX_GENES, n_windows, parts
+from glm_annot.windows import n_windows, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,6 @@ class Overview:
             promoters_2KS = np.add(promoters_2KS, promoter_counts(section.contigs))
         return cls(genes, skips, residues, contigs, gaps_3K, promoters_2KS)
 
-    def windows(self, size: int = MAX_GENES) -> int:
+    def windows(self, size: int) -> int:
         """How many windows of `size` genes there are."""
         return sum(count * n_windows(n, circular, size) for (n, circular), count in self.contigs.items())

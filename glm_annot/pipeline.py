@@ -110,8 +110,8 @@ def annotate_sections(
     made_by = provenance(model, settings)
     settings = replace(settings, min_confidence=made_by.min_confidence, precision=made_by.precision)
     operon_head = model.operons if settings.operons else None
-    size = min(MAX_GENES, model.glm.config.max_distance)
-    counted = _Counted(progress, Counter(proteins=overview.residues, windows=overview.windows(size)))
+    n_windows = overview.windows(window_size(model))
+    counted = _Counted(progress, Counter(proteins=overview.residues, windows=n_windows))
     promoters = Promoters.of(overview.promoters_2KS)
     n_operons = 0
 
@@ -133,6 +133,11 @@ def annotate_sections(
             yield section, Predictions(genes, pairs, operons, made_by, n_windows)
         else:
             yield section, Predictions(genes, {}, None, made_by, n_windows)
+
+
+def window_size(model: Model) -> int:
+    """How many genes a model's windows hold at most."""
+    return min(MAX_GENES, model.glm.config.max_distance)
 
 
 def provenance(model: Model, settings: Settings) -> Provenance:

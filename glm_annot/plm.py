@@ -242,7 +242,12 @@ def precision_on(device: torch.device, precision: str = "auto") -> str:
         capability = torch.cuda.get_device_capability(device)
         return "bf16" if capability >= _FIRST_BF16 else "fp16" if capability >= _FIRST_FP16 else "fp32"
     # AVX-512 alone multiplies bfloat16 no faster than float32; AMX does.
-    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+    return "bf16" if device.type == "cpu" and _has_amx() else "fp32"
+
+
+def _has_amx() -> bool:
+    tells = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch 2.4 does not
+    return tells is not None and tells()
 
 
 @dataclass(frozen=True, slots=True)

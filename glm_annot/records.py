@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from pathlib import Path
 
 PART_GENES = 8192  # genes held at once, 40 kB each while predicting; with more, packs grow no fuller
 
@@ -29,7 +28,8 @@ class Gene:
     """One CDS feature.
 
     Attributes:
-        index: position among all CDS of the genome, in order of the file; the key of its predictions.
+        index: position among all CDS that were read together, in order of the file: of a genome, or of a
+            section of one, which then numbers its own. The key of its predictions.
         id: what the file calls it (GFF3 ID, else locus_tag, else contig_start_end_strand); for people.
         contig: name of its contig.
         start, end: 1-based inclusive extent over all of its parts.
@@ -114,11 +114,6 @@ class Genome:
     def proteins(self) -> list[str]:
         """The proteins of all coding genes, contig by contig in order along it."""
         return [gene.protein or "" for contig in self.contigs for gene in contig.coding]
-
-    @property
-    def name(self) -> str:
-        """A short name for messages: the file's name."""
-        return Path(self.source.path).name if self.source else "genome"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,9 @@ class Summary:
         return f"{self._name}: " + "; ".join(parts)
 
 
-def foresee(name: str, overview: Overview) -> str:
-    """The same line as far as it can be told without predicting."""
-    return f"{name}: {_genes(overview)}; {_windows(overview.windows())}"
+def foresee(name: str, overview: Overview, size: int) -> str:
+    """The same line as far as it can be told without predicting, with windows of up to `size` genes."""
+    return f"{name}: {_genes(overview)}; {_windows(overview.windows(size))}"
 
 
 def _windows(count: int) -> str:

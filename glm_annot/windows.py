@@ -66,12 +66,6 @@ def n_windows(n: int, circular: bool, size: int = MAX_GENES) -> int:
     return sum(1 for _ in _starts(n, size, circular)) if n else 0
 
 
-def n_pairs(contig: Contig) -> int:
-    """How many pairs of neighbouring coding genes a contig has."""
-    n = len(contig.coding)
-    return n if contig.circular and n > 1 else max(n - 1, 0)
-
-
 def central_gene(windows: Sequence[Window]) -> dict[tuple[int, int], Place]:
     """For each (contig, gene) the place where it is farthest from its window's ends; the first of equals."""
     return _most_central(

@@ -200,6 +200,16 @@ def test_resume_overwrites_no_stranger(inputs: list[str], options: Options, tmp_
     assert results(tmp_path / "out") == {"a.glm.tsv": b"precious"}
 
 
+def test_resume_takes_no_input_for_its_own_result(options: Options, tmp_path: Path) -> None:
+    """`x.glm.gff3` need not be of an earlier run: without --force it stays."""
+    given = tmp_path / "x.glm.gff3"
+    given.write_text(made_gff3(7))
+    for changed in (replace(options, output=None), replace(options, output=str(tmp_path))):
+        with pytest.raises(UsageError, match="is the input itself, which is never overwritten"):
+            annotate_files([str(given)], replace(changed, resume=True))
+    assert given.read_text() == made_gff3(7)
+
+
 def test_one_place_for_two_results_is_refused_before_the_work(
     inputs: list[str], options: Options, tmp_path: Path
 ) -> None:

@@ -67,6 +67,12 @@ def test_the_proteins_not_seen_for_longest_are_dropped(tmp_path: Path) -> None:
     assert cache.find([f"M{'A' * 39}{'C' * 99}"]) and not cache.find(["MACC"])
 
 
+def test_a_size_that_nothing_fits_into_keeps_nothing(tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path, small_encoder(), max_bytes=1)
+    cache.keep({"MKV": np.ones(8, np.float32)})
+    assert cache.find(["MKV"]) == {}
+
+
 def test_several_may_write_at_once(tmp_path: Path) -> None:
     encoder = small_encoder()
     large_cache(tmp_path, encoder)

@@ -195,6 +195,23 @@ def test_a_cds_over_the_origin_may_stand_on_two_lines() -> None:
     assert (gene.start, gene.end, gene.protein) == (28, 66, A)
 
 
+@pytest.mark.parametrize(("between", "circular"), [(60, True), (8, False)])
+def test_a_contig_that_a_cds_crosses_the_origin_of_is_circular(
+    between: int, circular: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two lines at both ends of a contig: of one gene over the origin if most of the contig is between."""
+    rotated = LONG[20:] + "G" * between + LONG[:20]
+    n = len(rotated)
+    text = f"##sequence-region c 1 {n}\n" + cds("c", 1, 19, "+", 1) + cds("c", n - 19, n, "+", 0)
+    with caplog.at_level("WARNING", logger="glm_annot"):
+        genome = parse(text, fasta={"c": rotated})
+    gene = only_gene(genome)
+    assert genome.contigs[0].circular is circular is (gene.protein == A)
+    assert (gene.start, gene.end) == ((n - 19, n + 19) if circular else (1, n))
+    warning = "made.gff3: c is not marked circular, but read so: a lies over its origin"
+    assert (warning in [record.getMessage() for record in caplog.records]) is circular
+
+
 def test_a_cds_over_the_origin_may_have_a_further_break() -> None:
     rotated = LONG[20:] + "G" * 30 + LONG[:12] + "TTT" + LONG[12:20]
     region = f"c\ttool\tregion\t1\t{len(rotated)}\t.\t+\t.\tID=c;Is_circular=true\n"
@@ -224,6 +241,11 @@ def test_a_fasta_beside_of_another_assembly() -> None:
         assert only_gene(parse(said + line, fasta={"c": LONG})).protein == A
         with pytest.raises(InputError, match=rf"says {len(LONG)} bp but the FASTA file has 60 for c; give"):
             parse(said + line, fasta={"c": "A" * 60})
+        assert only_gene(parse(f"{said}{line}##FASTA\n>c\n{LONG}\n")).protein == A
+        with pytest.raises(
+            InputError, match=rf"says {len(LONG)} bp but its sequence after ##FASTA has 38 for c"
+        ):
+            parse(f"{said}{line}##FASTA\n>c\n{LONG[:38]}\n")
 
 
 @pytest.mark.parametrize(("share", "warned"), [(1, True), (0, False)])

@@ -77,7 +77,7 @@ def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, model: M
     assert [sum(1 for _ in section.genes) for section in sections] == [5, 5, 5, 5, 2]
     assert [gene for section in sections for gene in genes(section)] == genes(whole)
     assert repr(overview) == repr(Overview.of([whole]))
-    assert overview.windows() == predictions.n_windows == 9
+    assert overview.windows(30) == predictions.n_windows == 9
     for promote_ec in (None, 0.5):
         pieces = [
             annotation_io.render(section, predicted, promote_ec=promote_ec)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glm_annot.operon_features import pairs_of
 from glm_annot.records import Contig, Gene, Genome, Skip, Window
-from glm_annot.windows import central_gene, central_pair, n_pairs, windows
+from glm_annot.windows import central_gene, central_pair, windows
 
 
 def contig(n: int, circular: bool = False, pseudogenes: int = 0) -> Contig:
@@ -40,7 +41,7 @@ def test_every_pair_of_neighbours_stands_side_by_side(genome: Genome, size: int)
     plan = windows(genome, size)
     places = central_pair(plan)
     assert set(places) == {
-        (c, pair) for c, found in enumerate(genome.contigs) for pair in range(n_pairs(found))
+        (c, pair) for c, found in enumerate(genome.contigs) for pair in range(len(pairs_of(found)))
     }
     for (number, left), (window, slot) in places.items():
         n = len(genome.contigs[number].coding)

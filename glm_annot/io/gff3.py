@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
@@ -26,6 +27,8 @@ from glm_annot.io.sequences import (
 )
 from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Sections", "parse", "provenance", "render", "strip", "strip_file"]
 
@@ -188,15 +191,26 @@ def _in_order(rows: list[Row], document: Document) -> list[Row]:
     return ordered
 
 
-def _unwrapped(rows: list[Row], replicon: Replicon) -> list[Row]:
+def _unwrapped(rows: list[Row], replicon: Replicon, document: Document) -> list[Row]:
     """The lines of a CDS along the contig; those past the origin come last, with the contig's length added.
 
-    A CDS over the origin may stand on two lines: up to the last base, and on from the first.
+    A CDS over the origin may stand on two lines: up to the last base, and on from the first. If most of the
+    contig lies between them, it is circular, whether it is marked so or not.
     """
     length = replicon.length
-    if not replicon.circular or len(rows) < 2 or rows[0].start != 1 or rows[-1].end != length:
+    if len(rows) < 2 or rows[0].start != 1 or rows[-1].end != length:
         return rows
     gaps = [after.start - before.end for before, after in itertools.pairwise(rows)]
+    if not replicon.circular:
+        if max(gaps) <= length / 2:
+            return rows
+        replicon.circular = True
+        log.warning(
+            "%s: %s is not marked circular, but read so: %s lies over its origin",
+            document.path,
+            rows[0].contig,
+            rows[0].id or f"the CDS on line {document.first + rows[0].line + 1}",
+        )
     origin = gaps.index(max(gaps)) + 1
     past = [dataclasses.replace(r, start=r.start + length, end=r.end + length) for r in rows[:origin]]
     return rows[origin:] + past
@@ -212,7 +226,7 @@ def _gene(
 ) -> Gene:
     replicon = document.replicons[lines[0].contig]
     _check_bounds(lines, replicon, document)
-    rows = _unwrapped(lines, replicon)
+    rows = _unwrapped(lines, replicon, document)
     row = rows[0]
     lineage = list(_lineage(row, ancestors))
     locus_tag = _inherited(lineage, "locus_tag")
@@ -283,15 +297,17 @@ def _attach_sequences(document: Document, sequences: Sequences, embedded: Mappin
     for name, replicon in document.replicons.items():
         plain = unquote(name)
         given = sequences.contigs.get(plain)
-        if given and replicon.length not in (None, len(given)):
+        found = given or embedded.get(plain) or embedded.get(name)
+        if found and replicon.length not in (None, len(found)):
+            where = "the FASTA file has" if given else "its sequence after ##FASTA has"
+            advice = "give the contigs of this very annotation" if given else "is the file cut off?"
             raise InputError(
-                f"the annotation says {replicon.length} bp but the FASTA file has {len(given)} for {name}; "
-                "give the contigs of this very annotation",
+                f"the annotation says {replicon.length} bp but {where} {len(found)} for {name}; {advice}",
                 document.path,
             )
-        replicon.sequence = given or embedded.get(plain) or embedded.get(name)
-        if replicon.sequence:
-            replicon.length = len(replicon.sequence)
+        replicon.sequence = found
+        if found:
+            replicon.length = len(found)
 
 
 def _protein(
