@@ -8,12 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from click.testing import CliRunner
 
+from glm_annot import bundle
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
-from tests.made_genomes import ancestors, gff3, make_genome, number_of, write_folder
-from training import corpus, genome_folder, heldout
-from training.sample import Candidate, choose, draw_order, related_groups
+from tests.made_genomes import ancestors, gff3, make_genome, number_of, write_clusters, write_folder
+from training import corpus, genome_folder, heldout, stages
+from training import recipe as recipes
+from training.cli import cli
+from training.sample import Candidate, choose, draw_order, related_groups, split_by
 
 needs_mmseqs = pytest.mark.skipif(shutil.which("mmseqs") is None, reason="MMseqs2 is not installed")
 ORGANISMS = ["Aaa one", "Aaa two", "Bbb one", "Ccc one", "Candidatus Ddd one"]
@@ -81,14 +86,151 @@ def test_unknown_genera_are_capped_in_a_limited_sample() -> None:
     assert len(chosen) == 16
 
 
+@pytest.mark.parametrize("named", [0, 3, 15])
+def test_unknown_genera_fill_a_sample_that_named_ones_do_not(named: int) -> None:
+    candidates = [candidate(n, f"G{n}" if n < named else "?") for n in range(50)]
+    for seed in range(10):
+        chosen = choose(candidates, np.arange(50), genomes=20, valid=1, test=1, seed=seed)
+        assert len(chosen) == 20
+        assert sum(c.candidate.genus != "?" for c in chosen) == named
+    budget = choose(candidates, np.arange(50), residues=20 * 300_000)
+    assert {c.candidate.genome for c in budget} >= set(range(named)) and len(budget) == 20
+
+
+def test_unknown_genera_that_had_to_wait_are_not_first_to_be_set_aside() -> None:
+    candidates = [candidate(n, f"G{n}" if n < 10 else "?") for n in range(50)]
+    aside = {
+        c.candidate.genus
+        for seed in range(20)
+        for c in choose(candidates, np.arange(50), genomes=20, seed=seed)
+        if c.split == "valid"
+    }
+    assert "?" in aside and len(aside) > 1
+
+
+def splits_of(sizes: list[int], seed: int, valid: int, test: int) -> dict[str, list[int]]:
+    """Sizes of the groups on each side, when genomes of genera of these sizes are split."""
+    genus = [f"G{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    candidates = [candidate(n, name) for n, name in enumerate(genus)]
+    chosen = choose(candidates, groups, valid=valid, test=test, seed=seed)
+    assert sorted(c.candidate.genome for c in chosen) == list(range(len(genus)))
+    sides: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
+    for group, split in {(c.group, c.split) for c in chosen}:
+        sides[split].append(sizes[group])
+    return sides
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted", "aside"),
+    [
+        ([50, 1, 1], (1, 1), ([1], [1])),
+        ([1, 50, 2], (1, 0), ([1], [])),
+        ([9, 3, 30], (1, 1), ([3], [9])),  # none is small enough: the smallest
+        ([30, 20, 1, 1], (2, 1), ([1], [1])),  # one split does not take all small groups
+        ([30, 20, 2, 2], (3, 0), ([2], [])),  # two instead of three, not four
+    ],
+)
+def test_small_groups_are_set_aside_and_the_largest_trains(
+    sizes: list[int], wanted: tuple[int, int], aside: tuple[list[int], list[int]]
+) -> None:
+    for seed in range(20):
+        sides = splits_of(sizes, seed, *wanted)
+        assert (sides["valid"], sides["test"]) == aside
+
+
+def test_what_is_set_aside_is_no_more_than_wanted_but_for_one_group() -> None:
+    rng = np.random.default_rng(7)
+    for seed in range(200):
+        sizes = rng.integers(1, 9, size=rng.integers(3, 9)).tolist()
+        valid, test = (int(number) for number in rng.integers(1, 5, size=2))
+        sides = splits_of(sizes, seed, valid, test)
+        assert max(sizes) in sides["train"]
+        for split, number in (("valid", valid), ("test", test)):
+            assert sides[split]
+            assert sum(sides[split]) <= number or len(sides[split]) == 1
+            if sum(sides[split]) > number:
+                assert min(sides["train"]) >= sides[split][0]
+
+
+def test_any_of_the_small_groups_may_be_set_aside() -> None:
+    genus = ["A"] * 10 + list("BCDE")
+    groups = np.array([0] * 10 + [1, 2, 3, 4])
+    candidates = [candidate(n, name) for n, name in enumerate(genus)]
+    draws = [choose(candidates, groups, seed=seed) for seed in range(60)]
+    assert {c.candidate.genus for draw in draws for c in draw if c.split == "valid"} == set("BCDE")
+
+
+def test_of_equal_groups_the_last_drawn_are_set_aside() -> None:
+    """A sample of one genome a genus, such as mini's, stays split as it was when groups had no size."""
+    candidates = [candidate(n, f"G{n}") for n in range(70)]
+    chosen = choose(candidates, np.arange(70), genomes=64, valid=4, seed=0)
+    drawn = [candidates[n].genome for n in draw_order(candidates, np.arange(70), seed=0)[:64]]
+    assert [c.candidate.genome for c in chosen] == drawn
+    assert [c.split for c in chosen] == ["train"] * 60 + ["valid"] * 4
+
+
+@pytest.mark.skipif("mini" not in bundle.known(), reason="this checkout ships no model")
+def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_data: Path) -> None:
+    recipe = recipes.read("mini")
+    section, source = recipe.corpus, corpus.read_tables(shared_data / "corpus")
+    wanted = pa.array(sorted(stages.held_out(section, shared_data).genomes), source.proteins["sequence"].type)
+    identical = pc.is_in(source.proteins["sequence"], value_set=wanted).to_numpy()
+    exclude = {int(genome): reason for genome, reason in section.exclude.items()}
+    options = corpus.Options(
+        genomes=section.genomes,
+        residues=recipe.residues(recipes.parse_budget(recipe.budget)),
+        valid=section.valid,
+        test=section.test,
+        seed=section.seed,
+    )
+    chosen, _ = corpus.draw(source, options, {**corpus.relatives(source, identical), **exclude})
+    organism = dict(zip(*(source.genomes[name].to_pylist() for name in ("genome", "organism")), strict=True))
+    drawn = [(organism[item.candidate.genome], item.split, item.candidate.genes) for item in chosen]
+    _, card = bundle.read_texts("mini")
+    rows = [line.strip("| ").split(" | ") for line in card.partition("## Genomes")[2].splitlines()[4:]]
+    assert drawn == [(name, split, int(genes)) for name, split, genes, _ in rows]
+    assert len(drawn) == 64
+
+
 def test_one_genome_cannot_be_split() -> None:
-    with pytest.raises(UsageError, match="too few"):
+    with pytest.raises(UsageError, match=r"too few genomes \(1\) for a split into train, valid;"):
         choose([candidate(0)], np.array([0]), valid=1)
 
 
 def test_strains_of_one_genus_are_split_by_genome() -> None:
     chosen = choose([candidate(n, "A") for n in range(3)], np.zeros(3, dtype=int), valid=1)
     assert sorted(c.split for c in chosen) == ["train", "train", "valid"]
+    assert split_by(chosen) == "genome"
+    assert split_by(choose([candidate(n) for n in range(3)], np.arange(3), valid=1)) == "genus"
+
+
+@pytest.mark.parametrize(
+    ("organisms", "options", "by", "line"),
+    [
+        (ORGANISMS, {"test": 1}, "genus", "split: 3 train, 1 valid, 1 test"),
+        (
+            ["Aaa one", "Aaa two", "Aaa three"],
+            {"test": 1},
+            "genome",
+            "split: 1 train, 1 valid, 1 test; by genome, because there are too few genera: relatives of what "
+            "trains are set aside",
+        ),
+        (
+            ["Aaa one", "Aaa two", "Aaa three", "Bbb one", "Bbb two"],
+            {},
+            "genus",
+            "split: 3 train, 2 valid, 0 test; 1 valid, 0 test were wanted, but genera are set aside whole",
+        ),
+    ],
+)
+def test_a_corpus_says_how_it_is_split(
+    tmp_path: Path, organisms: list[str], options: dict[str, int], by: str, line: str
+) -> None:
+    write_folder(tmp_path / "in", organisms)
+    record = build(tmp_path / "in", tmp_path / "out", **options)
+    assert record["split_by"] == by
+    assert corpus.split_line(record) == line
 
 
 def test_folder_becomes_tables_with_labels(tmp_path: Path) -> None:
@@ -116,6 +258,18 @@ def test_corpus_is_complete_and_readable(tmp_path: Path) -> None:
     for row in tables.genomes.to_pylist():
         by_genus.setdefault(row["genus"], set()).add(row["split"])
     assert len(by_genus["Aaa"]) == 1
+
+
+def test_the_corpus_command_says_that_relatives_were_parted(tmp_path: Path) -> None:
+    genomes = write_folder(tmp_path / "in", ["Aaa one", "Aaa two", "Aaa three"])
+    write_clusters(tmp_path / "in" / "clusters.tsv", genomes)
+    own = json.loads(recipes.known()["own"].read_text())
+    own["corpus"]["clusters"] = "clusters.tsv"
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    paths = [str(tmp_path / name) for name in ("own.json", "in", "out")]
+    result = CliRunner().invoke(cli, ["corpus", paths[0], "--data", paths[1], "-o", paths[2]])
+    assert result.exit_code == 0, result.output
+    assert "split: 1 train, 1 valid, 1 test; by genome, because there are too few genera" in result.output
 
 
 def test_short_contigs_are_left_out_with_a_reason(tmp_path: Path) -> None:

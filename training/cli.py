@@ -110,7 +110,7 @@ def corpus(recipe: Recipe, data: Path, output: Path, budget: float | None) -> No
     """Draws a sample of genomes, balanced over genera, and writes it as a corpus folder."""
     from .stages import make_corpus
 
-    record = make_corpus(recipe, data, output, budget=_budget(recipe, budget))
+    record = make_corpus(recipe, data, output, budget=_budget(recipe, budget), report=say)
     say(", ".join(f"{value:,} {name}" for name, value in record["counts"].items()))
 
 

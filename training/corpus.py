@@ -13,8 +13,8 @@ A corpus is a folder of Parquet tables that join by number:
     encoder_proteins.parquet
                        sequence, cluster: all proteins that may train the encoder, also those of genomes
                        that the sample leaves out; none that is identical to a held-out protein
-    corpus.json        where it came from, options, each chosen genome and its split, each genome left out
-                       and why, and what was counted
+    corpus.json        where it came from, options, each chosen genome and its split, whether that is by
+                       genus or by genome, each genome left out and why, and what was counted
     DONE               written last: the folder is complete
 
 `embeddings.npy` (glm-train embed) joins the folder: float16 (proteins, D), row = `protein`.
@@ -39,7 +39,7 @@ from glm_annot.errors import InputError
 
 from . import splits
 from .heldout import HeldOut
-from .sample import RELATED, Candidate, Chosen, choose, related_groups
+from .sample import RELATED, Candidate, Chosen, choose, related_groups, split_by
 
 MIN_GENES = 15  # shortest window that trains or is evaluated, Hwang et al. 2023
 WINDOW = 30  # genes per window, the same
@@ -62,7 +62,8 @@ class Options:
 
     Attributes:
         genomes, residues: size of the sample; both None takes every genome.
-        valid, test: genomes set aside from training, of other genera than those that train.
+        valid, test: genomes to set aside from training, whole genera where there are enough of them (see
+            `sample.choose`); corpus.json has 'split_by': 'genus' or 'genome'.
         seed: of the order in which genera are drawn.
         exclude: genome numbers to leave out, with the reason.
     """
@@ -178,6 +179,7 @@ def build(
         "origin": origin,
         "held_out": list(held_out.names),
         "options": asdict(options) | {"exclude": {str(k): v for k, v in options.exclude.items()}},
+        "split_by": split_by(chosen),
         "genomes": _listing(sample, chosen),
         "left_out": {str(genome): reason for genome, reason in left_out.items()},
         "counts": _counts(sample, encoder),
@@ -185,6 +187,23 @@ def build(
     (folder / "corpus.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (folder / "DONE").write_text("complete\n", encoding="ascii")
     return record
+
+
+def split_line(record: Mapping[str, Any]) -> str:
+    """Say for people how the genomes of a corpus are split, and where that is not what was wanted.
+
+    Args:
+        record: what corpus.json holds.
+    """
+    counts = {split: record["counts"][f"genomes_{split}"] for split in ("train", "valid", "test")}
+    line = "split: " + ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    wanted = {split: record["options"][split] for split in ("valid", "test")}
+    if record["split_by"] == "genome":
+        return f"{line}; by genome, because there are too few genera: relatives of what trains are set aside"
+    if any(counts[split] != number for split, number in wanted.items()):
+        asked = ", ".join(f"{number:,} {split}" for split, number in wanted.items())
+        return f"{line}; {asked} were wanted, but genera are set aside whole"
+    return line
 
 
 def _is_in(sequences: pa.ChunkedArray, wanted: frozenset[str]) -> npt.NDArray[np.bool_]:

@@ -84,7 +84,7 @@ class Run:
         return [(path.name, path.stat().st_size) for path in sorted(folder.iterdir()) if path.is_file()]
 
     def _corpus(self, folder: Path) -> None:
-        stages.make_corpus(self.recipe, self.data, folder, budget=self.budget)
+        stages.make_corpus(self.recipe, self.data, folder, budget=self.budget, report=self.report)
 
     def _plm(self, folder: Path) -> None:
         self._train("plm", stages.train_encoder, folder)

@@ -3,13 +3,17 @@
 Genomes are grouped first, so that relatives never stand on both sides of a split: one group per genus,
 and genomes of unknown genus ('?') alone, until genomes that share many identical proteins join their
 groups. Groups are drawn in a seeded random order, one genome of each in the first round, a second one in
-the next, and so on, until the budget is spent; the last groups drawn become valid and test. Fragmented
-genomes wait until no sound one is left.
+the next, and so on, until the budget is spent. Fragmented genomes wait until no sound one is left, and
+most of those of unknown genus until no named one is left. Of the groups drawn, the last that are small
+enough become valid and test. Where there are too few groups for that, single genomes do (`split_by`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +24,7 @@ UNKNOWN_GENUS = "?"
 RELATED = (
     0.05  # share of the smaller genome's proteins, identical in both, from which two genomes are one group
 )
-UNKNOWN_SHARE = 0.25  # at most this share of a sample is of unknown genus
+UNKNOWN_SHARE = 0.25  # at most this share of a sample is of unknown genus, while there are named ones
 SOUND_SHARE = 0.6  # of a sound genome's genes stand on contigs that are long enough for windows
 SOUND_GENES = (
     300  # genes on such contigs that make a genome worth drawing early; the smallest symbionts have about 360
@@ -127,48 +131,97 @@ def choose(
         candidates: the genomes that may be drawn.
         groups: their group numbers, as `related_groups` gives them.
         genomes, residues: stop at this many genomes, or before this many residues; None is no limit.
-        valid, test: how many genomes to set aside from groups of their own, beside those that train.
+        valid, test: how many genomes to set aside from groups of their own, beside those that train. Groups
+            are set aside whole: fewer where another group would be more than is wanted, more where the
+            smallest group is.
         seed: of the random order of groups.
 
     Raises:
         UsageError: nothing would be left to train on.
     """
+    order = draw_order(candidates, groups, seed)
     limit = len(candidates) if genomes is None else genomes
-    everything = genomes is None and residues is None
-    drawn: list[int] = []
-    spent = unknown = 0
-    for position in draw_order(candidates, groups, seed):
-        candidate = candidates[position]
-        if len(drawn) >= limit or (residues is not None and spent + candidate.residues > residues):
+    taken: set[int] = set()
+    spent = 0
+    for position in _unknown_late(candidates, order):
+        spent += candidates[position].residues
+        if len(taken) >= limit or (residues is not None and spent > residues):
             break
-        if candidate.genus == UNKNOWN_GENUS:
-            if not everything and unknown + 1 > max(1.0, UNKNOWN_SHARE * (len(drawn) + 1)):
+        taken.add(position)
+    # In the order of the groups again: what had to wait is as likely to train as what had not.
+    return _split(candidates, groups, [position for position in order if position in taken], valid, test)
+
+
+def split_by(chosen: Sequence[Chosen]) -> Literal["genus", "genome"]:
+    """Say whether groups were set aside whole ('genus'), or relatives had to be parted ('genome')."""
+    sides = {(item.group, item.split) for item in chosen}
+    return "genus" if len(sides) == len({group for group, _ in sides}) else "genome"
+
+
+def _unknown_late(candidates: list[Candidate], order: list[int]) -> list[int]:
+    """Let genomes of unknown genus wait wherever they would be more than `UNKNOWN_SHARE` of those so far."""
+    early: list[int] = []
+    late: list[int] = []
+    unknown = 0
+    for position in order:
+        if candidates[position].genus == UNKNOWN_GENUS:
+            if unknown + 1 > max(1.0, UNKNOWN_SHARE * (len(early) + 1)):
+                late.append(position)
                 continue
             unknown += 1
-        spent += candidate.residues
-        drawn.append(position)
-    return _split(candidates, groups, drawn, valid, test)
+        early.append(position)
+    return early + late
 
 
 def _split(
     candidates: list[Candidate], groups: npt.NDArray[np.int64], drawn: list[int], valid: int, test: int
 ) -> list[Chosen]:
-    """Set whole groups aside, the last drawn first, until enough genomes are valid and test."""
-    order = list(dict.fromkeys(int(groups[position]) for position in drawn))
-    if len(order) < 1 + (valid > 0) + (test > 0):
-        # Relatives only (strains of one species): the best left is a split by genome.
-        groups = np.arange(len(candidates))
-        order = list(drawn)
-    splits: dict[int, str] = {}
-    for split, wanted in (("valid", valid), ("test", test)):
-        while wanted > 0 and len(order) > 1:
-            group = order.pop()
-            splits[group] = split
-            wanted -= sum(int(groups[position]) == group for position in drawn)
-    chosen = [Chosen(candidates[p], int(groups[p]), splits.get(int(groups[p]), "train")) for p in drawn]
-    if len({c.split for c in chosen}) < 1 + (valid > 0) + (test > 0):
+    """Set whole groups aside, or genomes where there are too few groups."""
+    wanted = {split: number for split, number in (("valid", valid), ("test", test)) if number > 0}
+    if len(drawn) < 1 + len(wanted):
         raise UsageError(
-            f"{len(drawn)} genomes are too few for a split into training, validation and test; "
-            "add genomes or raise the budget"
+            f"too few genomes ({len(drawn)}) for a split into {', '.join(['train', *wanted])}; "
+            "add genomes, or raise the limit of genomes or the budget"
         )
-    return chosen
+    units = [int(groups[position]) for position in drawn]
+    if len(set(units)) < 1 + len(wanted):
+        # Relatives only (strains of one species): the best left is a split by genome.
+        units = drawn
+    splits = _set_aside(Counter(units), wanted)
+    return [
+        Chosen(candidates[position], int(groups[position]), splits.get(unit, "train"))
+        for position, unit in zip(drawn, units, strict=True)
+    ]
+
+
+def _set_aside(size_of: Mapping[int, int], wanted: Mapping[str, int]) -> dict[int, str]:
+    """Choose the groups that do not train.
+
+    The last drawn that is no larger than what is still wanted comes first. A larger one is taken, the
+    smallest, only where a split would have none; and never the largest of all, which trains.
+
+    Args:
+        size_of: genomes of each group, in the order drawn; more groups than splits are wanted.
+        wanted: genomes of each split.
+
+    Returns:
+        the split of each group that was set aside; at least one of each split.
+    """
+    free = list(size_of)
+    if wanted:
+        free.remove(max(free, key=size_of.__getitem__))  # of equals, the first drawn
+    splits: dict[int, str] = {}
+    missing = dict(wanted)
+    found = True
+    while found:  # in turns, so that one split does not take all small groups
+        found = False
+        for split, number in missing.items():
+            small = [group for group in free if size_of[group] <= number]
+            if not small and split not in splits.values():
+                small = [min(reversed(free), key=size_of.__getitem__)]
+            if small:
+                found = True
+                free.remove(small[-1])
+                splits[small[-1]] = split
+                missing[split] -= size_of[small[-1]]
+    return splits

@@ -25,7 +25,9 @@ def held_out(section: CorpusSection, data: Path) -> HeldOut:
     )
 
 
-def make_corpus(recipe: Recipe, data: Path, folder: Path, *, budget: float) -> dict[str, Any]:
+def make_corpus(
+    recipe: Recipe, data: Path, folder: Path, *, budget: float, report: Callable[[str], None]
+) -> dict[str, Any]:
     """Draw the sample of a recipe and write it as a corpus folder.
 
     Args:
@@ -33,6 +35,7 @@ def make_corpus(recipe: Recipe, data: Path, folder: Path, *, budget: float) -> d
         data: the folder that its paths are relative to.
         folder: where to.
         budget: seconds of the whole run, which limit what can be embedded.
+        report: called with a line that says how the genomes are split.
 
     Returns:
         what corpus.json holds.
@@ -53,7 +56,7 @@ def make_corpus(recipe: Recipe, data: Path, folder: Path, *, budget: float) -> d
         seed=section.seed,
         exclude={int(genome): reason for genome, reason in section.exclude.items()},
     )
-    return corpus_module.build(
+    record = corpus_module.build(
         source,
         folder,
         options=options,
@@ -61,6 +64,8 @@ def make_corpus(recipe: Recipe, data: Path, folder: Path, *, budget: float) -> d
         held_out=held_out(section, data),
         clusters=clusters,
     )
+    report(corpus_module.split_line(record))
+    return record
 
 
 def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
