@@ -13,6 +13,7 @@ import torch
 from glm_annot.jobs import cores
 
 from .recipe import Recipe
+from .sample import UNKNOWN_GENUS
 from .tables import shown, table, tables
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def model_card(
         parts_table(model),
         _training(recipe, corpus, command),
         _cost(seconds or {}),
-        _held_out(corpus),
+        _held_out(recipe, corpus),
         f"## Measured\n\n{NOT_MEASURED}",
         _listed("Limits", recipe.limits),
         _listed("Terms of the training data", recipe.terms),
@@ -120,13 +121,31 @@ def _training(recipe: Recipe, corpus: Mapping[str, Any], command: str) -> str:
             "It was trained on a fixed sample of the source, balanced over genera and listed below, "
             "not on all of it."
         )
-    return (
+    apart = _genera_apart(corpus)
+    whose = " of other genera" if apart else ""
+    text = (
         "## Training\n\n"
-        f"{extent} {counts['genomes_train']} genomes train {_trained(recipe)}, {counts['genomes_valid']} of "
-        f"other genera validate: {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
-        f"{counts['residues']:,} residues. The encoder's corpus has {counts['encoder_proteins']:,} proteins."
-        f"\n\nMade by `{command}` from `{corpus['origin']}`."
+        f"{extent} {counts['genomes_train']} genomes train {_trained(recipe)}, {counts['genomes_valid']}"
+        f"{whose} validate: {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
+        f"{counts['residues']:,} residues."
     )
+    if not apart:
+        text += (
+            " There were too few genera to set whole ones aside: the split is by genome, with relatives on "
+            "both sides, so what was measured on the corpus's own genomes is rather too good."
+        )
+    if "task" in recipe.plm:
+        text += f" The encoder's corpus has {counts['encoder_proteins']:,} proteins."
+    return f"{text}\n\nMade by `{command}` from `{corpus['origin']}`."
+
+
+def _genera_apart(corpus: Mapping[str, Any]) -> bool:
+    """Whether no genome that was set aside is of a genus that trains."""
+    if "split_by" in corpus:
+        return bool(corpus["split_by"] == "genus")
+    # Corpora of before do not say it, but name the genera.
+    named = {(item["genus"], item["split"]) for item in corpus["genomes"] if item["genus"] != UNKNOWN_GENUS}
+    return len(named) == len({genus for genus, _ in named})
 
 
 def _trained(recipe: Recipe) -> str:
@@ -142,16 +161,24 @@ def _trained(recipe: Recipe) -> str:
     return "gLM and the heads"
 
 
-def _held_out(corpus: Mapping[str, Any]) -> str:
+def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
+    """What was kept out of the parts that were trained here, and of which parts nobody here can say it."""
     names, counts = corpus["held_out"], corpus["counts"]
-    if not names:
-        return "## Held out\n\nNothing was held out by sequence; judge it on genomes that did not train it."
-    return (
-        "## Held out\n\n"
-        f"{', '.join(names)}: no protein identical to one of these trained the encoder or carried an EC "
-        f"label. {counts['windows_near_heldout']:,} of {counts['windows']:,} windows, in which over half "
-        "of the proteins are over 70 % identical to a held-out genome's, were left out."
-    )
+    encoder, glm = "task" in recipe.plm, "network" in recipe.glm
+    text = "Nothing was held out by sequence; judge it on genomes that did not train it."
+    if names:
+        trained = "trained the encoder or carried" if encoder else "carried"
+        text = f"{', '.join(names)}: no protein identical to one of these {trained} an EC label."
+        if glm:
+            text += (
+                f" {counts['windows_near_heldout']:,} of {counts['windows']:,} windows, in which over half "
+                "of the proteins are over 70 % identical to a held-out genome's, were left out."
+            )
+    if not encoder:
+        parts = "the encoder" if glm else "the encoder and gLM"
+        card = f" (the card of `{recipe.plm['keep']}` may say it)" if "keep" in recipe.plm else ""
+        text += f" What trained {parts} is not known here{card}, and may hold the same proteins."
+    return f"## Held out\n\n{text}"
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
