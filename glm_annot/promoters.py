@@ -177,7 +177,7 @@ class Promoters:
             by_score_F = _logistic(x_NF, divergent_N, convergent_N)
             if by_score_F[-1] > 0:
                 return cls(_logistic(x_NF[:, :-1], divergent_N, convergent_N), by_score_F)
-        return cls(np.zeros(3), np.zeros(4))
+        return SILENT
 
     def log_odds(self, contigs: Sequence[Contig]) -> list[Floats]:
         """(P,) log-likelihood ratio of each tandem gap: a transcript begins there, over within an operon.
@@ -198,6 +198,9 @@ class Promoters:
             odds = (IN_BORDERS * ratio + 1 - IN_BORDERS) / (IN_OPERONS * ratio + 1 - IN_OPERONS)
             found.append(np.where(known, np.log(odds), 0.0))
         return found
+
+
+SILENT = Promoters(np.zeros(3), np.zeros(4))  # says nothing of any gap
 
 
 def _features(gap_N: Floats, score_N: Floats) -> Floats:

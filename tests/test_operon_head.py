@@ -9,6 +9,7 @@ import pytest
 
 from glm_annot.errors import InputError
 from glm_annot.records import Contig, Gene, Genome
+from training import operon_head
 from training.evaluate_operons import calibration_error, figures, measure, reliability
 from training.operon_data import LabelledGenome
 from training.operon_head import Example, fit, hide, regions
@@ -127,7 +128,8 @@ def test_reliability_by_hand() -> None:
     assert found["bands"]["0 to 0.2"] == {"mean_probability": pytest.approx(0.1), "share": 0.5, "pairs": 2}
 
 
-def test_measures_of_every_method() -> None:
+def test_measures_of_every_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operon_head, "ENSEMBLE", ((40, 6),))  # dozens of heads are fitted
     names = ("escherichia_coli_k12", "salmonella_enterica_14028s", "other")
     examples = {name: made(number)[0] for number, name in enumerate(names)}
     k12 = examples[names[0]]

@@ -7,6 +7,7 @@ strands, gaps and lengths. Average precision (AP) and area under the ROC curve (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from glm_annot.bundle import Model
 from glm_annot.operon_features import Floats, Track
 from glm_annot.operons import OperonHead
+from glm_annot.promoters import SILENT
 
 from .heads import operon_example
 from .operon_data import UNKNOWN, LabelledGenome, read_all_adjacent, read_confirmed, read_organisms
@@ -60,17 +62,19 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
 
 def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenome) -> dict[str, Any]:
     """What `benchmark` returns, from examples that are read already; `confirmed` labels pairs of `k12`."""
-    leave_one_out = {name: _transfer(_others(examples, name), example) for name, example in examples.items()}
+    heads = {name: fit(_others(examples, name)) for name in examples}
     far = _others(examples, ECOLI, SALMONELLA)
-    leave_one_out[f"{ECOLI}, Salmonella left out too"] = _transfer(far, examples[ECOLI])
+    far_head, sure = fit(far), replace(k12, genome=confirmed)
+    leave_one_out = {
+        name: _transfer(heads[name], _others(examples, name), example) for name, example in examples.items()
+    }
+    leave_one_out[f"{ECOLI}, Salmonella left out too"] = _transfer(far_head, far, examples[ECOLI])
+    tests = {"pairs.tsv": examples[ECOLI], "all tandem": k12, "confirmed": sure}
     return {
         "leave_one_out": leave_one_out,
-        "confirmed": _transfer(far, replace(k12, genome=confirmed)),
+        "confirmed": _transfer(far_head, far, sure),
         "all_adjacent": _by_region(k12, far),
-        "calibration": _calibration(
-            _others(examples, ECOLI),
-            {"pairs.tsv": examples[ECOLI], "all tandem": k12, "confirmed": replace(k12, genome=confirmed)},
-        ),
+        "calibration": {name: _calibration(heads[ECOLI], test) for name, test in tests.items()},
     }
 
 
@@ -85,9 +89,8 @@ def _others(examples: dict[str, Example], *names: str) -> list[Example]:
     return [example for name, example in examples.items() if name not in names]
 
 
-def _transfer(training: Sequence[Example], test: Example) -> dict[str, dict[str, float]]:
-    """Figures of each method on the labelled pairs of one genome after training on others."""
-    head = fit(training, calibrate=False)
+def _transfer(head: OperonHead, training: Sequence[Example], test: Example) -> dict[str, dict[str, float]]:
+    """Figures of each method on the labelled pairs of one genome; `training` has fitted the head."""
     bar = _boosting(np.concatenate([_plain(example) for example in training]), _stacked(training))
     scores = {
         "distance": -np.concatenate([track.gap for track in test.tracks]),
@@ -99,12 +102,13 @@ def _transfer(training: Sequence[Example], test: Example) -> dict[str, dict[str,
 
 def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
     """Log-odds of a head, of the same without promoters, and of its layout alone."""
-    scores = {
-        "head": np.concatenate(head.log_odds(test.genome.genome.contigs, test.attention)),
-        "no_promoters": np.concatenate(head.logits(test.tracks, test.attention)),
+    contigs, alone = test.genome.genome.contigs, copy(head)
+    alone.config = replace(head.config, attention=0)
+    return {
+        "head": np.concatenate(head.log_odds(contigs, test.attention)),
+        "no_promoters": np.concatenate(head.log_odds(contigs, test.attention, promoters=SILENT)),
+        "layout": np.concatenate(alone.log_odds(contigs, promoters=SILENT)),
     }
-    head.config = replace(head.config, attention=0)
-    return {**scores, "layout": np.concatenate(head.logits(test.tracks))}
 
 
 def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, float]]:
@@ -121,7 +125,7 @@ def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, f
         inside = np.concatenate(region)
         bar = _boosting(plain[~inside], labels[~inside])
         hidden = hide(k12, [~of_contig for of_contig in region])
-        head = fit([hidden, *others], calibrate=False)
+        head = fit([hidden, *others])
         ours = {name: np.where(tandem, score, -np.inf) for name, score in _head_scores(head, k12).items()}
         for name, score in {"boosting": bar.decision_function(plain), **ours}.items():
             scores.setdefault(name, np.empty(len(labels)))[inside] = score[inside]
@@ -129,15 +133,11 @@ def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, f
     return {name: figures(labels, np.maximum(score, lowest)) for name, score in scores.items()}
 
 
-def _calibration(training: Sequence[Example], tests: dict[str, Example]) -> dict[str, dict[str, Any]]:
-    head = fit(training)
-    found = {}
-    for name, test in tests.items():
-        probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
-        label = _stacked([test])
-        chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
-        found[name] = reliability(probability[chosen], label[chosen].astype(np.float64))
-    return found
+def _calibration(head: OperonHead, test: Example) -> dict[str, Any]:
+    probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
+    label = _stacked([test])
+    chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
+    return reliability(probability[chosen], label[chosen].astype(np.float64))
 
 
 def reliability(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
