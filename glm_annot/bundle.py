@@ -15,7 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -130,6 +133,16 @@ def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Mode
     return model
 
 
+def part_record(name_or_folder: str | Path, *parts: str) -> dict[str, Any]:
+    """What decides some parts (names of `Model.parts`) of a model: configurations, and sha256 of their files.
+
+    It is what config.json says; other parts, figures or words leave it the same. Raises as `load`.
+    """
+    config, _ = _read_config(_find(name_or_folder))
+    files = {name: sha256 for name, sha256 in config["files"].items() if name.partition("-")[0] in parts}
+    return {"files": files, **{part: config[part] for part in parts if part in config}}
+
+
 def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
     """What metrics.json and the model card of a model say, without building it.
 
@@ -163,27 +176,28 @@ def save(
     Raises:
         UsageError: the folder holds something else than a model.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _clear(folder)
-    for name, part in model.parts.items():
-        limit = max(shard_bytes, sum(tensor.nbytes for tensor in part.state_dict().values()) // MOST_SHARDS)
-        pieces = _pieces(_tensors(part, half=name in bf16), limit)
-        for number, shard in enumerate(_shards(pieces, limit)):
-            # safetensors' own save_file lets nobody else read the file, whatever the umask.
-            (folder / f"{name}-{number:02d}.safetensors").write_bytes(serialise(shard))
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(card, encoding="utf-8")
-    if model.ec is not None:
-        lines = [_LABELS_HEADER, *model.ec.config.labels]
-        (folder / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    config = {
-        "format": FORMAT,
-        "name": model.name,
-        "version": model.version,
-        **_part_configs(model),
-        "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
-    }
-    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    _refuse_others(folder)
+    with _replacing(folder) as draft:
+        for name, part in model.parts.items():
+            size = sum(tensor.nbytes for tensor in part.state_dict().values())
+            limit = max(shard_bytes, size // MOST_SHARDS)
+            pieces = _pieces(_tensors(part, half=name in bf16), limit)
+            for number, shard in enumerate(_shards(pieces, limit)):
+                # safetensors' own save_file lets nobody else read the file, whatever the umask.
+                (draft / f"{name}-{number:02d}.safetensors").write_bytes(serialise(shard))
+        (draft / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+        (draft / CARD).write_text(card, encoding="utf-8")
+        if model.ec is not None:
+            lines = [_LABELS_HEADER, *model.ec.config.labels]
+            (draft / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        config = {
+            "format": FORMAT,
+            "name": model.name,
+            "version": model.version,
+            **_part_configs(model),
+            "files": {path.name: file_sha256(path) for path in sorted(draft.iterdir())},
+        }
+        (draft / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def rewrite_texts(folder: Path, *, metrics: Mapping[str, Any], card: str) -> None:
@@ -195,11 +209,12 @@ def rewrite_texts(folder: Path, *, metrics: Mapping[str, Any], card: str) -> Non
     config, _ = _read_config(folder)
     texts = {METRICS: json.dumps(metrics, indent=1) + "\n", CARD: card}
     config["files"] |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    texts[CONFIG] = json.dumps(config, indent=1) + "\n"  # last, so that it never lists what is not there
-    for name, text in texts.items():
-        draft = folder / f"{name}.part"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(folder / name)
+    texts[CONFIG] = json.dumps(config, indent=1) + "\n"
+    with _replacing(folder) as draft:
+        left_out = shutil.ignore_patterns(*texts)
+        shutil.copytree(folder, draft, ignore=left_out, copy_function=_link, dirs_exist_ok=True)
+        for name, text in texts.items():
+            (draft / name).write_text(text, encoding="utf-8")
 
 
 def filled(kind: Callable[[_Config], _Part], config: _Config, state: Mapping[str, Tensor]) -> _Part:
@@ -228,16 +243,45 @@ class _Undrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _clear(folder: Path) -> None:
-    """Takes an earlier model's files out of the folder; anything else there stays, and stops the writing."""
-    if (folder / CONFIG).is_file():
-        config, _ = _read_config(folder)
-        for name in (CONFIG, *config["files"]):
-            (folder / Path(name).name).unlink(missing_ok=True)
-    if any(folder.iterdir()):
+def _refuse_others(folder: Path) -> None:
+    """Raises UsageError when a folder holds anything but a model, for it is about to be replaced."""
+    if not folder.exists():
+        return
+    config = _read_config(folder)[0] if (folder / CONFIG).is_file() else {"files": {}}
+    if {path.name for path in folder.iterdir()} - {CONFIG, *config["files"]}:
         raise UsageError(
             f"{folder} is not empty; give a new folder for the model, or one of an earlier model"
         )
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder beside a model's, which takes its place once all is written.
+
+    Whatever interrupts it, and whoever reads meanwhile, finds the old model whole or the new one; only
+    between two renames, where there was an old one, there is none.
+    """
+    folder = folder.resolve()  # a symbolic link goes on to lead to it
+    draft, old = (folder.with_name(f".{folder.name}.{word}") for word in ("part", "old"))
+    shutil.rmtree(draft, ignore_errors=True)  # of one who was interrupted
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.replace(old)
+        draft.replace(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    """Gives a file a second name, or copies it where the file system knows no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _find(name_or_folder: str | Path) -> Path:
@@ -283,7 +327,7 @@ def _verify(folder: Path, expected: Mapping[str, str]) -> None:
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise ModelError(f"{path} is missing: get the model again")
-        if _sha256(path) != sha256:
+        if file_sha256(path) != sha256:
             raise ModelError(f"{path} is damaged or was changed (its sha256 differs): get the model again")
 
 
@@ -372,7 +416,8 @@ def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, 
     return {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in state.items()}
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's content."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(2**20):

@@ -12,9 +12,21 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 
 from glm_annot import annotate, io
-from glm_annot.bundle import CONFIG, FORMAT, MOST_SHARDS, Model, known, load, read_texts, save
+from glm_annot.bundle import (
+    CONFIG,
+    FORMAT,
+    MOST_SHARDS,
+    Model,
+    known,
+    load,
+    part_record,
+    read_texts,
+    rewrite_texts,
+    save,
+)
 from glm_annot.errors import ModelError, UsageError
 from tests.tiny import LABELS, tiny
 
@@ -136,6 +148,91 @@ def test_saving_replaces_a_model_but_nothing_else(bundle: Path, tmp_path: Path) 
     with pytest.raises(UsageError, match="not empty"):
         save(tiny(), tmp_path / "thesis", metrics={}, card="")
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+def killed_at(call: int, work: Callable[..., object]) -> Callable[..., object]:
+    """The same work, but that its n-th call ends the program."""
+    calls = iter(range(1, 1000))
+
+    def worked(*args: object, **kwargs: object) -> object:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return work(*args, **kwargs)
+
+    return worked
+
+
+@pytest.mark.parametrize("call", [1, 3])
+def test_an_interrupted_save_leaves_the_old_model_and_can_be_repeated(
+    call: int, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load(bundle).sha256
+    for folder in (bundle, tmp_path / "new"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("glm_annot.bundle.serialise", killed_at(call, serialise))
+            save(tiny(operons=False), folder, metrics={}, card="")
+    assert load(bundle).sha256 == before and not (tmp_path / "new").exists()
+    (tmp_path / ".new.part").mkdir()  # as one that had no time to clear up leaves it
+    (tmp_path / ".new.part" / "plm-00.safetensors").write_bytes(b"half")
+    save(tiny(operons=False), tmp_path / "new", metrics={}, card="")
+    assert load(tmp_path / "new").operons is None
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "new"}
+
+
+def test_a_reader_finds_a_whole_model_while_another_is_written(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, found = load(bundle).sha256, []
+
+    def seen(shard: dict[str, torch.Tensor]) -> bytes:
+        found.append(load(bundle).sha256)
+        return serialise(shard)
+
+    monkeypatch.setattr("glm_annot.bundle.serialise", seen)
+    save(tiny(operons=False), bundle, metrics={}, card="")
+    assert found and set(found) == {before} != {load(bundle).sha256}
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_interrupted_words_leave_a_whole_model(
+    call: int, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = read_texts(bundle)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "write_text", killed_at(call, Path.write_text))
+        rewrite_texts(bundle, metrics={"suite": {"f1": 0.5}}, card="# New\n")
+    load(bundle)
+    assert read_texts(bundle) == texts
+    rewrite_texts(bundle, metrics={"suite": {"f1": 0.5}}, card="# New\n")
+    load(bundle)
+    assert read_texts(bundle) == ({"suite": {"f1": 0.5}}, "# New\n")
+
+
+def test_new_words_change_one_model_alone_and_keep_what_lies_beside(bundle: Path, tiny_bundle: Path) -> None:
+    """Weights are shared with the old folder, texts must not be."""
+    (bundle / "notes.txt").write_text("mine")
+    shutil.copytree(bundle, bundle.parent / "twin", copy_function=os.link)
+    rewrite_texts(bundle, metrics={}, card="# New\n")
+    assert (bundle / "notes.txt").read_text() == "mine"
+    assert load(bundle.parent / "twin").sha256 == load(tiny_bundle).sha256 != load(bundle).sha256
+
+
+def test_a_link_to_a_model_stays_one(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(bundle, target_is_directory=True)
+    save(tiny(ec=False), tmp_path / "link", metrics={}, card="")
+    assert (tmp_path / "link").is_symlink() and load(bundle).ec is None
+
+
+def test_the_record_of_a_part_is_that_of_its_weights(bundle: Path, tmp_path: Path) -> None:
+    encoder = part_record(bundle, "plm")
+    assert list(encoder["files"]) == ["plm-00.safetensors"] and encoder["plm"]["dim"] == 16
+    rewrite_texts(bundle, metrics={}, card="# New\n")
+    assert part_record(bundle, "plm") == encoder != part_record(bundle, "features", "glm")
+    other = tiny()
+    other.encoder.layers[0].fc1.bias.data.add_(1)
+    save(other, tmp_path / "other", metrics={}, card="")
+    assert part_record(tmp_path / "other", "plm") != encoder
+    assert part_record(tmp_path / "other", "glm") == part_record(bundle, "glm")
 
 
 def flip_a_byte(bundle: Path) -> None:
