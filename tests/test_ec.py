@@ -344,12 +344,48 @@ def test_a_single_genome_calibrates_on_a_quarter_of_its_proteins():
 
 
 @needs_tools
-def test_nothing_of_a_held_out_protein_enters():
-    tables = user_tables(4)
-    held = tables.proteins["sequence"][0].as_py()
-    sources = ec_sources.from_corpus(tables, HeldOut(genomes=frozenset({held})))
-    assert held not in {p.sequence for p in sources.labelled} | set(sources.relatives)
-    leaking = replace(sources, labelled=(*sources.labelled, Labelled(held, ("1.1.1.1",))))
+def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch: pytest.MonkeyPatch):
+    """Enzymes of each genome are held out; what the fit computes on is looked at where it is used."""
+    tables = user_tables(4)  # the last one calibrates
+    sequences = tables.proteins["sequence"].to_pylist()
+    held = {sequences[12 * genome + place] for genome in range(4) for place in (0, 7)}
+    sources = ec_sources.from_corpus(tables, HeldOut(benchmarks=frozenset(held)))
+    assert any(held & set(genome.proteins) for genome in sources.calibration)
+    used: dict[str, set[str]] = {"family": set(), "reference": set(), "rarity": set(), "gathered": set()}
+    families, rarity, gather = ec_head.families, ec_head.kmer_profiles.rarity, ECHead.gather
+    reference = ec_head.as_reference
+
+    def seen_families(labelled, homologues):
+        found = families(labelled, homologues)
+        used["family"].update(member for family in found for member in family.members)
+        return found
+
+    def seen_reference(proteins):
+        used["reference"].update(protein.sequence for protein in proteins)
+        return reference(proteins)
+
+    def seen_rarity(proteins):
+        used["rarity"].update(proteins)
+        return rarity(proteins)
+
+    def seen_gather(self, proteins, *rest):
+        used["gathered"].update(proteins)
+        return gather(self, proteins, *rest)
+
+    monkeypatch.setattr(ec_head, "families", seen_families)
+    monkeypatch.setattr(ec_head, "as_reference", seen_reference)
+    monkeypatch.setattr(ec_head.kmer_profiles, "rarity", seen_rarity)
+    monkeypatch.setattr(ECHead, "gather", seen_gather)
+    ec_head.fit(sources)
+    assert all(used.values())
+    assert {name: proteins & held for name, proteins in used.items()} == {name: set() for name in used}
+
+
+@pytest.mark.parametrize("part", ["labelled", "non_enzymes", "rivals"])
+@needs_tools
+def test_a_fit_refuses_a_protein_of_a_benchmark(part: str):
+    sources = ec_sources.from_corpus(user_tables(1), HeldOut(benchmarks=frozenset({protein(50)})))
+    leaking = replace(sources, **{part: (*getattr(sources, part), Labelled(protein(50), ("1.1.1.1",)))})
     with pytest.raises(GlmAnnotError, match="identical to held-out"):
         ec_head.fit(leaking)
 

@@ -16,7 +16,7 @@ from glm_annot.pipeline import embed_distinct
 from . import ec_head, ec_sources, operon_data, operon_head
 from .corpus import read_tables
 from .ec_sources import Sources
-from .heldout import HeldOut, refuse_leaks
+from .heldout import HeldOut
 from .operon_data import LabelledGenome
 from .recipe import Recipe
 
@@ -71,21 +71,6 @@ def fit_ec(
     reader = ec_head.Reader(model, recipe.heads.ec_layers)
     threads = torch.get_num_threads()
     return ec_head.fit(sources, reader=reader, seed=recipe.heads.seed, threads=threads, report=report)
-
-
-def check_ec_labels(recipe: Recipe, data: Path, corpus: Path, held_out: HeldOut) -> int:
-    """Gather anew what may carry an EC label in training, and make sure that nothing of it is held out.
-
-    Returns:
-        how many distinct sequences were checked.
-
-    Raises:
-        GlmAnnotError: a held-out protein is among them.
-    """
-    sources = ec_labels(recipe, data, corpus, held_out)
-    if sources is None:
-        return 0
-    return refuse_leaks((*(protein.sequence for protein in sources.labelled), *sources.relatives), held_out)
 
 
 def ec_labels(recipe: Recipe, data: Path, corpus: Path, held_out: HeldOut) -> Sources | None:

@@ -73,24 +73,19 @@ def _column(text: bytes, path: Path) -> list[str]:
     return [row[column] for row in rows if len(row) > column]
 
 
-def refuse_leaks(labelled: Iterable[str], held_out: HeldOut) -> int:
+def refuse_leaks(labelled: Iterable[str], held_out: HeldOut) -> None:
     """Make sure that no labelled training protein is a held-out one.
 
     Args:
         labelled: sequences whose EC labels entered training, calibration or retrieval.
         held_out: what must not be among them.
 
-    Returns:
-        how many distinct sequences were checked.
-
     Raises:
         GlmAnnotError: some are identical.
     """
-    distinct = set(map(clean_protein, labelled))
-    leaked = distinct & held_out.all
+    leaked = set(map(clean_protein, labelled)) & held_out.all
     if leaked:
         raise GlmAnnotError(
             f"{len(leaked)} proteins with EC labels are identical to held-out ones, such as "
             f"{min(leaked)[:30]}...; measurements on these would be worthless"
         )
-    return len(distinct)

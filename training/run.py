@@ -12,7 +12,6 @@ from glm_annot.errors import InputError
 
 from . import stages
 from .bundle import Runs, assemble, rewrite_card
-from .heads import check_ec_labels
 from .launch import Launcher
 from .recipe import Recipe
 from .steps import Step, run_steps, seconds_spent
@@ -127,9 +126,6 @@ class Run:
         stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)
 
     def _bundle(self, folder: Path) -> None:
-        recipe, data = self.recipe, self.data
-        checked = check_ec_labels(recipe, data, self.runs.corpus, stages.held_out(recipe.corpus, data))
-        self.report(f"none of {checked:,} proteins that may have an EC label in training is held out")
         assemble(self.runs, folder, self.recipe, command=self.command)
 
     def _evaluate(self, folder: Path) -> None:
