@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(model, folder / "model", metrics={"older": {"figure": 0.5}}, card="# tiny card\n")
     lstm = BiLSTM(of_equal_size(model.glm.config))
     (folder / "lstm").mkdir()
-    _export(lstm, model.features, ContextFit(ContextFitConfig(11)), {}, folder / "lstm")
+    _export(lstm, model.features, ContextFit(ContextFitConfig(11)), {}, folder / "lstm", encoder="")
     more = ("--lstm", "lstm"), ("--audit", "audit.tsv"), ("-o", "metrics.json")
     options = [part for option, name in more for part in (option, str(folder / name))]
     result = measure(data, folder / "model", *options, "--write")

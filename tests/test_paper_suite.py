@@ -120,7 +120,7 @@ def test_the_baseline_stands_beside_it(
     model = tiny()
     lstm = BiLSTM(of_equal_size(model.glm.config))
     (tmp_path / "lstm").mkdir()
-    _export(lstm, model.features, ContextFit(ContextFitConfig(11)), {}, tmp_path / "lstm")
+    _export(lstm, model.features, ContextFit(ContextFitConfig(11)), {}, tmp_path / "lstm", encoder="")
     result = evaluate(data, tiny_bundle, done[0], "--lstm", str(tmp_path / "lstm"))
     assert result.output.count("already done") == len(STEPS) - 1  # all but the page
     assert "| biLSTM, pseudo-accuracy | 28 % |" in result.output

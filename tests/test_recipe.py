@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import save as serialise
 
 from glm_annot import annotate, io
 from glm_annot.bundle import load, read_texts
@@ -438,6 +439,43 @@ def test_a_failure_in_a_process_is_said(tmp_path: Path) -> None:
     recipe = recipes.read(write_recipe(tmp_path / "recipe.json"))
     with pytest.raises(GlmAnnotError, match="failed in one of its processes"):
         Launcher.local(2).train("glm", recipe, tmp_path / "none", tmp_path, budget=60.0)
+
+
+def test_a_glm_and_another_encoder_of_its_width_make_no_model(made: Path, tmp_path: Path) -> None:
+    from training.bundle import export_encoder, read_encoder
+
+    other = read_encoder(made / "work" / "plm")
+    next(other.parameters()).data.add_(1)
+    export_encoder(other, tmp_path / "plm")
+    recipe, work = str(made / "recipe.json"), made / "work"
+    runs = ["--corpus", str(work / "corpus"), "--plm", str(tmp_path / "plm"), "--glm", str(work / "glm")]
+    for command in (["heads", recipe, "--data", str(made / "data")], ["bundle", recipe]):
+        arguments = [*command, *runs, "-o", str(tmp_path / "out")]
+        with pytest.raises(InputError, match=r"glm: was trained on embeddings by another encoder than"):
+            CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_bundle_is_made_again(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    write_recipe(tmp_path / "run" / "recipe.json", version="0.0.2")
+    written: list[dict[str, torch.Tensor]] = []
+
+    def killed(shard: dict[str, torch.Tensor]) -> bytes:
+        written.append(shard)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        return serialise(shard)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("glm_annot.bundle.serialise", killed)
+        train(tmp_path / "run")
+    assert len(written) == 2
+    output = train(tmp_path / "run").output
+    assert "[6/8] bundle: resumes" in output
+    assert load(tmp_path / "run" / "work" / "bundle").version == "0.0.2"
 
 
 def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, GLMOutput
-from glm_annot.plm import Encoder, PLMConfig, embed
+from glm_annot.plm import Encoder, PLMConfig, embed, fingerprint
 from glm_annot.records import Contig, Gene, Genome, Skip
 from tests.tiny import tiny
 from training import evaluate
@@ -28,7 +29,7 @@ from training.embed import embed_corpus
 from training.engine import EngineConfig
 from training.features import fit_features, label_size
 from training.gene_windows import GeneOrder, Spans, WindowReader, all_windows, cut, random_mask, without_near
-from training.glm import TrainGLMConfig, TrainingWindows, load_run, train_glm
+from training.glm import TrainGLMConfig, TrainingWindows, keep_glm, load_run, train_glm
 from training.lstm import BiLSTM, of_equal_size
 from training.masked import evaluate_masked, fit_context_fit, likeliest_sigma, masked_outputs, place_auroc
 
@@ -382,6 +383,30 @@ class TestEmbedding:
         with pytest.raises(InputError, match="other proteins"):
             embed_corpus(corpus, small_encoder(), report=print)
 
+    def test_precisions_do_not_mix(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A GPU's shards, then a CPU's: what 'auto' means is not the same on both."""
+        monkeypatch.setattr("training.embed.precision_on", lambda *_: "bf16")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("training.embed._join", killed)
+            embed_corpus(corpus, small_encoder(), shard=2, report=print)
+        monkeypatch.undo()
+        with pytest.raises(InputError, match="embeddings are in bf16, not fp32; delete"):
+            embed_corpus(corpus, small_encoder(), shard=2, precision="fp32", report=print)
+        embed_corpus(corpus, small_encoder(), shard=2, precision="bf16", report=print)
+        with pytest.raises(InputError, match="in bf16, not fp32"):
+            embed_corpus(corpus, small_encoder(), precision="fp32", report=print)
+
+    def test_embeddings_older_than_the_note_of_their_precision(self, corpus: Path) -> None:
+        """Whole ones are read; to a part of some nothing is added."""
+        path = embed_corpus(corpus, small_encoder(), report=print)
+        record = json.loads((corpus / "embeddings.json").read_text())
+        del record["precision"]
+        (corpus / "embeddings.json").write_text(json.dumps(record))
+        assert embed_corpus(corpus, small_encoder(), report=print) == path
+        path.rename(corpus / "embeddings.0-5.npy")
+        with pytest.raises(InputError, match="in an unknown precision"):
+            embed_corpus(corpus, small_encoder(), report=print)
+
     def test_processes_take_turns(self, corpus: Path) -> None:
         """Two processes under torchrun, of which each embeds shards that the other leaves out."""
         script = corpus / "script.py"
@@ -415,9 +440,11 @@ class TestEmbedding:
     def test_a_gpu_without_enough_memory_gives_way_to_the_cpu(
         self, corpus: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        encoder, moves, said = small_encoder(), [], []
+        encoder, moves, said, precisions = small_encoder(), [], [], []
+        monkeypatch.setattr("training.embed.precision_on", lambda *_: "bf16")
 
         def small_gpu(encoder: Encoder, proteins: list[str], **options: object) -> np.ndarray:
+            precisions.append(options["precision"])
             if not moves:
                 raise torch.cuda.OutOfMemoryError
             return embed(encoder, proteins, precision="fp32")
@@ -426,7 +453,12 @@ class TestEmbedding:
         monkeypatch.setattr(encoder, "to", moves.append)
         path = embed_corpus(corpus, encoder, shard=2, report=said.append)
         assert moves == ["cpu"] and len(said) == 1 and "goes on on the CPU" in said[0]
+        assert set(precisions) == {"bf16"}  # 'auto' might mean another there
         np.testing.assert_allclose(np.load(path), embed(encoder, self.PROTEINS, precision="fp32"), atol=2e-3)
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 FAMILIES = 20
@@ -491,6 +523,37 @@ class TestRuns:
         assert whole.metrics == parts.metrics
         for name, tensor in whole.network.state_dict().items():
             assert torch.equal(tensor, parts.network.state_dict()[name]), name
+
+    def test_a_run_goes_on_with_the_embeddings_that_it_began_with(
+        self, made_corpus: Path, tmp_path: Path
+    ) -> None:
+        corpus = shutil.copytree(made_corpus, tmp_path / "corpus")
+        for encoder, steps in (("one", 3), ("one", 6)):
+            (corpus / "embeddings.json").write_text(json.dumps({"encoder": encoder}))
+            train_glm(corpus, tmp_path / "run", SMALL, optimiser(steps))
+        assert load_run(tmp_path / "run").encoder == "one"
+        (corpus / "embeddings.json").write_text(json.dumps({"encoder": "another"}))
+        with pytest.raises(InputError, match="was begun on embeddings by another encoder"):
+            train_glm(corpus, tmp_path / "run", SMALL, optimiser(9))
+
+    def test_a_kept_glm_wants_its_own_encoders_embeddings(self, made_corpus: Path, tmp_path: Path) -> None:
+        corpus = shutil.copytree(made_corpus, tmp_path / "corpus")
+        model = tiny()  # as wide as the embeddings
+        (corpus / "embeddings.json").write_text(json.dumps({"encoder": fingerprint(model.encoder)}))
+        keep_glm(corpus, tmp_path / "run", model)
+        assert load_run(tmp_path / "run").encoder == fingerprint(model.encoder)
+        (corpus / "embeddings.json").write_text(json.dumps({"encoder": "another"}))
+        with pytest.raises(InputError, match="is by another encoder"):
+            keep_glm(corpus, tmp_path / "run", model)
+
+    def test_runs_older_than_the_note_of_their_encoder_are_read(
+        self, made_corpus: Path, tmp_path: Path
+    ) -> None:
+        train_glm(made_corpus, tmp_path, SMALL, optimiser(1))
+        record = json.loads((tmp_path / "glm.json").read_text())
+        del record["encoder"]
+        (tmp_path / "glm.json").write_text(json.dumps(record))
+        assert load_run(tmp_path).encoder == ""
 
     def test_the_baseline_trains_too(self, made_corpus: Path, tmp_path: Path) -> None:
         config = TrainGLMConfig(backbone="lstm", dim=16, layers=1, heads=2, ffn=32)

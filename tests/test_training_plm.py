@@ -148,6 +148,24 @@ def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
         Engine(model, ENGINE, tmp_path)
 
 
+def test_a_run_that_is_killed_while_it_notes_a_checkpoint_goes_on_from_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, write = torch.nn.Linear(1, 1), Path.write_text
+    engine = Engine(model, ENGINE, tmp_path)
+    engine.save()
+    engine.step = 4
+
+    def half(path: Path, text: str, **options: str) -> None:
+        write(path, text[: len(text) // 2], **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "write_text", half)
+        engine.save()
+    assert Engine(model, ENGINE, tmp_path).step == 0
+
+
 def test_a_run_needs_one_budget() -> None:
     with pytest.raises(ValueError, match="either"):
         EngineConfig(learning_rate=1.0)

@@ -17,10 +17,11 @@ from glm_annot.ec import ECHead, ECHeadConfig
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM
 from glm_annot.operons import OperonHead, OperonHeadConfig
-from glm_annot.plm import Encoder, PLMConfig
+from glm_annot.plm import Encoder, PLMConfig, fingerprint
 
 from .card import model_card, with_metrics
 from .glm import load_run
+from .json_files import write_json
 from .recipe import Recipe
 
 OPERONS, EC = "operons", "ec"  # names of a head's files
@@ -60,7 +61,7 @@ def export_encoder(encoder: Encoder, run: Path) -> None:
     """Write an encoder that came from elsewhere as if a run had trained it."""
     run.mkdir(parents=True, exist_ok=True)
     save_model(encoder, str(run / "plm.safetensors"))
-    (run / "plm.json").write_text(json.dumps(asdict(encoder.config), indent=1), encoding="utf-8")
+    write_json(run / "plm.json", asdict(encoder.config))
 
 
 def save_head(folder: Path, head: OperonHead | ECHead) -> None:
@@ -68,7 +69,7 @@ def save_head(folder: Path, head: OperonHead | ECHead) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = OPERONS if isinstance(head, OperonHead) else EC
     save_model(head, str(folder / f"{name}.safetensors"))
-    (folder / f"{name}.json").write_text(json.dumps(asdict(head.config), indent=1), encoding="utf-8")
+    write_json(folder / f"{name}.json", asdict(head.config))
 
 
 def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
@@ -89,17 +90,25 @@ def read_model(runs: Runs, recipe: Recipe) -> bundle.Model:
     """Put the parts of a model together, ready for inference.
 
     Raises:
-        InputError: a run is not finished, or the gLM is the baseline, which no bundle holds.
+        InputError: a run is not finished, the gLM is the baseline, which no bundle holds, or it was trained
+            on embeddings by another encoder.
     """
     run = load_run(runs.glm)
     if not isinstance(run.network, GLM):
         raise InputError("holds the baseline, not a gLM; only a gLM makes a model", runs.glm)
+    encoder = read_encoder(runs.plm)
+    if run.encoder not in ("", fingerprint(encoder)):
+        raise InputError(
+            f"was trained on embeddings by another encoder than that of {runs.plm}; embed the corpus and "
+            "train the gLM anew",
+            runs.glm,
+        )
     operons, ec = read_heads(runs.heads)
     model = bundle.Model(
         name=recipe.name,
         version=recipe.version,
         sha256="",
-        encoder=read_encoder(runs.plm),
+        encoder=encoder,
         features=run.features,
         glm=run.network,
         fit=run.fit,

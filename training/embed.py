@@ -1,14 +1,14 @@
 """Protein embeddings of a whole corpus: `embeddings.npy`, float16 (proteins, D), rows as in proteins.parquet.
 
-The work is done in shards, files of their own beside `embeddings.json`, which says which encoder and proteins
-they belong to. An interrupted run leaves out the shards that are there; several processes take turns at them.
+The work is done in shards, files of their own beside `embeddings.json`, which says of which encoder, precision
+and proteins they are. An interrupted run leaves out the shards that are there; several processes take turns at them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 
 from glm_annot.devices import or_on_cpu
 from glm_annot.errors import InputError
-from glm_annot.plm import Encoder, embed, fingerprint
+from glm_annot.plm import Encoder, embed, fingerprint, precision_on
 
 from . import ranks
 from .corpus import read_table
+from .json_files import write_json
 
 EMBEDDINGS, RECORD = "embeddings.npy", "embeddings.json"
 SHARD = 4096  # proteins in a file
@@ -56,10 +57,16 @@ def embed_corpus(
         path of embeddings.npy.
 
     Raises:
-        InputError: the folder is no corpus, or holds embeddings by another encoder or of other proteins.
+        InputError: the folder is no corpus, or holds embeddings by another encoder, in another precision or of
+            other proteins.
     """
     sequences = read_table(corpus, "proteins", ["sequence"])["sequence"].combine_chunks()
-    identity = {"encoder": fingerprint(encoder), "proteins": _sequences_hash(sequences)}
+    precision = precision_on(next(encoder.parameters()).device, precision)  # the same for all shards
+    identity = {
+        "encoder": fingerprint(encoder),
+        "precision": precision,
+        "proteins": _sequences_hash(sequences),
+    }
     _check(corpus, identity)
     finished = corpus / EMBEDDINGS
     if finished.exists():
@@ -67,7 +74,7 @@ def embed_corpus(
     rank, count = ranks.rank_and_count()
     with ranks.meeting() as wait_for_all:
         if rank == 0:
-            _note(corpus, identity)
+            write_json(corpus / RECORD, identity)
         shards = [
             _Shard(corpus, start, min(start + shard, len(sequences)))
             for start in range(0, len(sequences), shard)
@@ -118,24 +125,35 @@ def _join(shards: list[_Shard], finished: Path, shape: tuple[int, int]) -> None:
         left.unlink()
 
 
-def _check(corpus: Path, identity: dict[str, str]) -> None:
+def encoder_of(corpus: Path) -> str:
+    """Fingerprint of the encoder that embedded a corpus; '' where it was not noted."""
+    return str(_record(corpus).get("encoder", ""))
+
+
+def _check(corpus: Path, identity: Mapping[str, str]) -> None:
     """Make sure that embeddings that are there, whole or in shards, are of the same kind."""
-    record = corpus / RECORD
-    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-    if not found and not (corpus / EMBEDDINGS).exists():
+    found, whole = _record(corpus), (corpus / EMBEDDINGS).exists()
+    if not found and not whole:
         return
-    for part, other in (("encoder", "by another encoder"), ("proteins", "of other proteins")):
+    if whole:  # nothing is added to these, which may be older than the note of their precision
+        found.setdefault("precision", identity["precision"])
+    differences = {
+        "encoder": "by another encoder",
+        "precision": f"in {found.get('precision', 'an unknown precision')}, not {identity['precision']}",
+        "proteins": "of other proteins",
+    }
+    for part, other in differences.items():
         if found.get(part) != identity[part]:
             raise InputError(
                 f"embeddings are {other}; delete embeddings.* to embed anew", corpus / EMBEDDINGS
             )
 
 
-def _note(corpus: Path, record: dict[str, Any]) -> None:
-    """Write the record in one step, so that an interruption leaves the old one or the new one."""
-    draft = corpus / f"{RECORD}.part"
-    draft.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    draft.replace(corpus / RECORD)
+def _record(corpus: Path) -> dict[str, Any]:
+    """What is noted of a corpus's embeddings; {} when nothing is."""
+    record = corpus / RECORD
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    return found
 
 
 def _reporter(

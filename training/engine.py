@@ -24,6 +24,8 @@ from torch import nn
 
 from glm_annot.errors import GlmAnnotError, InputError
 
+from .json_files import write_json
+
 # Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
 
@@ -205,7 +207,7 @@ class Engine:
         }
         self._deepspeed.save_checkpoint(str(self._checkpoints), tag=tag, client_state=state)
         if self.rank == 0:
-            (self._checkpoints / "state.json").write_text(json.dumps({"tag": tag, **state}), encoding="utf-8")
+            write_json(self._checkpoints / "state.json", {"tag": tag, **state})
             for old in self._checkpoints.glob("step-*"):
                 if old.name != tag:
                     shutil.rmtree(old)
@@ -310,7 +312,5 @@ class Engine:
         from torch.utils.tensorboard import SummaryWriter
 
         if not self._state():
-            (self.folder / "engine.json").write_text(
-                json.dumps(asdict(self.config), indent=1), encoding="utf-8"
-            )
+            write_json(self.folder / "engine.json", asdict(self.config))
         return SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step)

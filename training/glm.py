@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
+from glm_annot.plm import fingerprint
 
 from .corpus import MIN_GENES, read_table
-from .embed import EMBEDDINGS
+from .embed import EMBEDDINGS, encoder_of
 from .engine import Engine, EngineConfig
 from .features import MAX_COMPONENTS, fit_features, label_size
 from .gene_windows import (
@@ -39,11 +40,13 @@ from .gene_windows import (
     random_mask,
     without_near,
 )
+from .json_files import write_json
 from .losses import glm_loss
 from .lstm import BiLSTM, of_equal_size
 from .masked import evaluate_masked, fit_context_fit
 
 RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
+BEGUN = "begun.json"  # in a run folder: whose embeddings it is trained on
 VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
 
 
@@ -154,9 +157,12 @@ def train_glm(
         metrics of the exported weights on all windows of the corpus's validation genomes.
 
     Raises:
-        InputError: the corpus has no embeddings, or no window to train on or to validate with.
+        InputError: the corpus has no embeddings, or no window to train on or to validate with, or the run
+            was begun on embeddings by another encoder.
     """
     embeddings_ND = read_embeddings(corpus)
+    encoder = encoder_of(corpus)
+    _refuse_other_encoder(folder, encoder)
     glm_config = config.glm(embeddings_ND.shape[1])
     order = GeneOrder.read(corpus, "train")
     families_N = _families(corpus) if config.directions == "discriminant" else None
@@ -166,6 +172,8 @@ def train_glm(
     torch.manual_seed(engine_config.seed)
     network = _network(config.backbone, glm_config)
     engine = Engine(MaskedGenes(network), engine_config, folder)
+    if engine.rank == 0:
+        write_json(folder / BEGUN, {"encoder": encoder})
     features.to(engine.device)
     train_reader = WindowReader(order, embeddings_ND, features)
     windows = TrainingWindows(train_reader, engine_config.micro_batch, config.masked)
@@ -179,7 +187,8 @@ def train_glm(
     network.load_state_dict(load_file(folder / BEST_WEIGHTS))
     metrics = evaluate_masked(network, reader, spans)
     if engine.rank == 0:
-        _export(network, features, fit_context_fit(network, reader, ContextFitConfig()), metrics, folder)
+        fit = fit_context_fit(network, reader, ContextFitConfig())
+        _export(network, features, fit, metrics, folder, encoder=encoder)
     return metrics
 
 
@@ -195,17 +204,18 @@ def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:
         metrics as `train_glm`.
 
     Raises:
-        InputError: the corpus has no embeddings or none of this model's size, or no window to validate with.
+        InputError: the corpus has no embeddings or none by this model's encoder, or no window to validate
+            with.
     """
     embeddings_ND = read_embeddings(corpus)
-    if embeddings_ND.shape[1] != model.encoder.config.dim:
+    encoder = encoder_of(corpus)
+    if encoder not in ("", fingerprint(model.encoder)) or embeddings_ND.shape[1] != model.encoder.config.dim:
         raise InputError("is by another encoder; delete embeddings.* to embed anew", corpus / EMBEDDINGS)
     reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, model.features)
     metrics = evaluate_masked(model.glm, reader, _validation_windows(reader, corpus))
     folder.mkdir(parents=True, exist_ok=True)
-    _export(
-        model.glm, model.features, fit_context_fit(model.glm, reader, ContextFitConfig()), metrics, folder
-    )
+    fit = fit_context_fit(model.glm, reader, ContextFitConfig())
+    _export(model.glm, model.features, fit, metrics, folder, encoder=encoder)
     return metrics
 
 
@@ -218,12 +228,14 @@ class GLMRun:
         features: makes inputs and labels.
         fit: judges masked genes.
         metrics: on all windows of the validation genomes.
+        encoder: fingerprint of the one whose embeddings trained it; '' where it was not noted.
     """
 
     network: GLM | BiLSTM
     features: GeneFeatures
     fit: ContextFit
     metrics: Mapping[str, float]
+    encoder: str
 
 
 def load_run(folder: Path) -> GLMRun:
@@ -242,7 +254,7 @@ def load_run(folder: Path) -> GLMRun:
     for name, part in (("glm", network), ("features", features), ("fit", fit)):
         part.load_state_dict(load_file(folder / f"{name}.safetensors"))
         part.eval().requires_grad_(False)
-    return GLMRun(network, features, fit, record["metrics"])
+    return GLMRun(network, features, fit, record["metrics"], record.get("encoder", ""))
 
 
 def load_baseline(folder: Path, model: Model) -> GLMRun:
@@ -276,6 +288,13 @@ def read_embeddings(corpus: Path) -> Embeddings:
         raise InputError("is missing; make it with `glm-train embed`", path)
     found: Embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
     return found
+
+
+def _refuse_other_encoder(folder: Path, encoder: str) -> None:
+    """Raises InputError when a run folder was begun on embeddings by another encoder."""
+    begun = folder / BEGUN
+    if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["encoder"] != encoder:
+        raise InputError("was begun on embeddings by another encoder; give another folder", folder)
 
 
 def _families(corpus: Path) -> npt.NDArray[np.int64]:
@@ -319,12 +338,18 @@ class _Best:
             self._loss = metrics["loss"]
             if self._writes:
                 _save(self._network, self._folder / BEST_WEIGHTS)
-                _write_json(self._folder / BEST_RECORD, {"step": step, **metrics})
+                write_json(self._folder / BEST_RECORD, {"step": step, **metrics})
         return metrics
 
 
 def _export(
-    network: GLM | BiLSTM, features: GeneFeatures, fit: ContextFit, metrics: Mapping[str, float], folder: Path
+    network: GLM | BiLSTM,
+    features: GeneFeatures,
+    fit: ContextFit,
+    metrics: Mapping[str, float],
+    folder: Path,
+    *,
+    encoder: str,
 ) -> None:
     for name, part in (("glm", network), ("features", features), ("fit", fit)):
         _save(part, folder / f"{name}.safetensors")
@@ -333,8 +358,9 @@ def _export(
         "glm": asdict(features.config),
         "fit": asdict(fit.config),
         "metrics": metrics,
+        "encoder": encoder,
     }
-    _write_json(folder / RECORD, record)
+    write_json(folder / RECORD, record)
 
 
 def _save(module: nn.Module, path: Path) -> None:
@@ -344,7 +370,3 @@ def _save(module: nn.Module, path: Path) -> None:
         {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, draft
     )
     draft.replace(path)
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

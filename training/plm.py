@@ -12,7 +12,6 @@ A batch holds two members of each of P clusters (MMseqs2, see `corpus`), cropped
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +40,7 @@ from glm_annot.plm import (
 )
 
 from .engine import Engine, EngineConfig
+from .json_files import write_json
 from .plm_start import start_from_pairs
 
 _CROP_STEP = 16  # residues; crops are multiples of it, so that a pack holds few distinct lengths
@@ -315,5 +315,5 @@ def train_plm(
     engine.fit(batch, validate)
     if engine.rank == 0:
         save_model(objective.encoder, str(folder / "plm.safetensors"))
-        (folder / "plm.json").write_text(json.dumps(asdict(config.encoder), indent=1), encoding="utf-8")
+        write_json(folder / "plm.json", asdict(config.encoder))
     return folder

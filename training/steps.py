@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .json_files import write_json
+
 RECORD = "steps.json"
 
 
@@ -63,14 +65,14 @@ def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) 
         report(f"{title}: {'resumes' if resumed else 'starts'}")
         spent, began = state.get("seconds", 0.0) if resumed else 0.0, time.monotonic()
         states[step.name] = {"key": before, "complete": False, "seconds": spent}
-        _write(work / RECORD, states)
+        write_json(work / RECORD, states)
         try:
             step.run(folder)
             states[step.name]["complete"] = True
         finally:
             elapsed = time.monotonic() - began
             states[step.name]["seconds"] = round(spent + elapsed, 1)
-            _write(work / RECORD, states)
+            write_json(work / RECORD, states)
         report(f"{title}: done in {elapsed:.0f} s")
 
 
@@ -99,10 +101,3 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     states: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return states
-
-
-def _write(path: Path, states: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the record in one go, so that an interruption leaves the old one or the new one."""
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(states, indent=1), encoding="utf-8")
-    draft.replace(path)
