@@ -126,6 +126,10 @@ def test_the_baseline_stands_beside_it(
     assert "| biLSTM, pseudo-accuracy | 28 % |" in result.output
     ours, theirs = (read(done[0] / name / "lengths.tsv") for name in ("masked", "lstm"))
     assert theirs["masked_genes"].tolist() == ours["masked_genes"].tolist()  # the same genes are masked
+    alone = evaluate(data, tiny_bundle, done[0])
+    assert alone.output.count("already done") == len(STEPS) - 1 and "biLSTM" not in alone.output
+    assert "biLSTM" not in (done[0] / "page" / "figures" / "masked.svg").read_text(encoding="utf-8")
+    assert "lstm/" not in (done[0] / "index.html").read_text(encoding="utf-8")
 
 
 def test_what_is_missing_is_said_at_once(tmp_path: Path, data: Path, tiny_bundle: Path) -> None:

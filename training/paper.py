@@ -20,6 +20,7 @@ an earlier step changed (see `steps`):
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -127,6 +128,8 @@ class Suite:
         ]
         if options.lstm is not None:
             steps.append(Step("lstm", self._lstm_record, self._lstm))
+        else:  # of an earlier run, and maybe beside another model
+            shutil.rmtree(self.folder / "lstm", ignore_errors=True)
         steps.append(Step("page", {"page": paper_page.VERSION, "model": self._identity}, self._page))
         self.folder.mkdir(parents=True, exist_ok=True)
         record = {**data, **sample, "model": self._identity, "lstm": options.lstm and str(options.lstm)}
