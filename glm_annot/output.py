@@ -34,6 +34,12 @@ def stem(path: str) -> str:
     return name.name
 
 
+def is_result(path: Path) -> bool:
+    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.gbk`, `x.glm.tsv`, compressed or not."""
+    name = path.with_suffix("") if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
+    return name.suffix in {*_SUFFIXES.values(), ".tsv"} and Path(name.stem).suffix == ".glm"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where the results of one input go.

@@ -16,7 +16,7 @@ pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
 
 from training import paper_figures, paper_probes
 from training.cli import cli
-from training.paper_inputs import read
+from training.paper_inputs import Files, read
 
 pytestmark = pytest.mark.skipif(
     shutil.which("mmseqs") is None or shutil.which("diamond") is None,
@@ -96,6 +96,18 @@ def test_the_comparison_goes_into_a_page(done: tuple[Path, Result], data: Path, 
     assert result.output.count("already done") == len(STEPS)
     assert "| masked genes, pseudo-accuracy | 71.9 % |" in page.read_text()
     assert json.loads((done[0] / "provenance.json").read_text())["model"]["name"] == "tiny"
+
+
+def test_what_is_read_is_told_by_its_content(data: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(data, tmp_path / "data")
+    before = Files.of(data).contents()
+    assert Files.of(copy).contents() == before
+    for name in ("ec/ec_names.tsv", "ec/labelled.parquet", "corpus/genes.parquet"):
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        after = Files.of(copy).contents()
+        assert after.keys() == before.keys() and after != before
+        before = after
 
 
 def test_another_seed_is_another_result(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 import shutil
@@ -20,15 +21,18 @@ from click.testing import CliRunner, Result
 from safetensors.torch import save as serialise
 
 from glm_annot import annotate, io
-from glm_annot.bundle import load, read_texts
+from glm_annot.bundle import load, read_texts, rewrite_texts, save
 from glm_annot.errors import GlmAnnotError, InputError
 from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
+from tests.tiny import tiny
 from training import recipe as recipes
 from training.bundle import Runs, assemble
 from training.card import with_metrics
 from training.cli import cli
+from training.genome_folder import annotation_files
 from training.launch import Launcher
-from training.steps import Step, run_steps, seconds_spent
+from training.run import Run
+from training.steps import Step, _key, run_steps, seconds_spent
 
 TOOLS = shutil.which("mmseqs") is not None and shutil.which("diamond") is not None
 needs_tools = pytest.mark.skipif(not TOOLS, reason="MMseqs2 or DIAMOND is not installed")
@@ -215,6 +219,153 @@ def test_data_that_are_not_there_are_said(tmp_path: Path) -> None:
 def test_no_recipe_names_those_that_ship(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such recipe; give a JSON file or one of: .*mini"):
         recipes.read(tmp_path / "none.json")
+
+
+def keys(recipe: Path, data: Path) -> dict[str, str]:
+    """The key of each step, as it would be run now."""
+    run = Run(recipes.read(recipe), data, data / "work", 60.0, "", print)
+    found, before = {}, ""
+    for step in run.steps:
+        found[step.name] = before = _key(step, before)
+    return found
+
+
+def first_changed(before: dict[str, str], after: dict[str, str]) -> str:
+    """The first step that would be done anew, '' for none; all after it would be, too."""
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == list(before)[len(before) - len(changed) :]
+    return changed[0] if changed else ""
+
+
+def edit(path: Path) -> None:
+    """Change one letter of a file, which stays as long."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+
+
+@pytest.mark.parametrize(
+    ("file", "step"),
+    [
+        ("g0.gbk", "corpus"),
+        ("g1.gff3", "corpus"),
+        ("g1.faa", "corpus"),
+        ("ec.tsv", "corpus"),  # its numbers stand in the corpus's tables
+        ("clusters.tsv", "corpus"),
+        ("held.faa", "corpus"),
+        ("bench.tsv", "corpus"),
+        ("operons.tsv", "heads"),
+        ("g0.fna", ""),  # a GenBank file is read alone
+        ("notes.txt", ""),
+    ],
+)
+def test_an_edit_of_equal_length_does_what_reads_it_anew(tmp_path: Path, file: str, step: str) -> None:
+    write_folder(tmp_path, ["Aaa one", "Bbb one"])
+    for name in ("clusters.tsv", "held.faa", "bench.tsv", "g1.faa", "g0.fna", "notes.txt"):
+        (tmp_path / name).write_text("some text\n")
+    section = {**TINY["corpus"], "held_out": ["held.faa"], "benchmarks": ["bench.tsv"]}
+    recipe = write_recipe(tmp_path / "recipe.json", corpus=section)
+    before = keys(recipe, tmp_path)
+    edit(tmp_path / file)
+    assert first_changed(before, keys(recipe, tmp_path)) == step
+
+
+def test_results_beside_the_genomes_are_no_genomes_and_change_nothing(tmp_path: Path) -> None:
+    write_folder(tmp_path, ["Aaa one", "Bbb one"])
+    (tmp_path / "clusters.tsv").touch()
+    recipe = write_recipe(tmp_path / "recipe.json")
+    before, files = keys(recipe, tmp_path), annotation_files(tmp_path)
+    for name in ("g0.gbk", "g1.gff3"):
+        text = (tmp_path / name).read_bytes()
+        stem, suffix = name.split(".")
+        (tmp_path / f"{stem}.glm.{suffix}").write_bytes(text)
+        (tmp_path / f"{stem}.glm.{suffix}.gz").write_bytes(gzip.compress(text))
+        (tmp_path / f"{stem}.glm.tsv").write_text("a table\n")
+    assert annotation_files(tmp_path) == files
+    assert keys(recipe, tmp_path) == before
+    shutil.copy(tmp_path / "g0.gbk", tmp_path / "g0.glm-x.gbk")  # another genome, whatever its name
+    assert first_changed(before, keys(recipe, tmp_path)) == "corpus"
+
+
+@pytest.mark.parametrize(
+    ("file", "step"),
+    [
+        ("corpus/genes.parquet", "corpus"),
+        ("corpus/proteins-01.parquet", "corpus"),
+        ("ec/labelled.parquet", "heads"),
+        ("ec/ec_names.tsv", "heads"),
+        ("operons/one/pairs.tsv", "heads"),
+        ("operons/one/x.gff.gz", "heads"),
+        ("ec/CARE-30.tsv", "evaluate"),
+        ("annotated/ncbi/ecoli_k12.gbff.gz", "evaluate"),
+        ("corpus/embeddings.npy", ""),
+        ("operons/README.md", ""),
+    ],
+)
+def test_an_edit_of_the_shared_data_does_what_reads_it_anew(tmp_path: Path, file: str, step: str) -> None:
+    benchmarks = ("CARE-30", "CARE-30-50", "CARE-promiscuous", "New-392")
+    prodigal = "escherichia_coli_k12/GCF_000005845.2"
+    names = {
+        *(
+            "corpus/genomes.parquet",
+            "corpus/contigs.parquet",
+            "corpus/genes.parquet",
+            "corpus/embeddings.npy",
+        ),
+        *("corpus/proteins-00.parquet", "corpus/proteins-01.parquet", "ec/labelled.parquet"),
+        *("ec/ec_names.tsv", "ec/unlabelled_or_non_enzyme.tsv", *(f"ec/{name}.tsv" for name in benchmarks)),
+        *("annotated/ncbi/ecoli_k12.gbff.gz", "operons/one/pairs.tsv", "operons/one/x.gff.gz"),
+        *(f"operons/{prodigal}.faa.gz", "operons/README.md"),
+    }
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{name}\n")
+    heads = {"ec": "shared", "organisms": "operons"}
+    recipe = write_recipe(
+        tmp_path / "r.json", corpus={"tables": "corpus"}, heads=heads, suite="benchmark", baseline=True
+    )
+    before = keys(recipe, tmp_path)
+    edit(tmp_path / file)
+    assert first_changed(before, keys(recipe, tmp_path)) == step
+
+
+def test_other_weights_of_a_kept_model_are_another_encoder_other_words_are_not(
+    tmp_path: Path, tiny_bundle: Path
+) -> None:
+    write_folder(tmp_path, ["Aaa one", "Bbb one"])
+    (tmp_path / "clusters.tsv").touch()
+    kept = {"keep": str(shutil.copytree(tiny_bundle, tmp_path / "model"))}
+    recipes_of = {"plm": write_recipe(tmp_path / "one.json", plm=kept)}
+    recipes_of["glm"] = write_recipe(tmp_path / "both.json", plm=kept, glm=kept)
+    before = {part: keys(recipe, tmp_path) for part, recipe in recipes_of.items()}
+    rewrite_texts(tmp_path / "model", metrics={}, card="# New\n")
+    assert before == {part: keys(recipe, tmp_path) for part, recipe in recipes_of.items()}
+    model = tiny()
+    next(model.glm.parameters()).data.add_(1)
+    save(model, tmp_path / "model", metrics={}, card="")
+    assert keys(recipes_of["plm"], tmp_path) == before["plm"]  # its gLM is not kept
+    assert first_changed(before["glm"], keys(recipes_of["glm"], tmp_path)) == "glm"
+    next(model.encoder.parameters()).data.add_(1)
+    save(model, tmp_path / "model", metrics={}, card="")
+    assert first_changed(before["plm"], keys(recipes_of["plm"], tmp_path)) == "plm"
+
+
+def test_an_own_file_of_an_official_encoder_counts_by_its_content(tmp_path: Path) -> None:
+    write_folder(tmp_path, ["Aaa one", "Bbb one"])
+    (tmp_path / "clusters.tsv").touch()
+    (tmp_path / "esm.pt").write_text("weights\n")
+    recipe = write_recipe(tmp_path / "recipe.json", plm={"official": str(tmp_path / "esm.pt")})
+    before = keys(recipe, tmp_path)
+    edit(tmp_path / "esm.pt")
+    assert first_changed(before, keys(recipe, tmp_path)) == "plm"
+
+
+def test_work_of_another_version_is_refused_and_stays(tmp_path: Path) -> None:
+    run_steps(steps([], {"a": 1}), tmp_path, lambda _: None)
+    record = json.loads((tmp_path / "steps.json").read_text())
+    (tmp_path / "steps.json").write_text(json.dumps(record["steps"]))  # as it was before it had a format
+    with pytest.raises(InputError, match="holds the steps of another version of the program"):
+        run_steps(steps([], {"a": 1}), tmp_path, lambda _: None)
+    assert (tmp_path / "a" / "seen").exists()
 
 
 @pytest.fixture(scope="module")

@@ -96,10 +96,15 @@ def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) ->
     Raises:
         InputError: it is missing.
     """
+    return pa.concat_tables([pq.read_table(file, columns=columns) for file in table_files(folder, name)])
+
+
+def table_files(folder: Path, name: str) -> list[Path]:
+    """The files of one of `TABLES` in a folder; raises as `read_table`."""
     files = sorted(folder.glob(f"{name}.parquet")) or sorted(folder.glob(f"{name}-*.parquet"))
     if not files:
         raise InputError(f"holds no {name}.parquet; a corpus folder needs {', '.join(TABLES)}", folder)
-    return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
+    return files
 
 
 def read_clusters(path: Path, n: int) -> npt.NDArray[np.int64]:

@@ -1,7 +1,8 @@
 """Protein embeddings of a whole corpus: `embeddings.npy`, float16 (proteins, D), rows as in proteins.parquet.
 
-The work is done in shards, files of their own beside `embeddings.json`, which says of which encoder, precision
-and proteins they are. An interrupted run leaves out the shards that are there; several processes take turns at them.
+The work is done in shards, files of their own beside `embeddings.json`, which says which encoder, precision
+and proteins they belong to. An interrupted run leaves out the shards that are there; several processes take
+turns at them.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def embed_corpus(
         path of embeddings.npy.
 
     Raises:
-        InputError: the folder is no corpus, or holds embeddings by another encoder, in another precision or of
-            other proteins.
+        InputError: the folder is no corpus, or holds embeddings by another encoder, in another precision or
+            of other proteins.
     """
     sequences = read_table(corpus, "proteins", ["sequence"])["sequence"].combine_chunks()
     precision = precision_on(next(encoder.parameters()).device, precision)  # the same for all shards

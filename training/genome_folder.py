@@ -27,6 +27,7 @@ from glm_annot import io
 from glm_annot.ec_numbers import is_number
 from glm_annot.errors import InputError
 from glm_annot.io import source
+from glm_annot.output import is_result
 from glm_annot.records import Contig, Gene, Genome
 from glm_annot.tools import beside
 
@@ -64,24 +65,28 @@ def annotation_files(folder: Path) -> list[Path]:
         raise InputError("no such folder; give one with GenBank or GFF3 files", folder)
     chosen: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir() or path.suffix == ".tsv":
+        if path.is_dir() or path.suffix == ".tsv" or is_result(path):  # results lie beside their inputs
             continue
         format = source.recognise(source.read_bytes(path))
         stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
         if format == "genbank" or (format and stem not in chosen):
             chosen[stem] = path
     if not chosen:
-        raise InputError("holds no GenBank or GFF3 file", folder)
+        raise InputError("holds no GenBank or GFF3 file (results, *.glm.*, do not count)", folder)
     return list(chosen.values())
 
 
-def read_genomes(folder: Path) -> Iterator[tuple[Path, Genome]]:
-    """Read each annotated genome of a folder; NAME.fna and NAME.faa serve a NAME.gff3 beside them."""
+def genome_files(folder: Path) -> Iterator[tuple[Path, Path | None, Path | None]]:
+    """Each annotated genome of a folder, with the contigs and proteins of a GFF3: NAME.fna and NAME.faa."""
     for path in annotation_files(folder):
-        if source.recognise(source.read_bytes(path)) == "gff3":
-            yield path, io.read(path, fasta=beside(path, _CONTIGS), faa=beside(path, (".faa",)))
-        else:
-            yield path, io.read(path)
+        alone = source.recognise(source.read_bytes(path)) == "genbank"
+        yield path, None if alone else beside(path, _CONTIGS), None if alone else beside(path, (".faa",))
+
+
+def read_genomes(folder: Path) -> Iterator[tuple[Path, Genome]]:
+    """Read each annotated genome of a folder."""
+    for path, fasta, faa in genome_files(folder):
+        yield path, io.read(path, fasta=fasta, faa=faa)
 
 
 def read_tables(folder: Path) -> Tables:

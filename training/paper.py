@@ -33,7 +33,7 @@ import pandas as pd
 import torch
 
 from glm_annot import __version__, io
-from glm_annot.bundle import Model
+from glm_annot.bundle import Model, file_sha256
 from glm_annot.context import contextualise
 from glm_annot.errors import InputError
 from glm_annot.pipeline import embed_distinct
@@ -114,7 +114,7 @@ class Suite:
     def __call__(self) -> Path:
         """Do every step that is not done yet; returns the page."""
         options = self.options
-        data = {"program": __version__, "files": self.files.stamps(), "seed": options.seed}
+        data = {"program": __version__, "files": self.files.contents(), "seed": options.seed}
         sample = {"genomes": options.genomes, "exclude": {str(k): v for k, v in options.exclude.items()}}
         steps = [
             Step("enzymes", {**data, **sample}, self._enzymes),
@@ -158,7 +158,7 @@ class Suite:
         assert self.options.lstm is not None
         _ = self._baseline  # says at once what is wrong with it
         weights = sorted(self.options.lstm.glob("*.safetensors"))
-        return {"run": [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]}
+        return {"run": {path.name: file_sha256(path) for path in weights}}
 
     @cached_property
     def _baseline(self) -> GLMRun:

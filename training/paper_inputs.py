@@ -12,12 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from glm_annot.bundle import Model
+from glm_annot.bundle import Model, file_sha256
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, mask_inputs
 from glm_annot.records import Genome
 from glm_annot.windows import MAX_GENES
 
+from .corpus import TABLES, table_files
 from .gene_windows import GeneOrder, Spans, WindowReader
 from .masked import BATCH_WINDOWS
 
@@ -60,12 +61,13 @@ class Files:
                 )
         return files
 
-    def stamps(self) -> dict[str, list[tuple[str, int]]]:
-        """Names and sizes of all that is read: other files make other results."""
-        paths = {"genome": self.genome, "operons": self.operons, "labelled": self.labelled}
-        found = {name: [(path.name, path.stat().st_size)] for name, path in paths.items()}
-        tables = sorted(self.corpus.glob("*.parquet"))
-        return found | {"corpus": [(path.name, path.stat().st_size) for path in tables]}
+    def contents(self) -> dict[str, str]:
+        """sha256 of each file that is read, by its name: other contents make other results."""
+        tables = [path for name in TABLES for path in table_files(self.corpus, name)]
+        return {
+            path.name: file_sha256(path)
+            for path in (self.genome, self.operons, self.labelled, self.ec_names, *tables)
+        }
 
 
 def coding_proteins(genome: Genome) -> list[str]:

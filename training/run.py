@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from glm_annot.errors import InputError
+from glm_annot.bundle import file_sha256
 
 from . import stages
 from .bundle import Runs, assemble, rewrite_card
@@ -51,17 +52,23 @@ class Run:
     def steps(self) -> list[Step]:
         """What the recipe takes, in order."""
         recipe, seconds = self.recipe, partial(self.recipe.seconds, budget=self.budget)
-        corpus = {**asdict(recipe.corpus), "residues": recipe.residues(self.budget), "files": self._files()}
+        corpus = {**asdict(recipe.corpus), "residues": recipe.residues(self.budget)}
+        files = {
+            "corpus": self._contents(stages.corpus_files(recipe, self.data)),
+            "heads": self._contents(stages.heads_files(recipe, self.data)),
+            "evaluate": self._contents(stages.evaluation_files(recipe, self.data)),
+        }
+        kept = {part: stages.kept_parts(recipe, part) for part in ("plm", "glm")}
         texts = {"summary": recipe.summary, "limits": recipe.limits, "terms": recipe.terms}
         return [
-            Step("corpus", corpus, self._corpus),
-            Step("plm", {"seconds": seconds("plm"), **recipe.plm}, self._plm),
+            Step("corpus", {**corpus, "files": files["corpus"]}, self._corpus),
+            Step("plm", {"seconds": seconds("plm"), **recipe.plm, "kept": kept["plm"]}, self._plm),
             Step("embed", {"precision": recipe.embed.precision}, self._embed),
-            Step("glm", {"seconds": seconds("glm"), **recipe.glm}, self._glm),
-            Step("heads", asdict(recipe.heads), self._heads),
+            Step("glm", {"seconds": seconds("glm"), **recipe.glm, "kept": kept["glm"]}, self._glm),
+            Step("heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads),
             *self._baseline_steps(),  # late: no part of the model waits for it
             Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
-            Step("evaluate", {"suite": recipe.suite}, self._evaluate),
+            Step("evaluate", {"suite": recipe.suite, "files": files["evaluate"]}, self._evaluate),
             Step("card", texts, self._card),  # words change without anything to be measured anew
         ]
 
@@ -75,12 +82,14 @@ class Run:
         """Where the steps leave the model's parts."""
         return Runs(*(self.work / name for name in ("corpus", "plm", "glm", "heads")))
 
-    def _files(self) -> list[tuple[str, int]]:
-        """Names and sizes of the files that the corpus is made from: other files make another corpus."""
-        folder = self.data / (self.recipe.corpus.tables or self.recipe.corpus.folder or "")
-        if not folder.is_dir():
-            raise InputError("no such folder; --data names the one that holds the genomes", folder)
-        return [(path.name, path.stat().st_size) for path in sorted(folder.iterdir()) if path.is_file()]
+    def _contents(self, paths: Iterable[Path]) -> dict[str, str]:
+        """sha256 of each file by its path, within the folder of data if it is there."""
+        return {os.path.relpath(path, self.data): self._sha256(path) for path in paths}
+
+    @cached_property
+    def _sha256(self) -> Callable[[Path], str]:
+        """Of a file, computed once a run: corpus and heads may read the same tables."""
+        return cache(file_sha256)
 
     def _corpus(self, folder: Path) -> None:
         stages.make_corpus(self.recipe, self.data, folder, budget=self.budget, report=self.report)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glm_annot.errors import InputError
+
 from . import corpus as corpus_module
 from . import genome_folder, heldout
 from .heldout import HeldOut
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from .bundle import Runs
 
 Progress = Callable[[int, int], None]  # (units done, units in all)
+_PARTS = {"plm": ("plm",), "glm": ("features", "glm")}  # of a model that a recipe keeps
 
 
 def held_out(section: CorpusSection, data: Path) -> HeldOut:
@@ -23,6 +26,84 @@ def held_out(section: CorpusSection, data: Path) -> HeldOut:
     return heldout.read(
         [data / name for name in section.held_out], [data / name for name in section.benchmarks]
     )
+
+
+def corpus_files(recipe: Recipe, data: Path) -> list[Path]:
+    """What the corpus of a recipe is made from; other contents make another corpus.
+
+    Raises:
+        InputError: the folder of genomes or tables is not there, or holds none.
+    """
+    section = recipe.corpus
+    folder = data / (section.tables or section.folder or "")
+    if not folder.is_dir():
+        raise InputError("no such folder; --data names the one that holds the genomes", folder)
+    if section.tables is not None:
+        read = _table_files(folder)
+    else:
+        read = [path for genome in genome_folder.genome_files(folder) for path in genome if path is not None]
+        read += _if_there(folder / genome_folder.EC_TABLE)
+    read += [data / name for name in (*section.held_out, *section.benchmarks)]
+    return read if section.clusters is None else [*read, data / section.clusters]
+
+
+def heads_files(recipe: Recipe, data: Path) -> list[Path]:
+    """What the heads of a recipe are fitted on, beside its corpus."""
+    read: list[Path] = []
+    if recipe.heads.ec == "shared":
+        read += [*_ec_files(data), data / "ec" / "ec_names.tsv", *_table_files(data / "corpus")]
+    if recipe.heads.organisms is not None:
+        read += _organism_files(data / recipe.heads.organisms)
+    elif recipe.corpus.folder is not None:
+        read += _if_there(data / recipe.corpus.folder / genome_folder.OPERON_TABLE)
+    return read
+
+
+def evaluation_files(recipe: Recipe, data: Path) -> list[Path]:
+    """What a finished bundle is measured on, beside its corpus."""
+    if recipe.suite != "benchmark":
+        return []
+    from . import evaluate
+
+    proteins = [
+        data / evaluate.K12,
+        data / evaluate.K12_PRODIGAL,
+        *map(data.joinpath, evaluate.EC_BENCHMARKS),
+    ]
+    return [*proteins, *_ec_files(data), *_organism_files(data / "operons")]
+
+
+def _table_files(folder: Path) -> list[Path]:
+    return [path for name in corpus_module.TABLES for path in corpus_module.table_files(folder, name)]
+
+
+def _ec_files(data: Path) -> list[Path]:
+    return [data / "ec" / "labelled.parquet", data / "ec" / "unlabelled_or_non_enzyme.tsv"]
+
+
+def _organism_files(folder: Path) -> list[Path]:
+    """Files of the operon collection: of what trains, and pairs that only measure."""
+    names = ("*.gff.gz", "*.faa.gz", "operons.tsv", "pairs.tsv", "pairs_strong_confirmed.tsv")
+    return sorted(path for name in names for path in folder.glob(f"*/{name}"))
+
+
+def _if_there(path: Path) -> list[Path]:
+    return [path] if path.exists() else []
+
+
+def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
+    """What decides a part ('plm' or 'glm') that is taken ready made; {} for one that is trained.
+
+    An official encoder is one and the same wherever it was downloaded; a file of one's own may change.
+    """
+    from glm_annot.bundle import file_sha256, part_record
+
+    section = recipe.plm if part == "plm" else recipe.glm
+    if "keep" in section:
+        return part_record(section["keep"], *_PARTS[part])
+    if "official" in section and Path(section["official"]).is_file():
+        return {"file": file_sha256(Path(section["official"]))}
+    return {}
 
 
 def make_corpus(

@@ -1,8 +1,9 @@
 """Steps of a recipe: each runs once, and again only when its settings or an earlier step changed.
 
-`steps.json` in the working folder holds for each step a key, made of its settings and of the keys of the
-steps before it, whether it is complete, and its seconds so far. A step that was interrupted is called again
-with its folder as it left it, to resume; one whose folder is gone is done anew, and all after it.
+`steps.json` in the working folder holds for each step a key, made of its settings (contents of what it reads
+included) and of the keys of the steps before it, whether it is complete, and its seconds so far. A step that
+was interrupted is called again with its folder as it left it, to resume; one whose folder is gone is done
+anew, and all after it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glm_annot.errors import InputError
+
 from .json_files import write_json
 
 RECORD = "steps.json"
+FORMAT = 2  # of the record; raised when keys are made in another way, so that nothing is deleted for that
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) 
         steps: in order; each may read the folders of those before it.
         work: folder of all steps; made if need be.
         report: called with a line when a step starts, ends or is left out.
+
+    Raises:
+        InputError: the folder was begun by a version of the program with other keys.
     """
     work.mkdir(parents=True, exist_ok=True)
     states = _read(work / RECORD)
@@ -65,14 +72,14 @@ def run_steps(steps: Sequence[Step], work: Path, report: Callable[[str], None]) 
         report(f"{title}: {'resumes' if resumed else 'starts'}")
         spent, began = state.get("seconds", 0.0) if resumed else 0.0, time.monotonic()
         states[step.name] = {"key": before, "complete": False, "seconds": spent}
-        write_json(work / RECORD, states)
+        _write(work / RECORD, states)
         try:
             step.run(folder)
             states[step.name]["complete"] = True
         finally:
             elapsed = time.monotonic() - began
             states[step.name]["seconds"] = round(spent + elapsed, 1)
-            write_json(work / RECORD, states)
+            _write(work / RECORD, states)
         report(f"{title}: done in {elapsed:.0f} s")
 
 
@@ -99,5 +106,16 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Read what is known of the steps; {} when there is no record."""
     if not path.exists():
         return {}
-    states: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("format") != FORMAT:
+        raise InputError(
+            "holds the steps of another version of the program, which cannot be resumed; give another "
+            "folder, or delete this one",
+            path.parent,
+        )
+    states: dict[str, dict[str, Any]] = record["steps"]
     return states
+
+
+def _write(path: Path, states: Mapping[str, Mapping[str, Any]]) -> None:
+    write_json(path, {"format": FORMAT, "steps": states})
