@@ -19,6 +19,8 @@ from glm_annot.devices import in_halves, one_ahead, or_on_cpu, sent
 from glm_annot.ec import LinearHead
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
 from glm_annot.plm import Encoder, PLMConfig, embed
+from training.gene_windows import GeneOrder, WindowReader
+from training.masked import place_auroc
 
 
 class Room:
@@ -93,13 +95,14 @@ def test_tensors_stay_themselves_on_the_cpu() -> None:
 
 
 class Apart(TorchDispatchMode):
-    """Refuses to compute with tensors of two devices, as a GPU does; numbers and indices may differ."""
+    """Refuses to compute with tensors of two devices, as a GPU does, but for numbers of the CPU and indices."""
 
     MAY_MIX = (torch.ops.aten.copy_, torch.ops.aten.index, torch.ops.aten.index_put_)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor) and x.dim()]
-        if len({x.device.type for x in tensors}) > 1 and func.overloadpacket not in self.MAY_MIX:
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        devices = {x.device.type for x in tensors if x.dim() or x.device.type != "cpu"}
+        if len(devices) > 1 and func.overloadpacket not in self.MAY_MIX:
             raise RuntimeError(f"{func} of tensors on two devices")
         return func(*args, **(kwargs or {}))
 
@@ -107,7 +110,11 @@ class Apart(TorchDispatchMode):
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """A device that keeps apart from the CPU; what comes back from it is zeros."""
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: torch.zeros(self.shape, dtype=self.dtype))
+    monkeypatch.setattr(
+        torch.Tensor,
+        "cpu",
+        lambda self: self if self.device.type == "cpu" else torch.zeros(self.shape, dtype=self.dtype),
+    )
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     with Apart():
         yield torch.device("meta")
@@ -116,6 +123,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
 def test_the_stand_in_refuses_what_was_left_on_the_cpu(stand_in: torch.device) -> None:
     with pytest.raises(RuntimeError, match="two devices"):
         torch.ones(2, device=stand_in) @ torch.ones(2, 2)
+    with pytest.raises(RuntimeError, match="two devices"):
+        torch.ones(2) / torch.ones((), device=stand_in)
+    assert (torch.ones(2, device=stand_in) / torch.ones(())).device == stand_in
 
 
 def test_the_encoder_leaves_nothing_on_the_cpu(stand_in: torch.device) -> None:
@@ -134,3 +144,12 @@ def test_context_and_heads_leave_nothing_on_the_cpu(stand_in: torch.device, smal
     assert states.hidden_GSF.shape == (n_genes, 2, 32)
     assert fit.percentile(torch.zeros(n_genes, device=stand_in)).device == stand_in
     assert LinearHead(32, 5).to(stand_in)(torch.zeros(3, 32, device=stand_in)).device == stand_in
+
+
+def test_a_context_fit_is_measured_where_it_is(stand_in: torch.device) -> None:
+    """What masked genes are said to be comes back to the CPU before; the fit stays with its model."""
+    config = GLMConfig(17, 16, 2, 2, 32, labels=9)
+    order = GeneOrder(np.arange(20), np.ones(20, np.int64), np.zeros(20, np.bool_), np.array([0, 20]))
+    reader = WindowReader(order, np.zeros((20, 16), np.float32), GeneFeatures(config))
+    fit = ContextFit(ContextFitConfig()).to(stand_in)
+    assert place_auroc(GLM(config), fit, reader) == 0.5  # all log-ratios come back as zeros

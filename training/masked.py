@@ -94,7 +94,7 @@ def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitCo
     output, labels_1NL = masked_outputs(model, reader)
     fit = ContextFit(config)
     fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
-    log_ratio_N = fit.log_ratio(output, _lone(model, reader), labels_1NL)[0].double().numpy()
+    log_ratio_N = _log_ratio(fit, output, _lone(model, reader), labels_1NL).double().numpy()
     quantiles_Q = np.quantile(log_ratio_N, np.linspace(0.0, 1.0, config.quantiles))
     fit.quantiles_Q.copy_(torch.from_numpy(quantiles_Q))
     return fit
@@ -116,8 +116,18 @@ def place_auroc(model: nn.Module, fit: ContextFit, reader: WindowReader, *, seed
     lone, ratios = _lone(model, reader), []
     for genes in (shuffled, order):
         output, labels_1NL = masked_outputs(model, WindowReader(genes, reader.embeddings_ND, reader.features))
-        ratios.append(fit.log_ratio(output, lone, labels_1NL)[0].numpy())
+        ratios.append(_log_ratio(fit, output, lone, labels_1NL).numpy())
     return float(roc_auc_score(np.repeat([0, 1], len(ratios[0])), np.concatenate(ratios)))
+
+
+def _log_ratio(fit: ContextFit, output: GLMOutput, lone: GLMOutput, labels_1NL: Tensor) -> Tensor:
+    """`ContextFit.log_ratio` (N,) of what is on the CPU, computed where the fit is; back on the CPU."""
+    device = fit.sigma.device
+    output, lone = (
+        GLMOutput(of.predictions_BTPL.to(device), of.likelihood_logits_BTP.to(device))
+        for of in (output, lone)
+    )
+    return fit.log_ratio(output, lone, labels_1NL.to(device))[0].cpu()
 
 
 def _lone(model: nn.Module, reader: WindowReader) -> GLMOutput:
