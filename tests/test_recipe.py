@@ -21,11 +21,12 @@ from click.testing import CliRunner, Result
 from safetensors.torch import save as serialise
 
 from glm_annot import annotate, io
-from glm_annot.bundle import load, read_texts, rewrite_texts, save
+from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
 from glm_annot.errors import GlmAnnotError, InputError
 from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
 from tests.tiny import tiny
 from training import recipe as recipes
+from training import stages
 from training.bundle import Runs, assemble
 from training.card import with_metrics
 from training.cli import cli
@@ -627,6 +628,30 @@ def test_an_interrupted_bundle_is_made_again(
     output = train(tmp_path / "run").output
     assert "[6/8] bundle: resumes" in output
     assert load(tmp_path / "run" / "work" / "bundle").version == "0.0.2"
+
+
+def test_what_reads_genes_is_on_the_gpu_of_its_process(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[set[str]] = []
+
+    def note(*arguments: Any, **_: Any) -> None:
+        (model,) = (argument for argument in arguments if isinstance(argument, Model))
+        found.append({tensor.device.type for part in model.parts.values() for tensor in part.buffers()})
+        found[-1] |= {tensor.device.type for part in model.parts.values() for tensor in part.parameters()}
+
+    for work in ("heads.fit_operons", "heads.fit_ec", "glm.keep_glm", "evaluate.of_corpus"):
+        monkeypatch.setattr(f"training.{work}", note)
+    monkeypatch.setattr("training.ranks.device", lambda: "meta")
+    monkeypatch.setattr("training.bundle.add_metrics", lambda *_: None)
+    work, data, bundle = made / "work", made / "data", str(made / "work" / "bundle")
+    runs = Runs(*(work / name for name in STEPS))
+    kept = write_recipe(tmp_path / "r.json", plm={"keep": bundle}, glm={"keep": bundle}, suite="test")
+    recipe = recipes.read(kept)
+    stages.fit_heads(recipe, data, runs, tmp_path, report=lambda _: None)
+    stages.train_glm(recipe, runs.corpus, tmp_path, budget=60.0)
+    stages.evaluate(recipe, data, runs.corpus, Path(bundle), tmp_path, lstm=None, command="")
+    assert found == [{"meta"}] * 4
 
 
 def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:

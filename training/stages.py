@@ -15,6 +15,9 @@ from .heldout import HeldOut
 from .recipe import CorpusSection, Recipe, make
 
 if TYPE_CHECKING:
+    from glm_annot.ec import ECHead
+    from glm_annot.operons import OperonHead
+
     from .bundle import Runs
 
 Progress = Callable[[int, int], None]  # (units done, units in all)
@@ -195,7 +198,9 @@ def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> N
     if "keep" in recipe.glm:
         from glm_annot.bundle import load
 
-        glm.keep_glm(corpus, folder, load(recipe.glm["keep"]))
+        from . import ranks
+
+        glm.keep_glm(corpus, folder, load(recipe.glm["keep"], ranks.device()))
         return
     network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
     glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
@@ -204,6 +209,8 @@ def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> N
 def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:
     """Fit the heads of a recipe, each where there is something to learn from, and export them.
 
+    What encoder and gLM make of genes is computed on the GPU of this process if it has one.
+
     Args:
         recipe: its `heads` section says what from.
         data: the folder that its paths are relative to.
@@ -211,13 +218,19 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
         folder: where to.
         report: called with a line for people.
     """
-    from . import heads
+    from glm_annot.devices import or_on_cpu
+
+    from . import heads, ranks
     from .bundle import read_model, save_head
 
     model = read_model(replace(runs, heads=None), recipe)
-    operons = heads.fit_operons(recipe, data, model, report)
-    ec = heads.fit_ec(recipe, data, runs.corpus, model, held_out(recipe.corpus, data), report)
-    for head in (operons, ec):
+    model.to(ranks.device())
+
+    def fit() -> tuple[OperonHead | None, ECHead | None]:
+        operons = heads.fit_operons(recipe, data, model, report)
+        return operons, heads.fit_ec(recipe, data, runs.corpus, model, held_out(recipe.corpus, data), report)
+
+    for head in or_on_cpu(fit, model, "this model", report):
         if head is not None:
             save_head(folder, head)
 
@@ -234,6 +247,8 @@ def evaluate(
 ) -> None:
     """Measure a finished bundle as the recipe's suite says, and write into it what was found.
 
+    It is read on the GPU of this process if it has one.
+
     Args:
         recipe: says how.
         data: the folder that its paths are relative to.
@@ -245,10 +260,10 @@ def evaluate(
     """
     from glm_annot.bundle import load
 
-    from . import evaluate
+    from . import evaluate, ranks
     from .bundle import add_metrics
 
-    model = load(bundle)
+    model = load(bundle, ranks.device())
     if recipe.suite == "benchmark":
         audit = folder / "audit.tsv"
         metrics = evaluate.benchmark(model, data, lstm=lstm, audit=audit, command=command)
