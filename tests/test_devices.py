@@ -95,7 +95,7 @@ def test_tensors_stay_themselves_on_the_cpu() -> None:
 
 
 class Apart(TorchDispatchMode):
-    """Refuses to compute with tensors of two devices, as a GPU does; the CPU's numbers and indices may differ."""
+    """Refuses to compute with tensors of two devices, as a GPU does; CPU numbers and indices may differ."""
 
     MAY_MIX = (torch.ops.aten.copy_, torch.ops.aten.index, torch.ops.aten.index_put_)
 

@@ -87,6 +87,39 @@ def test_one_genome_is_calibrated_by_its_regions() -> None:
     assert 0 < slope < 1.2 and (slope, offset) != (1, 0)  # boosting is too sure of itself
 
 
+def only(example: Example, shown: list[int]) -> Example:
+    """The example with the labels of some pairs alone."""
+    keep = np.isin(np.arange(len(example.genome.labels[0])), shown)
+    return hide(example, [keep])
+
+
+def test_labels_in_a_corner_of_one_genome_are_enough() -> None:
+    """All of them lie in one fifth of it, so that without that fifth there would be none."""
+    example, _ = made(1)
+    said: list[str] = []
+    head = fit([only(example, list(range(100, 160)))], report=said.append)
+    assert said == [] and tuple(head.calibration.tolist()) != (1, 0)
+    assert head.attention.weight_F.any()
+
+
+def test_a_genome_with_labels_of_one_kind_is_no_obstacle() -> None:
+    (one, _), (two, _) = made(1), made(2)
+    said: list[str] = []
+    ones = hide(two, [two.genome.labels[0] == 1])
+    head = fit([one, ones], report=said.append)
+    assert said == [] and tuple(head.calibration.tolist()) != (1, 0)
+
+
+def test_labels_that_cannot_be_parted_make_a_head_that_nothing_calibrates() -> None:
+    """One genome has all that is 1 and another all that is 0: neither is a test of the other."""
+    (one, _), (two, _) = made(1), made(2)
+    said: list[str] = []
+    parted = [hide(one, [one.genome.labels[0] == 1]), hide(two, [two.genome.labels[0] == 0])]
+    head = fit(parted, report=said.append)
+    assert len(said) == 2 and "attention" in said[0] and "good for ranking" in said[1]
+    assert head.calibration.tolist() == [1, 0] and not head.attention.weight_F.any()
+
+
 def test_regions_split_a_genome_without_overlap() -> None:
     example, _ = made(1, genes=24)
     parts = [np.concatenate(region) for region in regions(example, 5)]

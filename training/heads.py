@@ -42,7 +42,8 @@ def fit_operons(recipe: Recipe, data: Path, model: Model, report: Report) -> Ope
         report("operons: none are known, so the model will predict none")
         return None
     report(f"operons: {len(genomes)} genomes with known ones")
-    return operon_head.fit([operon_example(genome, model) for genome in genomes], seed=section.seed)
+    examples = [operon_example(genome, model) for genome in genomes]
+    return operon_head.fit(examples, seed=section.seed, report=report)
 
 
 def operon_example(labelled: LabelledGenome, model: Model) -> operon_head.Example:

@@ -13,7 +13,7 @@ its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Three 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +48,7 @@ RIDGE = 0.01  # inverse penalty of the attention's weights, scikit-learn's C
 REGIONS = 5  # folds of one genome alone
 
 Attention = Sequence[NDArray[np.floating]]  # for each contig (P, A)
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,26 @@ class _Rows:
     attention_NF: Floats | None
 
 
-def fit(examples: Sequence[Example], *, calibrate: bool = True, seed: int = 0) -> OperonHead:
+def fit(
+    examples: Sequence[Example],
+    *,
+    calibrate: bool = True,
+    seed: int = 0,
+    report: Report = lambda line: None,
+) -> OperonHead:
     """Fit a head; the same examples and seed give the same head.
 
     Args:
         examples: labelled genomes, all with attention or none.
         calibrate: fit the calibration on each genome as judged by a head fitted to the others (on regions in
-            turn if there is but one genome); without it probabilities are only good for ranking.
+            turn if there is but one genome); without it probabilities are only good for ranking. Genomes
+            without which there are too few labels are no test of the rest; where all are, nothing is fitted.
         seed: of the boosting.
+        report: called with a line for people where the labels do not do for all of this.
 
     Raises:
-        InputError: the labels are all 0 or all 1, or a kind of neighbours is missing (see `average_gaps`).
+        InputError: the labels of tandem pairs are all 0 or all 1, or a kind of neighbours is missing (see
+            `average_gaps`).
     """
     prior_3K = average_gaps([example.tracks for example in examples])
     rows = [_rows(example, prior_3K) for example in examples]
@@ -95,9 +105,9 @@ def fit(examples: Sequence[Example], *, calibrate: bool = True, seed: int = 0) -
     head.gap_prior_3K.copy_(torch.from_numpy(prior_3K))
     _load_trees(head.layout, models, rows[0].layout_NF)
     if heads:
-        _fit_attention(head, rows)
+        _fit_attention(head, rows, report)
     if calibrate:
-        head.calibration.copy_(torch.from_numpy(_calibration(examples, seed)))
+        head.calibration.copy_(torch.from_numpy(_calibration(examples, seed, report)))
     return head.eval()
 
 
@@ -128,9 +138,27 @@ def hide(example: Example, shown: Sequence[NDArray[np.bool_]]) -> Example:
 
 def regions(example: Example, n: int) -> list[list[NDArray[np.bool_]]]:
     """Split a genome into n stretches; for each, which pairs (P,) of each contig it holds."""
-    sizes = [len(of_contig) for of_contig in example.genome.labels]
-    fold = np.arange(sum(sizes)) * n // max(sum(sizes), 1)
-    return [np.split(fold == k, np.cumsum(sizes)[:-1]) for k in range(n)]
+    return _by_contig(example, _stretches(np.ones(sum(map(len, example.genome.labels)), np.bool_), n))
+
+
+def _labelled_regions(example: Example, n: int) -> list[list[NDArray[np.bool_]]]:
+    """The same, but so that the stretches hold equally many labelled tandem pairs."""
+    tandem = np.concatenate([track.same for track in example.tracks])
+    return _by_contig(example, _stretches(tandem & (np.concatenate(example.genome.labels) != UNKNOWN), n))
+
+
+def _stretches(counts_P: NDArray[np.bool_], n: int) -> list[NDArray[np.bool_]]:
+    """Split rows into n stretches (P,) that hold equally many of those that count."""
+    total = max(counts_P.sum(), 1)
+    before_P = np.cumsum(counts_P) - counts_P
+    stretch_P = np.minimum(before_P * n // total, n - 1)
+    return [stretch_P == k for k in range(n)]
+
+
+def _by_contig(example: Example, parts: Sequence[NDArray[np.bool_]]) -> list[list[NDArray[np.bool_]]]:
+    """Each part of all pairs as parts of the contigs' pairs."""
+    ends = np.cumsum([len(of_contig) for of_contig in example.genome.labels])
+    return [np.split(part, ends[:-1]) for part in parts]
 
 
 def _rows(example: Example, prior_3K: Floats) -> _Rows:
@@ -183,13 +211,18 @@ def _both_answers(target_N: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
     Raises:
         InputError: there is but one answer.
     """
-    yes, no = np.flatnonzero(target_N > 0), np.flatnonzero(target_N < 1)
-    if not len(yes) or not len(no):
+    if not _has_both_answers(target_N):
         raise InputError(
-            "operon labels are all alike; an operon head needs pairs with label 1 and with label 0"
+            "operon labels are all alike; an operon head needs neighbours on one strand with label 1 and "
+            "such with label 0"
         )
+    yes, no = np.flatnonzero(target_N > 0), np.flatnonzero(target_N < 1)
     labels = np.concatenate([np.ones(len(yes)), np.zeros(len(no))])
     return labels, np.concatenate([target_N[yes], 1 - target_N[no]]), np.concatenate([yes, no])
+
+
+def _has_both_answers(target_N: Floats) -> bool:
+    return bool((target_N > 0).any() and (target_N < 1).any())
 
 
 def _trees(model: HistGradientBoostingClassifier) -> list[NDArray[np.void]]:
@@ -221,7 +254,7 @@ def _load_trees(
         )
 
 
-def _fit_attention(head: OperonHead, rows: Sequence[_Rows]) -> None:
+def _fit_attention(head: OperonHead, rows: Sequence[_Rows], report: Report) -> None:
     """Ridge-penalised logistic regression on log attention, then its weight beside the layout."""
     x = np.concatenate([_attention_of(row) for row in rows])
     target = np.concatenate([row.target_N for row in rows])
@@ -229,11 +262,17 @@ def _fit_attention(head: OperonHead, rows: Sequence[_Rows]) -> None:
     mean = x.mean(0)
     slope_F = _attention_slopes(x[trains], target[trains])
     # The weight is judged on what was not fitted: else chance agreement would pass for knowledge.
-    evidence = np.empty(len(x))
+    evidence, judged = np.empty(len(x)), np.zeros(len(x), np.bool_)
     for part in _parts(rows):
         others = np.setdiff1d(np.flatnonzero(trains), part)
-        evidence[part] = (x[part] - mean) @ _attention_slopes(x[others], target[others])
-    factor = _attention_weight(evidence, np.concatenate([row.odds_N for row in rows]))
+        if _has_both_answers(target[others]):
+            evidence[part] = (x[part] - mean) @ _attention_slopes(x[others], target[others])
+            judged[part] = True
+    if not judged.any():
+        report("operons: too few labels to judge what attention knows of them, so it does not count")
+        return
+    odds = np.concatenate([row.odds_N for row in rows])
+    factor = _attention_weight(evidence[judged], odds[judged])
     # Centred on all tandem neighbours: attention moves verdicts of the layout, it does not shift all of them.
     head.attention.mean_F.copy_(torch.from_numpy(mean))
     head.attention.weight_F.copy_(torch.from_numpy(factor * slope_F))
@@ -253,7 +292,7 @@ def _parts(rows: Sequence[_Rows]) -> list[NDArray[np.int64]]:
     sizes = [len(row.target_N) for row in rows]
     if len(sizes) > 1:
         return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
-    return np.array_split(np.arange(sizes[0]), REGIONS)
+    return [np.flatnonzero(part) for part in _stretches(rows[0].trains_N, REGIONS)]
 
 
 def _attention_of(rows: _Rows) -> Floats:
@@ -278,11 +317,17 @@ def _attention_weight(evidence_N: Floats, odds_N: Floats) -> float:
     return max(0.0, float(minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x[0]))
 
 
-def _calibration(examples: Sequence[Example], seed: int) -> Floats:
-    """Slope and offset of the log-odds, by Platt's method, over all tandem neighbours of genomes left out."""
-    logits, targets, weights = [], [], []
+def _calibration(examples: Sequence[Example], seed: int, report: Report) -> Floats:
+    """Slope and offset of the log-odds, by Platt's method, over all tandem neighbours of genomes left out.
+
+    A genome or region without which no head can be fitted is passed over; (1, 0) where all of them are.
+    """
+    logits, targets, weights = [np.empty(0)], [np.empty(0)], [np.empty(0)]
     for training, held_out, counted in _folds(examples):
-        head = fit(training, calibrate=False, seed=seed)
+        try:
+            head = fit(training, calibrate=False, seed=seed)
+        except InputError:
+            continue
         tracks = held_out.tracks
         logit = np.concatenate(head.logits(tracks, held_out.attention))
         same = np.concatenate([track.same for track in tracks])
@@ -291,7 +336,11 @@ def _calibration(examples: Sequence[Example], seed: int) -> Floats:
         logits.append(logit[same][chosen])
         targets.append(row.target_N[chosen])
         weights.append(np.full(chosen.sum(), 1 / max(chosen.sum(), 1)))
-    y, share, twice = _both_answers(np.concatenate(targets))
+    target = np.concatenate(targets)
+    if not _has_both_answers(target):
+        report("operons: too few labels to calibrate probabilities: they are good for ranking only")
+        return np.array([1.0, 0.0])
+    y, share, twice = _both_answers(target)
     weight = share * np.concatenate(weights)[twice]
     x = np.concatenate(logits)[twice, None]
     model = LogisticRegression(C=1e6).fit(x, y, sample_weight=weight * len(x))
@@ -306,5 +355,5 @@ def _folds(examples: Sequence[Example]) -> Iterator[tuple[list[Example], Example
             others = [other for k, other in enumerate(examples) if k != number]
             yield others, example, np.ones(pairs, dtype=np.bool_)
         return
-    for region in regions(examples[0], REGIONS):
+    for region in _labelled_regions(examples[0], REGIONS):
         yield [hide(examples[0], [~inside for inside in region])], examples[0], np.concatenate(region)
