@@ -48,7 +48,7 @@ _UNIOP = Bar("UniOP", published=0.951)
 
 def _operons(pairs: str, *path: str, bars: tuple[tuple[str, str], ...], more: tuple[Bar, ...] = ()) -> Figure:
     beside = tuple(Bar(name, ("operons", *path, key, "ap")) for name, key in bars)
-    what = f"operons of *E. coli* K-12, average precision on {pairs}"
+    what = f"operons of *E. coli* K-12, heads fitted anew, average precision on {pairs}"
     return Figure(what, ("operons", *path, "head", "ap"), (*beside, *more))
 
 

@@ -272,6 +272,15 @@ def test_the_corpus_command_says_that_relatives_were_parted(tmp_path: Path) -> N
     assert "split: 1 train, 1 valid, 1 test; by genome, because there are too few genera" in result.output
 
 
+def test_genomes_for_testing_train_no_encoder(tmp_path: Path) -> None:
+    genomes = write_folder(tmp_path / "in", ORGANISMS)
+    record = build(tmp_path / "in", tmp_path / "out", test=1)
+    (tested,) = (row["genome"] for row in record["genomes"] if row["split"] == "test")
+    others = {g.protein for n, genome in enumerate(genomes) if n != tested for g in genome.genes}
+    encoder = corpus.pq.read_table(tmp_path / "out" / "encoder_proteins.parquet")["sequence"].to_pylist()
+    assert set(encoder) == others and len(encoder) == len(others)
+
+
 def test_short_contigs_are_left_out_with_a_reason(tmp_path: Path) -> None:
     write_folder(tmp_path / "in", ORGANISMS)
     short = make_genome("Eee one", ancestors(corpus.MIN_GENES - 1, seed=9), seed=7)

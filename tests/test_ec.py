@@ -343,6 +343,59 @@ def test_a_single_genome_calibrates_on_a_quarter_of_its_proteins():
     assert len(known) == 9 and not known & set(genome.proteins)
 
 
+def with_ec(tables: Tables, genes: dict[int, int]) -> Tables:
+    """The tables with EC numbers for the first genes of each genome only."""
+    contig, index = (tables.genes[name].to_pylist() for name in ("contig", "index"))
+    ec = [
+        number if place < genes.get(genome, 0) else None
+        for genome, place, number in zip(contig, index, tables.genes["ec"].to_pylist(), strict=True)
+    ]
+    column = tables.genes.column_names.index("ec")
+    return replace(tables, genes=tables.genes.set_column(column, "ec", pa.array(ec, pa.string())))
+
+
+def test_genes_of_sparsely_labelled_genomes_are_not_taken_for_no_enzymes():
+    said: list[str] = []
+    tables = with_ec(user_tables(4), {0: 1, 1: 6, 2: 2, 3: 6})
+    sources = ec_sources.from_corpus(tables, HeldOut(), said.append)
+    assert [genome.number for genome in (*sources.calibration, *sources.context)] == [3, 1]
+    assert len(sources.labelled) == 6 + 1 + 2 and sources.non_enzymes == ()
+    assert len(said) == 1 and "2 of 4 genomes" in said[0]
+    single = ec_sources.from_corpus(with_ec(user_tables(3), {0: 1, 1: 6, 2: 2}), HeldOut())
+    (quarter,) = single.calibration
+    of_second = set(user_tables(3).proteins["sequence"].to_pylist()[12:24])
+    assert set(quarter.proteins) | {p.sequence for p in single.non_enzymes} < of_second
+    assert single.context == () and len(single.labelled) + sum(map(bool, quarter.ec)) == 6 + 1 + 2
+
+
+@needs_tools
+def test_where_nothing_says_what_is_no_enzyme_a_model_is_made_that_does_not_either():
+    said: list[str] = []
+    tables = with_ec(user_tables(4), dict.fromkeys(range(4), 2))
+    sources = ec_sources.from_corpus(tables, HeldOut(), said.append)
+    assert (sources.calibration, sources.context, sources.non_enzymes) == ((), (), ())
+    assert len(said) == 2 and "nothing says what is no enzyme" in said[1]
+    head = ec_head.fit(sources)
+    found = head.predict([protein(0), protein(20)], NOTHING, NOTHING, min_confidence=0.5)
+    assert [result.enzyme for result in found] == [0.5, 0.5] and found[0].ec_top[0].number == "1.1.1.1"
+
+
+def test_genomes_set_aside_for_testing_teach_no_enzymes():
+    tables = user_tables(5)
+    genomes = tables.genomes.append_column("split", pa.array(["train", "test", "train", "train", "valid"]))
+    tables = replace(tables, genomes=genomes)
+    sources = ec_sources.from_corpus(tables, HeldOut())
+    known = {p.sequence for p in sources.labelled} | set(sources.relatives)
+    known.update(p for genome in (*sources.calibration, *sources.context) for p in genome.proteins)
+    proteins = tables.proteins["sequence"].to_pylist()
+    assert known == {*proteins[:12], *proteins[24:]}
+    assert sorted(sources.runs.protein_G.tolist()) == list(range(36))  # of three genomes: one calibrates
+    said: list[str] = []
+    only_test = with_ec(tables, {1: 6})
+    assert len(ec_sources.from_corpus(only_test, HeldOut(), said.append).non_enzymes) > 0
+    assert said == ["EC: only genomes set aside for testing have EC numbers, so that these train the EC head"]
+
+
 @needs_tools
 def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch: pytest.MonkeyPatch):
     """Enzymes of each genome are held out; what the fit computes on is looked at where it is used."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.made_corpus import FAMILIES, write_data
 from tests.made_genomes import ancestors
 from tests.tiny import tiny
 from training import evaluate, heldout
+from training.card import with_metrics
 from training.cli import cli
 from training.ec_audit import COLUMNS
 from training.evaluate_ec import ABLATIONS, IDENTITY_BINS
@@ -65,6 +67,15 @@ def test_what_was_measured_lands_in_the_model(made: Path, metrics: dict[str, Any
     assert written == {"older": {"figure": 0.5}, **metrics}
     assert card.startswith("# tiny card\n\n## Measured\n\n### Figures\n")
     assert load(made / "model").name == "tiny"
+
+
+def test_operon_figures_say_that_they_are_of_other_heads(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"leave_one_out": {"escherichia_coli_k12": {"head": {"ap": 0.9}}}}
+    monkeypatch.setattr("training.evaluate_operons.benchmark", lambda *_: figures)
+    card = with_metrics("# a\n", evaluate.benchmark(tiny(ec=False), made / "data", command="typed"))
+    assert f"| of | {evaluate.REFITTED} |" in card
+    operons = [line for line in card.splitlines() if re.match(r"\| operons|### .*[Oo]peron.*K-12", line)]
+    assert len(operons) == 2 and all("fitted anew" in line for line in operons)
 
 
 def test_the_baseline_is_measured_on_the_same_genes(metrics: dict[str, Any]) -> None:

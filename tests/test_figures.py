@@ -36,7 +36,7 @@ METRICS = {
         "K-12 audit": {"calls": 7, "confirmed": 4, "contradicted": 2, "unknown": 1},
     },
 }
-OPERONS = "operons of *E. coli* K-12, average precision on its pairs on one strand"
+OPERONS = "operons of *E. coli* K-12, heads fitted anew, average precision on its pairs on one strand"
 
 
 def test_a_row_for_what_was_measured_with_what_stands_beside_it() -> None:

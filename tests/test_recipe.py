@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -25,8 +26,8 @@ from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
 from glm_annot.errors import GlmAnnotError, InputError
 from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
 from tests.tiny import tiny
+from training import evaluate, heads, stages
 from training import recipe as recipes
-from training import stages
 from training.bundle import Runs, assemble
 from training.card import with_metrics
 from training.cli import cli
@@ -424,6 +425,41 @@ def test_the_model_says_what_it_is(made: Path) -> None:
     assert "2 genomes train gLM" in card
     for organism in ("Aaa one", "Bbb one", "Ccc one", "Ddd one"):
         assert f"| {organism} |" in card
+
+
+def test_without_test_genomes_it_is_said_which_stand_in(made: Path, tmp_path: Path) -> None:
+    corpus = shutil.copytree(made / "work" / "corpus", tmp_path / "corpus")
+    genomes = pq.read_table(corpus / "genomes.parquet")
+    splits = [split.replace("test", "train") for split in genomes["split"].to_pylist()]
+    column = genomes.column_names.index("split")
+    pq.write_table(genomes.set_column(column, "split", [splits]), corpus / "genomes.parquet")
+    found = evaluate.of_corpus(load(made / "work" / "bundle"), corpus, command="")
+    assert "has no test genomes" in found["masked_genes"]["of"]
+
+
+def test_operons_of_test_genomes_train_nothing(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    fitted: list[str] = []
+    monkeypatch.setattr("training.heads.operon_example", lambda labelled, _: labelled.name)
+    monkeypatch.setattr("training.operon_head.fit", lambda names, **_: fitted.extend(names))
+    recipe, corpus = recipes.read(made / "recipe.json"), made / "work" / "corpus"
+    model = load(made / "work" / "bundle")
+    heads.fit_operons(recipe, made / "data", corpus, model, said.append)
+    rows = pq.read_table(corpus / "genomes.parquet").to_pylist()
+    (tested,) = (row["source"] for row in rows if row["split"] == "test")
+    assert sorted(fitted) == sorted(row["source"] for row in rows if row["split"] != "test")
+
+    data = shutil.copytree(made / "data", tmp_path / "data")
+    (path,) = (place for place in data.iterdir() if place.name == tested)
+    contigs = {contig.name for contig in io.read(path).contigs}
+    header, *pairs = (data / "operons.tsv").read_text().splitlines()
+    own = [pair for pair in pairs if pair.split("\t")[0] in contigs]
+    (data / "operons.tsv").write_text("\n".join([header, *own]) + "\n")
+    fitted.clear()
+    heads.fit_operons(recipe, data, corpus, model, said.append)
+    assert fitted == [tested] and any("set aside for testing" in line for line in said)
 
 
 def test_a_second_run_leaves_out_what_is_done(made: Path) -> None:

@@ -269,9 +269,10 @@ def evaluate(
     device: str,
     **of_paper: Any,
 ) -> None:
-    """Measures a model on data that trained none of it, and prints tables; -o writes all figures.
+    """Measures a model on data that did not train it, and prints tables; -o writes all figures.
 
-    The suites: 'benchmark', E. coli K-12 and the EC benchmarks; 'test', the genomes that a corpus set aside;
+    The suites: 'benchmark', E. coli K-12 and the EC benchmarks (operons by heads fitted anew, without those
+    that they are tested on); 'test', masked genes of the genomes that a corpus set aside for testing;
     'paper', every experiment of the gLM paper, as tables, figures and a page (needs the extra 'report').
     """
     from glm_annot.bundle import known, load

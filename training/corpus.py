@@ -12,7 +12,8 @@ A corpus is a folder of Parquet tables that join by number:
                        genome), is_heldout_identical (is a protein of a held-out genome or a benchmark)
     encoder_proteins.parquet
                        sequence, cluster: all proteins that may train the encoder, also those of genomes
-                       that the sample leaves out; none that is identical to a held-out protein
+                       that the sample leaves out; none that is identical to a held-out protein, or
+                       occurs in genomes of the split 'test' alone
     corpus.json        where it came from, options, each chosen genome and its split, whether that is by
                        genus or by genome, each genome left out and why, and what was counted
     DONE               written last: the folder is complete
@@ -164,10 +165,11 @@ def build(
     identical = _is_in(source.proteins["sequence"], held_out.all)
     proteins = source.proteins.append_column("cluster", pa.array(clusters, pa.int32()))
     proteins = proteins.append_column("is_heldout_identical", pa.array(identical))
-    encoder = proteins.filter(pa.array(~identical)).select(["sequence", "cluster"])
 
     close = relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
     chosen, left_out = draw(source, options, {**close, **options.exclude})
+    kept = ~identical & ~_of_tests_alone(source, chosen)
+    encoder = proteins.filter(pa.array(kept)).select(["sequence", "cluster"])
     sample = _restrict(source, proteins, chosen)
     near = _near(sample.proteins["sequence"], held_out.genomes)
     sample = Tables(
@@ -214,6 +216,18 @@ def split_line(record: Mapping[str, Any]) -> str:
 def _is_in(sequences: pa.ChunkedArray, wanted: frozenset[str]) -> npt.NDArray[np.bool_]:
     found = pc.is_in(sequences, value_set=pa.array(sorted(wanted), sequences.type))
     return np.asarray(found.to_numpy(), dtype=np.bool_)
+
+
+def _of_tests_alone(source: Tables, chosen: Sequence[Chosen]) -> npt.NDArray[np.bool_]:
+    """Mark the proteins of genomes that are set aside for testing but for those that others have, too."""
+    tested = [item.candidate.genome for item in chosen if item.split == "test"]
+    wanted = pc.is_in(source.contigs["genome"], pa.array(tested, source.contigs["genome"].type))
+    contigs = source.contigs["contig"].filter(wanted).combine_chunks()
+    tested_G = pc.is_in(source.genes["contig"], contigs).to_numpy()
+    protein_G, found = source.genes["protein"].to_numpy(), np.zeros(source.proteins.num_rows, np.bool_)
+    found[protein_G[tested_G]] = True
+    found[protein_G[~tested_G]] = False
+    return found
 
 
 def _near(sequences: pa.ChunkedArray, held_out: frozenset[str]) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ or a linear head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,8 @@ from .heldout import HeldOut
 MIN_SHARE = 0.2  # of genes with an EC in a genome whose annotation knows enzymes; the best have a third
 MIN_LABELLED = 100  # genes with an EC in such a genome
 EVERY = 4  # of a user's genomes one in so many calibrates; of a single genome's genes likewise
+
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,33 @@ def from_shared(data: Path, held_out: HeldOut) -> Sources:
     )
 
 
-def from_corpus(tables: Tables, held_out: HeldOut) -> Sources:
+def from_corpus(tables: Tables, held_out: HeldOut, report: Report = lambda line: None) -> Sources:
     """Gather from a corpus alone: the EC numbers of its own genes (annotation or ec.tsv).
 
-    One genome in four with EC numbers calibrates, or one of two or three; of a single genome every fourth
-    protein, read without its neighbours.
+    In genomes of which at least `MIN_SHARE` of the genes carry an EC, the others count as no enzymes. One in
+    four of these genomes calibrates, or one of two or three; of a single one every fourth protein, read
+    without its neighbours. Of other genomes nothing is taken but the labelled proteins: a gene without an EC
+    may be one that nobody looked at. Genomes set aside for testing have no part, unless no other has an EC.
+
+    Args:
+        tables: the corpus.
+        held_out: sequences that have no part.
+        report: called with a line for people on what is not taken.
     """
-    known = sorted(_with_ec(tables))
+    tables = _without_test(tables, report)
+    counts = _with_ec(tables)
+    known = sorted(genome for genome, (with_ec, genes) in counts.items() if with_ec >= MIN_SHARE * genes)
+    sparse = sorted(set(counts) - set(known))
+    if sparse:
+        report(
+            f"EC: {len(sparse)} of {len(counts)} genomes give EC numbers to less than {MIN_SHARE:.0%} of "
+            "their genes; their genes without one count as unknown, not as no enzymes"
+        )
+    if sparse and not known:
+        report(
+            "EC: so nothing says what is no enzyme: enzyme_confidence stays at 0.5, and numbers are called "
+            "below that only (--min-confidence)"
+        )
     chosen = known[EVERY - 1 :: EVERY] or known[1:2]
     others = [number for number in known if number not in chosen]
     calibration = [read_genome(tables, number, updates={}) for number in chosen]
@@ -111,8 +133,32 @@ def from_corpus(tables: Tables, held_out: HeldOut) -> Sources:
         calibration, context = [_as_genome(known[0], labelled[EVERY - 1 :: EVERY])], []
         labelled = [protein for place, protein in enumerate(labelled) if place % EVERY != EVERY - 1]
     enzymes = [protein for protein in labelled if protein.ec]
-    rest = [protein for protein in labelled if not protein.ec and not context]
+    numbered = {protein.sequence for protein in enzymes}
+    more = annotated(tables, sparse, held_out=held_out.all, updates={})
+    enzymes += [protein for protein in more if protein.ec and protein.sequence not in numbered]
+    numbered.update(protein.sequence for protein in enzymes)
+    rest = [protein for protein in labelled if protein.sequence not in numbered and not context]
     return _sources(tables, enzymes, rest, rest, calibration, context, held_out)
+
+
+def _without_test(tables: Tables, report: Report) -> Tables:
+    """A corpus without the genomes set aside for testing; as it is where no other genome has an EC number."""
+    if "split" not in tables.genomes.column_names:
+        return tables
+    genomes = tables.genomes.filter(pc.not_equal(tables.genomes["split"], "test"))
+    contigs = tables.contigs.filter(pc.is_in(tables.contigs["genome"], genomes["genome"].combine_chunks()))
+    genes = tables.genes.filter(pc.is_in(tables.genes["contig"], contigs["contig"].combine_chunks()))
+    if genomes.num_rows == tables.genomes.num_rows:
+        return tables
+    if tables.genes["ec"].is_valid().to_numpy().any() and not genes["ec"].is_valid().to_numpy().any():
+        report("EC: only genomes set aside for testing have EC numbers, so that these train the EC head")
+        return tables
+    kept, renumbered = np.unique(genes["protein"].to_numpy(), return_inverse=True)
+    genes = genes.set_column(genes.column_names.index("protein"), "protein", pa.array(renumbered, pa.int32()))
+    proteins = tables.proteins.take(pa.array(kept))
+    column = proteins.column_names.index("protein")
+    proteins = proteins.set_column(column, "protein", pa.array(np.arange(len(kept)), pa.int32()))
+    return Tables(genomes, contigs, genes, proteins)
 
 
 def _sources(

@@ -14,7 +14,7 @@ from glm_annot.operons import OperonHead
 from glm_annot.pipeline import embed_distinct
 
 from . import ec_head, ec_sources, operon_data, operon_head
-from .corpus import read_tables
+from .corpus import read_table, read_tables
 from .ec_sources import Sources
 from .heldout import HeldOut
 from .operon_data import LabelledGenome
@@ -23,12 +23,13 @@ from .recipe import Recipe
 Report = Callable[[str], None]  # called with a line for people
 
 
-def fit_operons(recipe: Recipe, data: Path, model: Model, report: Report) -> OperonHead | None:
+def fit_operons(recipe: Recipe, data: Path, corpus: Path, model: Model, report: Report) -> OperonHead | None:
     """Fit the operon head of a recipe; None when there are no known operons.
 
     Args:
         recipe: its `heads` section says what from.
         data: the folder that its paths are relative to.
+        corpus: the corpus folder; genomes of its source that it set aside for testing train nothing.
         model: its encoder and gLM.
         report: called with a line for people.
     """
@@ -37,13 +38,23 @@ def fit_operons(recipe: Recipe, data: Path, model: Model, report: Report) -> Ope
         organisms = operon_data.read_organisms(data / section.organisms)
         genomes = [genome for name, genome in organisms.items() if name not in section.leave_out]
     elif recipe.corpus.folder is not None:
-        genomes = operon_data.read_folder(data / recipe.corpus.folder)
+        genomes = _not_for_testing(operon_data.read_folder(data / recipe.corpus.folder), corpus, report)
     if not genomes:
         report("operons: none are known, so the model will predict none")
         return None
     report(f"operons: {len(genomes)} genomes with known ones")
     examples = [operon_example(genome, model) for genome in genomes]
     return operon_head.fit(examples, seed=section.seed, report=report)
+
+
+def _not_for_testing(genomes: list[LabelledGenome], corpus: Path, report: Report) -> list[LabelledGenome]:
+    """Those that a corpus has not set aside for testing; all where operons are known of no others."""
+    rows = read_table(corpus, "genomes", ["split", "source"]).to_pylist()
+    tested = {row["source"] for row in rows if row["split"] == "test"}
+    kept = [genome for genome in genomes if genome.name not in tested]
+    if genomes and not kept:
+        report("operons: only of genomes set aside for testing, so that these train the operon head")
+    return kept or genomes
 
 
 def operon_example(labelled: LabelledGenome, model: Model) -> operon_head.Example:
@@ -62,10 +73,10 @@ def fit_ec(
 
     Args:
         recipe, data, model, report: as for `fit_operons`.
-        corpus: the corpus folder.
+        corpus: the corpus folder; its genomes for testing train nothing (see `ec_sources.from_corpus`).
         held_out: proteins whose labels have no part in it.
     """
-    sources = ec_labels(recipe, data, corpus, held_out)
+    sources = ec_labels(recipe, data, corpus, held_out, report)
     if sources is None or not sources.labelled:
         report("EC: no numbers to learn from, so the model will predict none")
         return None
@@ -74,10 +85,12 @@ def fit_ec(
     return ec_head.fit(sources, reader=reader, seed=recipe.heads.seed, threads=threads, report=report)
 
 
-def ec_labels(recipe: Recipe, data: Path, corpus: Path, held_out: HeldOut) -> Sources | None:
+def ec_labels(
+    recipe: Recipe, data: Path, corpus: Path, held_out: HeldOut, report: Report = lambda line: None
+) -> Sources | None:
     """What the EC head of a recipe is fitted on; None when it has none."""
     if recipe.heads.ec == "none":
         return None
     if recipe.heads.ec == "shared":
         return ec_sources.from_shared(data, held_out)
-    return ec_sources.from_corpus(read_tables(corpus), held_out)
+    return ec_sources.from_corpus(read_tables(corpus), held_out, report)

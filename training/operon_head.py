@@ -149,8 +149,8 @@ def _labelled_regions(example: Example, n: int) -> list[list[NDArray[np.bool_]]]
 
 def _stretches(counts_P: NDArray[np.bool_], n: int) -> list[NDArray[np.bool_]]:
     """Split rows into n stretches (P,) that hold equally many of those that count."""
-    total = max(counts_P.sum(), 1)
-    before_P = np.cumsum(counts_P) - counts_P
+    total = max(int(counts_P.sum()), 1)
+    before_P: NDArray[np.int64] = np.cumsum(counts_P) - counts_P
     stretch_P = np.minimum(before_P * n // total, n - 1)
     return [stretch_P == k for k in range(n)]
 

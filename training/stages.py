@@ -227,7 +227,7 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
     model.to(ranks.device())
 
     def fit() -> tuple[OperonHead | None, ECHead | None]:
-        operons = heads.fit_operons(recipe, data, model, report)
+        operons = heads.fit_operons(recipe, data, runs.corpus, model, report)
         return operons, heads.fit_ec(recipe, data, runs.corpus, model, held_out(recipe.corpus, data), report)
 
     for head in or_on_cpu(fit, model, "this model", report):

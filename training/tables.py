@@ -72,11 +72,12 @@ def tables(metrics: Metrics) -> str:
         ("Figures", figures if figures.count("\n") > HEADER else ""),
         ("Ablations: EC numbers of *E. coli* K-12", _table("heard", sources, EC_ABLATIONS)),
         (
-            "Ablations: operons of *E. coli* K-12, average precision",
+            "Ablations: operons of *E. coli* K-12, average precision of heads fitted anew",
             _table("measured on", pairs, OPERON_ABLATIONS),
         ),
         (
-            "Operon probabilities of *E. coli* K-12's neighbours on one strand, all and confirmed ones",
+            "Operon probabilities, by a head fitted anew, of *E. coli* K-12's neighbours on one strand, all "
+            "and confirmed ones",
             _table("probability", bands, OPERON_BANDS),
         ),
         (
