@@ -155,6 +155,45 @@ def test_user_s_own_operons(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+def test_a_pair_that_fits_two_genomes_is_no_guess(tmp_path: Path) -> None:
+    """Prodigal names contigs after the assembly's, and genes 1_1, 1_2, ... in each of its files."""
+    for name in ("one", "two"):
+        text = made_gff3(4, seed=len(name), contig="contig_1").replace("MADE", "1")
+        (tmp_path / f"{name}.gff3").write_text(text, encoding="utf-8")
+    header = ("contig", "gene_a", "gene_b", "label")
+    write_table(tmp_path / "operons.tsv", header, ("contig_1", "1_0001", "1_0002", 1))
+    message = r"one.gff3 and two.gff3 both have a contig 'contig_1' with genes '1_0001' and '1_0002'; give"
+    with pytest.raises(InputError, match=message):
+        read_folder(tmp_path)
+
+
+def test_genes_called_alike_are_told_apart_by_their_contigs(tmp_path: Path) -> None:
+    first, second = (made_gff3(4, seed=n, contig=f"c{n}").replace("tag=MADE", "tag=1") for n in (1, 2))
+    second = second.replace("ID=MADE", "ID=MORE")
+    columns = [line for line in second.splitlines() if line.startswith("c2\t")]
+    fasta = second[second.index(">") :]
+    text = first.replace("##FASTA", "\n".join(columns) + "\n##FASTA") + fasta
+    (tmp_path / "both.gff3").write_text(text, encoding="utf-8")
+    header = ("contig", "gene_a", "gene_b", "label")
+    write_table(
+        tmp_path / "operons.tsv", header, ("c1", "1_0001", "1_0002", 0), ("c2", "1_0001", "1_0002", 1)
+    )
+    (genome,) = read_folder(tmp_path)
+    assert [labels[0] for labels in genome.labels] == [0, 1]
+
+
+@pytest.mark.parametrize("again", [("MADE_0001", "MADE_0002"), ("MADE_0002", "MADE_0001")])
+def test_two_labels_of_one_pair_are_refused(annotation: Path, tmp_path: Path, again: tuple[str, str]) -> None:
+    contig = next(line for line in annotation.read_text().splitlines() if "\t" in line).split("\t")[0]
+    rows = [("contig", "gene_a", "gene_b", "label"), (contig, "MADE_0001", "MADE_0002", 1)]
+    table = write_table(tmp_path / "operons.tsv", *rows, (contig, *again, 1))
+    (genome,) = read_folder(tmp_path)
+    assert genome.labels[0].tolist() == [1, *[UNKNOWN] * 5] and genome.left_out == 0
+    write_table(table, *rows, (contig, *again, 0))
+    with pytest.raises(InputError, match=r"operons.tsv, line 3: .* labelled 0 here and 1 above; keep one"):
+        read_folder(tmp_path)
+
+
 def test_k12(shared_data: Path) -> None:
     """All sure pairs are neighbours, but for one that names a pseudogene."""
     genbank = shared_data / "annotated/ncbi/ecoli_k12.gbff.gz"

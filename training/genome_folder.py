@@ -10,7 +10,9 @@
 are locus tags or, for genes without one, the file's own IDs; several EC numbers are separated by ';'.
 EC numbers that the annotation itself carries count too, unless ec.tsv names the protein. `label` is 1
 for two neighbouring genes of one operon and 0 for neighbours that share none. A name that fits no gene
-is an error, and so is one in ec.tsv that fits several proteins: both are mistakes more often than not.
+is an error, and so is one in ec.tsv that fits several proteins, or a pair in operons.tsv that fits several
+genomes: all are mistakes more often than not. Prodigal calls genes alike in each of its files (1_1, 1_2,
+...), so that only the names of contigs tell them apart.
 """
 
 from __future__ import annotations
@@ -106,7 +108,8 @@ def read_tables(folder: Path) -> Tables:
         proteins = collector.named.get(name, set())
         if len(proteins) != 1:
             found = f"{len(proteins)} different proteins go by" if proteins else "no gene is called"
-            raise InputError(f"{found} {name!r}; write its locus tag or ID", folder / EC_TABLE)
+            remedy = "give the genes locus tags of their own" if proteins else "write its locus tag or ID"
+            raise InputError(f"{found} {name!r}; {remedy}", folder / EC_TABLE)
     return collector.tables()
 
 
@@ -127,17 +130,25 @@ def read_ec(path: Path) -> dict[str, str]:
 
 
 def read_operons(path: Path) -> list[OperonPair]:
-    """Read operons.tsv; empty when there is no such file.
+    """Read operons.tsv, each pair once, whichever of its genes comes first; empty when there is no such file.
 
     Raises:
-        InputError: a missing column, or a label that is neither 0 nor 1.
+        InputError: a missing column, a label that is neither 0 nor 1, or two labels of one pair.
     """
-    pairs = []
+    pairs: dict[tuple[str, frozenset[str]], OperonPair] = {}
     for line, row in _rows(path, ("contig", "gene_a", "gene_b", "label")):
         if row["label"] not in ("0", "1"):
             raise InputError(f"label is 1 or 0, not {row['label']!r}", path, line)
-        pairs.append(OperonPair(row["contig"], row["gene_a"], row["gene_b"], int(row["label"])))
-    return pairs
+        pair = OperonPair(row["contig"], row["gene_a"], row["gene_b"], int(row["label"]))
+        said = pairs.setdefault((pair.contig, frozenset((pair.gene_a, pair.gene_b))), pair)
+        if said.label != pair.label:
+            raise InputError(
+                f"{pair.gene_a} and {pair.gene_b} of {pair.contig} are labelled {pair.label} here and "
+                f"{said.label} above; keep one of the two",
+                path,
+                line,
+            )
+    return list(pairs.values())
 
 
 def gene_name(gene: Gene) -> str:

@@ -26,7 +26,7 @@ from glm_annot.io.source import read_bytes
 from glm_annot.operon_features import pairs_of
 from glm_annot.records import Contig, Gene, Genome
 
-from .genome_folder import OPERON_TABLE, gene_name, read_genomes, read_operons
+from .genome_folder import OPERON_TABLE, OperonPair, gene_name, read_genomes, read_operons
 
 Labels = NDArray[np.int8]
 UNKNOWN = -1
@@ -79,12 +79,21 @@ def read_organism(folder: Path) -> LabelledGenome:
     return LabelledGenome(folder.name, genome, labels, math.inf if curated else RNA_SEQ_REACH, left_out)
 
 
-def read_organisms(folder: Path) -> dict[str, LabelledGenome]:
-    """Read every organism below a folder, by name."""
+def organism_folders(folder: Path) -> list[Path]:
+    """The organisms of the collection: its folders, whose names are theirs.
+
+    Raises:
+        InputError: there is none.
+    """
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not folders:
         raise InputError("holds no organisms; give the folder of the operon collection", folder)
-    return {path.name: read_organism(path) for path in folders}
+    return folders
+
+
+def read_organisms(folder: Path) -> dict[str, LabelledGenome]:
+    """Read every organism below a folder, by name. Raises as `organism_folders` and `read_organism`."""
+    return {path.name: read_organism(path) for path in organism_folders(folder)}
 
 
 def read_all_adjacent(annotation: Path, operons: Path) -> LabelledGenome:
@@ -130,21 +139,33 @@ def read_folder(folder: Path) -> list[LabelledGenome]:
     """Read a user's annotated genomes of which `operons.tsv` names a contig; empty without that table.
 
     Raises:
-        InputError: a contig with these genes is in none of them, or the genes are no neighbours.
+        InputError: a contig with these genes is in none of them or in several, or the genes are no
+            neighbours.
     """
     table = folder / OPERON_TABLE
-    left_over = {(pair.contig, pair.gene_a, pair.gene_b): pair.label for pair in read_operons(table)}
+    pairs = read_operons(table)
+    found_in: dict[OperonPair, str] = {}
     labelled = []
-    for path, genome in read_genomes(folder) if left_over else ():
+    for path, genome in read_genomes(folder) if pairs else ():
         genes = {(gene.contig, gene_name(gene)) for gene in genome.genes}
-        here = [(c, a, b) for c, a, b in left_over if {(c, a), (c, b)} <= genes]
+        here = [pair for pair in pairs if {(pair.contig, pair.gene_a), (pair.contig, pair.gene_b)} <= genes]
+        for pair in here:
+            if found_in.setdefault(pair, path.name) != path.name:
+                raise InputError(
+                    f"{found_in[pair]} and {path.name} both have a contig {pair.contig!r} with genes "
+                    f"{pair.gene_a!r} and {pair.gene_b!r}; give the contigs names of their own",
+                    table,
+                )
         if here:
-            known = {(a, b): left_over.pop((c, a, b)) for c, a, b in here}
-            labels, left_out = _label(genome, known, gene_name, table)
+            known = {(f"{p.contig}: {p.gene_a}", f"{p.contig}: {p.gene_b}"): p.label for p in here}
+            labels, left_out = _label(genome, known, lambda gene: f"{gene.contig}: {gene_name(gene)}", table)
             labelled.append(LabelledGenome(path.name, genome, labels, left_out=left_out))
-    if left_over:
-        contig, gene_a, gene_b = next(iter(left_over))
-        raise InputError(f"no genome has a contig {contig!r} with genes {gene_a!r} and {gene_b!r}", table)
+    for pair in pairs:
+        if pair not in found_in:
+            raise InputError(
+                f"no genome has a contig {pair.contig!r} with genes {pair.gene_a!r} and {pair.gene_b!r}",
+                table,
+            )
     return labelled
 
 
