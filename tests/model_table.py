@@ -93,13 +93,20 @@ def encoder(name: str) -> Row:
 
 def glm(name: str) -> Row:
     """A gLM in float32."""
+    import torch
+
     from glm_annot.glm import GLM, GLMConfig
     from glm_annot.windows import MAX_GENES
     from training import flops, speed
 
     sizes, windows = GLMS[name]
     config = GLMConfig(*sizes)
-    rate = speed.window_rate(config, windows, repeats=1)
+    network = speed.random_weights(lambda: GLM(config)).eval()
+    x_BTE = torch.randn(windows, MAX_GENES, config.input_dim)
+    real_BT = torch.ones(windows, MAX_GENES, dtype=torch.bool)
+    with torch.inference_mode():  # hidden states and attentions, as annotation reads them
+        taken = speed.seconds(lambda: network(x_BTE, real_BT, hidden_states=True, attentions=True), repeats=1)
+    rate = windows / taken
     parameters = speed.parameter_count(lambda: GLM(config))
     reads = GENES / STRIDE * PASSES
     operations = reads * (flops.glm_window(config, MAX_GENES) + flops.glm_attention(config, MAX_GENES))

@@ -56,7 +56,8 @@ class EngineConfig:
         max_grad_norm: gradients are clipped to this norm before the step.
         precision: 'bf16' runs matrix products in bfloat16 by autocast; weights and optimiser state stay
         float32.
-        micro_batch: examples a process sees at once; for DeepSpeed's accounting, the batch maker holds to it.
+        micro_batch: examples a process sees at once. gLM's batches have this size; the encoder's hold
+            `TrainPLMConfig.pairs` pairs whatever this says, which there only divides a `batch`.
         batch: examples a step over all processes, in as many micro-batches as it takes; None for one
             micro-batch of each process.
         zero_stage: DeepSpeed ZeRO stage, 0 to 2.

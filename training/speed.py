@@ -85,19 +85,6 @@ def embedding_rate(
     return sum(map(len, proteins)) / taken
 
 
-def window_rate(config: GLMConfig, windows: int, *, repeats: int = 2, device: str = "cpu") -> float:
-    """Full windows per second that gLM reads as annotation does, with hidden states and attentions."""
-    network = random_weights(lambda: GLM(config), device).eval()
-    x_BTE = torch.randn(windows, MAX_GENES, config.input_dim, device=device)
-    real_BT = torch.ones(windows, MAX_GENES, dtype=torch.bool, device=device)
-
-    def run() -> None:
-        with torch.inference_mode():
-            network(x_BTE, real_BT, hidden_states=True, attentions=True)
-
-    return windows / seconds(run, repeats, device)
-
-
 @dataclass(frozen=True)
 class StepTime:
     """Seconds of a training step's parts.
