@@ -34,7 +34,14 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "train": ["deepspeed>=0.16", "pyarrow>=15", "scikit-learn>=1.4", "scipy>=1.11", "tensorboard>=2.16"],
+        "train": [
+            "deepspeed>=0.16",
+            "pyarrow>=15",
+            "pydantic>=2.6",
+            "scikit-learn>=1.4",
+            "scipy>=1.11",
+            "tensorboard>=2.16",
+        ],
         "report": [
             "matplotlib>=3.8",
             "scikit-learn>=1.4",

@@ -136,6 +136,15 @@ def test_options_of_one_suite_are_no_others(made: Path) -> None:
     assert result.exit_code == 2 and "--audit is for the suite 'benchmark'" in result.output
 
 
+@pytest.mark.parametrize("option", ["--seed", "--genomes", "--exclude", "--fill"])
+@pytest.mark.parametrize("suite", ["test", "benchmark"])
+def test_options_of_the_suite_paper_are_no_others(suite: str, option: str) -> None:
+    """Not even with the value that they have where they are not given."""
+    arguments = ["evaluate", "--suite", suite, "--model", "mini", "--corpus", ".", "--data", ".", option, "0"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2 and f"{option} is for the suite 'paper'" in result.output
+
+
 def test_what_would_end_it_late_is_said_at_once(made: Path, tmp_path: Path) -> None:
     save(tiny(ec=False, operons=False), tmp_path / "model", metrics={}, card="")
     result = measure(made / "data", tmp_path / "model", "--audit", str(tmp_path / "a.tsv"))

@@ -74,7 +74,7 @@ def test_the_start_tells_new_families_apart_where_random_weights_do_not() -> Non
 
 def test_what_has_no_room_is_refused() -> None:
     narrow = Encoder(PLMConfig(layers=1, dim=64, heads=2))
-    assert not fits(narrow)
+    assert not fits(narrow.config)
     with pytest.raises(ValueError, match="no room"):
         start_from_pairs(narrow, ["MK", "MK"])
     with pytest.raises(ValueError, match="pairs"):

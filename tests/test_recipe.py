@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,8 +25,9 @@ from safetensors.torch import save as serialise
 from glm_annot import annotate, io
 from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
 from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.plm import PRECISIONS
 from tests.made_genomes import OPERON, number_of, write_clusters, write_folder
-from tests.tiny import tiny
+from tests.tiny import made_gff3, tiny
 from training import evaluate, heads, stages
 from training import recipe as recipes
 from training.bundle import Runs, assemble
@@ -60,7 +62,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def write_recipe(path: Path, **changes: Any) -> Path:
+def write_recipe(path: Path, /, **changes: Any) -> Path:
     path.write_text(json.dumps({**TINY, **changes}), encoding="utf-8")
     return path
 
@@ -135,7 +137,7 @@ def test_budget(text: str, seconds: float) -> None:
     assert recipes.parse_budget(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "2 hours", "-1h"])
+@pytest.mark.parametrize("text", ["", "2", "h", "2 hours", "-1h", "0s", "0.0d"])
 def test_no_budget(text: str) -> None:
     with pytest.raises(ValueError, match="no span of time"):
         recipes.parse_budget(text)
@@ -143,18 +145,7 @@ def test_no_budget(text: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(recipes.known()))
 def test_shipped_recipes_are_sound(name: str) -> None:
-    from training.glm import TrainGLMConfig
-    from training.plm import TrainPLMConfig
-
-    recipe = recipes.read(name)
-    budget = recipes.parse_budget(recipe.budget)
-    assert recipe.name
-    if "task" in recipe.plm:
-        recipes.make(TrainPLMConfig, recipe.plm["task"], "plm.task")
-        recipe.engine("plm", budget)  # raises unless it has either steps or seconds
-    if "network" in recipe.glm:
-        recipes.make(TrainGLMConfig, recipe.glm["network"], "glm.network")
-        recipe.engine("glm", budget)  # raises unless it has either steps or seconds
+    assert recipes.read(name).path == recipes.known()[name]
 
 
 def test_a_share_of_the_budget_becomes_seconds_and_residues(tmp_path: Path) -> None:
@@ -172,33 +163,225 @@ def test_a_share_of_the_budget_becomes_seconds_and_residues(tmp_path: Path) -> N
     assert recipe.residues(3600) == 900_000
 
 
+LEARNS = {"learning_rate": 0.001}
+
+
+def trained(network: dict[str, Any] | None = None, **engine: Any) -> dict[str, Any]:
+    """A section `glm` with these settings and the fewest others."""
+    return {"glm": {"network": network or {}, "engine": {"steps": 2, **LEARNS, **engine}}}
+
+
+def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
+    """A section `plm` with these settings beside the tiny ones."""
+    tiny = TINY["plm"]["task"]
+    changed = {**tiny, "encoder": {**tiny["encoder"], **sizes}, **(task or {})}
+    return {"plm": {"task": changed, "engine": {"steps": 2, **LEARNS}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"colour": "red"}, "recipe: got an unexpected keyword argument 'colour'"),
-        ({"corpus": {"folder": ".", "size": 3}}, "corpus: got an unexpected keyword argument 'size'"),
-        ({"corpus": {}}, "corpus: give either 'tables' or 'folder'"),
-        ({"shares": {"plm": 0.9, "glm": 0.2}}, "recipe: the shares of the budget exceed 1"),
         (
-            {"plm": {"keep": "mini", "task": {}}},
-            "recipe: plm takes 'task' and 'engine' or 'keep' or 'official'",
+            {"colour": "red"},
+            "colour: unknown; there are name, version, summary, budget, corpus, plm, glm, ba",
         ),
-        ({"glm": {"keep": "mini"}}, "recipe: a kept gLM reads its own encoder: let plm keep the same model"),
+        ({"path": "r.json"}, "path: unknown; there are name, version"),
+        ({"version": 1}, "version: should be a valid string, not 1"),
+        ({"suite": "guess"}, "suite: should be 'benchmark' or 'test', not 'guess'"),
+        ({"budget": "2 hours"}, "budget: '2 hours' is no span of time; write 90m, 2h or 1.5d"),
+        ({"budget": "0s"}, "budget: '0s' is no span of time; write 90m, 2h or 1.5d"),
+        (
+            {"shares": {"gml": 0.5}},
+            "shares: no step 'gml' takes a share; those that do: plm, embed, glm, bas",
+        ),
+        ({"shares": {"glm": -0.5}}, "shares.glm: should be above 0 and at most 1, not -0.5"),
+        ({"shares": {"glm": "half"}}, "shares.glm: should be a valid number, not 'half'"),
+        (
+            {"shares": {"plm": 0.9, "glm": 0.2}},
+            "shares: should add up to 1 at most, not 1.1 (plm 0.9 + glm 0",
+        ),
         (
             {"shares": {"glm": 0.6}, "baseline": True},
-            "recipe: the shares of the budget exceed 1",
+            "shares: should add up to 1 at most, not 1.2 (glm 0.6 + baseline 0.6)",
+        ),
+        ({"corpus": []}, 'corpus: should be an object, such as {"key": 1}, not []'),
+        ({"corpus": {}}, "corpus: give either 'tables' or 'folder'"),
+        ({"corpus": {"folder": ".", "size": 3}}, "corpus.size: unknown; there are tables, folder, genomes, "),
+        ({"corpus": {"folder": ".", "genomes": "9"}}, "corpus.genomes: should be a valid integer, not '9'"),
+        ({"corpus": {"folder": ".", "valid": 0}}, "corpus.valid: should be above 0, not 0"),
+        ({"corpus": {"folder": ".", "seed": -1}}, "corpus.seed: should be 0 or above, not -1"),
+        ({"corpus": {"folder": ".", "held_out": "a"}}, "corpus.held_out: should be a valid array, not 'a'"),
+        (
+            {"corpus": {"folder": ".", "exclude": {"abc": "no"}}},
+            "corpus: exclude has genome numbers as its keys, such as '452', not 'abc'",
         ),
         (
-            {"glm": {"keep": "mini"}, "plm": {"keep": "mini"}, "baseline": True},
-            "recipe: a kept gLM has no baseline: it would have to be trained on the data that trained gLM",
+            {"embed": {"precision": "bf61"}},
+            "embed.precision: should be 'auto', 'fp32', 'bf16' or 'fp16', not",
         ),
-        ({"suite": "guess"}, "recipe: suite is 'benchmark' or 'test', not 'guess'"),
+        (
+            {"plm": {"keep": "mini", "task": {}}},
+            "plm: takes 'task' and 'engine' or 'keep' or 'official', not",
+        ),
+        ({"plm": {"keep": 3}}, "plm.keep: should be the name or path of a model, not 3"),
+        (
+            encoder(dims=3),
+            "plm.task.encoder.dims: unknown; there are layers, dim, heads, max_residues, overl",
+        ),
+        (encoder(dim=33), "plm.task.encoder: dim 33 must be an even multiple of heads 2"),
+        (encoder({"crops": 3}), "plm.task.crops: unknown; there are encoder, pairs, crop, mask_rate"),
+        (encoder({"mask_rate": 1}), "plm.task: mask_rate is a share below 1, not 1.0"),
+        (
+            encoder({"start": "pairs"}, dim=64),
+            "plm.task: start 'pairs' needs an encoder with a dim of 105 at least and of 20 for each head",
+        ),
+        ({"glm": {"keep": "mini"}}, "glm: a kept gLM reads its own encoder; let plm keep the same model"),
+        (
+            {"glm": {"keep": "mini"}, "plm": {"keep": "mini"}, "baseline": True},
+            "baseline: a kept gLM has no baseline: it would have to be trained on the data that trained gLM",
+        ),
+        (
+            trained({"dims": 3}),
+            "glm.network.dims: unknown; there are backbone, components, directions, masked",
+        ),
+        (trained({"dim": 30}), "glm.network: dim 30 is not a multiple of heads 4"),
+        (trained({"heads": 0}), "glm.network.heads: should be above 0, not 0"),
+        (trained({"dropout": 1}), "glm.network: dropout is 0 or above and below 1, not 1.0"),
+        (
+            trained({"max_distance": 16}),
+            "glm.network: max_distance is 30 at least, the genes of a window, not",
+        ),
+        (trained(learnin_rate=1), "glm.engine.learnin_rate: unknown; there are learning_rate, warmup_steps"),
+        (trained(steps=1.5), "glm.engine.steps: should be a valid integer"),
+        (trained(steps=None), "glm.engine.steps: give it, or shares.glm, a share of the budget"),
+        (trained(seconds=5), "glm.engine.seconds: state it as shares.glm, a share of the budget"),
+        (trained(precision="bf61"), "glm.engine.precision: should be 'fp32' or 'bf16', not 'bf61'"),
+        (trained(micro_batch=0), "glm.engine.micro_batch: should be above 0, not 0"),
+        (trained(betas=[0.9, 1]), "glm.engine.betas: should be below 1, not [0.9, 1.0]"),
+        (
+            trained(batch=10, micro_batch=4),
+            "glm.engine.batch: a batch of 10 is no multiple of what 1 process",
+        ),
+        ({"glm": {"network": {}, "engine": {"steps": 1}}}, "glm.engine.learning_rate: missing; give it"),
+        ({"heads": {"ec": "all"}}, "heads.ec: should be 'shared', 'corpus' or 'none', not 'all'"),
+        (
+            {"heads": {"ec_layers": [99]}},
+            "heads.ec_layers: gLM has 2 layers, so that they are 0 to 2, not 99",
+        ),
+        (
+            {"heads": {"leave_out": ["a"]}},
+            "heads: leave_out names organisms of the collection; give 'organis",
+        ),
     ],
 )
-def test_a_wrong_recipe_says_where(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_a_wrong_recipe_says_where_and_what_would_be_right(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError) as caught:
         recipes.read(write_recipe(tmp_path / "r.json", **changes))
-    assert str(caught.value) == f"{tmp_path / 'r.json'}: {message}"
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path / 'r.json'}: {message}") and "\n" not in said
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({key: value for key, value in TINY.items() if key != "glm"}))
+    with pytest.raises(InputError, match=r"r\.json: glm: missing; give it"):
+        recipes.read(path)
+
+
+def test_precisions_are_those_of_the_encoder() -> None:
+    assert get_args(get_type_hints(recipes.EmbedSection)["precision"]) == PRECISIONS
+
+
+@pytest.mark.parametrize("name", sorted(recipes.known()))
+def test_a_launcher_s_processes_read_the_same_recipe(tmp_path: Path, name: str) -> None:
+    recipe, path = recipes.read(name), tmp_path / "copy.json"
+    path.write_text(json.dumps(recipe.content()))
+    assert replace(recipes.read(path), path=recipe.path) == recipe
+
+
+def test_what_only_data_can_tell_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "data" / "operons" / "escherichia_coli_k12").mkdir(parents=True)
+    heads = {"ec": "none", "organisms": "operons", "leave_out": ["escherichia_coli_k-12"]}
+    message = (
+        r"recipe.json: heads.leave_out: there is no 'escherichia_coli_k-12'; there are escherichia_coli_k12$"
+    )
+    write_recipe(tmp_path / "recipe.json", heads=heads)
+    with pytest.raises(InputError, match=message):
+        train(tmp_path)
+    write_recipe(tmp_path / "recipe.json", plm={"keep": "minni"})
+    with pytest.raises(InputError, match=r"recipe.json: plm.keep: no model 'minni'"):
+        train(tmp_path)
+    write_recipe(tmp_path / "recipe.json", plm={"official": "esm2_t6"})
+    with pytest.raises(InputError, match=r"recipe.json: plm.official: .*esm2_t6"):
+        train(tmp_path)
+    kept = {"keep": "mini"}
+    write_recipe(tmp_path / "recipe.json", plm=kept, glm=kept, heads={"ec_layers": [4]})
+    with pytest.raises(InputError, match=r"recipe.json: heads.ec_layers: gLM has 3 layers"):
+        train(tmp_path)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_genome_to_exclude_has_to_be_there(tmp_path: Path) -> None:
+    genomes = write_folder(tmp_path / "data", ["Aaa one", "Bbb one", "Ccc one"])
+    write_clusters(tmp_path / "data" / "clusters.tsv", genomes)
+    write_recipe(tmp_path / "recipe.json", corpus={**TINY["corpus"], "exclude": {"3": "a slip"}})
+    arguments = ["corpus", str(tmp_path / "recipe.json"), "--data", str(tmp_path / "data")]
+    with pytest.raises(InputError, match=r"recipe.json: corpus.exclude: there is no 3; there are 0, 1, 2"):
+        CliRunner().invoke(cli, [*arguments, "-o", str(tmp_path / "corpus")], catch_exceptions=False)
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_operons_that_fit_no_gene_are_said_before_training(tmp_path: Path) -> None:
+    genomes = write_folder(tmp_path / "data", ["Aaa one", "Bbb one", "Ccc one"])
+    write_clusters(tmp_path / "data" / "clusters.tsv", genomes)
+    table = tmp_path / "data" / "operons.tsv"
+    table.write_text("contig\tgene_a\tgene_b\tlabel\nnone\ta\tb\t1\n")
+    write_recipe(tmp_path / "recipe.json")
+    with pytest.raises(InputError, match="no genome has a contig 'none'"):
+        train(tmp_path)
+    assert not (tmp_path / "work" / "plm").exists()
+
+
+@pytest.mark.parametrize("backbone", ["glm", "lstm"])
+def test_a_kept_glm_has_no_other_backbone(tmp_path: Path, backbone: str) -> None:
+    folders = ["--corpus", str(tmp_path), "-o", str(tmp_path / "glm")]
+    with pytest.raises(
+        InputError, match=r"published.json: glm: (a kept gLM has no baseline|this recipe trains no network)"
+    ):
+        CliRunner().invoke(
+            cli, ["glm", "published", *folders, "--backbone", backbone], catch_exceptions=False
+        )
+
+
+@pytest.mark.parametrize("budget", ["2 hours", "0s"])
+def test_a_budget_that_is_no_time_is_refused(tmp_path: Path, budget: str) -> None:
+    result = CliRunner().invoke(
+        cli, ["run", "own", "--data", ".", "--work", str(tmp_path), "--budget", budget]
+    )
+    assert result.exit_code == 2 and "is no span of time; write 90m" in result.output
+
+
+def test_pairs_left_out_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = made_gff3(6).replace("ID=MADE_0002;", "ID=MADE_0002;pseudo=True;")
+    (tmp_path / "a.gff3").write_text(text)
+    rows = ["contig\tgene_a\tgene_b\tlabel"]
+    rows += [f"contig_1\tMADE_000{n}\tMADE_000{n + 1}\t1" for n in (1, 2, 4)]
+    (tmp_path / "operons.tsv").write_text("\n".join(rows) + "\n")
+    monkeypatch.setattr("training.heads.operon_example", lambda labelled, _: labelled)
+    monkeypatch.setattr("training.operon_head.fit", lambda examples, seed: examples)
+    said: list[str] = []
+    heads.fit_operons(
+        recipes.read(write_recipe(tmp_path / "r.json")),
+        tmp_path,
+        SimpleNamespace(),
+        said.append,  # type: ignore[arg-type]
+    )
+    assert said == [
+        "operons: 1 genomes with known ones",
+        "operons: 2 known pairs left out, for a gene of theirs gets no prediction",
+    ]
 
 
 def test_a_baseline_is_trained_like_the_glm_but_for_its_share(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
@@ -88,7 +88,7 @@ budget_option = click.option(
     "--budget",
     metavar="TIME",
     callback=_read_budget,
-    help="Time of a whole run, such as 90m; else the recipe's.",
+    help="Time that the recipe's shares divide, such as 90m; else its own.",
 )
 
 
@@ -155,8 +155,7 @@ def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbo
     if backbone == "lstm":
         recipe = recipe.as_baseline()
     elif backbone is not None:
-        network = {**recipe.glm["network"], "backbone": backbone}
-        recipe = replace(recipe, glm={**recipe.glm, "network": network})
+        recipe = recipe.with_backbone(backbone)
     train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
 
 
@@ -257,7 +256,10 @@ def ec_dataset(
 @genomes_option
 @seed_option
 @exclude_option
+@click.pass_context
 def evaluate(
+    context: click.Context,
+    /,
     model: str,
     suite: str,
     data: Path | None,
@@ -281,6 +283,9 @@ def evaluate(
         raise click.UsageError("--write is for the suites 'benchmark' and 'test' and a model of your own")
     if audit is not None and suite != "benchmark":
         raise click.UsageError("--audit is for the suite 'benchmark'")
+    given = [name for name in of_paper if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    if given and suite != "paper":
+        raise click.UsageError(f"--{given[0]} is for the suite 'paper'")
     if suite != "paper" and output is not None and output.is_dir():
         raise click.UsageError(f"{output} is a folder; the suite {suite!r} writes a file")
     folder = corpus if suite == "test" else data
@@ -467,6 +472,7 @@ def run(
     recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int, launcher: str | None
 ) -> None:
     """Does every step of a recipe and ends with a model; what is done already is left out."""
+    from .checks import check_data
     from .launch import Launcher
     from .ranks import rank_and_count
     from .run import Run
@@ -475,6 +481,7 @@ def run(
         raise click.UsageError("run starts processes itself; give the launcher to it as --launcher")
     if launcher and processes > 1:
         raise click.UsageError("give --processes or --launcher, not both")
+    check_data(recipe, data)
     start = Launcher.of(launcher) if launcher else Launcher.local(processes) if processes > 1 else None
     folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, start)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")

@@ -23,6 +23,7 @@ from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
 from glm_annot.plm import fingerprint
+from glm_annot.windows import MAX_GENES
 
 from .corpus import MIN_GENES, read_table
 from .embed import EMBEDDINGS, encoder_of
@@ -82,6 +83,13 @@ class TrainGLMConfig:
             raise ValueError(f"directions is 'principal' or 'discriminant', not {self.directions!r}")
         if not 0 < self.masked < 1:
             raise ValueError(f"masked is a share between 0 and 1, not {self.masked}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is 0 or above and below 1, not {self.dropout}")
+        if self.max_distance < MAX_GENES:
+            raise ValueError(
+                f"max_distance is {MAX_GENES} at least, the genes of a window, not {self.max_distance}"
+            )
+        self.glm(embedding_dim=self.components)  # says what sizes do not go together, whatever the encoder
 
     def glm(self, embedding_dim: int) -> GLMConfig:
         """The network's configuration for embeddings of some size."""

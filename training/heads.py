@@ -36,6 +36,7 @@ def fit_operons(recipe: Recipe, data: Path, corpus: Path, model: Model, report: 
     section, genomes = recipe.heads, list[LabelledGenome]()
     if section.organisms is not None:
         organisms = operon_data.read_organisms(data / section.organisms)
+        recipe.refuse_unknown("heads.leave_out", section.leave_out, organisms)
         genomes = [genome for name, genome in organisms.items() if name not in section.leave_out]
     elif recipe.corpus.folder is not None:
         genomes = _not_for_testing(operon_data.read_folder(data / recipe.corpus.folder), corpus, report)
@@ -43,6 +44,8 @@ def fit_operons(recipe: Recipe, data: Path, corpus: Path, model: Model, report: 
         report("operons: none are known, so the model will predict none")
         return None
     report(f"operons: {len(genomes)} genomes with known ones")
+    if left_out := sum(genome.left_out for genome in genomes):
+        report(f"operons: {left_out:,} known pairs left out, for a gene of theirs gets no prediction")
     examples = [operon_example(genome, model) for genome in genomes]
     return operon_head.fit(examples, seed=section.seed, report=report)
 
@@ -80,6 +83,7 @@ def fit_ec(
     if sources is None or not sources.labelled:
         report("EC: no numbers to learn from, so the model will predict none")
         return None
+    recipe.check_ec_layers(model.glm.config.layers)
     reader = ec_head.Reader(model, recipe.heads.ec_layers)
     threads = torch.get_num_threads()
     return ec_head.fit(sources, reader=reader, seed=recipe.heads.seed, threads=threads, report=report)

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from glm_annot.errors import GlmAnnotError, UsageError
@@ -69,7 +69,7 @@ class Launcher:
 
     def _run(self, step: str, recipe: Recipe, folder: Path, options: list[str | Path]) -> None:
         settings = folder / "recipe.json"
-        settings.write_text(json.dumps(asdict(recipe), indent=1) + "\n", encoding="utf-8")
+        settings.write_text(json.dumps(recipe.content(), indent=1) + "\n", encoding="utf-8")
         # Hosts may start in another folder.
         words = [str(word.resolve()) if isinstance(word, Path) else word for word in (settings, *options)]
         command = [*self.command, "--module", f"{__package__}.cli", step, *words]

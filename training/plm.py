@@ -41,7 +41,7 @@ from glm_annot.plm import (
 
 from .engine import Engine, EngineConfig
 from .json_files import write_json
-from .plm_start import start_from_pairs
+from .plm_start import NARROWEST, NARROWEST_HEAD, fits, start_from_pairs
 
 _CROP_STEP = 16  # residues; crops are multiples of it, so that a pack holds few distinct lengths
 _IGNORED = -1  # cluster number of an empty slot of the memory
@@ -85,6 +85,13 @@ class TrainPLMConfig:
             object.__setattr__(self, "encoder", PLMConfig(**self.encoder))
         if self.start not in ("random", "pairs"):
             raise ValueError(f"start is 'random' or 'pairs', not {self.start!r}")
+        if self.start == "pairs" and not fits(self.encoder):
+            raise ValueError(
+                f"start 'pairs' needs an encoder with a dim of {NARROWEST} at least and of {NARROWEST_HEAD} "
+                "for each head; give it these, or start 'random'"
+            )
+        if not 0 <= self.mask_rate < 1:
+            raise ValueError(f"mask_rate is a share below 1, not {self.mask_rate}")
 
 
 @dataclass(frozen=True)
@@ -282,8 +289,8 @@ def train_plm(
     """Pretrains an encoder and exports it; resumes where an earlier call stopped.
 
     Args:
-        proteins: Parquet file with columns `sequence` and `cluster`; rows whose `is_heldout_identical` is
-            set are left out.
+        proteins: Parquet file with columns `sequence` and `cluster`; a corpus folder's encoder_proteins, from
+            which held-out proteins are gone already.
         folder: run folder.
         config: the task.
         engine_config: the optimiser; a step sees `config.pairs` pairs a process.
@@ -292,10 +299,7 @@ def train_plm(
     Returns:
         The folder, holding `plm.safetensors` and `plm.json`.
     """
-    table = pq.read_table(proteins)
-    if "is_heldout_identical" in table.column_names:
-        table = table.filter(pa.compute.invert(table.column("is_heldout_identical")))
-    pairs = ProteinPairs(table, config)
+    pairs = ProteinPairs(pq.read_table(proteins, columns=["sequence", "cluster"]), config)
     torch.manual_seed(engine_config.seed)
     objective = EncoderObjective(config)
     if start_from:

@@ -24,13 +24,17 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor, nn
 
-from glm_annot.plm import ALPHABET, STANDARD_RESIDUES, TRAINING_BLANKED, Encoder, tokenize
+from glm_annot.plm import ALPHABET, STANDARD_RESIDUES, TRAINING_BLANKED, Encoder, PLMConfig, tokenize
 
 Floats = npt.NDArray[np.float64]
 
 _N = len(STANDARD_RESIDUES)
 _HERE, _COPY = 0, _N  # first dimensions of the residue here and of the copied one
 _FEATURES = 2 * _N  # first dimension of the projections
+NARROWEST = (
+    _N * _N + _N + 3
+) // 4  # dim from which on the feed-forward layer has a unit for each pair and residue
+NARROWEST_HEAD = _N  # dimensions of a head that can copy a residue
 _FREQUENCIES = 8  # rotary frequencies that point at one place; slower ones hardly tell neighbours apart
 _SHARPNESS = 7.0  # amplitude of the pointing biases: the next-best place gets 0.2 % of the attention
 _GATE = 4.0  # a unit's input is +4 when its pair is there, else -4 or less: GELU gives 4 or nothing
@@ -40,10 +44,9 @@ _ENERGY = (
 _SHRINKAGE = 0.05  # of the variance within families towards its mean
 
 
-def fits(encoder: Encoder) -> bool:
-    """Whether the encoder is wide enough for this start."""
-    config = encoder.config
-    return config.dim >= _FEATURES + 8 and 4 * config.dim >= _N * _N + _N and config.dim // config.heads >= _N
+def fits(config: PLMConfig) -> bool:
+    """Whether such an encoder is wide enough for this start."""
+    return config.dim >= NARROWEST and config.dim // config.heads >= NARROWEST_HEAD
 
 
 def start_from_pairs(encoder: Encoder, homologues: Sequence[str]) -> None:
@@ -56,7 +59,7 @@ def start_from_pairs(encoder: Encoder, homologues: Sequence[str]) -> None:
     Raises:
         ValueError: the encoder is too narrow, or the proteins are no pairs.
     """
-    if not fits(encoder):
+    if not fits(encoder.config):
         raise ValueError(f"an encoder of {encoder.config} has no room for pairs of residues")
     if len(homologues) % 2 or not homologues:
         raise ValueError("homologues must be pairs")

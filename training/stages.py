@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from glm_annot.errors import InputError
 
 from . import corpus as corpus_module
-from . import genome_folder, heldout
+from . import genome_folder, heldout, operon_data
 from .heldout import HeldOut
 from .recipe import CorpusSection, Recipe, make
 
@@ -129,6 +129,10 @@ def make_corpus(
         source = corpus_module.read_tables(data / section.tables)
     else:
         source = genome_folder.read_tables(data / (section.folder or "."))
+        if recipe.heads.organisms is None:  # what is wrong with operons.tsv is said now, not after training
+            operon_data.read_folder(data / (section.folder or "."))
+    excluded = {int(genome): reason for genome, reason in section.exclude.items()}
+    recipe.refuse_unknown("corpus.exclude", excluded, source.genomes["genome"].to_pylist())
     clusters = None
     if section.clusters is not None:
         clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
@@ -138,7 +142,7 @@ def make_corpus(
         valid=section.valid,
         test=section.test,
         seed=section.seed,
-        exclude={int(genome): reason for genome, reason in section.exclude.items()},
+        exclude=excluded,
     )
     record = corpus_module.build(
         source,
