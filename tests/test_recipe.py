@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -370,14 +371,12 @@ def test_pairs_left_out_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
     rows += [f"contig_1\tMADE_000{n}\tMADE_000{n + 1}\t1" for n in (1, 2, 4)]
     (tmp_path / "operons.tsv").write_text("\n".join(rows) + "\n")
     monkeypatch.setattr("training.heads.operon_example", lambda labelled, _: labelled)
-    monkeypatch.setattr("training.operon_head.fit", lambda examples, seed: examples)
+    monkeypatch.setattr("training.operon_head.fit", lambda examples, **_: examples)
+    table = {"split": ["train"], "source": ["a.gff3"]}
+    pq.write_table(pa.table(table), tmp_path / "genomes.parquet")
     said: list[str] = []
-    heads.fit_operons(
-        recipes.read(write_recipe(tmp_path / "r.json")),
-        tmp_path,
-        SimpleNamespace(),
-        said.append,  # type: ignore[arg-type]
-    )
+    recipe, model = recipes.read(write_recipe(tmp_path / "r.json")), SimpleNamespace()
+    heads.fit_operons(recipe, tmp_path, tmp_path, model, said.append)  # type: ignore[arg-type]
     assert said == [
         "operons: 1 genomes with known ones",
         "operons: 2 known pairs left out, for a gene of theirs gets no prediction",

@@ -121,8 +121,8 @@ def from_corpus(tables: Tables, held_out: HeldOut, report: Report = lambda line:
         )
     if sparse and not known:
         report(
-            "EC: so nothing says what is no enzyme: enzyme_confidence stays at 0.5, and no EC number is surer "
-            "than that"
+            "EC: so nothing says what is no enzyme: enzyme_confidence stays at 0.5, and no EC number is "
+            "surer than that"
         )
     chosen = known[EVERY - 1 :: EVERY] or known[1:2]
     others = [number for number in known if number not in chosen]
