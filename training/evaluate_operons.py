@@ -62,7 +62,8 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
 
 def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenome) -> dict[str, Any]:
     """What `benchmark` returns, from examples that are read already; `confirmed` labels pairs of `k12`."""
-    heads = {name: fit(_others(examples, name)) for name in examples}
+    # Promoters are added to calibrated log-odds; where no sequence is known, the order is that without.
+    heads = {name: fit(_others(examples, name), calibrate=name == ECOLI) for name in examples}
     far = _others(examples, ECOLI, SALMONELLA)
     far_head, sure = fit(far), replace(k12, genome=confirmed)
     leave_one_out = {
@@ -73,7 +74,7 @@ def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenom
     return {
         "leave_one_out": leave_one_out,
         "confirmed": _transfer(far_head, far, sure),
-        "all_adjacent": _by_region(k12, far),
+        "all_adjacent": _by_region(k12, far, far_head),
         "calibration": {name: _calibration(heads[ECOLI], test) for name, test in tests.items()},
     }
 
@@ -111,11 +112,12 @@ def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
     }
 
 
-def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, float]]:
+def _by_region(k12: Example, others: Sequence[Example], far: OperonHead) -> dict[str, dict[str, float]]:
     """Figures on all adjacent pairs, each judged by what was fitted to the other regions of the genome.
 
     The head also learns from the other organisms, which boosting on plain gaps cannot use: their labels are
-    those of a caller that cuts.
+    those of a caller that cuts. Its calibration is that of `far`, fitted to them alone: for the order of pairs
+    one of its own in each region is not worth the minutes.
     """
     labels, plain = _stacked([k12]), _plain(k12)
     tandem = np.concatenate([track.same for track in k12.tracks])
@@ -125,7 +127,8 @@ def _by_region(k12: Example, others: Sequence[Example]) -> dict[str, dict[str, f
         inside = np.concatenate(region)
         bar = _boosting(plain[~inside], labels[~inside])
         hidden = hide(k12, [~of_contig for of_contig in region])
-        head = fit([hidden, *others])
+        head = fit([hidden, *others], calibrate=False)
+        head.calibration.copy_(far.calibration)
         ours = {name: np.where(tandem, score, -np.inf) for name, score in _head_scores(head, k12).items()}
         for name, score in {"boosting": bar.decision_function(plain), **ours}.items():
             scores.setdefault(name, np.empty(len(labels)))[inside] = score[inside]
