@@ -116,8 +116,8 @@ def _by_region(k12: Example, others: Sequence[Example], far: OperonHead) -> dict
     """Figures on all adjacent pairs, each judged by what was fitted to the other regions of the genome.
 
     The head also learns from the other organisms, which boosting on plain gaps cannot use: their labels are
-    those of a caller that cuts. Its calibration is that of `far`, fitted to them alone: for the order of pairs
-    one of its own in each region is not worth the minutes.
+    those of a caller that cuts. Its calibration is that of `far`, fitted to them alone: for the order of
+    pairs one of its own in each region is not worth the minutes.
     """
     labels, plain = _stacked([k12]), _plain(k12)
     tandem = np.concatenate([track.same for track in k12.tracks])
