@@ -24,6 +24,8 @@ from typing import Any
 
 import click
 
+from glm_annot.errors import GlmAnnotError
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "corynebacterium_80_genes.gff3"
 MIB = 2**20
@@ -376,8 +378,11 @@ def main(rows: tuple[str, ...], long: bool, genome: Path, **options: Any) -> Non
     )
     click.echo("| row | measured | reference | ratio | aim |\n|---|---|---|---|---|")
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for lines in pool.imap(partial(measure, settings=settings), chosen):
-            click.echo("\n".join(map(str, lines)))
+        try:
+            for lines in pool.imap(partial(measure, settings=settings), chosen):
+                click.echo("\n".join(map(str, lines)))
+        except GlmAnnotError as error:
+            raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":
