@@ -122,8 +122,8 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     if not options.force:
         for target in targets:
             target.check_source()
-    if not options.force and not options.resume:
-        refuse_existing([target.table for target in targets if target.table is not None])
+        if not options.resume:
+            refuse_existing([target.table for target in targets if target.table is not None])
     tasks = list(map(_Task, sources, targets))
     jobs = min(options.jobs, len(tasks))
     with _with_cache(options, several) as cached:

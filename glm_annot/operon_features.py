@@ -124,8 +124,13 @@ def _counts(gaps: Floats) -> Ints:
 
 def axis_point(gaps: Floats) -> Ints:
     """The point of the axis that each gap in bases is nearest to."""
-    step = AXIS[1] - AXIS[0]
-    return np.asarray(np.rint((np.clip(warp(gaps), AXIS[0], AXIS[-1]) - AXIS[0]) / step), dtype=np.int64)
+    return nearest(AXIS, warp(gaps))
+
+
+def nearest(points: Floats, values: Floats) -> Ints:
+    """Which of equally spaced, ascending points each value is nearest to."""
+    step = points[1] - points[0]
+    return np.asarray(np.rint((np.clip(values, points[0], points[-1]) - points[0]) / step), dtype=np.int64)
 
 
 def gap_histograms(counts_3K: Ints) -> Floats:

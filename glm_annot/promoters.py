@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glm_annot.operon_features import AXIS, AXIS_POINTS, Floats, Ints, Track, axis_point, warp
+from glm_annot.operon_features import AXIS, AXIS_POINTS, Floats, Ints, Track, axis_point, nearest, warp
 from glm_annot.records import Contig
 
 # Share of the consensus letter at each position, in 300 promoters of E. coli (Lisser and Margalit 1993).
@@ -142,13 +142,9 @@ def promoter_counts(contigs: Sequence[Contig]) -> Ints:
         chosen = np.concatenate([np.empty(0, np.bool_), *(track.kind(kind) for track in tracks)])
         for direction in scores.T:
             known = chosen & ~np.isnan(direction)
-            np.add.at(of_kind, (axis_point(np.minimum(gap[known], MOST_GAP)), _bin(direction[known])), 1)
+            at = axis_point(np.minimum(gap[known], MOST_GAP)), nearest(SCORES, direction[known])
+            np.add.at(of_kind, at, 1)
     return counts
-
-
-def _bin(scores: Floats) -> Ints:
-    step = SCORES[1] - SCORES[0]
-    return np.asarray(np.rint((np.clip(scores, SCORES[0], SCORES[-1]) - SCORES[0]) / step), dtype=np.int64)
 
 
 @dataclass(frozen=True)

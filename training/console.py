@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+Report = Callable[[str], None]  # called with a line for people, as `say` is
 
 
 def say(message: str) -> None:

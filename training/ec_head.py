@@ -30,6 +30,7 @@ from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
 from . import kmer_profiles, splits
+from .console import Report
 from .ec_calibration import Example, calibrate
 from .ec_families import all_labels, families, head_of
 from .ec_labels import Labelled, as_reference, transfer
@@ -43,7 +44,6 @@ HELD_IDENTITY = 0.3  # clusters of labelled proteins that share no more than abo
 BACKGROUND = 40_000  # proteins that patterns' rarity is counted on
 HELD_PROTEINS = 3000  # labelled proteins that are enough to calibrate on
 
-Report = Callable[[str], None]
 Search = Callable[[Sequence[str]], list[list[Homologue]]]
 States = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # embeddings (G, D), hidden states (G, L, D)
 

@@ -7,7 +7,7 @@ or a linear head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from glm_annot.io.sequences import clean_protein
 from glm_annot.records import Contig, Gene, Genome
 
+from .console import Report
 from .corpus import Tables, read_tables, relatives
 from .ec_labels import (
     Labelled,
@@ -33,8 +34,6 @@ from .heldout import HeldOut
 MIN_SHARE = 0.2  # of genes with an EC in a genome whose annotation knows enzymes; the best have a third
 MIN_LABELLED = 100  # genes with an EC in such a genome
 EVERY = 4  # of a user's genomes one in so many calibrates; of a single genome's genes likewise
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,12 @@ from glm_annot.errors import InputError
 from glm_annot.plm import Encoder, embed, fingerprint, precision_on
 
 from . import ranks
+from .console import Report
 from .corpus import read_table
 from .json_files import write_json
 
 EMBEDDINGS, RECORD = "embeddings.npy", "embeddings.json"
 SHARD = 4096  # proteins in a file
-
-Report = Callable[[str], None]
 
 
 def embed_corpus(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,13 +13,12 @@ from glm_annot.operons import OperonHead
 from glm_annot.pipeline import embed_distinct
 
 from . import ec_head, ec_sources, operon_data, operon_head
+from .console import Report
 from .corpus import read_table, read_tables
 from .ec_sources import Sources
 from .heldout import HeldOut
 from .operon_data import LabelledGenome
 from .recipe import Recipe
-
-Report = Callable[[str], None]  # called with a line for people
 
 
 def fit_operons(recipe: Recipe, data: Path, corpus: Path, model: Model, report: Report) -> OperonHead | None:

@@ -13,7 +13,7 @@ its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Three 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,7 @@ from glm_annot.operon_features import (
 )
 from glm_annot.operons import BoostedTrees, OperonHead, OperonHeadConfig, attention_features
 
+from .console import Report
 from .operon_data import UNKNOWN, LabelledGenome
 
 # (rounds, leaves) of the boosted models whose log-odds are averaged: large trees learn where callers cut,
@@ -48,7 +49,6 @@ RIDGE = 0.01  # inverse penalty of the attention's weights, scikit-learn's C
 REGIONS = 5  # folds of one genome alone
 
 Attention = Sequence[NDArray[np.floating]]  # for each contig (P, A)
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
