@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "glm_annot/__init__.py").read_text("utf-8"), re.M)[1]
+FOLDERS = ("training", "plugins")  # beside `glm_annot/` in a checkout, inside it once installed
+INSIDE = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
 
 setup(
     name="glm-annot",
@@ -17,11 +19,12 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
-    packages=["glm_annot", "glm_annot.io", "glm_annot.training", "glm_annot.plugins"],
-    package_dir={"glm_annot.training": "training", "glm_annot.plugins": "plugins"},
+    packages=[*find_packages(include=["glm_annot", "glm_annot.*"]), *map("glm_annot.{}".format, INSIDE)],
+    package_dir={f"glm_annot.{folder}": folder for folder in FOLDERS},
     package_data={
         "glm_annot": ["models/*/*", "py.typed"],
-        "glm_annot.training": ["recipes/*", "templates/*"],
+        "glm_annot.training": ["recipes/*"],
+        "glm_annot.training.paper": ["templates/*"],
     },
     install_requires=[
         "torch>=2.4",
@@ -54,6 +57,7 @@ setup(
         "dev": [
             "pytest>=8",
             "hypothesis>=6.100",
+            "import-linter>=2.1",
             "ruff>=0.5",
             "mypy>=1.10",
             "pyrodigal>=3.4",
@@ -62,7 +66,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "glm-annot = glm_annot.cli:main",
+            "glm-annot = glm_annot.cli.app:main",
             "glm-train = glm_annot.training.cli:main",
         ],
         "glm_annot.plugins": [

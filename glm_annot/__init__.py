@@ -12,6 +12,7 @@ Names are imported when first used, so that `import glm_annot` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from glm_annot.records import Contig, ECCall, Gene, GenePrediction, Genome, OperonCall, Predictions, Skip
 
 __version__ = "0.1.0"
+
+# A checkout has `training/` and `plugins/` beside this folder, an installation inside it. They are
+# found in both: inside a clone, `python -m glm_annot` takes the clone's package.
+if not (Path(__file__).parent / "training").is_dir():
+    __path__.append(str(Path(__file__).resolve().parents[1]))
 
 __all__ = [
     "Contig",

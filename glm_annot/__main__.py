@@ -1,6 +1,6 @@
 """`python -m glm_annot` is `glm-annot`."""
 
-from glm_annot.cli import main
+from glm_annot.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -31,11 +31,11 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from glm_annot.ec import ECHead, ECHeadConfig
+from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.errors import ModelError, UsageError
-from glm_annot.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
-from glm_annot.operons import OperonHead, OperonHeadConfig
-from glm_annot.plm import Encoder, PLMConfig
+from glm_annot.model.esm import Encoder, PLMConfig
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glm_annot.operon_features import Ints, Track, gap_counts
-from glm_annot.promoters import promoter_counts
+from glm_annot.model.windows import n_windows, parts
+from glm_annot.operons.features import Ints, Track, gap_counts
+from glm_annot.operons.promoters import promoter_counts
 from glm_annot.records import Genome, Skip
-from glm_annot.windows import n_windows, parts
 
 
 @dataclass(frozen=True, slots=True)

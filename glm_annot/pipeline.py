@@ -14,20 +14,20 @@ import torch
 
 from glm_annot import __version__
 from glm_annot.bundle import Model
-from glm_annot.context import BATCH_WINDOWS, ContextStates, contextualise
-from glm_annot.devices import or_on_cpu
-from glm_annot.ec import THRESHOLD, ECResult
-from glm_annot.ec_neighbours import runs
-from glm_annot.embedding_cache import EmbeddingCache
+from glm_annot.ec.adjacency import runs
+from glm_annot.ec.head import THRESHOLD, ECResult
+from glm_annot.ec.reference import Reference
 from glm_annot.errors import ModelError
-from glm_annot.glm import ContextFit
-from glm_annot.homology import Reference
-from glm_annot.operons import LINK_THRESHOLD, call_operons, pair_probabilities
+from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
+from glm_annot.model.devices import or_on_cpu
+from glm_annot.model.embedding_cache import EmbeddingCache
+from glm_annot.model.esm import Encoder, embed, precision_on
+from glm_annot.model.glm import ContextFit
+from glm_annot.model.windows import MAX_GENES, parts
+from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
+from glm_annot.operons.promoters import Promoters
 from glm_annot.overview import Overview
-from glm_annot.plm import Encoder, embed, precision_on
-from glm_annot.promoters import Promoters
 from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
-from glm_annot.windows import MAX_GENES, parts
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
@@ -42,7 +42,7 @@ class Settings:
         ec, operons: whether to predict them; a model without that head predicts none either, and one without
             a context fit no fit.
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
-        precision: of the protein encoder, one of `glm_annot.plm.PRECISIONS`; see `precision_on` there.
+        precision: of the protein encoder, one of `glm_annot.model.esm.PRECISIONS`; see `precision_on` there.
         batch_size: windows per batch; bounds memory.
         cache: of embeddings by the model's encoder in this precision.
     """

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.paths import ROOT
+
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def small_gff3(tmp_path: Path) -> Path:
     """A made-up genome of 34 genes, more than one window, on one contig."""
-    from tests.tiny import made_gff3
+    from tests.support.tiny import made_gff3
 
     path = tmp_path / "small.gff3"
     path.write_text(made_gff3(34), encoding="utf-8")
@@ -37,7 +37,7 @@ def small_gff3(tmp_path: Path) -> Path:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A two-layer model with random weights and both heads, as a bundle on disk."""
     from glm_annot.bundle import save
-    from tests.tiny import tiny
+    from tests.support.tiny import tiny
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save(tiny(), folder, metrics={"suite": {"figure": 0.5}}, card="# tiny card\n")

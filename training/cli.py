@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
 
-from .console import Bar, say
+from .common.console import Bar, say
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -108,7 +108,7 @@ def cli() -> None:
 @budget_option
 def corpus(recipe: Recipe, data: Path, output: Path, budget: float | None) -> None:
     """Draws a sample of genomes, balanced over genera, and writes it as a corpus folder."""
-    from .stages import make_corpus
+    from .run.stages import make_corpus
 
     record = make_corpus(recipe, data, output, budget=_budget(recipe, budget), report=say)
     say(", ".join(f"{value:,} {name}" for name, value in record["counts"].items()))
@@ -121,7 +121,7 @@ def corpus(recipe: Recipe, data: Path, output: Path, budget: float | None) -> No
 @budget_option
 def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> None:
     """Trains the protein encoder, or goes on where it was interrupted. It logs for TensorBoard."""
-    from .stages import train_encoder
+    from .run.stages import train_encoder
 
     train_encoder(recipe, corpus, output, budget=_budget(recipe, budget))
 
@@ -132,7 +132,7 @@ def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> Non
 @plm_option
 def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
     """Embeds all proteins of a corpus, or goes on where it was interrupted; on a GPU if there is one."""
-    from .stages import embed_corpus
+    from .run.stages import embed_corpus
 
     with Bar("proteins", "aa") as bar:
         embed_corpus(recipe, corpus, plm, progress=bar, report=say)
@@ -150,7 +150,7 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 )
 def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: str | None) -> None:
     """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
-    from .stages import train_glm
+    from .run.stages import train_glm
 
     if backbone == "lstm":
         recipe = recipe.as_baseline()
@@ -168,8 +168,8 @@ def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbo
 @out_option
 def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output: Path) -> None:
     """Fits the heads for EC numbers and operons on the features that inference computes."""
-    from .bundle import Runs
-    from .stages import fit_heads
+    from .bundle.assemble import Runs
+    from .run.stages import fit_heads
 
     fit_heads(recipe, data, Runs(corpus, plm, glm), output, report=say)
 
@@ -213,9 +213,9 @@ def ec_dataset(
     """Makes a dataset of a corpus's enzymes: labels by search, split at 30 % identity in each EC class."""
     import torch
 
-    from . import ec_dataset as dataset
-    from .corpus import read_tables
-    from .ec_labels import read_labelled, read_updates
+    from .corpus.tables import read_tables
+    from .ec import dataset
+    from .ec.labels import read_labelled, read_updates
 
     updates = read_updates(ec_names) if ec_names else {}
     known = read_labelled(labelled, held_out=(), updates=updates, max_trust=dataset.MAX_TRUST)
@@ -296,9 +296,9 @@ def evaluate(
             raise click.UsageError("the suite 'paper' needs -o, a folder to work in")
         _paper(model, device, folder, corpus, output, lstm=lstm, **of_paper)
         return
-    from . import evaluate as suites
-    from .bundle import add_metrics
-    from .tables import aligned, tables
+    from .bundle.assemble import add_metrics
+    from .evaluate import suites
+    from .evaluate.tables import aligned, tables
 
     loaded = load(model, device)
     if audit is not None and loaded.ec is None:
@@ -332,11 +332,13 @@ def _paper(
     """The suite 'paper'."""
     from glm_annot.bundle import load
 
-    from . import recipe, tables
+    from . import recipe
+    from .evaluate import tables
 
     try:
-        from . import paper, paper_page
-        from .paper_inputs import Files
+        from .paper import page as paper_page
+        from .paper import suite as paper
+        from .paper.inputs import Files
     except ModuleNotFoundError as error:
         raise GlmAnnotError(
             f"the suite 'paper' needs {error.name}; install it with: pip install 'glm-annot[train,report]'"
@@ -369,7 +371,7 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
 
     `glm-train evaluate --model FOLDER --write` adds what it is worth.
     """
-    from .bundle import Runs, assemble
+    from .bundle.assemble import Runs, assemble
 
     assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
 
@@ -392,10 +394,11 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
     The bundle holds the encoder too. Heads and context fit are fitted by a recipe that keeps it, such as the
     one called `published`: glm-train run published --data my_genomes --work work
     """
-    from . import esm2, published
+    from .bundle import published
+    from .encoder import official
 
     say(published.LICENCE)
-    config = published.import_glm(checkpoint, norm, pca, esm2.load(plm), output, command=_typed())
+    config = published.import_glm(checkpoint, norm, pca, official.load(plm), output, command=_typed())
     say(f"{output}: a gLM of {config.layers} layers, {config.dim} wide, with its encoder")
     say(f'it predicts nothing without heads; fit them with a recipe that says {{"keep": "{output}"}}')
 
@@ -436,7 +439,7 @@ def plan(
     """
     from glm_annot.bundle import best_device
 
-    from . import plan as plans
+    from .plan import plan as plans
 
     if corpus is not None and windows is not None:
         raise click.UsageError("give --windows or --corpus, not both")
@@ -472,10 +475,10 @@ def run(
     recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int, launcher: str | None
 ) -> None:
     """Does every step of a recipe and ends with a model; what is done already is left out."""
-    from .checks import check_data
-    from .launch import Launcher
-    from .ranks import rank_and_count
-    from .run import Run
+    from .common.ranks import rank_and_count
+    from .run.launch import Launcher
+    from .run.preflight import check_data
+    from .run.recipe_run import Run
 
     if rank_and_count()[1] > 1:
         raise click.UsageError("run starts processes itself; give the launcher to it as --launcher")

@@ -45,7 +45,7 @@ from pydantic import TypeAdapter, ValidationError
 from glm_annot.errors import InputError
 
 if TYPE_CHECKING:
-    from .engine import EngineConfig
+    from .common.engine import EngineConfig
 
 _NO_BASELINE = "a kept gLM has no baseline: it would have to be trained on the data that trained gLM"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
@@ -103,7 +103,7 @@ class EmbedSection:
     """How the corpus is embedded.
 
     Attributes:
-        precision: as `glm_annot.plm.PRECISIONS`.
+        precision: as `glm_annot.model.esm.PRECISIONS`.
         residues_per_second: speed to expect; with the step's share of the budget it limits the sample.
     """
 
@@ -257,7 +257,7 @@ class Recipe:
         Raises:
             InputError: a setting that is missing, unknown or wrong.
         """
-        from .engine import EngineConfig
+        from .common.engine import EngineConfig
 
         settings, where = getattr(self, step)["engine"], f"{step}.engine"
         if isinstance(settings, Mapping):
@@ -292,7 +292,7 @@ def read(name_or_path: str | Path) -> Recipe:
         raise InputError(f"cannot be read as JSON ({error})", path) from error
     if not isinstance(content, dict):
         raise InputError("a recipe is a JSON object", path)
-    from .checks import check_parts
+    from .run.preflight import check_parts
 
     try:
         for section, kind in _SECTIONS.items():

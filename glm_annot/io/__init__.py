@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from glm_annot.errors import GlmAnnotError
-from glm_annot.io import genbank, gff3, sequences, source
+from glm_annot.io import sequences, source
+from glm_annot.io.genbank import read as genbank
+from glm_annot.io.gff3 import read as gff3
 from glm_annot.io.table import write_table
 from glm_annot.records import Genome, Predictions
 

@@ -1,0 +1,229 @@
+"""The command line: parse, call, print. Whatever is slow to import is imported inside the command."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glm_annot import __version__
+from glm_annot.cli.batch import Options, annotate_files, report, to_stdout
+from glm_annot.cli.console import start_log
+from glm_annot.cli.jobs import stop
+from glm_annot.cli.output import STDIO, whole_files
+
+INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
+
+CITATION = """\
+glm-annot {version} (MIT licence)
+
+It builds on:
+  Hwang Y, Cornman AL, Kellogg EH, Ovchinnikov S, Girguis PR. Genomic language model predicts protein
+  co-regulation and function. Nature Communications 15, 2880 (2024). doi:10.1038/s41467-024-46947-9
+  Lin Z et al. Evolutionary-scale prediction of atomic-level protein structure with a language model.
+  Science 379, 1123-1130 (2023). doi:10.1126/science.ade2574
+"""
+
+EXAMPLES = """\
+\b
+Examples:
+  glm-annot bakta_output.gff3                  writes bakta_output.glm.gff3 and .glm.tsv beside it
+  glm-annot a.gff3 b.gbk.gz -o results/        several files, one model load
+  glm-annot *.gbk.gz -o out/ --jobs 4          many, four at a time; --resume goes on where it stopped
+  glm-annot pgap.gff --fasta genome.fna        the sequences stand in a file of their own
+  glm-annot genome.gbff -o - > annotated.gbk   to standard output, no table
+  glm-annot genome.gff3 --reference enzymes.faa   homologues of labelled proteins count, too
+  glm-annot strip bakta_output.glm.gff3        takes the additions out again
+
+\b
+Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 unusable input, 4 unusable model.
+Of several inputs the bad ones are listed at the end, with status 3; the others are done.
+"""
+
+
+class DefaultGroup(click.Group):
+    """A group that takes what is none of its commands as arguments of `annotate`."""
+
+    default = "annotate"
+    own_options = ("-h", "--help", "--version", "--citation")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in self.own_options:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The default command's options stand in the group's own help: most users need no other command."""
+        parameters = [*self.commands[self.default].params, *self.get_params(ctx)]
+        options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+        records = [record for option in options if (record := option.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+        self.format_commands(ctx, formatter)
+
+
+def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(CITATION.format(version=__version__), nl=False)
+        ctx.exit()
+
+
+@click.group(
+    cls=DefaultGroup,
+    epilog=EXAMPLES,
+    options_metavar="",
+    subcommand_metavar="[OPTIONS] INPUT... | COMMAND ...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="glm-annot")
+@click.option(
+    "--citation",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_citation,
+    help="What to cite.",
+)
+def cli() -> None:
+    """Adds EC numbers, operons and context fit to annotated prokaryotic genomes.
+
+    INPUT is GFF3 or GenBank from any annotation tool, gzipped or not, or the output folder of Bakta or
+    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores.
+    """
+
+
+class _NumberRange(click.FloatRange):
+    """A range without NaN, which no comparison with its ends keeps out, and without infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+_PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
+_COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
+_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+
+
+@cli.command(epilog=EXAMPLES, short_help="The default: `glm-annot INPUT` is enough.")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; beside each input by default.")
+@click.option("--fasta", **_FILE, help="Genome sequences, for a GFF3 without ##FASTA.")
+@click.option("--faa", **_FILE, help="Protein sequences by CDS ID; they win over translation.")
+@click.option(
+    "--reference",
+    **_FILE,
+    help="Proteins with EC=... in their FASTA headers: homologues count as evidence (by DIAMOND or pyhmmer).",
+)
+@click.option(
+    "--model", default="mini", show_default=True, metavar="NAME|FOLDER", help="See `glm-annot models`."
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
+)
+@click.option("--jobs", **_COUNT, default=1, show_default=True, help="Inputs at a time, each in a process.")
+@click.option("--threads", **_COUNT, help="CPU threads, shared by the jobs; all cores by default.")
+@click.option("--batch-size", **_COUNT, default=32, show_default=True, help="Windows per batch.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="Of the protein encoder; auto is bf16, or fp16 on older GPUs, where the hardware is built for it.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep embeddings here, so that no protein is embedded twice.",
+)
+@click.option(
+    "--cache-size",
+    type=_NumberRange(0.0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="GB",
+    help="Of the cache; proteins not seen for longest are dropped.",
+)
+@click.option(
+    "--min-confidence",
+    **_PROBABILITY,
+    help="Least confidence of an EC number; the model states its default.",
+)
+@click.option("--no-operons", "operons", flag_value=False, default=True, help="Predict no operons.")
+@click.option("--no-ec", "ec", flag_value=False, default=True, help="Predict no EC numbers.")
+@click.option(
+    "--promote-ec",
+    **_PROBABILITY,
+    help="Write EC numbers that pass and are this sure into the tool's own field too, where it has none.",
+)
+@click.option("--dry-run", is_flag=True, help="Read and check everything, predict and write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite results that are there already.")
+@click.option("--resume", is_flag=True, help="Leave out what an equal run has done already.")
+@click.option("-q", "--quiet", is_flag=True, help="Only errors on standard error.")
+@click.option("--log-file", **_FILE, help="Keep all messages in this file.")
+def annotate(inputs: tuple[str, ...], log_file: Path | None, **options: Any) -> None:
+    """Annotates files, or output folders of annotation tools; `glm-annot INPUT` is enough."""
+    start_log(quiet=options["quiet"], log_file=log_file)
+    status = annotate_files(inputs, Options(**options))
+    if status:
+        sys.exit(status)
+
+
+@cli.command(short_help="Takes the additions out again.")
+@click.argument("file")
+@click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
+@click.option("--force", is_flag=True, help="Overwrite the output if it is there already.")
+def strip(file: str, output: str, force: bool) -> None:
+    """Takes glm-annot's additions out of FILE: the bytes of the original come back."""
+    from glm_annot.io import strip as strip_text
+    from glm_annot.io.source import read_bytes, sniff
+
+    annotated = read_bytes(file)
+    sniff(annotated, file)
+    text = strip_text(annotated)
+    if output == STDIO:
+        to_stdout([text])
+    else:
+        with whole_files(Path(output), force=force) as (stripped,):
+            stripped.write(text)
+
+
+@cli.command()
+@click.argument("name", required=False, metavar="[NAME|FOLDER]")
+@click.option("--figures", is_flag=True, help="Only the table of measured figures, as in the README.")
+def models(name: str | None, figures: bool) -> None:
+    """Lists the models that ship, or shows the card of one."""
+    from glm_annot.bundle import known, read_texts
+    from glm_annot.figures import figures_table
+
+    if name is None:
+        click.echo("\n".join(known()))
+        return
+    metrics, card = read_texts(name)
+    click.echo(figures_table(metrics) if figures else card, nl=False)
+
+
+def main() -> None:
+    """Runs the command line and turns every failure into one line and an exit status."""
+    start_log(quiet=False, log_file=None)
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        cli.main(prog_name="glm-annot", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nglm-annot: interrupted; nothing was left half written", err=True)
+        status = INTERRUPTED
+    except Exception as error:
+        status = report(error)
+    else:
+        return
+    sys.exit(status)

@@ -1,0 +1,399 @@
+"""EC numbers with calibrated confidences.
+
+Three evidences name candidates: families that share patterns with the protein (`glm_annot.ec.families`), a
+linear head on its embedding, and one on what gLM makes of it in its context; homologues in a user's reference
+of labelled proteins may add a fourth. From all of them together a chain of small calibrated steps gives each
+candidate its probability: that the protein is an enzyme at all, then at each level that the class is right
+given that the one above it is:
+
+    P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
+
+so a class is never less likely than what lies under it. Then the genes are judged once more, in the light of
+what the genes beside them are likely to be (`glm_annot.ec.adjacency`).
+
+Axes: G proteins; D embedding; L hidden layers; C labels; P profiles; N labels over all profiles; R rows of
+features; F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from glm_annot.ec.adjacency import LEAST, LabelPairs
+from glm_annot.ec.evidence import (
+    FEATURES,
+    REFERENCE_FEATURES,
+    SOURCES,
+    Evidence,
+    Homologue,
+    Neighbour,
+    by_node,
+    nearest,
+    spans,
+)
+from glm_annot.ec.families import KmerConfig, KmerProfiles
+from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, node, number, sort_key
+from glm_annot.records import ECCall
+
+TOP = 3  # complete numbers listed whatever their confidence
+THRESHOLD = 0.5  # of a head that nothing has calibrated
+STEP_WIDTH = 16  # hidden units of one calibrated step
+_BATCH = 1024  # proteins whose probabilities over all labels are held at once
+
+Confidences = dict[Node, float]
+
+
+@dataclass(frozen=True)
+class ECHeadConfig:
+    """Shape of an EC head.
+
+    Attributes:
+        labels: EC numbers, in the order of `sort_key`.
+        layers: gLM hidden layers that are read.
+        hidden_dim: numbers of one hidden layer; 0 leaves the context's evidence out.
+        embedding_dim: numbers of a protein embedding; 0 leaves the encoder's evidence out.
+        profiles, entries: sizes of the k-mer profiles (`KmerConfig`); 0 leaves this evidence out.
+        profile_labels: labels over all profiles; a profile of proteins without an EC has none.
+        pairs: pairs of labels that were seen beside each other; 0 leaves this evidence out.
+        threshold: least confidence of a number that is called, unless the user states another; the one at
+            which the calls on the calibrating genomes had the best F1.
+    """
+
+    labels: tuple[str, ...]
+    layers: tuple[int, ...] = ()
+    hidden_dim: int = 0
+    embedding_dim: int = 0
+    profiles: int = 0
+    entries: int = 0
+    profile_labels: int = 0
+    pairs: int = 0
+    threshold: float = THRESHOLD
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if list(self.labels) != sorted(set(self.labels), key=sort_key):
+            raise ValueError("labels of an EC head must be distinct and in order")
+
+    @property
+    def context_dim(self) -> int:
+        """Numbers that the context's linear head reads; 0 without one."""
+        return len(self.layers) * self.hidden_dim
+
+
+@dataclass(frozen=True, slots=True)
+class ECResult:
+    """What the EC head says of one protein; the fields are those of `GenePrediction`."""
+
+    ec: tuple[ECCall, ...]
+    ec_top: tuple[ECCall, ...]
+    enzyme: float
+    evidence: str
+
+
+class LinearHead(nn.Module):
+    """Softmax over all labels and, last, 'not an enzyme'; weights are kept as fp16."""
+
+    mean_D: Tensor
+    scale_D: Tensor
+    weight_CD: Tensor
+    bias_C: Tensor
+
+    def __init__(self, dim: int, labels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean_D", torch.zeros(dim))
+        self.register_buffer("scale_D", torch.ones(dim))
+        self.register_buffer("weight_CD", torch.zeros(labels + 1, dim, dtype=torch.float16))
+        self.register_buffer("bias_C", torch.zeros(labels + 1))
+
+    def forward(self, x_GD: Tensor) -> Tensor:
+        """Probabilities (G, C + 1)."""
+        z_GD = (x_GD - self.mean_D) / self.scale_D
+        return torch.softmax(z_GD @ self.weight_CD.float().T + self.bias_C, dim=-1)
+
+
+class Step(nn.Module):
+    """One calibrated step: from features to the probability of a node, given that its parent is right."""
+
+    mean_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean_F", torch.zeros(features))
+        self.register_buffer("scale_F", torch.ones(features))
+        self.hidden = nn.Linear(features, STEP_WIDTH)
+        self.direct = nn.Linear(features, 1)
+        self.output = nn.Linear(STEP_WIDTH, 1, bias=False)
+
+    def forward(self, features_RF: Tensor) -> Tensor:
+        """Log odds (R,)."""
+        z_RF = (features_RF - self.mean_F) / self.scale_F
+        logits_R1: Tensor = self.direct(z_RF) + self.output(torch.tanh(self.hidden(z_RF)))
+        return logits_R1.squeeze(-1)
+
+
+class ECHead(nn.Module):
+    """All evidences and their calibration.
+
+    `steps` judge proteins by the model's own evidence, `referenced` those with homologues in a reference.
+
+    Buffers:
+        profile_listed_P, profile_label_N: how many labels each profile has, and their places.
+        rate_C2: for each label how often annotators gave any EC, and this one, to a protein whose nearest
+            profile has it; some families are rarely given the numbers that they deserve.
+    """
+
+    profile_listed_P: Tensor
+    profile_label_N: Tensor
+    rate_C2: Tensor
+
+    def __init__(self, config: ECHeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.profiles = KmerProfiles(KmerConfig(config.profiles, config.entries))
+        self.register_buffer("profile_listed_P", torch.zeros(config.profiles, dtype=torch.uint8))
+        self.register_buffer("profile_label_N", torch.zeros(config.profile_labels, dtype=torch.int16))
+        n_labels = len(config.labels)
+        self.register_buffer("rate_C2", torch.full((n_labels, 2), 0.5))
+        self.pairs = LabelPairs(n_labels, config.pairs)
+        self.encoder = LinearHead(config.embedding_dim, n_labels) if config.embedding_dim else None
+        self.context = LinearHead(config.context_dim, n_labels) if config.context_dim else None
+        self.steps = nn.ModuleList(Step(len(FEATURES)) for _ in range(LEVELS + 1))
+        wider = len(FEATURES) + len(REFERENCE_FEATURES)
+        self.referenced = nn.ModuleList(Step(wider) for _ in range(LEVELS + 1))
+
+    def predict(
+        self,
+        proteins: Sequence[str],
+        embeddings_GD: npt.NDArray[np.float32],
+        hidden_GLD: npt.NDArray[np.float32],
+        homologues: Sequence[Sequence[Homologue]] | None = None,
+        *,
+        run_G: Sequence[int] | None = None,
+        min_confidence: float,
+    ) -> list[ECResult]:
+        """Predicts EC numbers.
+
+        Args:
+            proteins: amino acids.
+            embeddings_GD: protein embeddings; not read when the head has no use for them.
+            hidden_GLD: the layers `config.layers` of gLM for each protein in its context; likewise.
+            homologues: of each protein in a reference, the highest score first; None without a reference.
+            run_G: of the proteins' genes, as `ec_neighbours.runs` gives them; None: they are no neighbours.
+            min_confidence: least probability of a number that is called.
+        """
+        evidences = self.gather(proteins, embeddings_GD, hidden_GLD, homologues)
+        if run_G is not None:
+            evidences = self.with_neighbours(evidences, run_G)
+        return self.judge(evidences, min_confidence=min_confidence)
+
+    def judge(
+        self, evidences: Sequence[Evidence], *, min_confidence: float, silent: Collection[str] = ()
+    ) -> list[ECResult]:
+        """What `predict` returns, from evidence that was gathered before; `silent` as for `confidences`."""
+        confidences = self.confidences(evidences, silent=silent)
+        calls = [_calls(found, min_confidence) for found in confidences]
+        carriers = self._carriers(evidences, calls, min_confidence, silent)
+        return [
+            ECResult(ec, _top(found), found[ROOT], carrier)
+            for found, ec, carrier in zip(confidences, calls, carriers, strict=True)
+        ]
+
+    def gather(
+        self,
+        proteins: Sequence[str],
+        embeddings_GD: npt.NDArray[np.float32],
+        hidden_GLD: npt.NDArray[np.float32],
+        homologues: Sequence[Sequence[Homologue]] | None = None,
+    ) -> list[Evidence]:
+        """The evidence for each protein; arguments as for `predict`."""
+        profile, search = self._profiles(), self.profiles.searcher().search
+
+        def similar(protein: str) -> list[Neighbour]:
+            similarity_P = search(protein)
+            return [replace(profile(p), similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the lock as it gathers
+            profiles = list(pool.map(similar, proteins))
+        encoder = self._linear(self.encoder, embeddings_GD, len(proteins))
+        context = self._linear(self.context, hidden_GLD, len(proteins))
+        found = []
+        for row, protein in enumerate(proteins):
+            known = homologues[row] if homologues else ()
+            found.append(Evidence(len(protein), profiles[row], encoder[row], context[row], known))
+        return found
+
+    def with_neighbours(self, evidences: Sequence[Evidence], run_G: Sequence[int]) -> list[Evidence]:
+        """The evidence for genes, and what the enzymes beside them say.
+
+        Args:
+            evidences: of genes in the order of the genome; what they say of neighbours is replaced.
+            run_G: as `ec_neighbours.runs` gives them.
+        """
+        alone = [replace(evidence, beside={}) for evidence in evidences]
+        if not self.config.pairs:
+            return alone
+        nodes = [node(label) for label in self.config.labels]
+        place = {step: c for c, step in enumerate(nodes) if len(step) == LEVELS}
+        found_G = self.confidences(alone)
+        known_G = [{place[step]: p for step, p in found.items() if step in place} for found in found_G]
+        likely_G = [{c: p for c, p in known.items() if p >= LEAST} for known in known_G]
+        return [
+            replace(evidence, beside={nodes[c]: change for c, change in changes.items()})
+            for evidence, changes in zip(alone, self.pairs.support(known_G, likely_G, run_G), strict=True)
+        ]
+
+    def confidences(
+        self, evidences: Sequence[Evidence], *, silent: Collection[str] = ()
+    ) -> list[Confidences]:
+        """Probability of every candidate node of each protein, parents before children.
+
+        Args:
+            evidences: as `gather` gives them.
+            silent: sources whose features are put at their means, as if nothing were known of them.
+        """
+        found: list[Confidences] = [{} for _ in evidences]
+        for steps, with_homologues in ((self.steps, False), (self.referenced, True)):
+            places = [row for row, one in enumerate(evidences) if bool(one.homologues) == with_homologues]
+            some = [evidences[row] for row in places]
+            for row, confidences in zip(places, _judged(steps, some, silent), strict=True):
+                found[row] = confidences
+        return found
+
+    def _profiles(self) -> Callable[[int], Neighbour]:
+        """Gives a profile by its number, as if it were similar to nothing."""
+        places_N, rate_C2 = self.profile_label_N.tolist(), self.rate_C2.tolist()
+        end_P = list(accumulate(self.profile_listed_P.tolist()))
+
+        @cache
+        def profile(p: int) -> Neighbour:
+            first = end_P[p - 1] if p else 0
+            return neighbour(self.config.labels, tuple(places_N[first : end_P[p]]), rate_C2)
+
+        return profile
+
+    @torch.inference_mode()
+    def _linear(
+        self, head: LinearHead | None, x: npt.NDArray[np.float32], n_proteins: int
+    ) -> list[dict[Node, float]]:
+        """What a linear head says of each protein; nothing where there is no head."""
+        if head is None:
+            return [{} for _ in range(n_proteins)]
+        found, runs = [], spans(self.config.labels)
+        for start in range(0, n_proteins, _BATCH):
+            batch = torch.from_numpy(np.ascontiguousarray(x[start : start + _BATCH], np.float32))
+            probability_GC = head(batch.flatten(1).to(head.bias_C.device))[:, :-1].cpu().numpy()
+            found += [by_node(probability_C, self.config.labels, runs) for probability_C in probability_GC]
+        return found
+
+    def _has(self, source: str) -> bool:
+        if source == "kmer":
+            return self.config.profiles > 0
+        if source == "neighbours":
+            return self.config.pairs > 0
+        return (self.encoder if source == "encoder" else self.context) is not None
+
+    def _carriers(
+        self,
+        evidences: Sequence[Evidence],
+        calls: Sequence[tuple[ECCall, ...]],
+        least: float,
+        silent: Collection[str],
+    ) -> list[str]:
+        """For each protein the source that carried its first call; '' without a call.
+
+        Sources that are not silent are heard one after another, the plainest first; the one that makes the
+        call likely enough carried it.
+        """
+        searched = any(evidence.homologues for evidence in evidences)
+        there = [source for source in SOURCES if (searched if source == "reference" else self._has(source))]
+        sources = [source for source in there if source not in silent] or there
+        carriers = [sources[-1] if ec else "" for ec in calls]
+        waiting = [row for row, ec in enumerate(calls) if ec]
+        for heard, source in enumerate(sources[:-1], start=1):
+            found = self.confidences([evidences[row] for row in waiting], silent=[*sources[heard:], *silent])
+            still = []
+            for row, confidence in zip(waiting, found, strict=True):
+                called = node(calls[row][0].number)
+                named = any(called in near.nodes for near in evidences[row].homologues)
+                if confidence[called] >= least and (source != "reference" or named):
+                    carriers[row] = source
+                else:
+                    still.append(row)
+            waiting = still
+        return carriers
+
+
+def _judged(
+    steps: nn.ModuleList, evidences: Sequence[Evidence], silent: Collection[str]
+) -> list[Confidences]:
+    """Probability of every candidate node of proteins that the same steps judge."""
+    candidates = [evidence.candidates() for evidence in evidences]
+    level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
+    rows = [row for one, nodes in zip(evidences, candidates, strict=True) for row in one.features(nodes)]
+    if not rows:
+        return []
+    columns = [column for source in silent for column in SOURCES[source] if column < len(rows[0])]
+    probability = iter(_conditional(steps, level_R, np.array(rows, np.float32), columns).tolist())
+    return [_chain(nodes, probability) for nodes in candidates]
+
+
+@torch.inference_mode()
+def _conditional(
+    steps: nn.ModuleList, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32], silent: list[int]
+) -> npt.NDArray[np.float32]:
+    """What each row's step makes of its features, but for the silent columns."""
+    probability_R = np.zeros(len(level_R), np.float32)
+    for level, step in enumerate(steps):
+        assert isinstance(step, Step)
+        chosen_R = level_R == level
+        x_RF = torch.from_numpy(rows_RF[chosen_R]).to(step.mean_F.device)
+        x_RF[:, silent] = step.mean_F[silent]
+        probability_R[chosen_R] = torch.sigmoid(step(x_RF)).cpu().numpy()
+    return probability_R
+
+
+def neighbour(
+    labels: Sequence[str], places: tuple[int, ...], rate_C2: Sequence[Sequence[float]]
+) -> Neighbour:
+    """A profile with the labels at these places, not yet compared with anything."""
+    rates = [rate_C2[place] for place in places]
+    return Neighbour(
+        similarity=0.0,
+        nodes=ancestry(labels[place] for place in places),
+        labels=places,
+        enzyme_rate=max((enzyme for enzyme, _ in rates), default=0.0),
+        exact_rate=max((exact for _, exact in rates), default=0.0),
+    )
+
+
+def _chain(nodes: Iterable[Node], conditional: Iterable[float]) -> Confidences:
+    """Multiplies each node's probability with its parent's; takes as many from `conditional` as nodes."""
+    found: Confidences = {}
+    for step, probability in zip(nodes, conditional, strict=False):
+        found[step] = probability * (found[step[:-1]] if step else 1.0)
+    return found
+
+
+def _calls(confidences: Confidences, least: float) -> tuple[ECCall, ...]:
+    """The deepest nodes that are likely enough: none that has a child among the likely ones."""
+    likely = {step: p for step, p in confidences.items() if step and p >= least}
+    parents = {step[:-1] for step in likely}
+    deepest = [ECCall(number(step), p) for step, p in likely.items() if step not in parents]
+    return tuple(sorted(deepest, key=lambda call: -call.confidence))
+
+
+def _top(confidences: Confidences) -> tuple[ECCall, ...]:
+    """The likeliest complete numbers."""
+    complete = [ECCall(number(step), p) for step, p in confidences.items() if len(step) == LEVELS]
+    return tuple(sorted(complete, key=lambda call: -call.confidence)[:TOP])

@@ -1,0 +1,297 @@
+"""The lines of a GFF3 file: what they say of CDS, their ancestors and the contigs.
+
+`survey` passes over all of them once and finds sections that can be read by themselves; `read_section` reads
+one. gffutils parses the features that matter here; of the others only the number of columns is checked. Lines
+are kept by number, because write-back patches them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+from gffutils.feature import feature_from_line
+from numpy.typing import NDArray
+
+from glm_annot.errors import InputError
+from glm_annot.io import qualifiers as q
+from glm_annot.io.gff3.patch import COLUMNS, ECPlace, annotation_lines, is_feature
+from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
+from glm_annot.io.source import decode, newline_of
+from glm_annot.records import PART_GENES
+
+# Fixed, so that gffutils does not guess it anew from each line.
+_DIALECT = {
+    "fmt": "gff3",
+    "field separator": ";",
+    "keyval separator": "=",
+    "multival separator": ",",
+    "leading semicolon": False,
+    "trailing semicolon": True,
+    "quoted GFF2 values": False,
+    "semicolon in quotes": False,
+    "repeated keys": False,
+    "order": [],
+}
+_STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}  # none, or not known
+ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
+_REGIONS = {"region", "chromosome", "plasmid", "contig"}
+_SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
+_PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d+);seqhdr="(\S+?)[" ]')
+_REFERENCES = re.compile(rb"[\t;]\s*(?:ID|Parent)\s*=([^;\t\r\n]+)")
+_COMMENTED_CODE = re.compile(r"#.*\btransl_table=(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parsed feature line. `line` is 0-based; `strand` is 0 where the file gives none."""
+
+    line: int
+    contig: str
+    kind: str
+    start: int
+    end: int
+    strand: int
+    phase: int
+    attributes: Mapping[str, Sequence[str]]
+
+    @property
+    def id(self) -> str:
+        return q.text(self.attributes, "ID")
+
+
+@dataclass(slots=True)
+class Replicon:
+    """What the file and the FASTA say of one contig; `place` is its own among those that the file names."""
+
+    place: int
+    length: int | None = None
+    circular: bool = False
+    sequence: str | None = None
+    code: int = DEFAULT_CODE
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A run of lines that can be read by itself: bytes from `start` to before `stop`; `line` is 0-based."""
+
+    start: int
+    stop: int
+    line: int
+
+
+@dataclass(slots=True)
+class Layout:
+    """What one pass over a file collects of the whole of it.
+
+    Attributes:
+        path: the file, for messages.
+        replicons: by name, in order.
+        sections: of whole contigs with at most `PART_GENES` CDS lines, unless one contig has more. All lines
+            together are one section where features of several refer to each other, or where the contigs
+            stand in another order than the file names them first.
+        lines: how many there are before the sequences.
+        stop: where these begin, in bytes.
+        newline, ec_place: the habits of the file, as `Source` has them.
+    """
+
+    path: str
+    replicons: dict[str, Replicon] = field(default_factory=dict)
+    sections: list[Section] = field(default_factory=list)
+    lines: int = 0
+    stop: int = 0
+    newline: bytes = b"\n"
+    ec_place: tuple[str, str] = q.INSDC_EC
+
+    def replicon(self, name: str) -> Replicon:
+        """That of this name, made where there is none yet."""
+        if name not in self.replicons:
+            self.replicons[name] = Replicon(len(self.replicons))
+        return self.replicons[name]
+
+
+@dataclass(slots=True)
+class Document:
+    """What the lines of a section say; `first` is the number of its first line in the file, 0-based."""
+
+    path: str
+    first: int = 0
+    rows: list[Row] = field(default_factory=list)
+    replicons: dict[str, Replicon] = field(default_factory=dict)
+
+    def error(self, message: str, line: int) -> InputError:
+        return InputError(message, self.path, self.first + line + 1)
+
+
+def survey(file: BinaryIO, path: str) -> Layout:
+    """Pass over all lines of a file before its sequences, from its beginning.
+
+    Raises:
+        InputError: a line without nine columns, or no CDS.
+    """
+    layout, document, cuts, ec_place = Layout(path), Document(path), _Cuts(), ECPlace()
+    pending: int | None = (
+        None  # length from a ##sequence-region that names no contig: it is the next feature's
+    )
+    code = DEFAULT_CODE  # Prodigal states one before the features of each sequence
+    for number, (start, raw) in enumerate(annotation_lines(file)):
+        if number == 0:
+            layout.newline = newline_of(raw)
+        layout.lines, layout.stop = number + 1, start + len(raw)
+        ec_place.see(raw)
+        if is_feature(raw):
+            columns = _columns(raw, document, number)
+            replicon = layout.replicon(columns[0])
+            replicon.code = code
+            if pending is not None:
+                replicon.length, pending = replicon.length or pending, None
+            if columns[2] in _REGIONS or b"Is_circular=" in raw:
+                _take_region(_row(columns, document, number), replicon)
+            cuts.see(Section(start, layout.stop, number), raw, replicon.place, is_cds=columns[2] == "CDS")
+        elif raw.startswith(b"#"):
+            comment = decode(raw)
+            pending = _read_comment(comment, layout) or pending
+            if match := _COMMENTED_CODE.match(comment):
+                code = genetic_code(match[1], path, number + 1)
+    if not cuts.n_cds:
+        raise InputError("no CDS in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
+    layout.sections, layout.ec_place = cuts.sections(layout.stop), ec_place.place
+    return layout
+
+
+class _Cuts:
+    """Finds where a file can be cut: between contigs, if no feature refers across the cut."""
+
+    def __init__(self) -> None:
+        self.n_cds = 0
+        self._starts: list[tuple[int, int]] = [(0, 0)]  # of sections: first byte, first line
+        self._keys: list[NDArray[np.int64]] = []  # what each closed section's lines are called and refer to
+        self._places: list[int] = []  # of contigs that have CDS, as they come
+        self._contig: int | None = None
+        self._contig_start = (0, 0)
+        self._held, self._held_keys = 0, set[int]()  # of the section, but for its last contig
+        self._cds, self._contig_keys = 0, set[int]()  # of that one
+
+    def see(self, at: Section, line: bytes, contig: int, *, is_cds: bool) -> None:
+        """Called for each feature line in turn; `contig` is the place of its contig."""
+        if contig != self._contig:
+            self._end_contig()
+            self._contig, self._contig_start = contig, (at.start, at.line)
+            self._contig_keys.add(contig)
+        if is_cds:
+            self.n_cds += 1
+            self._cds += 1
+            if not self._places or self._places[-1] != contig:
+                self._places.append(contig)
+        for names in _REFERENCES.findall(line):
+            self._contig_keys.update(map(hash, unquote_to_bytes(names).split(b",")))
+
+    def _end_contig(self) -> None:
+        if self._held and self._held + self._cds > PART_GENES:
+            self._end_section()
+            self._starts.append(self._contig_start)
+        self._held += self._cds
+        self._held_keys |= self._contig_keys
+        self._cds, self._contig_keys = 0, set()
+
+    def _end_section(self) -> None:
+        self._keys.append(np.fromiter(self._held_keys, np.int64, len(self._held_keys)))
+        self._held, self._held_keys = 0, set()
+
+    def sections(self, stop: int) -> list[Section]:
+        """All sections of a file whose lines end at byte `stop`."""
+        self._end_contig()
+        self._end_section()
+        apart = sum(map(len, self._keys)) == len(np.unique(np.concatenate(self._keys)))
+        if not apart or self._places != sorted(self._places):
+            return [Section(0, stop, 0)]
+        stops = [start for start, _ in self._starts[1:]] + [stop]
+        return [Section(start, end, line) for (start, line), end in zip(self._starts, stops, strict=True)]
+
+
+def read_section(lines: Sequence[bytes], section: Section, layout: Layout) -> Document:
+    """The features of a section that matter here, and its contigs, in order of the file.
+
+    Raises:
+        InputError: a CDS whose coordinates, strand or phase make no sense.
+    """
+    document = Document(layout.path, section.line)
+    named: set[str] = set()
+    for number, raw in enumerate(lines):
+        if is_feature(raw):
+            columns = _columns(raw, document, number)
+            named.add(columns[0])
+            if columns[2] == "CDS" or columns[2] in ANCESTORS:
+                document.rows.append(_row(columns, document, number))
+    contigs = sorted(named, key=lambda name: layout.replicons[name].place)
+    document.replicons = {name: replace(layout.replicons[name]) for name in contigs}
+    return document
+
+
+def _columns(raw: bytes, document: Document, number: int) -> list[str]:
+    columns = decode(raw.rstrip(b"\r\n")).split("\t")
+    if len(columns) != COLUMNS:
+        raise document.error(
+            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; mend or remove this line",
+            number,
+        )
+    return columns
+
+
+def _read_comment(comment: str, layout: Layout) -> int | None:
+    """Take a contig's length from a directive; returned where the directive does not say whose it is."""
+    if match := _SEQUENCE_REGION.match(comment):
+        if match[1] is None:
+            return int(match[2])
+        layout.replicon(match[1]).length = int(match[2])
+    elif match := _PRODIGAL_SEQUENCE.match(comment):
+        layout.replicon(match[2]).length = int(match[1])
+    return None
+
+
+def _row(columns: Sequence[str], document: Document, number: int) -> Row:
+    if not (columns[3].isdecimal() and columns[4].isdecimal()) or columns[3] == "0":
+        raise document.error(
+            f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
+        )
+    if columns[2] == "CDS":
+        _check_cds(columns, document, number)
+    feature = feature_from_line("\t".join(columns), dialect=_DIALECT)
+    return Row(
+        line=number,
+        contig=columns[0],
+        kind=columns[2],
+        start=int(columns[3]),
+        end=int(columns[4]),
+        strand=_STRANDS.get(columns[6], 0),
+        phase=int(columns[7]) if columns[7] in ("0", "1", "2") else 0,
+        attributes={key.strip(): values for key, values in feature.attributes.items()},
+    )
+
+
+def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
+    if int(columns[3]) > int(columns[4]):
+        raise document.error(
+            f"CDS starts at {columns[3]}, after its end at {columns[4]}; give the smaller first "
+            "(over the origin of a circular contig: end + contig length)",
+            number,
+        )
+    if columns[6] not in _STRANDS:
+        raise document.error(f"CDS on strand {columns[6]!r}; it must be + or -", number)
+    if columns[7] not in ("0", "1", "2", "."):
+        raise document.error(f"CDS with phase {columns[7]!r}; it must be 0, 1 or 2", number)
+    if columns[8].strip(";. ") and "=" not in columns[8]:
+        raise document.error(
+            "attributes that are not GFF3 (name=value;...); convert GTF or GFF2 first", number
+        )
+
+
+def _take_region(row: Row, replicon: Replicon) -> None:
+    if q.text(row.attributes, "Is_circular").lower() == "true":
+        replicon.circular = True
+    if row.kind in _REGIONS and row.start == 1 and row.id.startswith(row.contig):
+        replicon.length = replicon.length or row.end

@@ -1,0 +1,134 @@
+"""Embeddings kept on disk, so that no protein is embedded twice by the same encoder.
+
+One SQLite file in the cache's folder for each encoder and precision; several processes may share it. It needs
+a file system that can lock files, as any local one can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from glm_annot.errors import GlmAnnotError
+from glm_annot.model.esm import Encoder, fingerprint, precision_on
+
+log = logging.getLogger(__name__)
+
+EVICTED_SHARE = 0.25  # of a full cache's proteins, those not asked for for longest
+_WAIT = 60.0  # seconds for another process to finish writing
+_AT_ONCE = 500  # proteins in one query; SQLite allows 32,766 variables, old ones 999
+_TABLE = """
+CREATE TABLE IF NOT EXISTS embeddings (
+    protein BLOB PRIMARY KEY, embedding BLOB NOT NULL, used REAL NOT NULL
+) WITHOUT ROWID
+"""
+
+
+class EmbeddingCache:
+    """Embeddings by protein sequence.
+
+    Args:
+        folder: of all caches; made if need be.
+        encoder: whose embeddings are kept, on its device.
+        precision: that it runs in, as `plm.embed` takes it; other precisions are kept apart.
+        max_bytes: size of the file beyond which the proteins not asked for for longest are dropped.
+
+    Raises:
+        GlmAnnotError: the folder or the file cannot be used.
+    """
+
+    def __init__(self, folder: Path, encoder: Encoder, *, precision: str = "auto", max_bytes: int) -> None:
+        precision = precision_on(next(encoder.parameters()).device, precision)
+        self.path = folder / f"{fingerprint(encoder)[:32]}-{precision}.sqlite"
+        self._bytes = 4 * encoder.config.dim
+        self._max_bytes = max_bytes
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise GlmAnnotError(f"{folder}: cannot keep a cache here: {error.strerror}") from error
+        with self._database() as database:
+            database.execute(_TABLE)
+
+    def find(self, proteins: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """The embeddings (D,) of those proteins that are known."""
+        by_key = {_key(protein): protein for protein in proteins}
+        keys = list(by_key)
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        with self._database() as database:
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                rows = database.execute(
+                    f"SELECT protein, embedding FROM embeddings WHERE protein IN ({marks})", some
+                ).fetchall()
+                hits = {key: blob for key, blob in rows if len(blob) == self._bytes}
+                found |= {by_key[key]: np.frombuffer(blob, np.float32) for key, blob in hits.items()}
+        self._note_use([_key(protein) for protein in found])
+        return found
+
+    def _note_use(self, keys: Sequence[bytes]) -> None:
+        """These have just been asked for; where it cannot be written, they seem older than they are."""
+        now = time.time()
+        with suppress(GlmAnnotError), self._database() as database:
+            database.executemany(
+                "UPDATE embeddings SET used = ? WHERE protein = ?", [(now, key) for key in keys]
+            )
+
+    def keep(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Add the embeddings (D,) of proteins; what is too much for the size is dropped again.
+
+        Where there is no room for them, they are not kept, with a warning: no result depends on it.
+        """
+        try:
+            self._add(embeddings)
+        except GlmAnnotError as error:
+            log.warning("%s; goes on without keeping %d embeddings", error, len(embeddings))
+
+    def _add(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        now = time.time()
+        rows = [(_key(p), row.astype(np.float32).tobytes(), now) for p, row in embeddings.items()]
+        with self._database() as database:
+            database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+            while _size(database) > self._max_bytes:
+                (count,) = database.execute("SELECT COUNT(*) FROM embeddings").fetchone()
+                if not count:
+                    break  # an empty file is larger than allowed
+                oldest = "SELECT protein FROM embeddings ORDER BY used, protein LIMIT ?"
+                drop = max(1, int(count * EVICTED_SHARE))
+                database.execute(f"DELETE FROM embeddings WHERE protein IN ({oldest})", (drop,))
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one transaction, so that none is shared by threads or forked processes."""
+        try:
+            database = sqlite3.connect(self.path, timeout=_WAIT)
+            try:
+                with database:
+                    yield database
+            finally:
+                database.close()
+        except sqlite3.Error as error:
+            raise GlmAnnotError(
+                f"{self.path}: the cache cannot be used ({error}); delete the file if it is damaged"
+            ) from error
+
+
+def _key(protein: str) -> bytes:
+    return hashlib.sha256(protein.encode()).digest()
+
+
+def _size(database: sqlite3.Connection) -> int:
+    """Bytes in use; pages that were freed are filled again before the file grows."""
+    pages, free, width = (
+        database.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * width)

@@ -1,0 +1,162 @@
+"""Names of results, what is refused before the work, and writing that leaves no half file."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glm_annot.cli.output import Target, plan, stem, whole_files
+from glm_annot.errors import GlmAnnotError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a/x.gff3", "x"),
+        ("x.gff", "x"),
+        ("x.gbff.gz", "x"),
+        ("x.GBK", "x"),
+        ("x.glm.gff3", "x"),
+        ("x.glm.gbk.gz", "x"),
+        ("strain.v2", "strain.v2"),
+        ("GCF_000005845.2_ASM584v2_genomic.gbff", "GCF_000005845.2_ASM584v2_genomic"),
+        ("annotation", "annotation"),
+    ],
+)
+def test_stem(path: str, expected: str) -> None:
+    assert stem(path) == expected
+
+
+def places(
+    inputs: list[str], output: str | None, format: str = "gff3"
+) -> list[tuple[Path | None, Path | None]]:
+    return [(target.annotation(format), target.table) for target in plan(inputs, output)]
+
+
+def test_results_stand_beside_the_input_by_default(tmp_path: Path) -> None:
+    source = str(tmp_path / "x.gbff.gz")
+    assert places([source], None, "genbank") == [(tmp_path / "x.glm.gbk", tmp_path / "x.glm.tsv")]
+
+
+def test_output_names_a_folder_when_it_is_one_or_ends_so_or_serves_many(tmp_path: Path) -> None:
+    expected = [(tmp_path / "x.glm.gff3", tmp_path / "x.glm.tsv")]
+    assert places(["x.gff"], str(tmp_path)) == expected
+    new = tmp_path / "new"
+    assert places(["x.gff"], f"{new}{os.sep}") == [(new / "x.glm.gff3", new / "x.glm.tsv")]
+    assert places(["x.gff", "y.gbk"], str(new))[1] == (new / "y.glm.gff3", new / "y.glm.tsv")
+
+
+def test_output_names_a_file_otherwise(tmp_path: Path) -> None:
+    assert places(["x.gff"], str(tmp_path / "out.gff3")) == [(tmp_path / "out.gff3", tmp_path / "out.tsv")]
+
+
+def test_standard_output_takes_the_annotation_alone() -> None:
+    assert places(["x.gff"], "-") == [(None, None)]
+    assert places(["-"], None) == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "complaint"),
+    [
+        (["a/x.gff", "b/x.gff"], "out/", "a/x.gff and b/x.gff would both write"),
+        (["x.gff", "x.gbk"], None, "x.gff and x.gbk would both write to x.glm.tsv"),
+        (["x.gff", "y.gff"], "-", "standard output"),
+        (["x.gff"], "out.gff3.gz", "uncompressed"),
+        (["x.gff"], "out.tsv", "name the annotated file"),
+        (["x.gff"], "nowhere/deep/out.gff3", "nowhere does not exist"),
+    ],
+)
+def test_refused_beforehand(
+    inputs: list[str], output: str | None, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=complaint):
+        plan(inputs, output)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UsageError, match="is a file, not a folder"):
+        plan(["x.gff", "y.gff"], str(tmp_path / "taken"))
+
+
+def write(content: bytes, *paths: Path, force: bool = False) -> None:
+    with whole_files(*paths, force=force) as files:
+        for file in files:
+            file.write(content)
+
+
+def test_existing_results_are_kept_unless_forced(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.gff3", tmp_path / "old.tsv"
+    old.write_bytes(b"old")
+    with pytest.raises(UsageError, match=r"old\.gff3 exists; --force"):
+        write(b"new", new, old)
+    assert old.read_bytes() == b"old" and not new.exists()
+    write(b"new", new, old, force=True)
+    assert old.read_bytes() == new.read_bytes() == b"new"
+
+
+def test_a_symbolic_link_goes_on_to_lead_to_the_results(tmp_path: Path) -> None:
+    place, link = tmp_path / "elsewhere" / "results.gff3", tmp_path / "link.gff3"
+    place.parent.mkdir()
+    place.write_bytes(b"old")
+    link.symlink_to(place)
+    write(b"new", link, force=True)
+    assert link.is_symlink() and place.read_bytes() == b"new"
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="pipe is no ordinary file; -o -"):
+        plan(["x.gff"], str(pipe))
+    with pytest.raises(UsageError, match="pipe is no ordinary file; -o -"), whole_files(pipe, force=True):
+        pass
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
+def test_target_checks_table_and_annotation(tmp_path: Path) -> None:
+    target = Target("x.gff", tmp_path, "x")
+    target.check_free("gff3")
+    (tmp_path / "x.glm.gff3").write_text("")
+    with pytest.raises(UsageError, match=r"x\.glm\.gff3 exists"):
+        target.check_free("gff3")
+    target.check_free("genbank")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(io.BytesIO):
+        def write(self, content: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    def opened(self: Path, mode: str) -> FullDisk:
+        self.touch()
+        return FullDisk()
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(GlmAnnotError, match="No space left on device"):
+        write(b"content", tmp_path / "x.gff3", tmp_path / "x.tsv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_while_files_are_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), whole_files(tmp_path / "new" / "x", force=False) as (file,):
+        file.write(b"half")
+        assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".tmp"]
+        _ = 1 / 0
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(b"content", tmp_path / "x.gff3")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,226 @@
+"""References of labelled proteins: reading their EC numbers, finding homologues, what those count for."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from glm_annot.training.ec.calibrate import Example, calibrate
+
+from glm_annot.ec.evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, Neighbour
+from glm_annot.ec.head import ECHead, ECHeadConfig
+from glm_annot.ec.reference import Reference, header_numbers, read_reference, says_no_enzyme, searcher
+from glm_annot.ec_numbers import ROOT, ancestry
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.records import ECCall
+
+LABELS = ("1.1.1.1", "2.7.1.2")
+NOTHING = np.zeros((9, 0), np.float32)
+
+
+def protein(seed: int, length: int = 150) -> str:
+    return "M" + "".join(random.Random(seed).choices("ACDEFGHIKLMNPQRSTVWY", k=length - 1))
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers"),
+    [
+        ("sp|P1|X_ECOLI Something OS=E. coli EC=2.7.1.2 GN=glk", ("2.7.1.2",)),
+        ("a kinase [EC:2.7.1.2, 2.7.1.-]", ("2.7.1.2", "2.7.1.-")),
+        ("a ec_number=1.1.1.1;2.7.1.n3", ("1.1.1.1", "2.7.1.n3")),
+        ("a Some enzyme (EC 3.4.21.102)", ("3.4.21.102",)),
+        ("Q6GZX4 2.7.11.1~~~gene~~~product~~~COG", ("2.7.11.1",)),
+        ("Q6GZX4 ~~~gene~~~product 1.2.3.4~~~", ()),
+        ("a protein of length 1.2.3.4", ()),
+        ("a EC=9.9.9.9 EC=2.7", ()),
+        ("a EC=2.7.1.2 EC=2.7.1.2", ("2.7.1.2",)),
+    ],
+)
+def test_numbers_of_a_header(header: str, numbers: tuple[str, ...]) -> None:
+    assert header_numbers(header) == numbers
+
+
+def test_a_reference_keeps_what_has_a_number_or_is_no_enzyme(tmp_path: Path) -> None:
+    path = tmp_path / "reference.faa"
+    entries = [
+        ("a EC=2.7.1.2", protein(1).lower() + "*"),
+        ("b unknown", protein(2)),
+        ("c Porin", protein(3)),
+        ("a EC=1.1.1.1", protein(4)),
+        ("c Porin", protein(5)),  # headers may be equal, and sequences may come twice
+        ("d EC=1.1.1.2", protein(4)),
+        ("e Maltodextrin-binding protein", protein(4)),
+        ("f Porin", "*"),
+    ]
+    path.write_text("".join(f">{header}\n{sequence}\n" for header, sequence in entries))
+    known = {1: ("2.7.1.2",), 3: (), 4: ("1.1.1.1", "1.1.1.2"), 5: ()}
+    assert read_reference(path) == Reference(tuple(map(protein, known)), tuple(known.values()))
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("sp|P02931|OMPF_ECOLI Outer membrane porin F OS=Escherichia coli", True),
+        ("P02931 ~~~ompF~~~Outer membrane porin F~~~COG3203", True),
+        ("P02931", False),
+        ("P02931  12 345", False),
+        ("P1 ~~~~~~hypothetical protein~~~", False),
+        ("P1 UPF0145 protein YbjQ", False),
+        ("P1 Uncharacterised protein", False),
+        ("P1 putative oxidoreductase", False),  # an enzyme whose number nobody knows
+        ("P1 ABC transporter, Periplasmic component", True),
+        ("P1 Something EC=2.7", False),
+    ],
+)
+def test_whether_an_entry_without_a_number_speaks_against_one(header: str, says: bool) -> None:
+    assert says_no_enzyme(header) is says
+
+
+def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> None:
+    rival = Homologue(ancestry(()), 300.0, 0.9, 1.0)
+    assert rival.nodes == frozenset() and Evidence(100, homologues=[rival]).candidates() == [ROOT]
+    profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
+    evidence = Evidence(100, [profile], homologues=[rival])
+    found = dict(
+        zip(FEATURES + REFERENCE_FEATURES, evidence.features([("2", "7", "1", "2")])[0], strict=True)
+    )
+    assert (found["identity"], found["coverage"], found["bits_share"]) == (0.0, 0.0, 0.0)
+    assert found["log_score_rival"] == pytest.approx(np.log(3.01))
+    head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
+    for step in head.referenced:
+        torch.nn.init.constant_(step.direct.bias, 9.0)  # sure of everything, whatever is heard
+    (named,) = head._carriers([evidence], [(ECCall("2.7.1.2", 1.0),)], 0.5, ())
+    assert named == "kmer"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f">a\n{protein(1)}\n", "no FASTA header holds an EC number"),
+        (">a EC=2.7.1.2\n" + "ACGT" * 50, "nucleotides"),
+        ("hello", "expected FASTA"),
+    ],
+)
+def test_a_reference_without_use_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "reference.faa"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_reference(path)
+
+
+@pytest.fixture(params=["DIAMOND", "pyhmmer"])
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Either program, the other one hidden; skips where it is not installed."""
+    if request.param == "DIAMOND":
+        if shutil.which("diamond") is None:
+            pytest.skip("DIAMOND is not installed")
+    else:
+        pytest.importorskip("pyhmmer")
+        monkeypatch.setenv("PATH", "")
+    return str(request.param)
+
+
+def test_homologues_are_found_best_first(program: str) -> None:
+    assert searcher().name.startswith(program)
+    target = protein(1, 300)
+    half = target[:150] + protein(8, 150)
+    reference = Reference((protein(2, 300), half, target), (("1.1.1.1",), (), ("2.7.1.2",)))
+    none, found, again = reference.homologues([protein(9, 300), target, target])
+    assert none == [] and found == again
+    assert [homologue.nodes for homologue in found] == [ancestry(["2.7.1.2"]), frozenset()]
+    with_places = reference.hits([protein(9, 300), target], searcher())
+    assert with_places == [[], [(2, found[0]), (1, found[1])]]
+    assert (found[0].identity, found[0].coverage) == (1.0, 1.0)
+    assert found[1].coverage == pytest.approx(0.5, abs=0.05) and found[0].bits > found[1].bits > 0
+
+
+def test_both_programs_say_about_the_same_of_a_pair(program: str) -> None:
+    """The pair's own identity, and the bits that DIAMOND 2.1.3 gave it."""
+    target = protein(1, 400)
+    rng = random.Random(5)
+    changed = "".join(rng.choice("ACDEFGHIKLMNPQRSTVWY") if rng.random() < 0.5 else a for a in target)
+    identity = sum(a == b for a, b in zip(target, changed, strict=True)) / 400
+    others = [protein(seed, 300) for seed in range(20, 40)]
+    found, faint = Reference((*others, target), (*[("1.1.1.1",)] * 20, ("2.7.1.2",))).homologues(
+        [changed, changed[:80]], threads=2
+    )
+    assert [near.nodes for near in (*found, *faint)] == [ancestry(["2.7.1.2"])] * 2
+    assert found[0].identity == pytest.approx(identity, abs=0.03) and found[0].coverage > 0.95
+    assert faint[0].coverage == pytest.approx(0.2, abs=0.03)
+    assert found[0].bits == pytest.approx(380.0, rel=0.1)
+    assert faint[0].bits == pytest.approx(71.2, rel=0.1)
+
+
+def test_without_a_program_both_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "pyhmmer", None)
+    with pytest.raises(GlmAnnotError, match=r"install DIAMOND.*or pyhmmer"):
+        Reference((protein(1),), (("2.7.1.2",),)).homologues([protein(1)])
+
+
+def test_features_of_homologues() -> None:
+    near = [
+        Homologue(ancestry(["2.7.1.2"]), 200.0, 0.6, 0.9),
+        Homologue(ancestry(["1.1.1.1"]), 100.0, 0.5, 0.8),
+        Homologue(frozenset(), 100.0, 0.4, 0.7),
+    ]
+    evidence = Evidence(100, homologues=near)
+    assert evidence.candidates()[-1] == ("2", "7", "1", "2")
+    names = FEATURES + REFERENCE_FEATURES
+    found = dict(zip(names, evidence.features([("2",)])[0], strict=True))
+    assert found["log_score"] == pytest.approx(np.log(2.01))
+    assert found["log_score_rival"] == pytest.approx(np.log(1.01))
+    assert (found["identity"], found["coverage"], found["bits_share"]) == (0.6, 0.9, 0.5)
+    assert [names[column] for column in SOURCES["reference"]] == list(REFERENCE_FEATURES)
+    assert len(Evidence(100).features([ROOT])[0]) == len(FEATURES)
+
+
+def certain_of_identity() -> ECHead:
+    """A head that believes homologues of 60 % identity and more, and nothing else."""
+    head = ECHead(ECHeadConfig(LABELS)).eval().requires_grad_(False)
+    for steps in (head.steps, head.referenced):
+        for step in steps:
+            for parameter in step.parameters():
+                torch.nn.init.zeros_(parameter)
+            step.direct.bias.fill_(-3.0)
+    for step in head.referenced:
+        step.direct.weight[0, len(FEATURES) + REFERENCE_FEATURES.index("identity")] = 10.0
+    return head
+
+
+def test_homologues_judge_only_those_who_have_any_and_are_said_to_carry() -> None:
+    head = certain_of_identity()
+    known = Homologue(ancestry(["3.4.21.102"]), 300.0, 0.9, 1.0)  # a number that the model itself cannot name
+    results = head.predict([protein(1), protein(2)], NOTHING, NOTHING, [[known], []], min_confidence=0.5)
+    assert [call.number for call in results[0].ec] == ["3.4.21.102"]
+    assert results[0].evidence == "reference"
+    assert results[1].ec == () and results[1].enzyme == pytest.approx(1 / (1 + np.exp(3)), rel=1e-4)
+    (alone,) = head.predict([protein(1)], NOTHING[:1], NOTHING[:1], min_confidence=0.5)
+    assert alone.ec == ()
+
+
+def test_calibration_learns_what_identity_is_worth() -> None:
+    rng = np.random.default_rng(0)
+    examples = []
+    for number in range(2000):
+        identity = rng.uniform(0.2, 1.0)
+        right = rng.random() < identity
+        near = Homologue(ancestry(["2.7.1.2"]), 100.0, identity, 1.0)
+        profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
+        examples.append(
+            Example(Evidence(100, [profile], homologues=[near]), ("2.7.1.2",) if right else (), number % 5)
+        )
+    head = ECHead(ECHeadConfig(LABELS)).eval().requires_grad_(False)
+    calibrate(head, examples)
+    sure, unsure = (
+        head.confidences([Evidence(100, homologues=[Homologue(near.nodes, 100.0, identity, 1.0)])])[0][ROOT]
+        for identity in (0.9, 0.3)
+    )
+    assert sure == pytest.approx(0.9, abs=0.12) and unsure == pytest.approx(0.3, abs=0.12)
+    (plain,) = head.confidences([Evidence(100, [Neighbour(1.0, ancestry(["2.7.1.2"]))])])
+    assert plain[ROOT] == pytest.approx(0.6, abs=0.05)  # without homologues: the share of all that were right

@@ -1,0 +1,109 @@
+"""Opening inputs and telling their format."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import glm_annot.io as annotation_io
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.io import source
+from glm_annot.records import Genome
+from tests.support.fakes import fake_predictions
+
+BAKTA = Path(__file__).parent / "data" / "gff3" / "bakta.gff3"
+TEXT = BAKTA.read_bytes()
+PACKED = gzip.compress(TEXT)
+
+
+def test_gzip_is_told_by_its_content_not_its_name(tmp_path: Path) -> None:
+    for name, content in (
+        ("packed.txt", PACKED),
+        ("two_members.gff3", gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])),
+        ("not_packed.gz", TEXT),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert source.read_bytes(path) == TEXT, name
+
+
+def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(PACKED)))
+    genome = annotation_io.read("-")
+    assert genome.source is not None
+    assert genome.source.path == "-"
+    assert genome.contigs == annotation_io.read(BAKTA).contigs
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "empty", id="empty"),
+        pytest.param(b" \n\r\n", "empty", id="blank"),
+        pytest.param(gzip.compress(b""), "empty", id="empty gzip"),
+        pytest.param(b"\x7fELF\x02\0\0\0", "binary", id="binary"),
+        pytest.param(TEXT.decode().encode("utf-16"), "binary", id="UTF-16"),
+        pytest.param(PACKED[:-20], "cut short", id="gzip cut short"),
+        pytest.param(PACKED[:60] + b"\xff" * 9 + PACKED[69:], "damaged", id="damaged gzip"),
+        pytest.param(b">a\nACGT\n", "FASTA", id="FASTA"),
+        pytest.param(b'{"genome": {}}', "JSON", id="JSON"),
+        pytest.param(b"ID   X; SV 1; linear\n", "EMBL", id="EMBL"),
+        pytest.param(b"Dear all,\nplease find\n", "neither GFF3", id="prose"),
+        pytest.param(TEXT.replace(b"\t", b" ").partition(b"\n")[2], "neither GFF3", id="blanks for tabs"),
+    ],
+)
+def test_unusable_inputs_say_what_they_are(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        annotation_io.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        annotation_io.read(tmp_path / "absent.gff3")
+    with pytest.raises(InputError, match="this is a folder"):
+        annotation_io.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"##gff-version 3\n", "gff3"),
+        (b"\xef\xbb\xbf##gff-version 3\r\n", "gff3"),
+        (b"# no directive\nc\tt\tCDS\t1\t9\t.\t+\t0\tID=a\n", "gff3"),
+        (b"##gff-version 3\nLOCUS\tt\tCDS\t1\t9\t.\t+\t0\tID=a\n", "gff3"),
+        (b"LOCUS       X   9 bp    DNA\n", "genbank"),
+        (b"GBBCT1.SEQ   Genetic Sequence Data Bank\n\nLOCUS       X   9 bp    DNA\n", "genbank"),
+        (b">c\tt\tCDS\t1\t9\t.\t+\t0\tID=a\nACGT\n", None),
+        (b"contig\tstart\tend\n", None),
+    ],
+)
+def test_format_is_told_from_the_content(text: bytes, expected: str | None) -> None:
+    assert source.recognise(text) == expected
+
+
+@given(st.binary())
+def test_lines_keep_their_ends(text: bytes) -> None:
+    lines = source.split_lines(text)
+    assert b"".join(lines) == text
+    assert all(source.line_end(line) in (b"\n", b"\r\n", b"\r") for line in lines[:-1])
+
+
+def test_decoding_falls_back_to_latin_1() -> None:
+    assert source.decode("Müller".encode()) == source.decode("Müller".encode("latin-1")) == "Müller"
+
+
+def test_a_genome_without_a_file_cannot_be_rendered() -> None:
+    genome = Genome(())
+    with pytest.raises(GlmAnnotError, match="not read from a file"):
+        annotation_io.render(genome, fake_predictions(genome))

@@ -1,0 +1,192 @@
+"""The whole way from a genome to predictions, with a tiny model and with heads whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+import glm_annot
+from glm_annot import pipeline
+from glm_annot.bundle import Model
+from glm_annot.cli.app import cli
+from glm_annot.io.qualifiers import provenance_comment
+from glm_annot.model import windows
+from glm_annot.model.context import BATCH_WINDOWS
+from glm_annot.model.esm import Encoder
+from glm_annot.model.glm import GLMOutput
+from glm_annot.pipeline import embed_distinct
+from glm_annot.records import Contig, Gene, Genome, Skip
+from tests.support.tiny import made_gff3, made_metagenome, tiny
+
+
+@pytest.fixture
+def genome(small_gff3: Path) -> Genome:
+    return glm_annot.read(small_gff3)
+
+
+def test_every_coding_gene_is_predicted(genome: Genome, tiny_model: Model) -> None:
+    predictions = glm_annot.annotate(genome, tiny_model)
+    indices = [gene.index for gene in genome.genes]
+    assert list(predictions.genes) == indices
+    assert list(predictions.pairs) == list(pairwise(indices))
+    assert predictions.n_windows == 2
+    for gene in predictions.genes.values():
+        assert gene.enzyme is not None and 0 <= gene.enzyme <= 1
+        assert gene.context_fit is not None and 0 <= gene.context_fit <= 100
+        assert gene.context_confidence is not None and 0.25 <= gene.context_confidence <= 1
+
+
+def test_pairs_across_strands_are_never_linked(genome: Genome, tiny_model: Model) -> None:
+    strand = {gene.index: gene.strand for gene in genome.genes}
+    pairs = glm_annot.annotate(genome, tiny_model).pairs
+    across = [p for (left, right), p in pairs.items() if strand[left] != strand[right]]
+    assert across and set(across) == {0.0}
+
+
+def test_provenance_says_how_to_make_it_again(genome: Genome, tiny_model: Model) -> None:
+    provenance = glm_annot.annotate(genome, tiny_model, min_confidence=0.7).provenance
+    assert provenance.program == f"glm-annot {glm_annot.__version__}"
+    assert (provenance.model, provenance.model_version) == ("tiny", "1.0.0")
+    assert provenance.model_sha256 == tiny_model.sha256
+    assert (provenance.min_confidence, provenance.link_threshold) == (0.7, 0.5)
+    assert tiny_model.ec is not None
+    assert glm_annot.annotate(genome, tiny_model).provenance.min_confidence == tiny_model.ec.config.threshold
+
+
+def test_equal_runs_give_equal_predictions(genome: Genome, tiny_model: Model) -> None:
+    first, again = (glm_annot.annotate(genome, tiny_model, precision="fp32") for _ in range(2))
+    assert first == again
+
+
+def test_what_is_not_asked_for_is_not_predicted(genome: Genome, tiny_model: Model) -> None:
+    predictions = glm_annot.annotate(genome, tiny_model, ec=False, operons=False)
+    assert predictions.operons is None and not predictions.pairs
+    assert all(gene.enzyme is None and not gene.ec for gene in predictions.genes.values())
+    assert all(gene.context_fit is not None for gene in predictions.genes.values())
+
+
+def test_a_model_without_heads_still_tells_the_context_fit(genome: Genome) -> None:
+    predictions = glm_annot.annotate(genome, tiny(operons=False, ec=False))
+    assert predictions.operons is None
+    assert all(gene.context_fit is not None for gene in predictions.genes.values())
+
+
+def test_a_lone_gene_has_no_context(tmp_path: Path, tiny_model: Model) -> None:
+    (tmp_path / "lone.gff3").write_text(made_gff3(1))
+    predictions = glm_annot.annotate(glm_annot.read(tmp_path / "lone.gff3"), tiny_model)
+    (gene,) = predictions.genes.values()
+    assert gene.context_fit is None and gene.context_confidence is None and gene.enzyme is not None
+    assert predictions.operons == () and not predictions.pairs
+
+
+def test_a_genome_of_pseudogenes_gives_nothing(tiny_model: Model) -> None:
+    dead = Gene(0, "a", "c", 1, 90, 1, skip=Skip.PSEUDOGENE)
+    predictions = glm_annot.annotate(Genome((Contig("c", 100, False, (dead,)),)), tiny_model)
+    assert not predictions.genes and predictions.operons == () and predictions.n_windows == 0
+
+
+def test_a_circular_contig_links_its_ends(genome: Genome, tiny_model: Model) -> None:
+    ring = Genome((replace(genome.contigs[0], circular=True),))
+    indices = [gene.index for gene in ring.genes]
+    assert (indices[-1], indices[0]) in glm_annot.annotate(ring, tiny_model).pairs
+
+
+def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> None:
+    calls: list[tuple[str, int, int]] = []
+    glm_annot.annotate(genome, tiny_model, batch_size=1, progress=lambda *at: calls.append(at))
+    assert [stage for stage, _, _ in calls] == sorted(stage for stage, _, _ in calls)
+    residues = sum(len(gene.protein or "") for gene in genome.genes)
+    assert [at for at in calls if at[0] == "proteins"][-1] == ("proteins", residues, residues)
+    assert calls[-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+
+
+def test_batches_are_halved_and_the_cpu_takes_over_where_a_gpu_is_too_small(
+    genome: Genome, tiny_model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    forward, sizes, moves = tiny_model.glm.forward, [], []
+
+    def on_a_small_gpu(x_BTE: torch.Tensor, *args: Any, **options: Any) -> GLMOutput:
+        sizes.append(len(x_BTE))
+        if len(x_BTE) > 1 or (len(sizes) == 3 and not moves):
+            raise torch.cuda.OutOfMemoryError
+        return forward(x_BTE, *args, **options)
+
+    monkeypatch.setattr(tiny_model.glm, "forward", on_a_small_gpu)
+    monkeypatch.setattr(Model, "to", lambda self, device: moves.append(device))
+    found = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    assert sizes[:3] == [2, 1, 1] and moves == ["cpu"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the GPU's memory does not do for model {tiny_model.name}; it goes on on the CPU, which is slower"
+    ]
+    assert found.n_windows == expected.n_windows and list(found.genes) == list(expected.genes)
+    for index, gene in expected.genes.items():
+        assert found.genes[index].context_fit == pytest.approx(gene.context_fit, abs=1e-3)
+
+
+def test_a_metagenome_is_read_in_parts(
+    tmp_path: Path, tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "many.gff3").write_text(made_metagenome(9))
+    genome = glm_annot.read(tmp_path / "many.gff3")
+    whole = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    held: list[int] = []
+    calls: list[tuple[str, int, int]] = []
+
+    def counted(encoder: Encoder, proteins: list[str], **options: Any) -> npt.NDArray[np.float32]:
+        held.append(len(proteins))
+        return embed_distinct(encoder, proteins, **options)
+
+    monkeypatch.setattr(windows, "PART_GENES", 5)
+    monkeypatch.setattr(pipeline, "embed_distinct", counted)
+    parts = glm_annot.annotate(genome, tiny_model, precision="fp32", progress=lambda *at: calls.append(at))
+    assert held == [5, 5, 5, 5, 2]  # contigs of two and three genes in turn
+    assert list(parts.genes) == list(whole.genes) and list(parts.pairs) == list(whole.pairs)
+    assert list(parts.pairs.values()) == pytest.approx(list(whole.pairs.values()))
+    assert (parts.operons, parts.n_windows) == (whole.operons, whole.n_windows)
+    for index, gene in whole.genes.items():
+        assert parts.genes[index].context_fit == pytest.approx(gene.context_fit, abs=1e-3)
+        assert [call.number for call in parts.genes[index].ec] == [call.number for call in gene.ec]
+    residues = sum(len(gene.protein or "") for gene in genome.genes)
+    for stage, total in (("proteins", residues), ("windows", 9)):
+        done = [at[1] for at in calls if at[0] == stage]
+        assert done == sorted(done) and done[-1] == total
+        assert {at[2] for at in calls if at[0] == stage} == {total}
+
+
+def test_a_contig_is_never_cut(genome: Genome, tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "PART_GENES", 5)
+    assert glm_annot.annotate(genome, tiny_model).n_windows == 2
+
+
+@pytest.mark.parametrize(("ec", "operons"), [(True, True), (True, False), (False, True)])
+def test_provenance_says_what_was_predicted(
+    ec: bool, operons: bool, genome: Genome, tiny_model: Model
+) -> None:
+    made = glm_annot.annotate(genome, tiny_model, ec=ec, operons=operons, precision="bf16").provenance
+    assert (made.ec, made.operons, made.precision) == (ec, operons, "bf16")
+    comment = provenance_comment(made)
+    assert ("ec_evidence=" in comment, "operon_evidence=" in comment) == (ec, operons)
+    assert comment.endswith("; precision=bf16")
+
+
+def test_the_command_line_has_the_same_default_batch() -> None:
+    (option,) = (p for p in cli.commands["annotate"].params if p.name == "batch_size")
+    assert option.default == BATCH_WINDOWS
+
+
+def test_equal_proteins_are_embedded_once(tiny_model: Model) -> None:
+    counted: list[tuple[str, int, int]] = []
+    proteins = ["MKV", "MKVLA", "MKV", "MKV"]
+    embeddings = embed_distinct(tiny_model.encoder, proteins, progress=lambda *at: counted.append(at))
+    assert counted[-1] == ("proteins", 8, 8)
+    assert np.array_equal(embeddings[0], embeddings[3])
+    assert not np.array_equal(embeddings[0], embeddings[1])
+    assert embeddings.shape == (4, 16)

@@ -1,0 +1,69 @@
+"""One contract for every plugin: a folder of its tool is known by it alone, and the right files are read."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from glm_annot.plugins import bakta, prokka
+
+from glm_annot.cli import tool_folders
+from glm_annot.errors import GlmAnnotError, InputError
+
+# Files each tool writes for the prefix `s`, and what is to be read of them.
+FOLDERS = {
+    "bakta": (["s.gff3", "s.gbff", "s.json", "s.faa", "s.fna", "s.tsv"], "s.gff3", "s.fna", "s.faa"),
+    "prokka": (["s.gff", "s.gbk", "s.tbl", "s.faa", "s.ffn", "s.fna"], "s.gff", None, "s.faa"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped plugins, whether or not the package is installed."""
+    monkeypatch.setattr(tool_folders, "plugins", lambda: {"bakta": bakta.plugin, "prokka": prokka.plugin})
+
+
+def make(folder: Path, names: list[str]) -> Path:
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("tool", FOLDERS)
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_a_tools_folder_is_known(tool: str, gzipped: bool, tmp_path: Path) -> None:
+    names, *wanted = FOLDERS[tool]
+    end = ".gz" if gzipped else ""
+    make(tmp_path, [name + end for name in names])
+    annotation, fasta, faa = (tmp_path / (name + end) if name else None for name in wanted)
+    assert annotation is not None
+    assert tool_folders.find_output(tmp_path) == tool_folders.ToolOutput(tool, annotation, fasta, faa)
+
+
+@pytest.mark.parametrize("tool", FOLDERS)
+def test_our_own_results_are_no_second_annotation(tool: str, tmp_path: Path) -> None:
+    names, annotation, *_ = FOLDERS[tool]
+    stem, suffix = annotation.split(".")
+    make(tmp_path, [*names, f"{stem}.glm.{suffix}", f"{stem}.glm.tsv"])
+    assert tool_folders.find_output(tmp_path).annotation.name == annotation
+
+
+def test_several_annotations_are_not_guessed_between(tmp_path: Path) -> None:
+    make(tmp_path, ["a.gff3", "a.json", "b.gff3", "b.json"])
+    with pytest.raises(InputError, match=r"2 annotations \(a.gff3, b.gff3\)"):
+        tool_folders.find_output(tmp_path)
+
+
+def test_an_unknown_folder_says_which_plugins_there_are(tmp_path: Path) -> None:
+    make(tmp_path, ["genome.gff3"])
+    with pytest.raises(InputError, match="installed: bakta, prokka"):
+        tool_folders.find_output(tmp_path)
+
+
+def test_a_plugin_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    broken = EntryPoint("broken", "no_such_module_anywhere:plugin", tool_folders.GROUP)
+    monkeypatch.setattr(tool_folders, "entry_points", lambda group: [broken])
+    with pytest.raises(GlmAnnotError, match="'broken'"):
+        tool_folders.plugins()

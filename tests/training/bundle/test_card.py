@@ -1,0 +1,85 @@
+"""The model card: what it says of training and of what was held out, for each way to come by the parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from glm_annot.training import recipe as recipes
+from glm_annot.training.bundle.card import model_card
+
+from tests.support.tiny import tiny
+
+WINDOWS = "7 of 9 windows, in which over half of the proteins are over 70 % identical"
+APART = "8 genomes train gLM and the heads, 2 of other genera validate:"
+
+
+def corpus(*, held_out: tuple[str, ...] = ("k12.gbff.gz",), **changes: Any) -> dict[str, Any]:
+    """What corpus.json holds, as far as the card reads it."""
+    numbers = {
+        **{"genomes_train": 8, "genomes_valid": 2, "genes": 3000, "contigs": 5, "residues": 900_000},
+        **{"encoder_proteins": 12_345, "windows_near_heldout": 7, "windows": 9},
+    }
+    rows = [("Aaa", "train"), ("?", "train"), ("Bbb", "valid"), ("?", "valid")]
+    listing = [{"organism": g, "genus": g, "split": s, "genes": 9, "source": None} for g, s in rows]
+    fixed = {"counts": numbers, "options": {"genomes": 10, "residues": None}, "origin": "corpus"}
+    return {**fixed, "held_out": list(held_out), "genomes": listing, "split_by": "genus", **changes}
+
+
+def sections(recipe: recipes.Recipe, record: dict[str, Any]) -> tuple[str, str]:
+    """The sections 'Training' and 'Held out' of a card."""
+    card = model_card(recipe, model=tiny(), corpus=record, command="typed")
+    named = {block.partition("\n")[0]: block for block in card.split("\n## ")}
+    return named["Training"], named["Held out"]
+
+
+def test_all_is_said_of_what_was_trained_here() -> None:
+    training, held_out = sections(recipes.read("mini"), corpus())
+    assert APART in training and "The encoder's corpus has 12,345 proteins." in training
+    assert held_out.strip() == (
+        "Held out\n\nk12.gbff.gz: no protein identical to one of these trained the encoder or carried an EC "
+        f"label. {WINDOWS} to a held-out genome's, were left out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "windows", "unknown"),
+    [
+        ("paper", True, "What trained the encoder is not known here, and"),
+        ("own", True, "What trained the encoder is not known here (the card of `mini` may say it), and"),
+        (
+            "published",
+            False,
+            "What trained the encoder and gLM is not known here (the card of `published` may say it), and",
+        ),
+    ],
+)
+def test_nothing_is_claimed_of_parts_that_others_trained(name: str, windows: bool, unknown: str) -> None:
+    recipe = recipes.read(name)
+    training, held_out = sections(recipe, corpus())
+    assert "encoder's corpus" not in training
+    assert "trained the encoder or" not in held_out
+    assert "no protein identical to one of these carried an EC label." in held_out
+    assert (WINDOWS in held_out) == windows
+    assert unknown in held_out
+    assert unknown in sections(recipe, corpus(held_out=()))[1]
+
+
+def test_a_split_by_genome_is_no_split_by_genus() -> None:
+    training, _ = sections(recipes.read("mini"), corpus(split_by="genome"))
+    assert "8 genomes train gLM and the heads, 2 validate:" in training
+    assert "other genera" not in training and "the split is by genome" in training
+
+
+@pytest.mark.parametrize(("genus", "apart"), [("Bbb", True), ("Aaa", False)])
+def test_a_corpus_that_does_not_say_how_it_is_split_is_judged_by_its_genera(genus: str, apart: bool) -> None:
+    record = corpus()
+    del record["split_by"]
+    record["genomes"][2]["genus"] = genus
+    assert (APART in sections(recipes.read("mini"), record)[0]) == apart
+
+
+def test_a_recipe_without_held_out_files_says_so() -> None:
+    assert sections(recipes.read("mini"), corpus(held_out=()))[1].strip() == (
+        "Held out\n\nNothing was held out by sequence; judge it on genomes that did not train it."
+    )

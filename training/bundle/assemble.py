@@ -1,0 +1,181 @@
+"""From run folders to a bundle: the trained parts, a generated model card, and what was measured of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from glm_annot import bundle
+from glm_annot.ec.head import ECHead, ECHeadConfig
+from glm_annot.errors import InputError
+from glm_annot.model.esm import Encoder, PLMConfig, fingerprint
+from glm_annot.model.glm import GLM
+from glm_annot.operons.head import OperonHead, OperonHeadConfig
+
+from ..common.json_files import write_json
+from ..glm.train import load_run
+from ..recipe import Recipe
+from .card import model_card, with_metrics
+
+OPERONS, EC = "operons", "ec"  # names of a head's files
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Where the parts of a model are.
+
+    Attributes:
+        corpus: the corpus folder, for its record.
+        plm, glm: finished run folders.
+        heads: folder that `save_head` wrote to; None for a model without heads.
+    """
+
+    corpus: Path
+    plm: Path
+    glm: Path
+    heads: Path | None = None
+
+
+def read_encoder(run: Path) -> Encoder:
+    """Read the encoder that a finished run exported.
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    config, weights = run / "plm.json", run / "plm.safetensors"
+    if not (config.exists() and weights.exists()):
+        raise InputError("holds no finished encoder training", run)
+    encoder = Encoder(PLMConfig(**_config(run, "plm")))
+    load_model(encoder, str(weights))
+    return encoder
+
+
+def export_encoder(encoder: Encoder, run: Path) -> None:
+    """Write an encoder that came from elsewhere as if a run had trained it."""
+    run.mkdir(parents=True, exist_ok=True)
+    save_model(encoder, str(run / "plm.safetensors"))
+    write_json(run / "plm.json", asdict(encoder.config))
+
+
+def save_head(folder: Path, head: OperonHead | ECHead) -> None:
+    """Export a fitted head."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = OPERONS if isinstance(head, OperonHead) else EC
+    save_model(head, str(folder / f"{name}.safetensors"))
+    write_json(folder / f"{name}.json", asdict(head.config))
+
+
+def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
+    """Read the heads that `save_head` exported, None for one that is not there."""
+    if folder is None:
+        return None, None
+    operons = ec = None
+    if (folder / f"{OPERONS}.json").exists():
+        operons = OperonHead(OperonHeadConfig(**_config(folder, OPERONS)))
+        load_model(operons, str(folder / f"{OPERONS}.safetensors"))
+    if (folder / f"{EC}.json").exists():
+        ec = ECHead(ECHeadConfig(**_config(folder, EC)))
+        load_model(ec, str(folder / f"{EC}.safetensors"))
+    return operons, ec
+
+
+def read_model(runs: Runs, recipe: Recipe) -> bundle.Model:
+    """Put the parts of a model together, ready for inference.
+
+    Raises:
+        InputError: a run is not finished, the gLM is the baseline, which no bundle holds, or it was trained
+            on embeddings by another encoder.
+    """
+    run = load_run(runs.glm)
+    if not isinstance(run.network, GLM):
+        raise InputError("holds the baseline, not a gLM; only a gLM makes a model", runs.glm)
+    encoder = read_encoder(runs.plm)
+    if run.encoder not in ("", fingerprint(encoder)):
+        raise InputError(
+            f"was trained on embeddings by another encoder than that of {runs.plm}; embed the corpus and "
+            "train the gLM anew",
+            runs.glm,
+        )
+    operons, ec = read_heads(runs.heads)
+    model = bundle.Model(
+        name=recipe.name,
+        version=recipe.version,
+        sha256="",
+        encoder=encoder,
+        features=run.features,
+        glm=run.network,
+        fit=run.fit,
+        operons=operons,
+        ec=ec,
+    )
+    for part in model.parts.values():
+        part.eval().requires_grad_(False)
+    return model
+
+
+def assemble(runs: Runs, folder: Path, recipe: Recipe, *, command: str) -> None:
+    """Write the bundle of a set of runs, with a card that says what it is; nothing of it is measured yet.
+
+    Args:
+        runs: its parts.
+        folder: where to; replaced.
+        recipe: what the runs were made by; names the model.
+        command: what trained it.
+    """
+    model = read_model(runs, recipe)
+    card = model_card(recipe, model=model, corpus=_record(runs), command=command)
+    bundle.save(model, folder, metrics={}, card=card, bf16=_halved(model, recipe))
+
+
+def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write what was measured of a bundle into it and its card, beside what was measured of it before.
+
+    Args:
+        folder: the bundle.
+        metrics: for each suite its figures, and the `command` that measured them.
+    """
+    before, card = bundle.read_texts(folder)
+    both = {**before, **metrics}
+    bundle.rewrite_texts(folder, metrics=both, card=with_metrics(card, both))
+
+
+def rewrite_card(
+    runs: Runs, folder: Path, recipe: Recipe, *, command: str, seconds: Mapping[str, float]
+) -> None:
+    """Write a measured bundle's card anew, as the recipe now words it; arguments as for `model_card`."""
+    metrics, _ = bundle.read_texts(folder)
+    model, corpus = bundle.load(folder), _record(runs)
+    card = model_card(recipe, model=model, corpus=corpus, command=command, seconds=seconds)
+    bundle.rewrite_texts(folder, metrics=metrics, card=with_metrics(card, metrics))
+
+
+def _record(runs: Runs) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((runs.corpus / "corpus.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:
+    """Parts to be stored as bfloat16: those trained here, and others that lose nothing by it."""
+    parts: tuple[tuple[str, Mapping[str, Any], nn.Module], ...] = (
+        ("plm", recipe.plm, model.encoder),
+        ("glm", recipe.glm, model.glm),
+    )
+    return [
+        name
+        for name, section, part in parts
+        if "task" in section
+        or "network" in section
+        or all(torch.equal(weight, weight.bfloat16().float()) for weight in part.parameters())
+    ]
+
+
+def _config(folder: Path, name: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return config

@@ -1,0 +1,169 @@
+"""Proteins with known EC numbers: read, brought up to date, carried over to homologues.
+
+Every reader takes the sequences that must not be trained on and leaves identical ones out, whatever their
+source. Labels are carried over by DIAMOND from a labelled protein to one that shares half of its residues
+over most of both (as the paper's MGYE-EC was made).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from glm_annot.ec.reference import Reference
+from glm_annot.ec_numbers import is_complete, is_number, sort_key
+from glm_annot.ec_transferred import current
+from glm_annot.errors import InputError
+from glm_annot.io.sequences import clean_protein
+
+from ..corpus import diamond
+from ..corpus.tables import Tables
+
+MAX_TRUST = 3  # tier 4 came from searching by keyword: many, nearly identical, of few numbers
+MIN_IDENTITY, MIN_COVERAGE = 0.5, 0.8  # of a homologue that a label is carried over to
+NON_ENZYMES = "SOLVE-nonenzyme"  # the only source that states that its proteins are no enzymes
+_CURRENT = "current"
+_TRANSFERRED = re.compile(r"(?:transferred to|identical to|reinstated as) EC ([1-7]\.\d+\.\d+\.\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A protein and its EC numbers, in the order of `sort_key`; none: it is known to be no enzyme."""
+
+    sequence: str
+    ec: tuple[str, ...]
+
+
+def as_reference(proteins: Sequence[Labelled]) -> Reference:
+    """The proteins to search for homologues."""
+    return Reference(tuple(p.sequence for p in proteins), tuple(p.ec for p in proteins))
+
+
+def read_updates(path: Path) -> dict[str, str]:
+    """Read which EC numbers have moved to exactly one other, current number (ec_names.tsv)."""
+    rows = list(_rows(path, ("ec", "status", "source")))
+    current = {row["ec"] for row in rows if row["status"] == _CURRENT}
+    moved = {}
+    for row in rows:
+        match = _TRANSFERRED.search(row["source"].rstrip(". "))
+        if row["ec"] not in current and match and match[1] in current:
+            moved[row["ec"]] = match[1]
+    return moved
+
+
+def numbers(text: str, updates: Mapping[str, str]) -> tuple[str, ...]:
+    """The EC numbers of a ';'-separated list, brought up to date; what is no EC number is left out.
+
+    `updates` come first, then what every list is brought up to date with (`glm_annot.ec_transferred`).
+
+    A class prefix is left out beside a number that lies under it.
+    """
+    given = [number for number in map(str.strip, text.split(";")) if is_number(number)]
+    found = {current(updates.get(number, number)) for number in given}
+    stems = {number: number.replace(".-", "") + "." for number in found if not is_complete(number)}
+    implied = {n for n, stem in stems.items() if any(m != n and m.startswith(stem) for m in found)}
+    return tuple(sorted(found - implied, key=sort_key))
+
+
+def read_labelled(
+    path: Path,
+    *,
+    held_out: Collection[str],
+    updates: Mapping[str, str],
+    max_trust: int = MAX_TRUST,
+) -> list[Labelled]:
+    """Read labelled.parquet (columns sequence, ec, trust) but for rows of less trust and held-out proteins.
+
+    Args:
+        path: the table.
+        held_out: sequences to leave out, as `clean_protein` gives them.
+        updates: as `read_updates` gives them.
+        max_trust: the last tier to read; 1 is the most trusted.
+    """
+    table = pq.read_table(path, columns=["sequence", "ec", "trust"])
+    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+    found = (Labelled(clean_protein(s), numbers(ec, updates)) for s, ec, trust in rows if trust <= max_trust)
+    return [protein for protein in found if protein.ec and protein.sequence not in held_out]
+
+
+def read_non_enzymes(path: Path, *, held_out: Collection[str], stated: bool = True) -> list[Labelled]:
+    """Read the distinct proteins that are stated to be no enzymes (unlabelled_or_non_enzyme.tsv).
+
+    Args:
+        path: the table.
+        held_out: sequences to leave out.
+        stated: False reads those that merely carry no EC number, too.
+    """
+    chosen = (
+        clean_protein(row["sequence"])
+        for row in _rows(path, ("source", "sequence"))
+        if row["source"] == NON_ENZYMES or not stated
+    )
+    return [Labelled(sequence, ()) for sequence in dict.fromkeys(chosen) if sequence not in held_out]
+
+
+def annotated(
+    tables: Tables, genomes: Iterable[int], *, held_out: Collection[str], updates: Mapping[str, str]
+) -> list[Labelled]:
+    """The distinct proteins of a corpus's genomes with the EC numbers of their own annotation, () for none.
+
+    A protein that occurs several times has the numbers of all its genes.
+
+    Args:
+        tables: the corpus.
+        genomes: numbers of genomes whose annotation knows enzymes; in another one 'no EC' says nothing.
+        held_out, updates: as for `read_labelled`.
+    """
+    chosen = set(genomes)
+    contigs = zip(tables.contigs["contig"].to_pylist(), tables.contigs["genome"].to_pylist(), strict=True)
+    wanted = {contig for contig, genome in contigs if genome in chosen}
+    texts: dict[int, set[str]] = {}
+    columns = (tables.genes[name].to_pylist() for name in ("contig", "protein", "ec"))
+    for contig, protein, ec in zip(*columns, strict=True):
+        if contig in wanted:
+            texts.setdefault(protein, set()).add(ec or "")
+    sequences = tables.proteins["sequence"]
+    found = (
+        Labelled(clean_protein(sequences[protein].as_py()), numbers(";".join(ec), updates))
+        for protein, ec in sorted(texts.items())
+    )
+    return [protein for protein in found if protein.sequence not in held_out]
+
+
+def transfer(
+    labelled: Sequence[Labelled], sequences: Sequence[str], *, held_out: Collection[str], threads: int = 1
+) -> dict[int, int]:
+    """Carry labels over to homologues.
+
+    Args:
+        labelled: proteins with EC numbers.
+        sequences: proteins that may get one's label; held-out ones get none.
+        held_out: sequences, as `clean_protein` gives them.
+        threads: processor cores to use.
+
+    Returns:
+        position in `sequences` -> position in `labelled` of the protein whose label it gets.
+    """
+    allowed = [place for place, s in enumerate(sequences) if clean_protein(s) not in held_out]
+    found = diamond.alike(
+        (sequences[place] for place in allowed),
+        (protein.sequence for protein in labelled),
+        min_identity=MIN_IDENTITY,
+        min_coverage=MIN_COVERAGE,
+        threads=threads,
+    )
+    return {allowed[query]: target for query, target in found.items()}
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterable[Mapping[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(f"no column {missing[0]!r}; needed: {', '.join(columns)}", path, 1)
+        yield from reader

@@ -1,0 +1,216 @@
+"""What an EC head is worth on benchmarks and on E. coli K-12; DIAMOND's best hit beside it.
+
+A protein without an answer counts as wrong. DIAMOND searches labelled proteins of tiers 1 and 2 for the
+benchmarks, 1 to 3 for the genome; none of what the head or DIAMOND knows is identical to a scored protein.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from glm_annot.bundle import Model
+from glm_annot.ec.adjacency import runs
+from glm_annot.ec.evidence import Evidence, Homologue
+from glm_annot.ec.head import ECHead, ECResult
+from glm_annot.ec.reference import diamond_searcher
+from glm_annot.errors import GlmAnnotError
+from glm_annot.records import Genome
+
+from ..corpus.heldout import HeldOut
+from ..ec.fit import Reader
+from ..ec.labels import Labelled, as_reference, numbers, read_labelled
+from ..ec.sources import lone_genes
+from . import audit as ec_audit
+from .scores import Cases, Results, by_level, compare, complete, confidence, micro, scores
+
+BENCHMARKS = ("CARE-30", "CARE-30-50", "New-392")
+BENCHMARK_TRUST, GENOME_TRUST = 2, 3  # last tiers of labelled proteins that are searched
+IDENTITY_BINS = {  # identity to the nearest labelled protein, as a share: from, and below
+    "no hit": (-1.0, 1e-9),
+    "< 30 %": (1e-9, 0.3),
+    "30-50 %": (0.3, 0.5),
+    "50-70 %": (0.5, 0.7),
+    "70-90 %": (0.7, 0.9),
+    ">= 90 %": (0.9, 2.0),
+}
+ABLATIONS: dict[str, tuple[str, ...]] = {  # sources that are silent
+    "all": (),
+    "no context": ("context", "neighbours"),
+    "no neighbours": ("neighbours",),
+    "encoder alone": ("kmer", "context", "neighbours"),
+    "kmer alone": ("encoder", "context", "neighbours"),
+}
+
+
+def benchmark(
+    model: Model, data: Path, held_out: HeldOut, k12: Genome, *, threads: int = 1, audit: Path | None = None
+) -> dict[str, Any]:
+    """Measure a model's EC head on CARE-30, CARE-30-50, New-392 and E. coli K-12.
+
+    Args:
+        model: with an EC head.
+        data: the shared data.
+        held_out: K-12's proteins and those of the benchmarks.
+        k12: the genome, with the EC numbers of its annotation.
+        threads: processor cores for DIAMOND.
+        audit: file for a sample of the calls on K-12 that nothing at hand confirms or contradicts.
+
+    Raises:
+        GlmAnnotError: the model has no EC head, or DIAMOND is not installed.
+    """
+    found: dict[str, Any] = {"min_confidence": _head(model).config.threshold}
+    references = {
+        trust: read_labelled(
+            data / "ec" / "labelled.parquet", held_out=held_out.all, updates={}, max_trust=trust
+        )
+        for trust in (BENCHMARK_TRUST, GENOME_TRUST)
+    }
+    for name in BENCHMARKS:
+        cases = read_benchmark(data / "ec" / f"{name}.tsv")
+        gathered = gather(model, lone_genes(cases.proteins), references[BENCHMARK_TRUST], threads=threads)
+        found[name] = compare(gathered.results(), cases, cases.enzymes)
+    cases = of_genome(k12)
+    gathered = gather(model, k12, references[GENOME_TRUST], threads=threads)
+    results, figures = measure_genome(gathered, cases)
+    calls = ec_audit.unannotated(k12, results.alone, ec_audit.read_curated(data / "ec"))
+    if audit is not None:
+        ec_audit.write_sample(calls, audit)
+    return {**found, **figures, "K-12 audit": ec_audit.summary(calls, figures["K-12 genome"])}
+
+
+def read_benchmark(path: Path) -> Cases:
+    """Read a benchmark's table (columns sequence and ec)."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    ec = (frozenset(numbers(row["ec"], {})) for row in rows)
+    return Cases(tuple(row["sequence"] for row in rows), tuple(ec))
+
+
+def of_genome(genome: Genome) -> Cases:
+    """A genome's coding genes with the EC numbers that its annotation carries."""
+    coding = [gene for contig in genome.contigs for gene in contig.coding]
+    ec = (frozenset(numbers(";".join(gene.ec), {})) for gene in coding)
+    return Cases(tuple(gene.protein or "" for gene in coding), tuple(ec))
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that is known of some proteins, gathered once to be judged in several ways.
+
+    Attributes:
+        head: judges.
+        evidences: its own, without homologues.
+        homologues: of each protein among the labelled ones.
+        run_G: of their genes.
+        diamond: the numbers of the best hit among these, () without one.
+        identity: of that hit, as a share; 0 without one.
+    """
+
+    head: ECHead
+    evidences: Sequence[Evidence]
+    homologues: Sequence[Sequence[Homologue]]
+    run_G: Sequence[int]
+    diamond: Sequence[frozenset[str]]
+    identity: Sequence[float]
+
+    def judge(self, *, silent: Collection[str] = ()) -> list[ECResult]:
+        """What the head says at its threshold, by itself, without what is silent."""
+        return self.head.judge(self.evidences, min_confidence=self.head.config.threshold, silent=silent)
+
+    def results(self) -> Results:
+        """What the head says at its threshold, by itself and with the reference."""
+        pairs = zip(self.evidences, self.homologues, strict=True)
+        referenced = [replace(evidence, homologues=found) for evidence, found in pairs]
+        referenced = self.head.with_neighbours(referenced, self.run_G)
+        with_reference = self.head.judge(referenced, min_confidence=self.head.config.threshold)
+        return Results(self.judge(), with_reference, self.diamond, self.identity)
+
+
+def gather(model: Model, genome: Genome, labelled: Sequence[Labelled], *, threads: int = 1) -> Gathered:
+    """Evidence for all coding genes of a genome, and their nearest labelled proteins."""
+    head = _head(model)
+    proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
+    hits = as_reference(labelled).hits(proteins, diamond_searcher(), threads=threads)
+    best = [of_protein[0] if of_protein else None for of_protein in hits]
+    run_G = runs(genome)
+    alone = head.gather(proteins, *Reader(model, head.config.layers)(genome))
+    return Gathered(
+        head,
+        head.with_neighbours(alone, run_G),
+        [[homologue for _, homologue in of_protein] for of_protein in hits],
+        run_G,
+        [frozenset(labelled[hit[0]].ec) if hit else frozenset() for hit in best],
+        [hit[1].identity if hit else 0.0 for hit in best],
+    )
+
+
+def measure_genome(gathered: Gathered, cases: Cases) -> tuple[Results, dict[str, Any]]:
+    """Judge all coding genes of a genome whose annotation knows enzymes.
+
+    Args:
+        gathered: their evidence.
+        cases: the same genes, with the numbers of the annotation; without any counts as no enzyme.
+
+    Returns:
+        what the head says; the figures.
+    """
+    results, identity = gathered.results(), gathered.identity
+    bins = {
+        name: [place for place in cases.enzymes if least <= identity[place] < below]
+        for name, (least, below) in IDENTITY_BINS.items()
+    }
+    figures = {
+        "K-12 enzymes": compare(results, cases, cases.enzymes),
+        "K-12 enzymes by identity": {name: compare(results, cases, own) for name, own in bins.items()},
+        "K-12 genome": _whole(results, cases),
+        "K-12 ablations": {
+            name: _ablation(gathered.judge(silent=silent), cases) for name, silent in ABLATIONS.items()
+        },
+        "K-12 confidence": {
+            **confidence(results.alone, cases),
+            "levels": by_level(gathered.head.confidences(gathered.evidences), cases),
+        },
+        "K-12 confidence, with reference": confidence(results.with_reference, cases),
+    }
+    return results, figures
+
+
+def _whole(results: Results, cases: Cases) -> dict[str, Any]:
+    """Precision, recall and F1 of all calls on a genome: what a user meets.
+
+    The best hit's second line takes only hits of at least an identity, that which makes its F1 on this very
+    genome the highest: a bar that is too high rather than too low.
+    """
+    pairs = [*zip(results.diamond, results.identity, strict=True)]
+    cuts = {
+        least: micro([own if identity >= least else frozenset() for own, identity in pairs], cases.ec)
+        for least in (percent / 100 for percent in range(0, 100, 5))
+    }
+    best = max(cuts, key=lambda least: cuts[least]["f1"])
+    return {
+        "proteins": len(cases.ec),
+        **micro([complete(result) for result in results.alone], cases.ec),
+        "with_reference": micro([complete(result) for result in results.with_reference], cases.ec),
+        "diamond": cuts[0.0],
+        "diamond, best cut": {"identity": best, **cuts[best]},
+    }
+
+
+def _ablation(results: Sequence[ECResult], cases: Cases) -> dict[str, float]:
+    of_enzymes = scores([results[place] for place in cases.enzymes], [cases.ec[p] for p in cases.enzymes])
+    over_all = micro([complete(result) for result in results], cases.ec)
+    return {
+        "hit_rate": of_enzymes["hit_rate"],
+        "hit_rate_first_guess": of_enzymes["hit_rate_first_guess"],
+        "genome_f1": over_all["f1"],
+    }
+
+
+def _head(model: Model) -> ECHead:
+    if model.ec is None:
+        raise GlmAnnotError(f"the model {model.name} has no EC head to measure")
+    return model.ec

@@ -1,0 +1,101 @@
+"""What a finished model is worth on data that did not train it; what metrics.json is made of.
+
+Suite 'benchmark' reads the shared data: masked genes of E. coli K-12, EC numbers of K-12 and of the
+benchmarks beside DIAMOND's best hit, and operons, by heads that are fitted anew without what they are tested
+on. These data trained nothing of a model whose recipe holds them out, as that of `mini` does.
+
+Suite 'test' reads a corpus: masked genes of its test genomes, which train neither encoder nor gLM. Without
+test genomes the validation genomes stand in, and the figures say so: they chose gLM's weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glm_annot import io
+from glm_annot.bundle import Model
+from glm_annot.pipeline import embed_distinct
+
+from ..corpus import heldout
+from ..corpus.tables import read_table
+from ..glm.masked import evaluate_masked, place_auroc
+from ..glm.train import GLMRun, load_baseline, read_embeddings
+from ..glm.windows import Embeddings, GeneOrder, WindowReader, cut
+from . import ec as evaluate_ec
+from . import operons as evaluate_operons
+
+# What figures are of, where that is not plain; it stands beside them in metrics.json and on the card.
+REFITTED = (
+    "heads fitted anew on the shared organisms with this model's encoder and gLM, each without what it is "
+    "tested on; not the model's own head"
+)
+STAND_IN = "the corpus's validation genomes (it has no test genomes), which chose gLM's weights"
+
+K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
+K12_PRODIGAL = Path("operons/escherichia_coli_k12/GCF_000005845.2.faa.gz")  # some start elsewhere
+EC_BENCHMARKS = tuple(f"ec/{name}.tsv" for name in (*evaluate_ec.BENCHMARKS, "CARE-promiscuous"))
+
+
+def benchmark(
+    model: Model, data: Path, *, lstm: Path | None = None, audit: Path | None = None, command: str
+) -> dict[str, Any]:
+    """Measure a model on the shared data; what it has no head for is left out.
+
+    Args:
+        model: the model.
+        data: the folder of shared data.
+        lstm: finished run of the baseline, which is measured on the same masked genes.
+        audit: file for a sample of EC numbers that only a person can judge (see `ec_audit`).
+        command: what was typed; noted with each group of figures.
+
+    Raises:
+        InputError: the run is not one of the baseline, or on another encoder.
+    """
+    baseline = None if lstm is None else load_baseline(lstm, model)
+    k12 = io.read(data / K12)
+    proteins = [gene.protein or "" for contig in k12.contigs for gene in contig.coding]
+    embeddings_GD = embed_distinct(model.encoder, proteins)
+    masked = _masked_genes(model, baseline, GeneOrder.of_genome(k12), embeddings_GD)
+    found: dict[str, Any] = {"masked_genes": {**masked, "of": "E. coli K-12"}}
+    if model.ec is not None:
+        held_out = heldout.read([data / K12, data / K12_PRODIGAL], [data / name for name in EC_BENCHMARKS])
+        threads = torch.get_num_threads()
+        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads, audit=audit)
+    if model.operons is not None:
+        found["operons"] = {"of": REFITTED, **evaluate_operons.benchmark(model, data)}
+    return {suite: {**figures, "command": command} for suite, figures in found.items()}
+
+
+def of_corpus(model: Model, corpus: Path, *, lstm: Path | None = None, command: str) -> dict[str, Any]:
+    """Measure a model on the genomes that its corpus set aside for testing; arguments as for `benchmark`.
+
+    Where there are none, its validation genomes stand in, and `of` says so.
+
+    Raises:
+        InputError: the folder is no corpus, or has no embeddings.
+    """
+    baseline = None if lstm is None else load_baseline(lstm, model)
+    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
+    split = "test" if "test" in splits else "valid"
+    figures = _masked_genes(model, baseline, GeneOrder.read(corpus, split), read_embeddings(corpus))
+    of = "the corpus's test genomes" if split == "test" else STAND_IN
+    return {"masked_genes": {**figures, "of": of, "command": command}}
+
+
+def _masked_genes(
+    model: Model, baseline: GLMRun | None, order: GeneOrder, embeddings_ND: Embeddings
+) -> dict[str, Any]:
+    """Masked-gene metrics of some genomes, each gene masked about once; the baseline's on the same genes."""
+    reader = WindowReader(order, embeddings_ND, model.features)
+    found: dict[str, Any] = {**evaluate_masked(model.glm, reader, cut(order))}
+    if model.fit is not None:
+        found["place_auroc"] = place_auroc(model.glm, model.fit, reader)
+    if baseline is not None:
+        reader = WindowReader(order, embeddings_ND, baseline.features)
+        theirs = evaluate_masked(baseline.network, reader, cut(order))
+        found["lstm"] = {name: theirs[name] for name in ("pseudo_accuracy", "absolute_accuracy", "loss")}
+        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.fit, reader)
+    return found

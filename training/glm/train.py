@@ -1,0 +1,380 @@
+"""gLM training: windows of a corpus, random masks, the paper's loss, and what is exported at the end.
+
+A run folder holds the engine's files, `best.safetensors` and `best.json` (weights and metrics of the best
+validation so far) and, once training is over, what `load_run` reads: glm.json and the tensors of the
+network, its features and its fit as glm.safetensors, features.safetensors and fit.safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from glm_annot.bundle import Model
+from glm_annot.errors import InputError
+from glm_annot.model.esm import fingerprint
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
+from glm_annot.model.windows import MAX_GENES
+
+from ..common.engine import Engine, EngineConfig
+from ..common.json_files import write_json
+from ..corpus.tables import MIN_GENES, read_table
+from ..encoder.embed import EMBEDDINGS, encoder_of
+from .features import MAX_COMPONENTS, fit_features, label_size
+from .losses import glm_loss
+from .lstm import BiLSTM, of_equal_size
+from .masked import evaluate_masked, fit_context_fit
+from .windows import (
+    LABEL_LIMIT,
+    MASK_PROBABILITY,
+    Embeddings,
+    GeneOrder,
+    Spans,
+    WindowReader,
+    all_windows,
+    cut,
+    random_mask,
+    without_near,
+)
+
+RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
+BEGUN = "begun.json"  # in a run folder: whose embeddings it is trained on
+VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
+
+
+@dataclass(frozen=True)
+class TrainGLMConfig:
+    """What to train. How is the engine's to say (published: 1e-4, 5000 steps of warm-up, batches of 1000).
+
+    Attributes:
+        backbone: 'glm', or 'lstm' for the baseline of equal size, same inputs, heads and losses.
+        components: numbers in a label beside the orientation, as many as an embedding has at most.
+        directions: 'principal' components, as published, or 'discriminant' ones of the corpus's families.
+        masked: share of genes masked in training; more than the published 0.15 gives more to learn from a
+            window. Evaluation always masks 0.15.
+        dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
+    """
+
+    backbone: Literal["glm", "lstm"] = "glm"
+    components: int = MAX_COMPONENTS
+    directions: Literal["principal", "discriminant"] = "principal"
+    masked: float = MASK_PROBABILITY
+    dim: int = 256
+    layers: int = 6
+    heads: int = 4
+    ffn: int = 1024
+    max_distance: int = 32
+    predictions: int = 4
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.backbone not in ("glm", "lstm"):
+            raise ValueError(f"backbone is 'glm' or 'lstm', not {self.backbone!r}")
+        if self.directions not in ("principal", "discriminant"):
+            raise ValueError(f"directions is 'principal' or 'discriminant', not {self.directions!r}")
+        if not 0 < self.masked < 1:
+            raise ValueError(f"masked is a share between 0 and 1, not {self.masked}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is 0 or above and below 1, not {self.dropout}")
+        if self.max_distance < MAX_GENES:
+            raise ValueError(
+                f"max_distance is {MAX_GENES} at least, the genes of a window, not {self.max_distance}"
+            )
+        self.glm(embedding_dim=self.components)  # says what sizes do not go together, whatever the encoder
+
+    def glm(self, embedding_dim: int) -> GLMConfig:
+        """The network's configuration for embeddings of some size."""
+        other = ("backbone", "components", "directions", "masked")
+        sizes = {name: value for name, value in asdict(self).items() if name not in other}
+        labels = label_size(embedding_dim, self.components)
+        return GLMConfig(input_dim=embedding_dim + 1, labels=labels, **sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedBatch:
+    """A batch to train on: masked inputs, clipped labels, which slots are genes, which of them are masked."""
+
+    x_BTE: Tensor
+    labels_BTL: Tensor
+    real_BT: Tensor
+    masked_BT: Tensor
+
+
+class MaskedGenes(nn.Module):
+    """The objective: a batch to its loss."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
+        """Loss, and its two parts to be logged."""
+        loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
+        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
+
+
+class TrainingWindows:
+    """Draws training batches: windows at any offset, half of them on the other strand, genes masked.
+
+    Args:
+        reader: reads the windows of the training genomes.
+        size: windows a batch.
+        masked: share of genes to mask.
+
+    Raises:
+        InputError: no window may be trained on.
+    """
+
+    def __init__(self, reader: WindowReader, size: int, masked: float = MASK_PROBABILITY) -> None:
+        self.reader, self.size, self.masked = reader, size, masked
+        self.spans = without_near(reader.order, all_windows(reader.order))
+        if not len(self.spans):
+            raise InputError("no contig of the training genomes gives a window to train on")
+
+    def draw(self, generator: torch.Generator) -> MaskedBatch:
+        """One batch; equal states of the generator give equal batches."""
+        which = torch.randint(len(self.spans), (self.size,), generator=generator).numpy()
+        flip_B = torch.rand(self.size, generator=generator).lt(0.5).numpy()
+        batch = self.reader.read(self.spans.take(which), flip_B)
+        masked_BT = random_mask(batch.real_BT, generator, self.masked)
+        labels_BTL = batch.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT)
+        return MaskedBatch(mask_inputs(batch.x_BTE, masked_BT), labels_BTL, batch.real_BT, masked_BT)
+
+
+def train_glm(
+    corpus: Path, folder: Path, config: TrainGLMConfig, engine_config: EngineConfig
+) -> dict[str, float]:
+    """Train on a corpus folder with embeddings, or go on where an earlier call in the run folder stopped.
+
+    Args:
+        corpus: holds the tables of training/corpus.py and embeddings.npy.
+        folder: the run folder.
+        config: what to train.
+        engine_config: the optimiser; `micro_batch` is the number of windows a process reads at once.
+
+    Returns:
+        metrics of the exported weights on all windows of the corpus's validation genomes.
+
+    Raises:
+        InputError: the corpus has no embeddings, or no window to train on or to validate with, or the run
+            was begun on embeddings by another encoder.
+    """
+    embeddings_ND = read_embeddings(corpus)
+    encoder = encoder_of(corpus)
+    _refuse_other_encoder(folder, encoder)
+    glm_config = config.glm(embeddings_ND.shape[1])
+    order = GeneOrder.read(corpus, "train")
+    families_N = _families(corpus) if config.directions == "discriminant" else None
+    features = fit_features(
+        glm_config, embeddings_ND, order.protein_G, families_N=families_N, seed=engine_config.seed
+    )
+    torch.manual_seed(engine_config.seed)
+    network = _network(config.backbone, glm_config)
+    engine = Engine(MaskedGenes(network), engine_config, folder)
+    if engine.rank == 0:
+        write_json(folder / BEGUN, {"encoder": encoder})
+    features.to(engine.device)
+    train_reader = WindowReader(order, embeddings_ND, features)
+    windows = TrainingWindows(train_reader, engine_config.micro_batch, config.masked)
+    reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, features)
+    spans = _validation_windows(reader, corpus)
+    best = _Best(network, folder, resumed=engine.step > 0, writes=engine.rank == 0)
+    engine.fit(
+        lambda step: windows.draw(engine.generator(step)),
+        lambda: best.keep(evaluate_masked(network, reader, _evenly(spans, VALIDATION_WINDOWS)), engine.step),
+    )
+    network.load_state_dict(load_file(folder / BEST_WEIGHTS))
+    metrics = evaluate_masked(network, reader, spans)
+    if engine.rank == 0:
+        fit = fit_context_fit(network, reader, ContextFitConfig())
+        _export(network, features, fit, metrics, folder, encoder=encoder)
+    return metrics
+
+
+def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:
+    """Take the gLM of a finished model as if a run had trained it; its context fit is fitted anew.
+
+    Args:
+        corpus: embedded by the model's own encoder; its validation genomes fit the context fit.
+        folder: the run folder.
+        model: whose gLM and features to take.
+
+    Returns:
+        metrics as `train_glm`.
+
+    Raises:
+        InputError: the corpus has no embeddings or none by this model's encoder, or no window to validate
+            with.
+    """
+    embeddings_ND = read_embeddings(corpus)
+    encoder = encoder_of(corpus)
+    if encoder not in ("", fingerprint(model.encoder)) or embeddings_ND.shape[1] != model.encoder.config.dim:
+        raise InputError("is by another encoder; delete embeddings.* to embed anew", corpus / EMBEDDINGS)
+    reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, model.features)
+    metrics = evaluate_masked(model.glm, reader, _validation_windows(reader, corpus))
+    folder.mkdir(parents=True, exist_ok=True)
+    fit = fit_context_fit(model.glm, reader, ContextFitConfig())
+    _export(model.glm, model.features, fit, metrics, folder, encoder=encoder)
+    return metrics
+
+
+@dataclass(frozen=True, slots=True)
+class GLMRun:
+    """What a finished run exported, on the CPU, ready for inference.
+
+    Attributes:
+        network: the gLM, or the baseline in its place.
+        features: makes inputs and labels.
+        fit: judges masked genes.
+        metrics: on all windows of the validation genomes.
+        encoder: fingerprint of the one whose embeddings trained it; '' where it was not noted.
+    """
+
+    network: GLM | BiLSTM
+    features: GeneFeatures
+    fit: ContextFit
+    metrics: Mapping[str, float]
+    encoder: str
+
+
+def load_run(folder: Path) -> GLMRun:
+    """Read what a finished run exported.
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    record_file = folder / RECORD
+    if not record_file.exists():
+        raise InputError("holds no finished gLM training", folder)
+    record: dict[str, Any] = json.loads(record_file.read_text(encoding="utf-8"))
+    config = GLMConfig(**record["glm"])
+    network = _network(record["backbone"], config)
+    features, fit = GeneFeatures(config), ContextFit(ContextFitConfig(**record["fit"]))
+    for name, part in (("glm", network), ("features", features), ("fit", fit)):
+        part.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        part.eval().requires_grad_(False)
+    return GLMRun(network, features, fit, record["metrics"], record.get("encoder", ""))
+
+
+def load_baseline(folder: Path, model: Model) -> GLMRun:
+    """Read a finished run of the baseline, to be set beside a model; it is put on the model's device.
+
+    Raises:
+        InputError: the folder holds no finished run, that of a gLM, or one on another encoder's embeddings.
+    """
+    run = load_run(folder)
+    if not isinstance(run.network, BiLSTM):
+        raise InputError("holds a gLM; the baseline is trained by `glm-train glm --backbone lstm`", folder)
+    if run.features.config.input_dim != model.glm.config.input_dim:
+        raise InputError("was trained on another encoder than the model's", folder)
+    for part in (run.network, run.features):
+        part.to(next(model.glm.parameters()).device)
+    return run
+
+
+def _network(backbone: str, config: GLMConfig) -> GLM | BiLSTM:
+    return GLM(config) if backbone == "glm" else BiLSTM(of_equal_size(config))
+
+
+def read_embeddings(corpus: Path) -> Embeddings:
+    """The embeddings of a corpus, in its folder.
+
+    Raises:
+        InputError: it has none.
+    """
+    path = corpus / EMBEDDINGS
+    if not path.exists():
+        raise InputError("is missing; make it with `glm-train embed`", path)
+    found: Embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def _refuse_other_encoder(folder: Path, encoder: str) -> None:
+    """Raises InputError when a run folder was begun on embeddings by another encoder."""
+    begun = folder / BEGUN
+    if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["encoder"] != encoder:
+        raise InputError("was begun on embeddings by another encoder; give another folder", folder)
+
+
+def _families(corpus: Path) -> npt.NDArray[np.int64]:
+    """Family of each protein of a corpus: its cluster."""
+    clusters = read_table(corpus, "proteins", ["cluster"])["cluster"]
+    return np.asarray(clusters, np.int64)
+
+
+def _validation_windows(reader: WindowReader, corpus: Path) -> Spans:
+    spans = cut(reader.order)
+    if not len(spans):
+        raise InputError(f"its validation genomes have no contig of {MIN_GENES} genes", corpus)
+    return spans
+
+
+def _evenly(spans: Spans, count: int) -> Spans:
+    """At most `count` of the windows, evenly spread."""
+    return spans.take(np.unique(np.linspace(0, len(spans) - 1, count).astype(np.int64)))
+
+
+class _Best:
+    """Keeps the weights of the best validation in the run folder; small corpora end up learnt by heart.
+
+    Args:
+        network: whose weights to keep.
+        folder: the run folder.
+        resumed: the run goes on, so that what it kept before counts.
+        writes: whether this process is the one that writes.
+    """
+
+    def __init__(self, network: nn.Module, folder: Path, *, resumed: bool, writes: bool) -> None:
+        self._network, self._folder, self._writes = network, folder, writes
+        record = folder / BEST_RECORD
+        self._loss = (
+            json.loads(record.read_text(encoding="utf-8"))["loss"] if resumed and record.exists() else None
+        )
+
+    def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
+        """Note a validation; returns its metrics."""
+        if self._loss is None or metrics["loss"] < self._loss:
+            self._loss = metrics["loss"]
+            if self._writes:
+                _save(self._network, self._folder / BEST_WEIGHTS)
+                write_json(self._folder / BEST_RECORD, {"step": step, **metrics})
+        return metrics
+
+
+def _export(
+    network: GLM | BiLSTM,
+    features: GeneFeatures,
+    fit: ContextFit,
+    metrics: Mapping[str, float],
+    folder: Path,
+    *,
+    encoder: str,
+) -> None:
+    for name, part in (("glm", network), ("features", features), ("fit", fit)):
+        _save(part, folder / f"{name}.safetensors")
+    record = {
+        "backbone": "glm" if isinstance(network, GLM) else "lstm",
+        "glm": asdict(features.config),
+        "fit": asdict(fit.config),
+        "metrics": metrics,
+        "encoder": encoder,
+    }
+    write_json(folder / RECORD, record)
+
+
+def _save(module: nn.Module, path: Path) -> None:
+    """Write a state dict in one step, so that an interruption leaves the old file or the new one."""
+    draft = path.with_suffix(".part")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, draft
+    )
+    draft.replace(path)

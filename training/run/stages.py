@@ -1,0 +1,280 @@
+"""What a recipe's steps do, from genomes to fitted heads; each goes on where it was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glm_annot.errors import InputError
+
+from ..corpus import genome_folder, heldout
+from ..corpus import tables as corpus_module
+from ..corpus.heldout import HeldOut
+from ..operons import data as operon_data
+from ..recipe import CorpusSection, Recipe, make
+
+if TYPE_CHECKING:
+    from glm_annot.ec.head import ECHead
+    from glm_annot.operons.head import OperonHead
+
+    from ..bundle.assemble import Runs
+
+Progress = Callable[[int, int], None]  # (units done, units in all)
+_PARTS = {"plm": ("plm",), "glm": ("features", "glm")}  # of a model that a recipe keeps
+
+
+def held_out(section: CorpusSection, data: Path) -> HeldOut:
+    """Read what a recipe keeps out of training."""
+    return heldout.read(
+        [data / name for name in section.held_out], [data / name for name in section.benchmarks]
+    )
+
+
+def corpus_files(recipe: Recipe, data: Path) -> list[Path]:
+    """What the corpus of a recipe is made from; other contents make another corpus.
+
+    Raises:
+        InputError: the folder of genomes or tables is not there, or holds none.
+    """
+    section = recipe.corpus
+    folder = data / (section.tables or section.folder or "")
+    if not folder.is_dir():
+        raise InputError("no such folder; --data names the one that holds the genomes", folder)
+    if section.tables is not None:
+        read = _table_files(folder)
+    else:
+        read = [path for genome in genome_folder.genome_files(folder) for path in genome if path is not None]
+        read += _if_there(folder / genome_folder.EC_TABLE)
+    read += [data / name for name in (*section.held_out, *section.benchmarks)]
+    return read if section.clusters is None else [*read, data / section.clusters]
+
+
+def heads_files(recipe: Recipe, data: Path) -> list[Path]:
+    """What the heads of a recipe are fitted on, beside its corpus."""
+    read: list[Path] = []
+    if recipe.heads.ec == "shared":
+        read += [*_ec_files(data), data / "ec" / "ec_names.tsv", *_table_files(data / "corpus")]
+    if recipe.heads.organisms is not None:
+        read += _organism_files(data / recipe.heads.organisms)
+    elif recipe.corpus.folder is not None:
+        read += _if_there(data / recipe.corpus.folder / genome_folder.OPERON_TABLE)
+    return read
+
+
+def evaluation_files(recipe: Recipe, data: Path) -> list[Path]:
+    """What a finished bundle is measured on, beside its corpus."""
+    if recipe.suite != "benchmark":
+        return []
+    from ..evaluate import suites
+
+    proteins = [
+        data / suites.K12,
+        data / suites.K12_PRODIGAL,
+        *map(data.joinpath, suites.EC_BENCHMARKS),
+    ]
+    return [*proteins, *_ec_files(data), *_organism_files(data / "operons")]
+
+
+def _table_files(folder: Path) -> list[Path]:
+    return [path for name in corpus_module.TABLES for path in corpus_module.table_files(folder, name)]
+
+
+def _ec_files(data: Path) -> list[Path]:
+    return [data / "ec" / "labelled.parquet", data / "ec" / "unlabelled_or_non_enzyme.tsv"]
+
+
+def _organism_files(folder: Path) -> list[Path]:
+    """Files of the operon collection: of what trains, and pairs that only measure."""
+    names = ("*.gff.gz", "*.faa.gz", "operons.tsv", "pairs.tsv", "pairs_strong_confirmed.tsv")
+    return sorted(path for name in names for path in folder.glob(f"*/{name}"))
+
+
+def _if_there(path: Path) -> list[Path]:
+    return [path] if path.exists() else []
+
+
+def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
+    """What decides a part ('plm' or 'glm') that is taken ready made; {} for one that is trained.
+
+    An official encoder is one and the same wherever it was downloaded; a file of one's own may change.
+    """
+    from glm_annot.bundle import file_sha256, part_record
+
+    section = recipe.plm if part == "plm" else recipe.glm
+    if "keep" in section:
+        return part_record(section["keep"], *_PARTS[part])
+    if "official" in section and Path(section["official"]).is_file():
+        return {"file": file_sha256(Path(section["official"]))}
+    return {}
+
+
+def make_corpus(
+    recipe: Recipe, data: Path, folder: Path, *, budget: float, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Draw the sample of a recipe and write it as a corpus folder.
+
+    Args:
+        recipe: its `corpus` section says what from.
+        data: the folder that its paths are relative to.
+        folder: where to.
+        budget: seconds of the whole run, which limit what can be embedded.
+        report: called with a line that says how the genomes are split.
+
+    Returns:
+        what corpus.json holds.
+    """
+    section = recipe.corpus
+    if section.tables is not None:
+        source = corpus_module.read_tables(data / section.tables)
+    else:
+        source = genome_folder.read_tables(data / (section.folder or "."))
+        if recipe.heads.organisms is None:  # what is wrong with operons.tsv is said now, not after training
+            operon_data.read_folder(data / (section.folder or "."))
+    excluded = {int(genome): reason for genome, reason in section.exclude.items()}
+    recipe.refuse_unknown("corpus.exclude", excluded, source.genomes["genome"].to_pylist())
+    clusters = None
+    if section.clusters is not None:
+        clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
+    options = corpus_module.Options(
+        genomes=section.genomes,
+        residues=recipe.residues(budget),
+        valid=section.valid,
+        test=section.test,
+        seed=section.seed,
+        exclude=excluded,
+    )
+    record = corpus_module.build(
+        source,
+        folder,
+        options=options,
+        origin=section.tables or "a folder of annotated genomes",
+        held_out=held_out(section, data),
+        clusters=clusters,
+    )
+    report(corpus_module.split_line(record))
+    return record
+
+
+def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
+    """Train the encoder of a recipe, or take the one that it names."""
+    if "task" not in recipe.plm:
+        from glm_annot.bundle import load
+
+        from ..bundle.assemble import export_encoder
+        from ..encoder import official as esm2
+
+        kept = recipe.plm.get("keep")
+        export_encoder(load(kept).encoder if kept else esm2.load(recipe.plm["official"]), folder)
+        return
+    from ..encoder.train import TrainPLMConfig, train_plm
+
+    task = make(TrainPLMConfig, recipe.plm["task"], "plm.task")
+    train_plm(corpus / "encoder_proteins.parquet", folder, task, recipe.engine("plm", budget))
+
+
+def embed_corpus(
+    recipe: Recipe,
+    corpus: Path,
+    plm: Path,
+    *,
+    report: Callable[[str], None],
+    progress: Progress | None = None,
+) -> None:
+    """Embed the proteins of a corpus with a trained encoder, on the GPU of this process if it has one."""
+    from ..bundle.assemble import read_encoder
+    from ..common import ranks
+    from ..encoder import embed
+
+    encoder = read_encoder(plm).to(ranks.device())
+    embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
+
+
+def discard_embeddings(corpus: Path) -> None:
+    """Delete the embeddings of a corpus, whichever encoder they are of."""
+    for path in corpus.glob("embeddings.*"):
+        path.unlink()
+
+
+def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
+    """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model."""
+    from ..glm import train as glm
+
+    if "keep" in recipe.glm:
+        from glm_annot.bundle import load
+
+        from ..common import ranks
+
+        glm.keep_glm(corpus, folder, load(recipe.glm["keep"], ranks.device()))
+        return
+    network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
+    glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
+
+
+def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:
+    """Fit the heads of a recipe, each where there is something to learn from, and export them.
+
+    What encoder and gLM make of genes is computed on the GPU of this process if it has one.
+
+    Args:
+        recipe: its `heads` section says what from.
+        data: the folder that its paths are relative to.
+        runs: the corpus, the finished encoder and gLM.
+        folder: where to.
+        report: called with a line for people.
+    """
+    from glm_annot.model.devices import or_on_cpu
+
+    from ..bundle.assemble import read_model, save_head
+    from ..common import ranks
+    from . import heads
+
+    model = read_model(replace(runs, heads=None), recipe)
+    model.to(ranks.device())
+
+    def fit() -> tuple[OperonHead | None, ECHead | None]:
+        operons = heads.fit_operons(recipe, data, runs.corpus, model, report)
+        return operons, heads.fit_ec(recipe, data, runs.corpus, model, held_out(recipe.corpus, data), report)
+
+    for head in or_on_cpu(fit, model, "this model", report):
+        if head is not None:
+            save_head(folder, head)
+
+
+def evaluate(
+    recipe: Recipe,
+    data: Path,
+    corpus: Path,
+    bundle: Path,
+    folder: Path,
+    *,
+    lstm: Path | None,
+    command: str,
+) -> None:
+    """Measure a finished bundle as the recipe's suite says, and write into it what was found.
+
+    It is read on the GPU of this process if it has one.
+
+    Args:
+        recipe: says how.
+        data: the folder that its paths are relative to.
+        corpus: the corpus folder.
+        bundle: the model.
+        folder: where to put a sample for people to judge, `audit.tsv`.
+        lstm: finished run of the baseline to set beside it.
+        command: what was typed; noted with each group of figures.
+    """
+    from glm_annot.bundle import load
+
+    from ..bundle.assemble import add_metrics
+    from ..common import ranks
+    from ..evaluate import suites
+
+    model = load(bundle, ranks.device())
+    if recipe.suite == "benchmark":
+        audit = folder / "audit.tsv"
+        metrics = suites.benchmark(model, data, lstm=lstm, audit=audit, command=command)
+    else:
+        metrics = suites.of_corpus(model, corpus, lstm=lstm, command=command)
+    add_metrics(bundle, metrics)
