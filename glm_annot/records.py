@@ -21,6 +21,9 @@ class Skip(str, Enum):
     NO_SEQUENCE = "no_sequence"
     TOO_SHORT = "too_short"
     NO_STRAND = "no_strand"
+    DUPLICATE = "duplicate"  # of a CDS that has the very same place
+    OUTSIDE = "outside_contig"
+    MALFORMED = "malformed"  # its line cannot be written to
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,13 @@ class Gene:
         id: what the file calls it (GFF3 ID, else locus_tag, else contig_start_end_strand); for people.
         contig: name of its contig.
         start, end: 1-based inclusive extent over all of its parts.
-        strand: 1 or -1; 0 where the file gives none, and then the gene is skipped.
+        strand: 1 or -1, of a trans-spliced gene that of its first part along the contig; 0 where the file
+            gives none, and then the gene is skipped.
         locus_tag, name, product: as annotated, '' where absent. `name` is the gene symbol.
         ec: EC numbers that the file already carries, without prefix, in order, no duplicates.
         protein: amino acids, no terminal stop; None when `skip` says why there is none to embed.
         skip: why it gets no prediction; None for a gene that is predicted.
+        parts: (start, end) of each part along the contig, where there are several.
     """
 
     index: int
@@ -52,6 +57,7 @@ class Gene:
     ec: tuple[str, ...] = ()
     protein: str | None = None
     skip: Skip | None = None
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,10 @@ OPERON_GENES = "glm_genes"
 START_CONFIDENCE = "glm_start_confidence"
 END_CONFIDENCE = "glm_end_confidence"
 PROMOTED = "glm_promoted"
+# All attributes of ours on features of others: what else begins so is the user's own.
+NAMES = frozenset(
+    {EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, CONTEXT_FIT, OPERON, OPERON_CONFIDENCE, PROMOTED}
+)
 NOTE = "Note"
 ONTOLOGY = "Ontology_term"
 # (attribute, prefix of the value) in which the tools keep EC numbers in GFF3
@@ -52,11 +56,21 @@ _EC_NUMBER = re.compile(
     r"(?:EC:?)?([1-7](?=\.)(?:\.\d+){0,2}(?:\.-)*|[1-7]\.\d+\.\d+\.[A-Za-z]?\d+)\.?", re.IGNORECASE
 )
 _UNNAMED_PRODUCT = re.compile(r"hypothetical protein|unknown", re.IGNORECASE)
+_SLIPPED = re.compile(r"ribosomal[ _-]slippage|programmed (?:\S+ )?(?:ribosomal )?frame-?shift", re.IGNORECASE)
+_TRANS_SPLICED = re.compile(r"trans[ _-]?splic", re.IGNORECASE)
 _RECODED = {"U": ("TGA", re.compile(r"aa:\s*Sec\b|selenocystein", re.IGNORECASE)),
             "O": ("TAG", re.compile(r"aa:\s*Pyl\b|pyrrolysin", re.IGNORECASE))}  # fmt: skip
 
 
 # ---- reading: what the file says of a CDS ----
+
+
+def unquoted(values: Sequence[str]) -> list[str]:
+    """The values of one attribute without quotes around each, or around all of them together."""
+    found = [v[1:-1] if len(v) > 1 and v.startswith('"') and v.endswith('"') else v for v in values]
+    if len(found) > 1 and found[0].startswith('"') and found[-1].endswith('"'):
+        found[0], found[-1] = found[0][1:], found[-1][:-1]
+    return found
 
 
 def values(attributes: Attributes, *names: str) -> list[str]:
@@ -79,7 +93,13 @@ def product(attributes: Attributes) -> str:
 
 
 def is_pseudo(attributes: Attributes) -> bool:
-    """Whether `pseudo` or `pseudogene` is set, with any value that does not deny it."""
+    """Whether `pseudo` or `pseudogene` is set, or the biotype is pseudogene.
+
+    A name without a value, or with an empty one (`pseudo=""`), counts, as a bare /pseudo does in GenBank; one
+    with a value that denies it does not.
+    """
+    if "pseudogene" in values(attributes, "gene_biotype", "biotype"):
+        return True
     denied = {"false", "no", "0"}
     present = [key for key in attributes if key.strip().lower() in ("pseudo", "pseudogene")]
     return any(
@@ -114,6 +134,21 @@ def recoded_stops(attributes: Attributes) -> dict[str, str]:
     """Stop codons that the CDS reads as a residue: {'TGA': 'U'} selenocysteine, {'TAG': 'O'} pyrrolysine."""
     said = " ".join(values(attributes, "transl_except", "note", "recoding", "exception", "product"))
     return {codon: residue for residue, (codon, pattern) in _RECODED.items() if pattern.search(said)}
+
+
+def is_slipped(attributes: Attributes) -> bool:
+    """Whether the CDS states ribosomal slippage (programmed frameshifting)."""
+    return _states(attributes, "ribosomal_slippage", _SLIPPED)
+
+
+def is_trans_spliced(attributes: Attributes) -> bool:
+    """Whether the CDS states trans-splicing."""
+    return _states(attributes, "trans_splicing", _TRANS_SPLICED)
+
+
+def _states(attributes: Attributes, name: str, pattern: re.Pattern[str]) -> bool:
+    said = " ".join(values(attributes, "exception", "note"))
+    return any(key.strip().lower() == name for key in attributes) or pattern.search(said) is not None
 
 
 def open_start(attributes: Attributes, strand: int) -> bool | None:

@@ -1,13 +1,8 @@
-"""Sequences: reading FASTA, cutting a CDS out of its contig, translating it, and which protein a gene gets.
-
-The order of precedence: a protein FASTA (`--faa`) with a matching name wins over a translation that the
-annotation carries (GenBank `/translation`), and that over our own translation of the contig.
-"""
+"""Sequences: reading FASTA, cutting a CDS out of its contig and translating it."""
 
 from __future__ import annotations
 
 import itertools
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,15 +17,14 @@ from glm_annot.errors import InputError
 from glm_annot.io.source import BOM, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
-log = logging.getLogger(__name__)
-
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
-_STOPPED_SHARE = 0.05  # of proteins with a stop inside: tools call few, a wrong genetic code makes most
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
+_SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")
+_GFF3_AGAIN = re.compile(rb"##(?:gff-version|sequence-region|FASTA)\b|(?:[^\t\r\n]*\t){8}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +33,13 @@ class Sequences:
 
     Attributes:
         contigs: nucleotides, upper case, by name (`--fasta`).
-        proteins: amino acids, upper case, by name (`--faa`).
+        proteins: amino acids, upper case, by name (`--faa`, or those of a tool's output folder).
+        chosen: whether the proteins are the user's choice, so that they win over the bases.
     """
 
     contigs: Mapping[str, str] = field(default_factory=dict)
     proteins: Mapping[str, str] = field(default_factory=dict)
+    chosen: bool = True
 
     def protein(self, names: Iterable[str]) -> str | None:
         """The protein that goes by the first of `names` that is known; empty names are passed over."""
@@ -58,8 +54,8 @@ class Sequences:
         )
 
 
-def load(fasta: Path | None = None, faa: Path | None = None) -> Sequences:
-    """Read the nucleotide and the protein FASTA given beside an annotation.
+def load(fasta: Path | None = None, faa: Path | None = None, *, chosen: bool = True) -> Sequences:
+    """Read the nucleotide and the protein FASTA given beside an annotation; `chosen` as in `Sequences`.
 
     Raises:
         InputError: unreadable, empty or not FASTA; nucleotides given as proteins, or the other way round.
@@ -70,7 +66,7 @@ def load(fasta: Path | None = None, faa: Path | None = None) -> Sequences:
         raise InputError("this holds proteins; give it as --faa, and the contigs as --fasta", fasta)
     if faa is not None and is_nucleotide(proteins):
         raise InputError("this holds nucleotides, but --faa takes proteins; give contigs as --fasta", faa)
-    return Sequences(contigs, proteins)
+    return Sequences(contigs, proteins, chosen)
 
 
 def _read_file(path: Path) -> Fasta:
@@ -124,6 +120,11 @@ class Fasta(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def last(self) -> str | None:
+        """The name of the last sequence; None without any."""
+        return next(reversed(self._places), None)
+
 
 def read_fasta(text: bytes, path: str | Path, first_line: int = 1) -> Fasta:
     """The sequences of a FASTA text. Arguments and errors as for `fasta_records` and `Fasta`."""
@@ -174,8 +175,22 @@ def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple
                 raise InputError("a FASTA header without a name; write one after '>'", path, number)
         elif not header and line.strip():
             raise InputError("expected FASTA: a line that begins with '>'", path, first_line)
+        elif not _SEQUENCE_LINE.fullmatch(line):
+            raise _no_sequence(line, path, number)
     if header:
         yield decode(header).strip(), _Place(start, end, header_line)
+
+
+def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
+    """The error for a line of a FASTA file, or of the FASTA part of a GFF3 file, that holds something else."""
+    if _GFF3_AGAIN.match(line):
+        return InputError(
+            "a GFF3 file begins here, after the sequences of another: these are several files joined; "
+            "give them one by one",
+            path,
+            number,
+        )
+    return InputError("this line of the FASTA part is no sequence; mend or remove it", path, number)
 
 
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
@@ -183,6 +198,11 @@ def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
     if value.isdigit() and int(value) in CodonTable.unambiguous_dna_by_id:
         return int(value)
     raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
+
+
+def as_dna(sequence: str) -> str:
+    """Upper-case nucleotides with T for the U of RNA."""
+    return sequence.replace("U", "T")
 
 
 def splice(contig: str, parts: Sequence[tuple[int, int]], strand: int) -> str:
@@ -243,12 +263,13 @@ def translate(
     annotation can say that it is a pseudogene. One or two bases left over at the end are ignored.
 
     Args:
-        dna: coding strand, 5' to 3', upper case.
+        dna: coding strand, 5' to 3', upper case; RNA letters will do.
         table: NCBI genetic code.
         phase: bases before the first whole codon, 0-2.
         complete_start: whether the first codon is the gene's own start.
         recoded: stop codon -> residue, as {'TGA': 'U'} for selenocysteine.
     """
+    dna = as_dna(dna)
     codons = _codons(table)
     triplets = [dna[i : i + 3] for i in range(phase, len(dna) - 2, 3)]
     residues = [codons[triplet] for triplet in triplets]
@@ -264,32 +285,6 @@ def translate(
 def clean_protein(protein: str) -> str:
     """`protein` in upper case, without blanks and final stop; what is no residue (`*`, `-`, `J`) is X."""
     return _UNKNOWN_RESIDUES.sub("X", "".join(protein.split()).upper().rstrip("*"))
-
-
-@dataclass(slots=True)
-class StopCount:
-    """How many proteins of a file have a stop inside: most do when it is read in a wrong genetic code."""
-
-    proteins: int = 0
-    stopped: int = 0
-
-    def add(self, protein: str | None) -> None:
-        """Count a protein as it was found, before `admit`."""
-        if protein:
-            self.proteins += 1
-            self.stopped += "*" in protein.strip().rstrip("*")
-
-    def warn(self, path: str) -> None:
-        """Say it where it is more than the genes themselves explain; GFF3 files seldom name their code."""
-        if self.stopped > _STOPPED_SHARE * self.proteins:
-            log.warning(
-                "%s: %d of %d proteins have stop codons inside, which are read as unknown residues; are "
-                "these the sequences of this annotation? If the genetic code is another one, give the "
-                "proteins (--faa) or transl_table=... in each CDS",
-                path,
-                self.stopped,
-                self.proteins,
-            )
 
 
 def admit(protein: str | None, *, pseudo: bool, stranded: bool = True) -> tuple[str | None, Skip | None]:

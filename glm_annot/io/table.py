@@ -12,7 +12,7 @@ from typing import TextIO
 
 from glm_annot.ec_transferred import current
 from glm_annot.io import qualifiers as q
-from glm_annot.records import Contig, Gene, GenePrediction, Genome, Predictions
+from glm_annot.records import Contig, Gene, GenePrediction, Genome, Predictions, Skip
 
 COLUMNS = {
     "contig": "name of the contig",
@@ -38,7 +38,7 @@ COLUMNS = {
     "context_fit": "percentile (0-100) of how much likelier the gene is beside its neighbours than anywhere",
     "context_confidence": "likelihood that the model gives its own favoured prediction from the neighbours",
     "evidence": "what carried ec_passed's first number: encoder, context, neighbours, kmer or reference",
-    "skip": "why there is no prediction: pseudogene, no_sequence, too_short or no_strand",
+    "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")

@@ -1,11 +1,11 @@
-"""GenBank: text -> Genome. Records are read by `genbank_records`, writing back is in `genbank_patch`."""
+"""GenBank: text -> Genome. Records are read in `records`, written back in `patch`."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLocation
@@ -15,7 +15,10 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.genbank.patch import provenance, render, strip
 from glm_annot.io.genbank.records import Entry, read_records
 from glm_annot.io.genbank.text import Feature
-from glm_annot.io.sequences import DEFAULT_CODE, Sequences, StopCount, admit, genetic_code, translate
+from glm_annot.io.oddities import Oddities
+from glm_annot.io.parts import several, without_repeats
+from glm_annot.io.proteins import Admitted, Coding, Proteins
+from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     entries = read_records(text, source_path)
     reader = _Reader(source_path, sequences)
     names = _contig_names(entries, source_path)
-    contigs = [reader.contig(name, entry) for name, entry in zip(names, entries, strict=True)]
+    contigs = reader.contigs(list(zip(names, entries, strict=True)))
     genome = Genome(
         tuple(contig for contig in contigs if contig.genes),
         Source(source_path, "genbank", text, reader.anchors),
@@ -55,7 +58,8 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
             "give the proteins of this very annotation",
             source_path,
         )
-    reader.stops.warn(source_path)
+    reader.oddities.tell()
+    reader.proteins.finish()
     return genome
 
 
@@ -87,8 +91,12 @@ def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:
     for entry in entries:
         name = entry.locus.name
         if name in seen:
-            line = entry.layout.first + 1
-            raise InputError(f"a second record called {name}; give each a name of its own", path, line)
+            raise InputError(
+                f"a second record called {name}; if they are regions of one contig, give the regions one by "
+                "one, else give each record a name of its own",
+                path,
+                entry.layout.first + 1,
+            )
         seen.add(name)
     return [entry.locus.name for entry in entries]
 
@@ -106,148 +114,199 @@ def _check_usable(genome: Genome, sequences: Sequences, path: str) -> None:
         )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a CDS lies: parts along the contig, those past the origin with its length added; and a strand."""
+
+    parts: tuple[tuple[int, int], ...]
+    strand: int
+
+    @property
+    def start(self) -> int:
+        return min(start for start, _ in self.parts)
+
+    @property
+    def end(self) -> int:
+        return max(end for _, end in self.parts)
+
+
 class _Reader:
     """Turns records into contigs and numbers their CDS along the file.
 
     Attributes:
-        path, sequences: as in `parse`.
         anchors: for each CDS so far its key line and its last line.
         n_given: how many CDS so far got their protein from `--faa`.
         n_fitting: how many records so far got their sequence from `--fasta`.
-        stops: how many proteins so far have a stop inside.
+        oddities, proteins: of the file.
     """
 
-    path: str
-    sequences: Sequences
-    anchors: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    n_given: int = 0
-    n_fitting: int = 0
-    stops: StopCount = field(default_factory=StopCount)
+    def __init__(self, path: str, sequences: Sequences) -> None:
+        self._path, self._sequences = path, sequences
+        self.anchors: dict[int, tuple[int, ...]] = {}
+        self.n_given = self.n_fitting = 0
+        self.oddities = Oddities(path)
+        self.proteins = Proteins(path, self.oddities)
 
-    def contig(self, name: str, entry: Entry) -> Contig:
-        """One record with its CDS in order along the contig."""
-        dna = self._dna(name, entry)
+    def contigs(self, entries: Sequence[tuple[str, Entry]]) -> list[Contig]:
+        """Records by name, with their CDS in order along the contig."""
+        dna = [self._dna(name, entry) for name, entry in entries]
+        found = [
+            (number, feature, lines, self._place(feature, lines, entry, dna[number]))
+            for number, (_, entry) in enumerate(entries)
+            for feature, lines in entry.coding
+        ]
+        codings = [
+            self._coding(*entries[number], dna[number], feature, lines, place)
+            for number, feature, lines, place in found
+        ]
+        self.anchors = {i: (lines.first, lines.last) for i, (_, _, lines, _) in enumerate(found)}
+        genes: list[list[Gene]] = [[] for _ in entries]
+        members = enumerate(zip(found, codings, self.proteins.of(codings), strict=True))
+        for index, ((number, feature, _, place), coding, admitted) in members:
+            genes[number].append(_gene(index, entries[number][0], feature, place, coding, admitted))
+        return [
+            self._contig(name, entry, dna[number], without_repeats(genes[number], self.oddities))
+            for number, (name, entry) in enumerate(entries)
+        ]
+
+    def _contig(self, name: str, entry: Entry, dna: str, genes: list[Gene]) -> Contig:
         length = entry.locus.length or len(dna) or None
-        genes = []
-        for feature, lines in entry.coding:
-            index = len(self.anchors)
-            self.anchors[index] = (lines.first, lines.last)
-            extent = self._extent(feature, lines, length)
-            genes.append(self._gene(index, name, extent, feature, lines, dna))
-        genes.sort(key=lambda gene: (gene.start, gene.end))
-        over = next((gene for gene in genes if length and gene.end > length), None)
+        inside = [gene for gene in genes if gene.skip is not Skip.OUTSIDE]
+        over = next((gene for gene in inside if length and gene.end > length), None)
         if over and not entry.locus.circular:
             log.warning(
                 "%s: %s is not marked circular, but read so: %s lies over its origin",
-                self.path,
+                self._path,
                 name,
                 over.id,
             )
+        genes = sorted(genes, key=lambda gene: (gene.start, gene.end))
         return Contig(name, length, entry.locus.circular or over is not None, tuple(genes), dna)
 
     def _dna(self, name: str, entry: Entry) -> str:
         """The sequence that `--fasta` gives, else the record's own; '' without either."""
         stem = entry.content.id.partition(".")[0]
-        given = [self.sequences.contigs.get(n) for n in (name, entry.content.id, stem, entry.locus.name)]
+        given = [self._sequences.contigs.get(n) for n in (name, entry.content.id, stem, entry.locus.name)]
         dna = next((sequence for sequence in given if sequence), "")
         self.n_fitting += bool(dna)
         if dna and entry.locus.length and len(dna) != entry.locus.length:
             raise InputError(
                 f"LOCUS says {entry.locus.length} bp but the FASTA file has {len(dna)} for {name}; "
                 "give the contigs of this very annotation",
-                self.path,
+                self._path,
                 entry.layout.first + 1,
             )
-        return dna or entry.sequence
+        return as_dna(dna or entry.sequence)
 
-    def _extent(self, feature: SeqFeature, lines: Feature, length: int | None) -> tuple[int, int, int]:
-        """Start, end (past `length` where it goes over the origin) and strand of a CDS."""
+    def _place(self, feature: SeqFeature, lines: Feature, entry: Entry, dna: str) -> _Place:
         parts = [part for part in feature.location.parts if part.ref is None]
         if not parts:
-            raise InputError(f"CDS {lines.location} lies in another record", self.path, lines.first + 1)
-        if length is not None and max(part.end for part in parts) > length:
-            raise InputError(
-                f"CDS {lines.location} reaches past the end of its record ({length} bases); correct it",
-                self.path,
-                lines.first + 1,
-            )
-        strand = -1 if parts[0].strand == -1 else 1
-        start, end = _span(parts[::strand], length)
-        return start, end, strand
+            raise InputError(f"CDS {lines.location} lies in another record", self._path, lines.first + 1)
+        strands = {-1 if part.strand == -1 else 1 for part in parts}
+        if len(strands) > 1:
+            ordered = sorted(parts, key=lambda part: (part.start, part.end))
+            return _Place(_places(ordered, None), -1 if ordered[0].strand == -1 else 1)
+        strand = strands.pop()
+        return _Place(_places(parts[::strand], entry.locus.length or len(dna) or None), strand)
 
-    def _gene(
-        self,
-        index: int,
-        contig: str,
-        extent: tuple[int, int, int],
-        feature: SeqFeature,
-        lines: Feature,
-        dna: str,
-    ) -> Gene:
-        start, end, strand = extent
-        said = feature.qualifiers
-        locus_tag = q.text(said, "locus_tag")
-        gene_id = locus_tag or _seed_id(said) or f"{contig}_{start}_{end}_{q.SIGNS[strand]}"
-        found = self._protein(gene_id, feature, lines, dna)
-        protein, skip = admit(found, pseudo=q.is_pseudo(said))
-        if skip is not Skip.PSEUDOGENE:
-            self.stops.add(found)
-        return Gene(
-            index=index,
-            id=gene_id,
-            contig=contig,
-            start=start,
-            end=end,
-            strand=strand,
-            locus_tag=locus_tag,
-            name=q.text(said, "gene"),
-            product=q.product(said),
-            ec=q.existing_ec(said),
-            protein=protein,
+    def _coding(
+        self, contig: str, entry: Entry, dna: str, feature: SeqFeature, lines: Feature, place: _Place
+    ) -> Coding:
+        """What decides the protein of a CDS; of the proteins given for it `--faa` goes before /translation."""
+        said, location = feature.qualifiers, feature.location
+        locus_tag, protein_id = q.text(said, "locus_tag"), q.text(said, "protein_id")
+        name = (
+            locus_tag
+            or _seed_id(said)
+            or f"{contig}_{place.start}_{place.end}_{q.SIGNS[place.strand]}"
+        )
+        given = self._sequences.protein((name, protein_id, protein_id.rpartition("|")[2]))  # gnl|CENTRE|TAG
+        self.n_given += given is not None
+        length = entry.locus.length or len(dna) or None
+        skip = Skip.PSEUDOGENE if q.is_pseudo(said) else self._outside(name, location, lines, length)
+        split = any(part.ref is not None for part in location.parts)  # a part lies in another record
+        phase = self._codon_start(said, lines) - 1
+        own_start, recoded = _has_own_start(location), q.recoded_stops(said)
+        return Coding(
+            name=name,
+            dna="" if split or skip else str(location.extract(dna)),
+            phase=phase,
+            codon_start=phase,
+            code=genetic_code(
+                q.text(said, "transl_table") or str(DEFAULT_CODE), self._path, lines.first + 1
+            ),
+            own_start=own_start,
+            recoded=recoded,
+            stated=given or q.text(said, "translation"),
+            given=given is not None,
+            wins=given is not None and self._sequences.chosen,
+            any_length=not (own_start and _has_own_end(location)) or bool(recoded) or q.is_slipped(said),
             skip=skip,
         )
 
-    def _protein(self, gene_id: str, feature: SeqFeature, lines: Feature, dna: str) -> str | None:
-        """From `--faa`, else /translation, else our own translation; None without any of them."""
-        said = feature.qualifiers
-        protein_id = q.text(said, "protein_id")
-        given = self.sequences.protein((gene_id, protein_id, protein_id.rpartition("|")[2]))  # gnl|CENTRE|TAG
-        if given:
-            self.n_given += 1
-            return given
-        stated = q.text(said, "translation")
-        if stated or q.is_pseudo(said):
-            return stated
-        return self._translated(feature, lines, dna) if dna else None
-
-    def _translated(self, feature: SeqFeature, lines: Feature, dna: str) -> str | None:
-        said, location = feature.qualifiers, feature.location
-        if any(part.ref is not None for part in location.parts):
-            return None  # a part of it lies in another record, whose sequence is not known
-        codon_start = q.text(said, "codon_start") or "1"
-        if codon_start not in ("1", "2", "3"):
-            raise InputError(f"codon_start={codon_start} is not 1, 2 or 3", self.path, lines.first + 1)
-        return translate(
-            str(location.extract(dna)),
-            table=genetic_code(q.text(said, "transl_table") or str(DEFAULT_CODE), self.path, lines.first + 1),
-            phase=int(codon_start) - 1,
-            complete_start=codon_start == "1" and _has_own_start(location),
-            recoded=q.recoded_stops(said),
+    def _outside(
+        self, name: str, location: SimpleLocation, lines: Feature, length: int | None
+    ) -> Skip | None:
+        if length is None or max(part.end for part in location.parts if part.ref is None) <= length:
+            return None
+        self.oddities.see(
+            "CDS that reach past the end of their record, skipped",
+            f"{name}, line {lines.first + 1}, {lines.location} of {length}",
         )
+        return Skip.OUTSIDE
+
+    def _codon_start(self, said: q.Attributes, lines: Feature) -> int:
+        stated = q.text(said, "codon_start") or "1"
+        if stated in ("1", "2", "3"):
+            return int(stated)
+        self.oddities.see("CDS whose codon_start is not 1, 2 or 3, read as 1", f"line {lines.first + 1}")
+        return 1
 
 
-def _span(parts: Sequence[SimpleLocation], length: int | None) -> tuple[int, int]:
-    """Extent of parts in order along a contig of some length: over the origin where they meet there."""
-    if length is not None and any(a.end == length and b.start == 0 for a, b in pairwise(parts)):
-        return int(parts[0].start) + 1, int(parts[-1].end) + length
-    return int(min(part.start for part in parts)) + 1, int(max(part.end for part in parts))
+def _gene(
+    index: int, contig: str, feature: SeqFeature, place: _Place, coding: Coding, admitted: Admitted
+) -> Gene:
+    said = feature.qualifiers
+    protein, skip = admitted
+    return Gene(
+        index=index,
+        id=coding.name,
+        contig=contig,
+        start=place.start,
+        end=place.end,
+        strand=place.strand,
+        locus_tag=q.text(said, "locus_tag"),
+        name=q.text(said, "gene"),
+        product=q.product(said),
+        ec=q.existing_ec(said),
+        protein=protein,
+        skip=skip,
+        parts=several(place.parts),
+    )
+
+
+def _places(parts: Sequence[SimpleLocation], length: int | None) -> tuple[tuple[int, int], ...]:
+    """Parts in order along a contig of some length: over the origin where two meet there."""
+    origin = next(
+        (i for i, (a, b) in enumerate(pairwise(parts), 1) if a.end == length and b.start == 0), len(parts)
+    )
+    return tuple(
+        (int(part.start) + 1 + lap, int(part.end) + lap)
+        for i, part in enumerate(parts)
+        for lap in ((length or 0) if i >= origin else 0,)
+    )
 
 
 def _has_own_start(location: SimpleLocation | CompoundLocation) -> bool:
     """Whether its first base is exact; `<` (on the minus strand `>`) says that the start codon is missing."""
     first = location.parts[0]
     return isinstance(first.end if first.strand == -1 else first.start, ExactPosition)
+
+
+def _has_own_end(location: SimpleLocation | CompoundLocation) -> bool:
+    """The same of its last base."""
+    last = location.parts[-1]
+    return isinstance(last.start if last.strand == -1 else last.end, ExactPosition)
 
 
 def _seed_id(said: q.Attributes) -> str:

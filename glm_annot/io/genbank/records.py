@@ -1,7 +1,8 @@
 """GenBank records as Biopython understands them, beside the lines they stand on.
 
-Biopython is given a copy in which what it refuses without need is repaired: Prokka and others write LOCUS
-lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. The original text
+Biopython is given a copy of the CDS in which what it refuses without need is repaired: Prokka and others write
+LOCUS lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. Other features
+may be as they are: nothing depends on them, and tools write odd locations for them. The original text
 stays as it is, and what Biopython reads is held against the scanned lines: a patch must never go astray.
 """
 
@@ -25,6 +26,7 @@ from glm_annot.io.source import decode, split_lines
 
 _LOCUS = re.compile(r"LOCUS\s+(?P<name>\S.*?)(?P<gap>\s*)(?P<length>\d+)\s+(?P<unit>bp|aa|rc)\b(?P<rest>.*)")
 _NAME_ONLY = re.compile(r"LOCUS\s+(?P<name>\S+)")
+_BACKWARDS = re.compile(r"<?(\d+)\.\.>?(\d+)")
 _SOURCE_END = re.compile(r"1\.\.>?(\d+)")
 _USED_HEADER = ("ACCESSION", "VERSION")
 _BIOPYTHON_RAISES = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
@@ -56,9 +58,12 @@ class Entry:
     @property
     def coding(self) -> Iterator[tuple[SeqFeature, Feature]]:
         """Each CDS as Biopython has it, with its lines."""
-        features = (feature for feature in self.content.features if feature.type == "CDS")
-        spans = (feature for feature in self.layout.features if feature.key == "CDS")
-        return zip(features, spans, strict=True)
+        return zip(self.content.features, cds_of(self.layout), strict=True)
+
+
+def cds_of(record: Record) -> list[Feature]:
+    """The CDS of a record, in order of the file."""
+    return [feature for feature in record.features if feature.key == "CDS"]
 
 
 def read_records(text: bytes, path: str) -> list[Entry]:
@@ -108,25 +113,27 @@ def _check_layout(layout: Record, path: str) -> None:
 
 def _check_features(entry: Entry, path: str) -> None:
     """Make sure that the lines found are those of Biopython's features, and that each CDS has a place."""
-    for feature, lines in zip_longest(entry.content.features, entry.layout.features):
+    for feature, lines in zip_longest(entry.content.features, cds_of(entry.layout)):
         if lines is None:
             line = entry.layout.first + 1
             raise InputError("the layout of this record's features is not understood", path, line)
         if feature is None or feature.type != lines.key or not _agree(feature, lines, len(entry.content.seq)):
-            raise InputError(
-                f"the feature {lines.key} {lines.location} cannot be read; check location and columns",
-                path,
-                lines.first + 1,
-            )
+            raise InputError(_bad_location(lines), path, lines.first + 1)
+
+
+def _bad_location(cds: Feature) -> str:
+    backwards = _BACKWARDS.fullmatch(cds.location)
+    if backwards and int(backwards[1]) > int(backwards[2]):
+        start, end = backwards.groups()
+        return (
+            f"the CDS {cds.location} starts after its end; write complement({end}..{start}) if that is meant, "
+            "or join(...) for a gene over the origin"
+        )
+    return f"the feature {cds.key} {cds.location} cannot be read; check location and columns"
 
 
 def _agree(feature: SeqFeature, lines: Feature, length: int) -> bool:
-    """Whether each bound that Biopython read stands in the text; 1 and `length` come of splitting 90..10.
-
-    Only of a CDS: tools write odd locations for other features, and nothing here depends on them.
-    """
-    if lines.key != "CDS":
-        return True
+    """Whether each bound that Biopython read stands in the text; 1 and `length` come of splitting 90..10."""
     if feature.location is None:
         return False
     bounds = [(part.start, part.end) for part in feature.location.parts]
@@ -149,9 +156,9 @@ def _biopython(lines: Sequence[bytes], layout: Record, locus: Locus, path: str) 
 
 
 def _unreadable(lines: Sequence[bytes], layout: Record) -> int:
-    """The line of the first feature that Biopython cannot read by itself, else that of the record."""
+    """The line of the first CDS that Biopython cannot read by itself, else that of the record."""
     scanner = GenBankScanner()
-    for feature in layout.features:
+    for feature in cds_of(layout):
         rows = [
             decode(line)[len(QUALIFIER_INDENT) :].strip() for line in lines[feature.first : feature.last + 1]
         ]
@@ -199,7 +206,7 @@ def _separate_length(name: str, digits: str, lines: Sequence[bytes], record: Rec
 
 
 def readable(lines: Sequence[bytes], record: Record, locus: Locus) -> str:
-    """The record's text for Biopython: canonical LOCUS and FEATURES lines, an ORIGIN and a `//`.
+    """The record's CDS and bases for Biopython: canonical LOCUS and FEATURES lines, an ORIGIN and a `//`.
 
     Of the header only what names the record is kept: Biopython stops at oddities of the rest, unneeded here.
     """
@@ -207,13 +214,13 @@ def readable(lines: Sequence[bytes], record: Record, locus: Locus) -> str:
     tables = [number for number in (record.table, record.section) if number is not None]
     start = min(tables, default=stop)
     header = [decode(line).rstrip() for line in lines[record.first + 1 : start]]
-    body = [decode(line).rstrip() for line in lines[start:stop]]
-    if record.table is not None:
-        body[record.table - start] = _FEATURES_LINE
-    if record.section is None:
-        body.append("ORIGIN")
     named = [line for line in header if line.startswith(_USED_HEADER)]
-    return "\n".join([_locus_line(locus), *named, *body, "//", ""])
+    table = [] if record.table is None else [_FEATURES_LINE]
+    for cds in cds_of(record):
+        table += [decode(line).rstrip() for line in lines[cds.first : cds.last + 1]]
+    section = range(stop if record.section is None else record.section, stop)
+    sequence = [decode(lines[number]).rstrip() for number in section] or ["ORIGIN"]
+    return "\n".join([_locus_line(locus), *named, *table, *sequence, "//", ""])
 
 
 def _locus_line(locus: Locus) -> str:

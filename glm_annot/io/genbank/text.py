@@ -24,7 +24,7 @@ PLAUSIBLE_WIDTHS = range(70, 133)  # outside of it a "longest line" says nothing
 _LOCUS = re.compile(rb"(?:\xef\xbb\xbf)?LOCUS\s")  # a byte order mark may open the file
 _FEATURES = re.compile(rb"FEATURES\b")
 _SECTION = re.compile(rb"CONTIG\b|ORIGIN\b|BASE COUNT\b|WGS|TSA\b|TLS\b|//")
-_KEY = re.compile(rb" {5}(\S+)\s+(\S.*)")
+_KEY = re.compile(rb" {5}\S+\s+\S.*| {5}(?!CDS\b)[A-Za-z]\S*\s*$")  # only a CDS needs a location
 _SEQUENCE = re.compile(rb"\s*\d*[\sA-Za-z*.-]*")
 _NOT_A_BASE = b"0123456789 \t\r\n"
 

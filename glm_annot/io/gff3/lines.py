@@ -1,8 +1,8 @@
 """The lines of a GFF3 file: what they say of CDS, their ancestors and the contigs.
 
 `survey` passes over all of them once and finds sections that can be read by themselves; `read_section` reads
-one. gffutils parses the features that matter here; of the others only the number of columns is checked. Lines
-are kept by number, because write-back patches them.
+one. gffutils parses the features that matter here; what no CDS depends on is kept as it is, right or wrong.
+Lines are kept by number, because write-back patches them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.patch import COLUMNS, ECPlace, annotation_lines, is_feature
+from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
 from glm_annot.io.source import decode, newline_of
-from glm_annot.records import PART_GENES
+from glm_annot.records import PART_GENES, Skip
 
 # Fixed, so that gffutils does not guess it anew from each line.
 _DIALECT = {
@@ -37,18 +38,27 @@ _DIALECT = {
     "repeated keys": False,
     "order": [],
 }
-_STRANDS = {"+": 1, "-": -1, ".": 0, "?": 0}  # none, or not known
+_STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
+_PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
 _SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
 _PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d+);seqhdr="(\S+?)[" ]')
 _REFERENCES = re.compile(rb"[\t;]\s*(?:ID|Parent)\s*=([^;\t\r\n]+)")
+_BLANKS_FOR_TABS = re.compile(r"\S+ +\S+ +CDS +\d+ +\d+ ", re.IGNORECASE)
+_HIDDEN_CDS = re.compile(rb"##(?:[^\t]*\t){2}CDS\t(?:[^\t]*\t){5}", re.IGNORECASE)
+_NEW_FILE = re.compile(rb"##gff-version\b")
 _COMMENTED_CODE = re.compile(r"#.*\btransl_table=(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One parsed feature line. `line` is 0-based; `strand` is 0 where the file gives none."""
+    """One parsed feature line.
+
+    `line` is 0-based; `strand` is 0 where the file gives none; `phase` is as stated, 3 too. Positions are
+    those of CDS and regions; of other features they are 0 where the file has no whole numbers. `skip`: why
+    a CDS cannot be predicted.
+    """
 
     line: int
     contig: str
@@ -58,6 +68,7 @@ class Row:
     strand: int
     phase: int
     attributes: Mapping[str, Sequence[str]]
+    skip: Skip | None = None
 
     @property
     def id(self) -> str:
@@ -119,6 +130,7 @@ class Document:
     """What the lines of a section say; `first` is the number of its first line in the file, 0-based."""
 
     path: str
+    oddities: Oddities
     first: int = 0
     rows: list[Row] = field(default_factory=list)
     replicons: dict[str, Replicon] = field(default_factory=dict)
@@ -126,14 +138,21 @@ class Document:
     def error(self, message: str, line: int) -> InputError:
         return InputError(message, self.path, self.first + line + 1)
 
+    def lines(self, rows: Sequence[Row]) -> str:
+        """'line 3', 'lines 3, 4': where some rows stand in the file."""
+        numbers = sorted(self.first + row.line + 1 for row in rows)
+        return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
 
 def survey(file: BinaryIO, path: str) -> Layout:
-    """Pass over all lines of a file before its sequences, from its beginning.
+    """Pass over all lines of a file before its sequences, from its beginning, and warn of odd ones.
 
     Raises:
-        InputError: a line without nine columns, or no CDS.
+        InputError: no CDS, one whose place makes no sense, or several files joined.
     """
-    layout, document, cuts, ec_place = Layout(path), Document(path), _Cuts(), ECPlace()
+    oddities = Oddities(path)
+    layout, document, cuts, ec_place = Layout(path), Document(path, oddities), _Cuts(), ECPlace()
+    joined, kinds = _Joined(document), set[str]()
     pending: int | None = (
         None  # length from a ##sequence-region that names no contig: it is the next feature's
     )
@@ -144,23 +163,55 @@ def survey(file: BinaryIO, path: str) -> Layout:
         layout.lines, layout.stop = number + 1, start + len(raw)
         ec_place.see(raw)
         if is_feature(raw):
-            columns = _columns(raw, document, number)
+            columns = _columns(raw)
+            if not _is_usable(columns, document, number):
+                continue
+            kinds.add(columns[2])
+            joined.see_feature(columns[0], number)
             replicon = layout.replicon(columns[0])
             replicon.code = code
             if pending is not None:
                 replicon.length, pending = replicon.length or pending, None
             if columns[2] in _REGIONS or b"Is_circular=" in raw:
                 _take_region(_row(columns, document, number), replicon)
-            cuts.see(Section(start, layout.stop, number), raw, replicon.place, is_cds=columns[2] == "CDS")
+            cuts.see(Section(start, layout.stop, number), raw, replicon.place, is_cds=_is_cds(columns))
         elif raw.startswith(b"#"):
+            joined.see_comment(raw, number)
+            if _HIDDEN_CDS.match(raw):
+                oddities.see("CDS in lines that begin with ##, and so not read", f"line {number + 1}")
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
                 code = genetic_code(match[1], path, number + 1)
     if not cuts.n_cds:
-        raise InputError("no CDS in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
+        what = "gene lines but no CDS" if "gene" in kinds else "no CDS"
+        raise InputError(f"{what} in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
+    oddities.tell()
     layout.sections, layout.ec_place = cuts.sections(layout.stop), ec_place.place
     return layout
+
+
+class _Joined:
+    """Finds several files joined into one: their contigs have the same names."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._begins = 0  # line of the last ##gff-version
+        self._file_of: dict[str, int] = {}
+
+    def see_comment(self, line: bytes, number: int) -> None:
+        """Called for each comment or directive."""
+        if _NEW_FILE.match(line):
+            self._begins = number
+
+    def see_feature(self, contig: str, number: int) -> None:
+        """Called for each feature line."""
+        if self._file_of.setdefault(contig, self._begins) != self._begins:
+            raise self._document.error(
+                f"a second GFF3 file begins here, and both have a contig called {contig}: these are several "
+                "files joined; give them one by one",
+                self._begins,
+            )
 
 
 class _Cuts:
@@ -188,7 +239,7 @@ class _Cuts:
             if not self._places or self._places[-1] != contig:
                 self._places.append(contig)
         for names in _REFERENCES.findall(line):
-            self._contig_keys.update(map(hash, unquote_to_bytes(names).split(b",")))
+            self._contig_keys.update(map(hash, unquote_to_bytes(names).replace(b'"', b"").split(b",")))
 
     def _end_contig(self) -> None:
         if self._held and self._held + self._cds > PART_GENES:
@@ -213,33 +264,75 @@ class _Cuts:
         return [Section(start, end, line) for (start, line), end in zip(self._starts, stops, strict=True)]
 
 
-def read_section(lines: Sequence[bytes], section: Section, layout: Layout) -> Document:
+def read_section(
+    lines: Sequence[bytes], section: Section, layout: Layout, oddities: Oddities
+) -> Document:
     """The features of a section that matter here, and its contigs, in order of the file.
 
     Raises:
-        InputError: a CDS whose coordinates, strand or phase make no sense.
+        InputError: a CDS whose place makes no sense.
     """
-    document = Document(layout.path, section.line)
+    document = Document(layout.path, oddities, section.line)
     named: set[str] = set()
     for number, raw in enumerate(lines):
         if is_feature(raw):
-            columns = _columns(raw, document, number)
+            columns = _columns(raw)
+            if len(columns) != COLUMNS and not _is_cds(columns):
+                continue
             named.add(columns[0])
-            if columns[2] == "CDS" or columns[2] in ANCESTORS:
+            if _is_cds(columns) or columns[2] in ANCESTORS:
                 document.rows.append(_row(columns, document, number))
     contigs = sorted(named, key=lambda name: layout.replicons[name].place)
     document.replicons = {name: replace(layout.replicons[name]) for name in contigs}
     return document
 
 
-def _columns(raw: bytes, document: Document, number: int) -> list[str]:
+def _columns(raw: bytes) -> list[str]:
+    """The columns of a line; empty ones after the last are left out."""
     columns = decode(raw.rstrip(b"\r\n")).split("\t")
-    if len(columns) != COLUMNS:
-        raise document.error(
-            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; mend or remove this line",
-            number,
-        )
+    while len(columns) > COLUMNS and not columns[-1].strip():
+        columns.pop()
     return columns
+
+
+def _is_cds(columns: Sequence[str]) -> bool:
+    return len(columns) > 2 and columns[2].upper() == "CDS"
+
+
+def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
+    """Whether a line is a feature; counts what is odd about it.
+
+    Raises:
+        InputError: it seems to be a CDS, but has blanks where tabs belong.
+    """
+    line = f"line {number + 1}"
+    if _is_cds(columns):
+        if columns[2] != "CDS":
+            document.oddities.see(f"features called {columns[2]}, read as CDS", line)
+        if len(columns) != COLUMNS:
+            document.oddities.see(
+                f"CDS lines without the {COLUMNS} columns of GFF3, which are skipped", line
+            )
+        return True
+    if len(columns) != COLUMNS:
+        if _BLANKS_FOR_TABS.match(columns[0]):
+            raise document.error(
+                f"blanks (spaces) where tabs belong between the {COLUMNS} columns of GFF3; replace them", number
+            )
+        document.oddities.see(
+            f"lines that are no CDS and lack the {COLUMNS} columns of GFF3, kept as they are", line
+        )
+        return False
+    if not (_whole(columns[3]) and _whole(columns[4])):
+        document.oddities.see(
+            "features other than CDS whose start or end is no whole number from 1 on, kept as they are", line
+        )
+    return True
+
+
+def _whole(text: str) -> int:
+    """A whole number; 0 for anything else."""
+    return int(text) if text.isdecimal() else 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:
@@ -254,36 +347,47 @@ def _read_comment(comment: str, layout: Layout) -> int | None:
 
 
 def _row(columns: Sequence[str], document: Document, number: int) -> Row:
-    if not (columns[3].isdecimal() and columns[4].isdecimal()) or columns[3] == "0":
-        raise document.error(
-            f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
-        )
-    if columns[2] == "CDS":
+    is_cds, skip = _is_cds(columns), None if len(columns) == COLUMNS else Skip.MALFORMED
+    columns = [*columns, *["."] * (COLUMNS - len(columns))]
+    if is_cds:
         _check_cds(columns, document, number)
-    feature = feature_from_line("\t".join(columns), dialect=_DIALECT)
     return Row(
         line=number,
         contig=columns[0],
-        kind=columns[2],
-        start=int(columns[3]),
-        end=int(columns[4]),
+        kind="CDS" if is_cds else columns[2],
+        start=_whole(columns[3]),
+        end=_whole(columns[4]),
         strand=_STRANDS.get(columns[6], 0),
-        phase=int(columns[7]) if columns[7] in ("0", "1", "2") else 0,
-        attributes={key.strip(): values for key, values in feature.attributes.items()},
+        phase=int(columns[7]) if columns[7] in _PHASES else 0,
+        attributes=_attributes(columns),
+        skip=skip,
     )
 
 
+def _attributes(columns: Sequence[str]) -> dict[str, list[str]]:
+    """Names and values of column 9; quotes around it, a value or an item are not part of them."""
+    *place, last = columns[:COLUMNS]
+    if last.startswith('"') and last.endswith('"'):
+        last = last[1:-1].replace('""', '"')
+    feature = feature_from_line("\t".join([*place, last]), dialect=_DIALECT)
+    return {key.strip(): q.unquoted(values) for key, values in feature.attributes.items()}
+
+
 def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
+    if not (_whole(columns[3]) and _whole(columns[4])):
+        raise document.error(
+            f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
+        )
     if int(columns[3]) > int(columns[4]):
         raise document.error(
             f"CDS starts at {columns[3]}, after its end at {columns[4]}; give the smaller first "
             "(over the origin of a circular contig: end + contig length)",
             number,
         )
-    if columns[6] not in _STRANDS:
-        raise document.error(f"CDS on strand {columns[6]!r}; it must be + or -", number)
-    if columns[7] not in ("0", "1", "2", "."):
-        raise document.error(f"CDS with phase {columns[7]!r}; it must be 0, 1 or 2", number)
+    if columns[7] not in (*_PHASES, "."):
+        document.oddities.see(
+            "CDS whose phase is not 0, 1 or 2, read as 0", f"line {document.first + number + 1}"
+        )
     if columns[8].strip(";. ") and "=" not in columns[8]:
         raise document.error(
             "attributes that are not GFF3 (name=value;...); convert GTF or GFF2 first", number

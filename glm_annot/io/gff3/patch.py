@@ -21,9 +21,11 @@ from glm_annot.io.source import BOM, blocks_from, decode, line_end, split_lines,
 from glm_annot.records import Gene, Genome, OperonCall, Predictions, Source
 
 COLUMNS = 9  # of a GFF3 feature line
+_ATTRIBUTES = COLUMNS - 1
 _FASTA = re.compile(rb"^(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
 _COMMENT = b"# " + q.TOOL.encode() + b": "
 _OURS = q.PREFIX.encode()
+_NAMES = frozenset(name.encode() for name in q.NAMES)
 _OPERON_START = b"\t" + q.TOOL.encode() + b"\toperon\t"
 _RESERVED = re.compile(r"[=;&%#\x00-\x1f\x7f]")  # the comma stays: it separates our values
 # Some tools put a blank after each `;`.
@@ -31,7 +33,7 @@ _ID = re.compile(rb"[\t;] *ID=([^;\t\r\n]+)")
 _PARENT = re.compile(rb"[\t;] *Parent=([^;,\t\r\n]+)")
 _BAKTA = re.compile(rb"\bbakta\b", re.IGNORECASE)
 _EC_PLACES = (
-    (re.compile(rb"[\t;] *Dbxref=(?:[^;\t\r\n]*,)?EC:"), q.BAKTA_EC),
+    (re.compile(rb"[\t;] *Dbxref=(?:[^;\t\r\n]*,)?\"?EC:"), q.BAKTA_EC),
     *((re.compile(rb"[\t;] *" + place[0].encode() + rb"="), place) for place in q.EC_ATTRIBUTES),
 )
 
@@ -100,15 +102,16 @@ def _strip_line(line: bytes) -> bytes:
         return b""
     if _OURS not in line or not is_feature(line):
         return line
-    *columns, attributes = line.rstrip(b"\r\n").split(b"\t")
-    if len(columns) != COLUMNS - 1:
+    columns = line.rstrip(b"\r\n").split(b"\t")
+    if len(columns) < COLUMNS:
         return line
-    return b"\t".join([*columns, _without_ours(attributes)]) + line_end(line)
+    columns[_ATTRIBUTES] = _without_ours(columns[_ATTRIBUTES])
+    return b"\t".join(columns) + line_end(line)
 
 
 def _without_ours(attributes: bytes) -> bytes:
     items = attributes.split(b";")
-    kept = [item for item in items if not item.lstrip().startswith(_OURS)]
+    kept = [item for item in items if item.partition(b"=")[0].strip() not in _NAMES]
     if len(kept) == len(items):
         return attributes
     record = next(
@@ -184,13 +187,15 @@ def _with_attributes(line: bytes, promoted: _Pairs, tags: _Pairs) -> bytes:
         tags = [*tags, (q.PROMOTED, ",".join(f"{key}:{value}" for key, value in promoted))]
     if not tags:
         return line
-    *columns, attributes = line.rstrip(b"\r\n").split(b"\t")
+    columns = line.rstrip(b"\r\n").split(b"\t")  # empty ones may follow the ninth
+    attributes = columns[_ATTRIBUTES]
     items = attributes.split(b";") if attributes != b"." else []
     end = [items.pop()] if len(items) > 1 and not items[-1].strip() else []
     for key, value in promoted:
         _promote(items, key.encode(), _escape(value))
     items += [key.encode() + b"=" + _escape(value) for key, value in tags]
-    return b"\t".join([*columns, b";".join(items + end)]) + line_end(line)
+    columns[_ATTRIBUTES] = b";".join(items + end)
+    return b"\t".join(columns) + line_end(line)
 
 
 def _promote(items: list[bytes], key: bytes, value: bytes) -> None:

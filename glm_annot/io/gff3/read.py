@@ -1,10 +1,7 @@
-"""GFF3: text -> Genome. The lines are read by `gff3_lines`, writing back is in `gff3_patch`."""
+"""GFF3: text -> Genome. Lines are read in `lines`, put together in `features`, written back in `patch`."""
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
@@ -13,17 +10,18 @@ from urllib.parse import unquote
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
+from glm_annot.io.gff3.features import Feature, code_of, coding_strand, find_features
 from glm_annot.io.gff3.lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
 from glm_annot.io.gff3.patch import provenance, render, split_text, strip, strip_file
-from glm_annot.io.sequences import EDGE, Fasta, Sequences, StopCount, admit, genetic_code, splice, translate
+from glm_annot.io.oddities import Oddities
+from glm_annot.io.parts import several, without_repeats
+from glm_annot.io.proteins import Admitted, Coding, Proteins, Reading
+from glm_annot.io.sequences import EDGE, Fasta, Sequences, as_dna
 from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
-log = logging.getLogger(__name__)
-
 __all__ = ["Sections", "parse", "provenance", "render", "strip", "strip_file"]
 
-_IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product", "Parent")  # alike on all lines of one CDS
 _PRODIGAL_ID = re.compile(r"\d+_(\d+)")
 
 
@@ -60,6 +58,7 @@ class Sections:
         self._layout = survey(file, path)
         self._embedded = _embedded(file, self._layout)
         self._only: Genome | None = None
+        self._reading: Reading | None = None
         self._checked = False
 
     def __iter__(self) -> Iterator[Genome]:
@@ -92,7 +91,8 @@ class Sections:
         self._file.close()
 
     def _check(self) -> _SequenceCheck:
-        return _SequenceCheck(self._sequences, self._layout, next(iter(self._embedded), None))
+        first = next(iter(self._embedded), None)
+        return _SequenceCheck(self._sequences, self._layout, first, self._reading)
 
     def _text(self, section: Section) -> bytes:
         self._file.seek(section.start)
@@ -100,16 +100,17 @@ class Sections:
 
     def _read(self, section: Section, text: bytes, check: _SequenceCheck) -> Genome:
         layout = self._layout
-        document = read_section(split_text(text)[1], section, layout)
+        document = read_section(split_text(text)[1], section, layout, check.oddities)
         _attach_sequences(document, self._sequences, self._embedded)
-        features = _cds_features(document)
-        ancestors = {row.id: row for row in document.rows if row.kind in ANCESTORS and row.id}
-        genes = [
-            _gene(i, rows, document, ancestors, self._sequences, check.stops)
-            for i, rows in enumerate(features)
-        ]
-        check.see(genes, features)
-        anchors = {i: tuple(sorted(row.line for row in rows)) for i, rows in enumerate(features)}
+        features = find_features(document)
+        ancestors = {row.id: row for row in reversed(document.rows) if row.kind in ANCESTORS and row.id}
+        codings = [_coding(feature, ancestors, document, self._sequences) for feature in features]
+        admitted = check.proteins.of(codings)
+        self._reading = check.proteins.reading
+        members = enumerate(zip(features, admitted, codings, strict=True))
+        genes = without_repeats([_gene(i, *member, ancestors) for i, member in members], check.oddities)
+        check.see(genes, any(coding.given for coding in codings))
+        anchors = {i: feature.lines for i, feature in enumerate(features)}
         source = Source(
             self._path,
             self.format,
@@ -142,117 +143,67 @@ def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
     )
 
 
-# ---- features ----
-
-
-def _cds_features(document: Document) -> list[list[Row]]:
-    """The lines of each CDS, in order of the file; those of one ID are one CDS."""
-    first: dict[str, Row] = {}
-    features: dict[str, list[Row]] = {}
-    for row in document.rows:
-        known = first.setdefault(row.id, row) if row.id else row
-        if not _same_feature(known, row):
-            raise document.error(
-                f"ID {row.id!r} is already that of another feature (line {known.line + 1}); "
-                "give each feature an ID of its own",
-                row.line,
-            )
-        if row.kind == "CDS":
-            features.setdefault(row.id or f"\t{row.line}", []).append(row)  # no ID holds a tab
-    return [_in_order(rows, document) for rows in features.values()]
-
-
-def _same_feature(a: Row, b: Row) -> bool:
-    if a is b:
-        return True
-    alike = all(q.text(a.attributes, name) == q.text(b.attributes, name) for name in _IDENTITY)
-    return alike and (a.kind, a.contig, a.strand) == (b.kind, b.contig, b.strand)
-
-
-def _in_order(rows: list[Row], document: Document) -> list[Row]:
-    """The lines of one CDS by start. A line inside another one is a second feature, no part of the first."""
-    ordered = sorted(rows, key=lambda row: (row.start, row.end))
-    for before, row in itertools.pairwise(ordered):
-        if row.end <= before.end:
-            raise document.error(
-                f"ID {row.id!r} stands on two CDS that lie over each other (line {before.line + 1} too); "
-                "give each feature an ID of its own",
-                row.line,
-            )
-    return ordered
-
-
-def _unwrapped(rows: list[Row], replicon: Replicon, document: Document) -> list[Row]:
-    """The lines of a CDS along the contig; those past the origin come last, with the contig's length added.
-
-    A CDS over the origin may stand on two lines: up to the last base, and on from the first. If most of the
-    contig lies between them, it is circular, whether it is marked so or not.
-    """
-    length = replicon.length
-    if len(rows) < 2 or rows[0].start != 1 or rows[-1].end != length:
-        return rows
-    gaps = [after.start - before.end for before, after in itertools.pairwise(rows)]
-    if not replicon.circular:
-        if max(gaps) <= length / 2:
-            return rows
-        replicon.circular = True
-        log.warning(
-            "%s: %s is not marked circular, but read so: %s lies over its origin",
-            document.path,
-            rows[0].contig,
-            rows[0].id or f"the CDS on line {document.first + rows[0].line + 1}",
-        )
-    origin = gaps.index(max(gaps)) + 1
-    past = [dataclasses.replace(r, start=r.start + length, end=r.end + length) for r in rows[:origin]]
-    return rows[origin:] + past
+# ---- genes ----
 
 
 def _gene(
-    index: int,
-    lines: list[Row],
-    document: Document,
-    ancestors: Mapping[str, Row],
-    sequences: Sequences,
-    stops: StopCount,
+    index: int, feature: Feature, admitted: Admitted, coding: Coding, ancestors: Mapping[str, Row]
 ) -> Gene:
-    replicon = document.replicons[lines[0].contig]
-    _check_bounds(lines, replicon, document)
-    rows = _unwrapped(lines, replicon, document)
-    row = rows[0]
+    row, last = feature.rows[0], feature.rows[-1]
     lineage = list(_lineage(row, ancestors))
-    locus_tag = _inherited(lineage, "locus_tag")
-    pseudo = any(r.kind.startswith("pseudogen") or q.is_pseudo(r.attributes) for r in lineage)
-    found = _protein(rows, replicon, locus_tag, document, sequences)
-    protein, skip = admit(found, pseudo=pseudo, stranded=row.strand != 0)
-    if skip not in (Skip.PSEUDOGENE, Skip.NO_STRAND):
-        stops.add(found)
+    protein, skip = admitted
     return Gene(
         index=index,
-        id=row.id or locus_tag or f"{row.contig}_{row.start}_{rows[-1].end}_{q.SIGNS[row.strand]}",
+        id=coding.name,
         contig=row.contig,
         start=row.start,
-        end=rows[-1].end,
-        strand=row.strand,
-        locus_tag=locus_tag,
+        end=max(r.end for r in feature.rows),
+        strand=feature.strand,
+        locus_tag=_inherited(lineage, "locus_tag"),
         name=_inherited(lineage, "gene"),
         product=q.product(row.attributes),
         ec=q.existing_ec(row.attributes),
         protein=protein,
         skip=skip,
+        parts=several((r.start, r.end) for r in feature.rows),
     )
 
 
-def _check_bounds(rows: Iterable[Row], replicon: Replicon, document: Document) -> None:
-    length = replicon.length
-    for row in rows:
-        if length is None or row.end <= length:
-            continue
-        if not replicon.circular or row.start > length or row.end - row.start >= length:
-            raise document.error(
-                f"CDS {row.start}..{row.end} reaches past the end of contig {row.contig} ({length} bases); "
-                "correct it, or mark a circular contig with Is_circular=true on its region line",
-                row.line,
-            )
+def _coding(
+    feature: Feature, ancestors: Mapping[str, Row], document: Document, sequences: Sequences
+) -> Coding:
+    """What decides the protein of a CDS."""
+    row, rows = feature.rows[0], feature.in_order
+    said, replicon = row.attributes, document.replicons[row.contig]
+    lineage = list(_lineage(row, ancestors))
+    locus_tag = _inherited(lineage, "locus_tag")
+    skip = row.skip or (Skip.PSEUDOGENE if _is_pseudo(lineage) else None)
+    if skip is None and row.strand == 0:
+        skip = Skip.NO_STRAND
+    given = sequences.protein(_protein_names(row, locus_tag))
+    own_start, own_end = _has_own_start(rows[0], replicon), _has_own_end(rows[-1], replicon)
+    codon_start = q.text(said, "codon_start")
+    recoded = q.recoded_stops(said)
+    return Coding(
+        name=row.id
+        or locus_tag
+        or f"{row.contig}_{row.start}_{feature.rows[-1].end}_{q.SIGNS[feature.strand]}",
+        dna="" if skip else coding_strand(rows, replicon),
+        phase=rows[0].phase,
+        codon_start=int(codon_start) - 1 if codon_start in ("1", "2", "3") else None,
+        code=code_of(row, replicon, document),
+        own_start=own_start,
+        recoded=recoded,
+        stated=given or q.text(said, "translation"),
+        given=given is not None,
+        wins=given is not None and sequences.chosen,
+        any_length=not (own_start and own_end) or bool(recoded) or q.is_slipped(said),
+        skip=skip,
+    )
+
+
+def _is_pseudo(lineage: Iterable[Row]) -> bool:
+    return any(row.kind.startswith("pseudogen") or q.is_pseudo(row.attributes) for row in lineage)
 
 
 def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
@@ -283,7 +234,7 @@ def _embedded(file: BinaryIO, layout: Layout) -> Fasta:
     return Fasta(file, layout.path, layout.lines + 2)
 
 
-def _attach_sequences(document: Document, sequences: Sequences, embedded: Mapping[str, str]) -> None:
+def _attach_sequences(document: Document, sequences: Sequences, embedded: Fasta) -> None:
     """Give each contig its sequence, which also settles its length. Names may be percent-escaped in GFF3."""
     for name, replicon in document.replicons.items():
         plain = unquote(name)
@@ -291,32 +242,15 @@ def _attach_sequences(document: Document, sequences: Sequences, embedded: Mappin
         found = given or embedded.get(plain) or embedded.get(name)
         if found and replicon.length not in (None, len(found)):
             where = "the FASTA file has" if given else "its sequence after ##FASTA has"
-            advice = "give the contigs of this very annotation" if given else "is the file cut off?"
+            is_last = not given and embedded.last in (plain, name)
+            cut_off = is_last and len(found) < (replicon.length or 0)
+            advice = "is the file cut off?" if cut_off else "give the contigs of this very annotation"
             raise InputError(
                 f"the annotation says {replicon.length} bp but {where} {len(found)} for {name}; {advice}",
                 document.path,
             )
-        replicon.sequence = found
         if found:
-            replicon.length = len(found)
-
-
-def _protein(
-    rows: Sequence[Row], replicon: Replicon, locus_tag: str, document: Document, sequences: Sequences
-) -> str | None:
-    row = rows[0]
-    given = sequences.protein(_protein_names(row, locus_tag)) or q.text(row.attributes, "translation")
-    if given or not replicon.sequence:
-        return given or None
-    first = rows[0] if row.strand == 1 else rows[-1]
-    stated = q.text(row.attributes, "transl_table")
-    return translate(
-        splice(replicon.sequence, [(r.start, r.end) for r in rows], row.strand),
-        table=genetic_code(stated, document.path, row.line + 1) if stated else replicon.code,
-        phase=first.phase,
-        complete_start=_has_own_start(first, replicon),
-        recoded=q.recoded_stops(row.attributes),
-    )
+            replicon.sequence, replicon.length = as_dna(found), len(found)
 
 
 def _protein_names(row: Row, locus_tag: str) -> list[str]:
@@ -332,12 +266,19 @@ def _protein_names(row: Row, locus_tag: str) -> list[str]:
 def _has_own_start(first: Row, replicon: Replicon) -> bool:
     """Whether the CDS begins with its start codon: not if it says otherwise, nor at a linear contig's end."""
     is_open = q.open_start(first.attributes, first.strand)
-    if is_open is not None:
-        return not is_open
-    if first.phase != 0:
-        return False
-    before = first.start - 1 if first.strand == 1 else (replicon.length or first.end) - first.end
-    return replicon.circular or before > EDGE
+    return not is_open if is_open is not None else not _at_edge(first, replicon, -first.strand)
+
+
+def _has_own_end(last: Row, replicon: Replicon) -> bool:
+    """The same of its end."""
+    is_open = q.open_start(last.attributes, -last.strand)
+    return not is_open if is_open is not None else not _at_edge(last, replicon, last.strand)
+
+
+def _at_edge(row: Row, replicon: Replicon, side: int) -> bool:
+    """Whether a row reaches to the end of a linear contig on one side: -1 for the left, 1 for the right."""
+    beyond = row.start - 1 if side == -1 else (replicon.length or row.end) - row.end
+    return not replicon.circular and beyond <= EDGE
 
 
 class _SequenceCheck:
@@ -346,21 +287,22 @@ class _SequenceCheck:
     `embedded` is the name of the first sequence in the file itself.
     """
 
-    def __init__(self, sequences: Sequences, layout: Layout, embedded: str | None) -> None:
+    def __init__(
+        self, sequences: Sequences, layout: Layout, embedded: str | None, reading: Reading | None
+    ) -> None:
         self._sequences, self._layout, self._embedded = sequences, layout, embedded
-        self.stops = StopCount()
+        self.oddities = Oddities(layout.path)
+        self.proteins = Proteins(layout.path, self.oddities, reading)
         self._first: Gene | None = None
-        self._fits = self._lacks = self._has = False
+        self._fits = self._lacks = self._has = self._outside = False
 
-    def see(self, genes: Sequence[Gene], features: Sequence[Sequence[Row]]) -> None:
-        """Called for each section with its CDS."""
+    def see(self, genes: Sequence[Gene], fits: bool) -> None:
+        """Called for each section with its CDS; `fits`: whether one has a protein in the FASTA beside."""
         self._first = self._first or genes[0]
         self._lacks |= any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
+        self._outside |= any(gene.skip is Skip.OUTSIDE for gene in genes)
         self._has |= any(gene.protein for gene in genes)
-        pairs = zip(features, genes, strict=True)
-        self._fits = self._fits or any(
-            self._sequences.protein(_protein_names(rows[0], gene.locus_tag)) for rows, gene in pairs
-        )
+        self._fits |= fits
 
     def finish(self) -> None:
         """Raise InputError for what holds for the whole file, or warn of it."""
@@ -387,4 +329,11 @@ class _SequenceCheck:
                 "give --fasta genome.fna or --faa proteins.faa beside it",
                 path,
             )
-        self.stops.warn(path)
+        self.oddities.tell()
+        if self._outside and not self._has:
+            raise InputError(
+                "every CDS reaches past the end of its contig; give the contigs of this very annotation, or "
+                "mark a circular contig with Is_circular=true on its region line",
+                path,
+            )
+        self.proteins.finish()

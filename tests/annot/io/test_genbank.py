@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from Bio import SeqIO
 from Bio.SeqRecord import SeqRecord
-from fakes import PROVENANCE, fake_predictions
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from glm_annot.io.genbank import read as genbank
 from glm_annot.io.genbank import text as genbank_text
 from glm_annot.io.sequences import Sequences
 from glm_annot.records import ECCall, Gene, GenePrediction, Genome, OperonCall, Predictions, Skip
+from tests.support.fakes import PROVENANCE, fake_predictions
 
 GOLDEN = Path(__file__).parent / "data" / "genbank"
 FILES = ("bakta.gbff", "pgap.gbff", "prokka.gbk", "rast.gb")
@@ -252,12 +253,10 @@ def test_missing_translations_are_counted_one_by_one() -> None:
             b"LOCUS       bp bp",
             r"line 1: this LOCUS line has no name and length",
         ),
-        ("rast.gb", rb"170\.\.262", b"170..363", r"line 20: CDS 170..363 reaches past .* \(360 bases\)"),
         ("rast.gb", rb"170\.\.262", b"170..nowhere", r"line 20: the feature CDS 170..nowhere cannot be read"),
         ("rast.gb", rb"170\.\.262", b"170..?262", r"line 20: the feature CDS 170..\?262 cannot be read"),
         ("rast.gb", rb"170\.\.262", b"A1.1:170..262", r"line 20: CDS A1.1:170..262 lies in another record"),
-        ("rast.gb", rb'/note="rast.*"', b"/codon_start=4", r"line 20: codon_start=4 is not 1, 2 or 3"),
-        ("rast.gb", rb"/transl_table=11", b"/transl_table=7", r"line 20: transl_table=7 is no"),
+        ("rast.gb", rb"/transl_table=11", b"/transl_table=7", r"line 11: transl_table=7 is no"),
         ("rast.gb", rb'protein"', b"protein", r"line 25: Biopython cannot read this: Problem with 'CDS'"),
         ("rast.gb", rb"CDS +170", b"CDS 170", r"line 20: the feature CDS 170..262 cannot be read"),
         ("rast.gb", rb"(?m)^     rRNA.*", b"\x00\xff garbage", r"line 28: this line is no feature"),
@@ -285,6 +284,37 @@ def test_damage_is_named_with_its_line(name: str, old: bytes, new: bytes, messag
     with pytest.raises(InputError, match=message) as caught:
         parse(text)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_wrong_with_one_cds_costs_only_that_cds(caplog: pytest.LogCaptureFixture) -> None:
+    outside = parse(text_of("rast.gb").replace(b"170..262", b"170..363"))
+    assert [g.skip for g in outside.genes] == [None, Skip.OUTSIDE, None]
+    assert "past the end of their record, skipped: 1 (" in caplog.text
+    read_as_1 = parse(re.sub(rb'/note="rast.*"', b"/codon_start=4", text_of("rast.gb")))
+    assert list(read_as_1.genes) == list(read("rast.gb").genes)
+    assert "codon_start is not 1, 2 or 3, read as 1: 1 (line 20)" in caplog.text
+
+
+@pytest.mark.parametrize("odd", [b"-17..80", b"1..9999999", b"", b"what(ever"])
+def test_nothing_depends_on_other_features(odd: bytes) -> None:
+    text = re.sub(rb"(?m)^     rRNA .*", b"     rRNA            " + odd, text_of("rast.gb"))
+    genome = parse(text)
+    assert list(genome.genes) == list(read("rast.gb").genes)
+    assert genbank.strip(genbank.render(genome, fake_predictions(genome))) == text
+
+
+def test_the_same_cds_twice_is_predicted_once(caplog: pytest.LogCaptureFixture) -> None:
+    text = text_of("rast.gb")
+    cds = re.search(rb"(?s)     CDS  .*?(?=\n     \S)", text)
+    assert cds
+    genome = parse(text.replace(cds[0], cds[0] + b"\n" + cds[0], 1))
+    assert [g.skip for g in genome.genes] == [None, Skip.DUPLICATE, None, None]
+    assert "CDS at the very place of another, skipped: 1 (" in caplog.text
+
+
+def test_a_location_that_runs_backwards_says_what_is_meant() -> None:
+    with pytest.raises(InputError, match=r"line 20: the CDS 262..170 starts after its end; .*\(170..262\)"):
+        parse(text_of("rast.gb").replace(b"170..262", b"262..170"))
 
 
 def test_no_sequence_at_all() -> None:

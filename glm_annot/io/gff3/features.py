@@ -1,0 +1,226 @@
+"""Which lines of a GFF3 file are one CDS: those of one ID, or of one Parent where they have no ID.
+
+That is the rule; files break it. One ID stands on two genes, a line stands twice, a CDS over the origin stands
+on two lines. What is decided against the rule is counted among the oddities.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from glm_annot.io import qualifiers as q
+from glm_annot.io.gff3.lines import Document, Replicon, Row
+from glm_annot.io.parts import whole_genes
+from glm_annot.io.sequences import genetic_code, splice, translate
+from glm_annot.records import Skip
+
+log = logging.getLogger(__name__)
+
+_IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product")  # alike on all lines of one CDS
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One CDS.
+
+    Attributes:
+        rows: its parts along the contig; those past the origin come last, with the contig's length added.
+        lines: 0-based numbers of all lines that it stands on, in order of the file.
+    """
+
+    rows: tuple[Row, ...]
+    lines: tuple[int, ...]
+
+    @property
+    def strand(self) -> int:
+        """Of its first part along the contig; all have the same one but in a trans-spliced gene."""
+        return self.rows[0].strand
+
+    @property
+    def in_order(self) -> list[Row]:
+        """Its rows in order of transcription; where they lie on both strands, in order of the file."""
+        return _in_order(self.rows)
+
+
+def find_features(document: Document) -> list[Feature]:
+    """All CDS of a section, in order of the file.
+
+    Raises:
+        InputError: a genetic code that does not exist.
+    """
+    named: dict[tuple[str, str], list[Row]] = {}
+    for row in document.rows:
+        if row.kind == "CDS":
+            named.setdefault(_name(row), []).append(_inside(row, document))
+    features = [feature for rows in named.values() for feature in _of_one_name(rows, document)]
+    return sorted(features, key=lambda feature: feature.lines[0])
+
+
+def coding_strand(rows: Sequence[Row], replicon: Replicon) -> str:
+    """The bases of some parts of a CDS, given in order of transcription; '' where they are not known."""
+    if not replicon.sequence or any(row.strand == 0 for row in rows):
+        return ""
+    contig = replicon.sequence
+    return "".join(splice(contig, [(row.start, row.end)], row.strand) for row in rows)
+
+
+def code_of(row: Row, replicon: Replicon, document: Document) -> int:
+    """The genetic code that a CDS states, else that of its contig."""
+    stated = q.text(row.attributes, "transl_table")
+    if not stated:
+        return replicon.code
+    return genetic_code(stated, document.path, document.first + row.line + 1)
+
+
+def _inside(row: Row, document: Document) -> Row:
+    """The row, marked to be skipped if it reaches past the end of its contig."""
+    replicon = document.replicons[row.contig]
+    length = replicon.length
+    if length is None or row.end <= length:
+        return row
+    if replicon.circular and row.start <= length and row.end - row.start < length:
+        return row
+    document.oddities.see(
+        "CDS that reach past the end of their contig, skipped (mark a circular contig with Is_circular=true "
+        "on its region line)",
+        f"{row.id or row.contig}, {document.lines([row])}, {row.start}..{row.end} of {length}",
+    )
+    return replace(row, skip=Skip.OUTSIDE)
+
+
+def _name(row: Row) -> tuple[str, str]:
+    if row.id:
+        return "ID", row.id
+    parent = q.text(row.attributes, "Parent")
+    return ("Parent", parent) if parent else ("line", str(row.line))
+
+
+def _of_one_name(rows: list[Row], document: Document) -> list[Feature]:
+    features = [feature for alike in _alike(rows) for feature in _of_one_gene(alike, document)]
+    kind, name = _name(rows[0])
+    where = f"{kind} {name}, {document.lines(rows)}"
+    if len(features) > 1 and kind == "ID":
+        document.oddities.see("IDs that stand on several genes, each read as a gene of its own", where)
+    if kind == "Parent" and any(len(feature.rows) > 1 for feature in features):
+        document.oddities.see(
+            "CDS of several lines without an ID but with one Parent, each read as one gene", where
+        )
+    return features
+
+
+def _alike(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows apart by contig and by what names a gene; a name that one lacks does not part them."""
+    groups: list[list[Row]] = []
+    for row in rows:
+        group = next((g for g in groups if all(_may_be_one(other, row) for other in g)), None)
+        if group is None:
+            groups.append([row])
+        else:
+            group.append(row)
+    return groups
+
+
+def _may_be_one(a: Row, b: Row) -> bool:
+    if a.contig != b.contig or a.skip or b.skip:
+        return False
+    names = ((q.text(a.attributes, name), q.text(b.attributes, name)) for name in _IDENTITY)
+    return all(not x or not y or x == y for x, y in names)
+
+
+def _of_one_gene(rows: list[Row], document: Document) -> Iterator[Feature]:
+    """The genes that rows of one name and contig are."""
+    if len(rows) == 1:
+        yield Feature((rows[0],), (rows[0].line,))
+        return
+    for apart in _by_strand(rows):
+        same_place: dict[tuple[int, int, int], list[Row]] = {}
+        for row in apart:
+            same_place.setdefault((row.start, row.end, row.strand), []).append(row)
+        lines_of = {same[0].line: [row.line for row in same] for same in same_place.values()}
+        for same in same_place.values():
+            if len(same) > 1:
+                where = f"{' '.join(_name(same[0]))}, {document.lines(same)}"
+                document.oddities.see("CDS lines that stand twice, read as one gene", where)
+        for parts in _genes([same[0] for same in same_place.values()], document):
+            lines = itertools.chain.from_iterable(lines_of[part.line] for part in parts)
+            yield Feature(tuple(parts), tuple(sorted(lines)))
+
+
+def _by_strand(rows: list[Row]) -> list[list[Row]]:
+    if any(q.is_trans_spliced(row.attributes) for row in rows):
+        return [rows]
+    strands = dict.fromkeys(row.strand for row in rows)
+    return [[row for row in rows if row.strand == strand] for strand in strands]
+
+
+def _genes(rows: list[Row], document: Document) -> list[list[Row]]:
+    """The genes that different parts of one name, contig and strand are."""
+    replicon = document.replicons[rows[0].contig]
+    ordered = sorted(rows, key=lambda row: (row.start, row.end))
+    if _are_one_as_stated(ordered):
+        return [_unwrapped(ordered, replicon, document)]
+    if any(after.end <= before.end for before, after in itertools.pairwise(ordered)):
+        return [[row] for row in ordered]  # a part inside another is none of the same gene
+    unwrapped = _unwrapped(ordered, replicon, document)
+    if not coding_strand(unwrapped, replicon) or any(q.is_pseudo(row.attributes) for row in rows):
+        return [unwrapped]
+    read = partial(_residues, replicon=replicon, document=document)
+    genes = [sorted(gene, key=unwrapped.index) for gene in whole_genes(_in_order(unwrapped), read)]
+    return [_in_first_lap(gene, replicon) for gene in genes]
+
+
+def _in_first_lap(rows: list[Row], replicon: Replicon) -> list[Row]:
+    """The parts of a gene, moved back by the contig's length if all lie past the origin."""
+    length = replicon.length
+    if length is None or rows[0].start <= length:
+        return rows
+    return [replace(row, start=row.start - length, end=row.end - length) for row in rows]
+
+
+def _are_one_as_stated(rows: Iterable[Row]) -> bool:
+    return any(q.is_slipped(row.attributes) or q.is_trans_spliced(row.attributes) for row in rows)
+
+
+def _in_order(rows: Sequence[Row]) -> list[Row]:
+    strands = {row.strand for row in rows}
+    if len(strands) > 1:
+        return sorted(rows, key=lambda row: row.line)
+    return list(rows if strands == {1} else reversed(rows))
+
+
+def _residues(rows: Sequence[Row], replicon: Replicon, document: Document) -> str:
+    """The translation of rows in order of transcription, a last stop included."""
+    first = rows[0]
+    dna, phase = coding_strand(rows, replicon), first.phase % 3
+    code = code_of(first, replicon, document)
+    residues = translate(dna, table=code, phase=phase, recoded=q.recoded_stops(first.attributes))
+    return residues + "*" * ((len(dna) - phase) // 3 - len(residues))
+
+
+def _unwrapped(rows: list[Row], replicon: Replicon, document: Document) -> list[Row]:
+    """The lines of a CDS along the contig; those past the origin come last, with the contig's length added.
+
+    A CDS over the origin may stand on two lines: up to the last base, and on from the first. If most of the
+    contig lies between them, it is circular, whether it is marked so or not.
+    """
+    length = replicon.length
+    if len(rows) < 2 or rows[0].start != 1 or rows[-1].end != length:
+        return rows
+    gaps = [after.start - before.end for before, after in itertools.pairwise(rows)]
+    if not replicon.circular:
+        if max(gaps) <= length / 2:
+            return rows
+        replicon.circular = True
+        log.warning(
+            "%s: %s is not marked circular, but read so: %s lies over its origin",
+            document.path,
+            rows[0].contig,
+            rows[0].id or f"the CDS on line {document.first + rows[0].line + 1}",
+        )
+    origin = gaps.index(max(gaps)) + 1
+    past = [replace(r, start=r.start + length, end=r.end + length) for r in rows[:origin]]
+    return rows[origin:] + past

@@ -1,0 +1,66 @@
+"""One gene or two: what the places of CDS parts say, for all formats.
+
+A place is (start, end) in the coordinates of `records`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from glm_annot.io.oddities import Oddities
+from glm_annot.records import Gene, Skip
+
+Place = tuple[int, int]
+_Part = TypeVar("_Part")
+
+
+def whole_genes(parts: Sequence[_Part], read: Callable[[Sequence[_Part]], str]) -> list[list[_Part]]:
+    """The genes that parts with one name are, each with its parts.
+
+    All are one gene if their joined reading holds no stop but a last one. Else a gene ends with each part
+    that brings a stop of its own as its last codon.
+
+    Args:
+        parts: in order of transcription.
+        read: the residues of some of them, joined, '*' for each stop, the last one too.
+    """
+    if "*" not in read(parts)[:-1]:
+        return [list(parts)]
+    genes: list[list[_Part]] = [[]]
+    for part in parts:
+        genes[-1].append(part)
+        residues = read(genes[-1])
+        if residues.endswith("*") and "*" not in residues[:-1]:
+            genes.append([])
+    return [gene for gene in genes if gene]
+
+
+def several(places: Iterable[Place]) -> tuple[Place, ...]:
+    """The places of a gene's parts along the contig, as `Gene.parts` has them.
+
+    Parts that touch or overlap (origin, slippage) are one; none where that leaves but one.
+    """
+    merged: list[Place] = []
+    for start, end in sorted(places):
+        if merged and start <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return tuple(merged) if len(merged) > 1 else ()
+
+
+def without_repeats(genes: Sequence[Gene], oddities: Oddities) -> list[Gene]:
+    """The genes, in order; of those at one and the same place only the first keeps its protein."""
+    seen: dict[tuple[object, ...], Gene] = {}
+    found = []
+    for gene in genes:
+        place = (gene.contig, gene.start, gene.end, gene.strand, gene.parts)
+        if gene.skip is None and seen.setdefault(place, gene) is not gene:
+            oddities.see(
+                "CDS at the very place of another, skipped", f"{gene.id}, at that of {seen[place].id}"
+            )
+            gene = replace(gene, protein=None, skip=Skip.DUPLICATE)
+        found.append(gene)
+    return found
