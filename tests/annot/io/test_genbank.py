@@ -292,7 +292,7 @@ def test_what_is_wrong_with_one_cds_costs_only_that_cds(caplog: pytest.LogCaptur
     assert "past the end of their record, skipped: 1 (" in caplog.text
     read_as_1 = parse(re.sub(rb'/note="rast.*"', b"/codon_start=4", text_of("rast.gb")))
     assert list(read_as_1.genes) == list(read("rast.gb").genes)
-    assert "codon_start is not 1, 2 or 3, read as 1: 1 (line 20)" in caplog.text
+    assert "codon_start is not 1, 2 or 3, read as 1: 2 (first: line 20)" in caplog.text
 
 
 @pytest.mark.parametrize("odd", [b"-17..80", b"1..9999999", b"", b"what(ever"])
