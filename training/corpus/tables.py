@@ -237,7 +237,7 @@ def _near(sequences: pa.ChunkedArray, held_out: frozenset[str]) -> npt.NDArray[n
     return similarity.resembles(sequences.to_pylist(), sorted(held_out), min_identity=0.7, coverage=0.8)
 
 
-def _gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Give each gene's row in `genomes`, and whether its contig is long enough for a window."""
     genome_row = {genome: row for row, genome in enumerate(source.genomes["genome"].to_pylist())}
     contigs = source.contigs["contig"].to_numpy()
@@ -251,7 +251,7 @@ def _gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 def relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str]:
     """Name the genomes so near a held-out one that nearly all of their windows would be left out."""
-    rows, _ = _gene_columns(source)
+    rows, _ = gene_columns(source)
     n = source.genomes.num_rows
     genes = np.bincount(rows, minlength=n)
     same = np.bincount(rows, weights=identical[source.genes["protein"].to_numpy()], minlength=n)
@@ -280,7 +280,7 @@ def draw(source: Tables, options: Options, exclude: Mapping[int, str]) -> tuple[
 
 def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candidate], dict[int, str]]:
     """Describe every genome that may be drawn; say why the others may not."""
-    rows, long = _gene_columns(source)
+    rows, long = gene_columns(source)
     n = source.genomes.num_rows
     proteins = source.genes["protein"].to_numpy()
     length = pc.utf8_length(source.proteins["sequence"]).to_numpy()[proteins]
@@ -305,7 +305,7 @@ def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candid
 
 
 def _choose(source: Tables, candidates: list[Candidate], options: Options) -> list[Chosen]:
-    rows, _ = _gene_columns(source)
+    rows, _ = gene_columns(source)
     groups = related_groups(
         source.genomes["genus"].to_pylist(), rows, source.genes["protein"].to_numpy().astype(np.int64)
     )
