@@ -14,6 +14,8 @@ A corpus is a folder of Parquet tables that join by number:
                        sequence, cluster: all proteins that may train the encoder, also those of genomes
                        that the sample leaves out; none that is identical to a held-out protein, or
                        occurs in genomes of the split 'test' alone
+    family_proteins.parquet
+                       where the recipe has families: see `family_proteins`
     corpus.json        where it came from, options, each chosen genome and its split, whether that is by
                        genus or by genome, each genome left out and why, and what was counted
     DONE               written last: the folder is complete
@@ -144,6 +146,7 @@ def build(
     origin: str,
     held_out: HeldOut,
     clusters: npt.NDArray[np.int64] | None = None,
+    trains_P: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Draw a sample of `source` and write it as a corpus folder.
 
@@ -154,6 +157,7 @@ def build(
         origin: where `source` was read from, for the record.
         held_out: sequences to mark, and to keep out of the encoder's proteins.
         clusters: a cluster number for each protein of `source`; computed with MMseqs2 when None.
+        trains_P: which of these may be among the encoder's proteins; None for all that are not held out.
 
     Returns:
         what corpus.json holds.
@@ -169,6 +173,8 @@ def build(
     close = relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
     chosen, left_out = draw(source, options, {**close, **options.exclude})
     kept = ~identical & ~_of_tests_alone(source, chosen)
+    if trains_P is not None:
+        kept &= trains_P
     encoder = proteins.filter(pa.array(kept)).select(["sequence", "cluster"])
     sample = _restrict(source, proteins, chosen)
     near = _near(sample.proteins["sequence"], held_out.genomes)
