@@ -33,7 +33,8 @@ from torch.overrides import TorchFunctionMode
 
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.errors import ModelError, UsageError
-from glm_annot.model.esm import Encoder, PLMConfig
+from glm_annot.model import encoder as encoders
+from glm_annot.model.encoder import ProteinEncoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
@@ -63,7 +64,7 @@ class Model:
     name: str
     version: str
     sha256: str
-    encoder: Encoder
+    encoder: ProteinEncoder
     features: GeneFeatures
     glm: GLM
     fit: ContextFit | None
@@ -336,12 +337,13 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         return filled(kind, settings, _read_tensors(folder, name, config["files"]))
 
     glm_config = GLMConfig(**config["glm"])
+    encoder, encoder_config = encoders.kind_and_config(config["plm"])
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
     return Model(
         name=config["name"],
         version=config["version"],
         sha256=sha256,
-        encoder=part("plm", Encoder, PLMConfig(**config["plm"])),
+        encoder=part("plm", encoder, encoder_config),
         features=part("features", GeneFeatures, glm_config),
         glm=part("glm", GLM, glm_config),
         fit=fit and part("fit", ContextFit, ContextFitConfig(**fit)),
@@ -360,7 +362,7 @@ def _part_configs(model: Model) -> dict[str, Any]:
     if ec is not None:
         del ec["labels"]
     return {
-        "plm": asdict(model.encoder.config),
+        "plm": encoders.config_json(model.encoder),
         "glm": asdict(model.glm.config),
         "fit": None if model.fit is None else asdict(model.fit.config),
         "operons": None if model.operons is None else asdict(model.operons.config),
@@ -371,7 +373,8 @@ def _part_configs(model: Model) -> dict[str, Any]:
 def _tensors(part: nn.Module, *, half: bool) -> Iterator[tuple[str, Tensor]]:
     """A part's state, one by one, contiguous and unshared; parameters as bfloat16 when `half`."""
     parameters = {name for name, _ in part.named_parameters(remove_duplicate=False)} if half else set()
-    for name, tensor in part.state_dict().items():
+    state = encoders.stored_state(part) if isinstance(part, ProteinEncoder) else part.state_dict()
+    for name, tensor in state.items():
         dtype = torch.bfloat16 if name in parameters else tensor.dtype
         yield name, tensor.detach().cpu().to(dtype).clone(memory_format=torch.contiguous_format)
 

@@ -15,11 +15,12 @@ from torch import nn
 from glm_annot import bundle
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.errors import InputError
-from glm_annot.model.esm import Encoder, PLMConfig, fingerprint
+from glm_annot.model.esm import fingerprint
 from glm_annot.model.glm import GLM
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 from ..common.json_files import write_json
+from ..encoder.exports import read_encoder
 from ..glm.train import load_run
 from ..recipe import Recipe
 from .card import model_card, with_metrics
@@ -41,27 +42,6 @@ class Runs:
     plm: Path
     glm: Path
     heads: Path | None = None
-
-
-def read_encoder(run: Path) -> Encoder:
-    """Read the encoder that a finished run exported.
-
-    Raises:
-        InputError: the folder holds no finished run.
-    """
-    config, weights = run / "plm.json", run / "plm.safetensors"
-    if not (config.exists() and weights.exists()):
-        raise InputError("holds no finished encoder training", run)
-    encoder = Encoder(PLMConfig(**_config(run, "plm")))
-    load_model(encoder, str(weights))
-    return encoder
-
-
-def export_encoder(encoder: Encoder, run: Path) -> None:
-    """Write an encoder that came from elsewhere as if a run had trained it."""
-    run.mkdir(parents=True, exist_ok=True)
-    save_model(encoder, str(run / "plm.safetensors"))
-    write_json(run / "plm.json", asdict(encoder.config))
 
 
 def save_head(folder: Path, head: OperonHead | ECHead) -> None:

@@ -8,7 +8,7 @@ others of the batch as negatives, Chen et al. 2020, SimCLR).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
 from glm_annot.model.family_encoder import FamilyEncoder, FamilyEncoderConfig, Kmers
 
 from ..common.engine import Engine, EngineConfig
-from ..common.json_files import write_json
+from .exports import export_encoder
 
 COLUMNS = ("sequence", "family", "cluster", "labelled")
 _LEAST_FAMILY = 3  # proteins
@@ -183,13 +182,7 @@ def train_family_encoder(
 
     engine.fit(batch)
     if engine.rank == 0:
-        export(objective.encoder, folder)
+        objective.encoder.round_table()  # to what is stored, so that whatever reads it embeds alike
+        export_encoder(objective.encoder, folder)
     return folder
 
-
-def export(encoder: FamilyEncoder, folder: Path) -> None:
-    """Write an encoder's weights, as rounded as they are stored, and its configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.stored_state().items()}
-    save_file(state, folder / "plm.safetensors")
-    write_json(folder / "plm.json", {"method": "kmers", **asdict(encoder.config)})

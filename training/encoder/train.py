@@ -13,7 +13,7 @@ A batch holds two members of each of P clusters (MMseqs2, see `corpus`), cropped
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
@@ -40,7 +40,7 @@ from glm_annot.model.esm import (
 )
 
 from ..common.engine import Engine, EngineConfig
-from ..common.json_files import write_json
+from .exports import export_encoder
 from .head_start import NARROWEST, NARROWEST_HEAD, fits, start_from_pairs
 
 _CROP_STEP = 16  # residues; crops are multiples of it, so that a pack holds few distinct lengths
@@ -318,6 +318,5 @@ def train_plm(
 
     engine.fit(batch, validate)
     if engine.rank == 0:
-        save_model(objective.encoder, str(folder / "plm.safetensors"))
-        write_json(folder / "plm.json", asdict(config.encoder))
+        export_encoder(objective.encoder, folder)
     return folder

@@ -217,7 +217,7 @@ def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) 
     if "task" not in recipe.plm:
         from glm_annot.bundle import load
 
-        from ..bundle.assemble import export_encoder
+        from ..encoder.exports import export_encoder
         from ..encoder import official as esm2
 
         kept = recipe.plm.get("keep")
@@ -238,9 +238,9 @@ def embed_corpus(
     progress: Progress | None = None,
 ) -> None:
     """Embed the proteins of a corpus with a trained encoder, on the GPU of this process if it has one."""
-    from ..bundle.assemble import read_encoder
     from ..common import ranks
     from ..encoder import embed
+    from ..encoder.exports import read_encoder
 
     encoder = read_encoder(plm).to(ranks.device())
     embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
