@@ -13,7 +13,8 @@ from ..corpus import genome_folder, heldout
 from ..corpus import tables as corpus_module
 from ..corpus.heldout import HeldOut
 from ..operons import data as operon_data
-from ..recipe import CorpusSection, Recipe, make
+from ..recipe import CorpusSection, Recipe
+from ..settings import Kept, Official, TrainedEncoder
 
 if TYPE_CHECKING:
     from glm_annot.ec.head import ECHead
@@ -103,10 +104,10 @@ def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
     from glm_annot.bundle import file_sha256, part_record
 
     section = recipe.plm if part == "plm" else recipe.glm
-    if "keep" in section:
-        return part_record(section["keep"], *_PARTS[part])
-    if "official" in section and Path(section["official"]).is_file():
-        return {"file": file_sha256(Path(section["official"]))}
+    if isinstance(section, Kept):
+        return part_record(section.keep, *_PARTS[part])
+    if isinstance(section, Official) and Path(section.official).is_file():
+        return {"file": file_sha256(Path(section.official))}
     return {}
 
 
@@ -159,19 +160,21 @@ def make_corpus(
 
 def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
     """Train the encoder of a recipe, or take the one that it names."""
-    if "task" not in recipe.plm:
-        from glm_annot.bundle import load
+    if isinstance(recipe.plm, TrainedEncoder):
+        from ..encoder.train import train_plm
 
-        from ..bundle.assemble import export_encoder
-        from ..encoder import official as esm2
-
-        kept = recipe.plm.get("keep")
-        export_encoder(load(kept).encoder if kept else esm2.load(recipe.plm["official"]), folder)
+        proteins = corpus / "encoder_proteins.parquet"
+        train_plm(proteins, folder, recipe.plm.task, recipe.engine("plm", budget))
         return
-    from ..encoder.train import TrainPLMConfig, train_plm
+    from glm_annot.bundle import load
 
-    task = make(TrainPLMConfig, recipe.plm["task"], "plm.task")
-    train_plm(corpus / "encoder_proteins.parquet", folder, task, recipe.engine("plm", budget))
+    from ..bundle.assemble import export_encoder
+    from ..encoder import official
+
+    if isinstance(recipe.plm, Kept):
+        export_encoder(load(recipe.plm.keep).encoder, folder)
+    else:
+        export_encoder(official.load(recipe.plm.official), folder)
 
 
 def embed_corpus(
@@ -201,15 +204,14 @@ def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> N
     """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model."""
     from ..glm import train as glm
 
-    if "keep" in recipe.glm:
+    if isinstance(recipe.glm, Kept):
         from glm_annot.bundle import load
 
         from ..common import ranks
 
-        glm.keep_glm(corpus, folder, load(recipe.glm["keep"], ranks.device()))
+        glm.keep_glm(corpus, folder, load(recipe.glm.keep, ranks.device()))
         return
-    network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
-    glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
+    glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget))
 
 
 def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:
