@@ -12,6 +12,7 @@ from glm_annot.errors import InputError
 from ..corpus import genome_folder, heldout
 from ..corpus import tables as corpus_module
 from ..corpus.heldout import HeldOut
+from ..corpus.shared_data import SharedData
 from ..operons import data as operon_data
 from ..recipe import CorpusSection, Recipe
 from ..settings import Kept, Official, TrainedEncoder
@@ -56,7 +57,8 @@ def heads_files(recipe: Recipe, data: Path) -> list[Path]:
     """What the heads of a recipe are fitted on, beside its corpus."""
     read: list[Path] = []
     if recipe.heads.ec == "shared":
-        read += [*_ec_files(data), data / "ec" / "ec_names.tsv", *_table_files(data / "corpus")]
+        shared = SharedData(data)
+        read += [shared.labelled, shared.unnumbered, shared.ec_names, *_table_files(shared.corpus)]
     if recipe.heads.organisms is not None:
         read += _organism_files(data / recipe.heads.organisms)
     elif recipe.corpus.folder is not None:
@@ -68,22 +70,13 @@ def evaluation_files(recipe: Recipe, data: Path) -> list[Path]:
     """What a finished bundle is measured on, beside its corpus."""
     if recipe.suite != "benchmark":
         return []
-    from ..evaluate import suites
-
-    proteins = [
-        data / suites.K12,
-        data / suites.K12_PRODIGAL,
-        *map(data.joinpath, suites.EC_BENCHMARKS),
-    ]
-    return [*proteins, *_ec_files(data), *_organism_files(data / "operons")]
+    shared = SharedData(data)
+    read = [*shared.held_out, *shared.ec_benchmarks, shared.labelled, shared.unnumbered]
+    return [*read, *_organism_files(shared.operons)]
 
 
 def _table_files(folder: Path) -> list[Path]:
     return [path for name in corpus_module.TABLES for path in corpus_module.table_files(folder, name)]
-
-
-def _ec_files(data: Path) -> list[Path]:
-    return [data / "ec" / "labelled.parquet", data / "ec" / "unlabelled_or_non_enzyme.tsv"]
 
 
 def _organism_files(folder: Path) -> list[Path]:
@@ -130,9 +123,13 @@ def make_corpus(
     if section.tables is not None:
         source = corpus_module.read_tables(data / section.tables)
     else:
-        source = genome_folder.read_tables(data / (section.folder or "."))
+        genomes = data / (section.folder or ".")
         if recipe.heads.organisms is None:  # what is wrong with operons.tsv is said now, not after training
-            operon_data.read_folder(data / (section.folder or "."))
+            operons = operon_data.FolderOperons(genomes)
+            source = genome_folder.read_tables(genomes, also=operons.add)
+            operons.labelled()
+        else:
+            source = genome_folder.read_tables(genomes)
     excluded = {int(genome): reason for genome, reason in section.exclude.items()}
     recipe.refuse_unknown("corpus.exclude", excluded, source.genomes["genome"].to_pylist())
     clusters = None

@@ -345,6 +345,16 @@ def test_a_genome_to_exclude_has_to_be_there(tmp_path: Path) -> None:
     assert not (tmp_path / "corpus").exists()
 
 
+def test_each_genome_is_read_once_for_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    write_clusters(data / "clusters.tsv", write_folder(data, ["Aaa one", "Bbb one", "Ccc one"]))
+    recipe = recipes.read(write_recipe(tmp_path / "recipe.json"))
+    files, read, opened = len(annotation_files(data)), io.read, list[Path]()
+    monkeypatch.setattr(io, "read", lambda path, **others: opened.append(path) or read(path, **others))
+    stages.make_corpus(recipe, data, tmp_path / "corpus", budget=60.0, report=lambda _: None)
+    assert (data / "operons.tsv").exists() and len(opened) == len(set(opened)) == files
+
+
 def test_operons_that_fit_no_gene_are_said_before_training(tmp_path: Path) -> None:
     genomes = write_folder(tmp_path / "data", ["Aaa one", "Bbb one", "Ccc one"])
     write_clusters(tmp_path / "data" / "clusters.tsv", genomes)
