@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,7 @@ from click.core import ParameterSource
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
 
-from .common.console import Bar, say
+from .common.console import say
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -132,10 +133,12 @@ def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> Non
 @plm_option
 def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
     """Embeds all proteins of a corpus, or goes on where it was interrupted; on a GPU if there is one."""
+    from glm_annot.cli.console import Bars
+
     from .run.stages import embed_corpus
 
-    with Bar("proteins", "aa") as bar:
-        embed_corpus(recipe, corpus, plm, progress=bar, report=say)
+    with Bars(quiet=False) as bars:
+        embed_corpus(recipe, corpus, plm, progress=partial(bars, "proteins"), report=say)
 
 
 @cli.command()
@@ -221,7 +224,7 @@ def ec_dataset(
 
     updates = read_updates(ec_names) if ec_names else {}
     known = read_labelled(labelled, held_out=(), updates=updates, max_trust=dataset.MAX_TRUST)
-    options = dataset.Options(genomes or None, seed, dict.fromkeys(exclude, "as asked"))
+    options = dataset.DatasetOptions(genomes or None, seed, dict.fromkeys(exclude, "as asked"))
     threads = torch.get_num_threads()
     record = dataset.build(read_tables(corpus), known, output, options=options, threads=threads)
     counts = ("genomes", "proteins", "train", "test", "classes", "classes_with_test")
@@ -351,7 +354,7 @@ def _paper(
     if corpus is None:  # what the recipe of the shipped model knows of the shared data's genomes
         shipped = recipe.read("mini").corpus.exclude
         left_out |= {int(genome): reason for genome, reason in shipped.items()}
-    options = paper.Options(seed, genomes or None, left_out, lstm)
+    options = paper.PaperOptions(seed, genomes or None, left_out, lstm)
     suite = paper.Suite(load(model, device), Files.of(data, corpus), output, options, _typed(), say)
     page = suite()
     table = (output / "page" / paper_page.TABLE).read_text(encoding="utf-8")

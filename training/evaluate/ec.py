@@ -26,7 +26,7 @@ from ..ec.fit import Reader
 from ..ec.labels import Labelled, as_reference, numbers, read_labelled
 from ..ec.sources import lone_genes
 from . import audit as ec_audit
-from .scores import Cases, Results, by_level, compare, complete, confidence, micro, scores
+from .scores import Results, TrueNumbers, by_level, compare, complete, confidence, micro, scores
 
 BENCHMARKS = ("CARE-30", "CARE-30-50", "New-392")
 BENCHMARK_TRUST, GENOME_TRUST = 2, 3  # last tiers of labelled proteins that are searched
@@ -82,18 +82,18 @@ def benchmark(
     return {**found, **figures, "K-12 audit": ec_audit.summary(calls, figures["K-12 genome"])}
 
 
-def read_benchmark(path: Path) -> Cases:
+def read_benchmark(path: Path) -> TrueNumbers:
     """Read a benchmark's table (columns sequence and ec)."""
     rows = [row for _, row in read_tsv(path, "sequence", "ec")]
     ec = (frozenset(numbers(row["ec"], {})) for row in rows)
-    return Cases(tuple(row["sequence"] for row in rows), tuple(ec))
+    return TrueNumbers(tuple(row["sequence"] for row in rows), tuple(ec))
 
 
-def of_genome(genome: Genome) -> Cases:
+def of_genome(genome: Genome) -> TrueNumbers:
     """A genome's coding genes with the EC numbers that its annotation carries."""
     coding = [gene for contig in genome.contigs for gene in contig.coding]
     ec = (frozenset(numbers(";".join(gene.ec), {})) for gene in coding)
-    return Cases(tuple(gene.protein or "" for gene in coding), tuple(ec))
+    return TrueNumbers(tuple(gene.protein or "" for gene in coding), tuple(ec))
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def gather(model: Model, genome: Genome, labelled: Sequence[Labelled], *, thread
     )
 
 
-def measure_genome(gathered: Gathered, cases: Cases) -> tuple[Results, dict[str, Any]]:
+def measure_genome(gathered: Gathered, cases: TrueNumbers) -> tuple[Results, dict[str, Any]]:
     """Judge all coding genes of a genome whose annotation knows enzymes.
 
     Args:
@@ -178,7 +178,7 @@ def measure_genome(gathered: Gathered, cases: Cases) -> tuple[Results, dict[str,
     return results, figures
 
 
-def _whole(results: Results, cases: Cases) -> dict[str, Any]:
+def _whole(results: Results, cases: TrueNumbers) -> dict[str, Any]:
     """Precision, recall and F1 of all calls on a genome: what a user meets.
 
     The best hit's second line takes only hits of at least an identity, that which makes its F1 on this very
@@ -199,7 +199,7 @@ def _whole(results: Results, cases: Cases) -> dict[str, Any]:
     }
 
 
-def _ablation(results: Sequence[ECResult], cases: Cases) -> dict[str, float]:
+def _ablation(results: Sequence[ECResult], cases: TrueNumbers) -> dict[str, float]:
     of_enzymes = scores([results[place] for place in cases.enzymes], [cases.ec[p] for p in cases.enzymes])
     over_all = micro([complete(result) for result in results], cases.ec)
     return {

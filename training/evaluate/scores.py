@@ -22,7 +22,7 @@ RESAMPLES = 200  # of the bootstrap interval
 
 
 @dataclass(frozen=True)
-class Cases:
+class TrueNumbers:
     """Proteins with the EC numbers that are held to be true; none: not an enzyme."""
 
     proteins: tuple[str, ...]
@@ -51,7 +51,7 @@ class Results:
     identity: Sequence[float]
 
 
-def compare(results: Results, cases: Cases, places: Sequence[int]) -> dict[str, Any]:
+def compare(results: Results, cases: TrueNumbers, places: Sequence[int]) -> dict[str, Any]:
     """Hit rates and F1 of the proteins at some places, by the head and by DIAMOND's best hit."""
     if not places:
         return {"proteins": 0}
@@ -99,7 +99,7 @@ def micro(answers: Sequence[frozenset[str]], true: Sequence[frozenset[str]]) -> 
     }
 
 
-def confidence(results: Sequence[ECResult], cases: Cases, *, seed: int = 0) -> dict[str, Any]:
+def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0) -> dict[str, Any]:
     """Calibration over all proteins, enzymes and others: of 'is an enzyme' and of the first guess's number.
 
     A protein without a true number counts as no enzyme, and whatever is said of it as wrong. Where the truth
@@ -123,7 +123,9 @@ def confidence(results: Sequence[ECResult], cases: Cases, *, seed: int = 0) -> d
     }
 
 
-def by_level(confidences: Sequence[Confidences], cases: Cases, *, seed: int = 0) -> dict[str, dict[str, Any]]:
+def by_level(
+    confidences: Sequence[Confidences], cases: TrueNumbers, *, seed: int = 0
+) -> dict[str, dict[str, Any]]:
     """Calibration of the likeliest class of each level, 1 to 4, over all proteins; as `confidence`.
 
     A protein of which a true number ends above a level is left out there.

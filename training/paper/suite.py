@@ -72,7 +72,7 @@ AROUND = 7  # genes on either side that count as a gene's surroundings
 
 
 @dataclass(frozen=True)
-class Options:
+class PaperOptions:
     """What is asked of the suite.
 
     Attributes:
@@ -104,7 +104,7 @@ class Suite:
     model: Model
     files: Files
     folder: Path
-    options: Options
+    options: PaperOptions
     command: str
     report: Callable[[str], None]
 
@@ -180,7 +180,7 @@ class Suite:
         labelled = read_labelled(
             self.files.labelled, held_out=(), updates=updates, max_trust=ec_dataset.MAX_TRUST
         )
-        options = ec_dataset.Options(self.options.genomes, self.options.seed, self.options.exclude)
+        options = ec_dataset.DatasetOptions(self.options.genomes, self.options.seed, self.options.exclude)
         threads = torch.get_num_threads()
         found = ec_dataset.build(self._source, labelled, folder, options=options, threads=threads)
         self.report(f"{found['proteins']:,} enzymes of {found['classes']:,} EC numbers")

@@ -135,7 +135,7 @@ def make_corpus(
     clusters = None
     if section.clusters is not None:
         clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
-    options = corpus_module.Options(
+    options = corpus_module.CorpusOptions(
         genomes=section.genomes,
         residues=recipe.residues(budget),
         valid=section.valid,

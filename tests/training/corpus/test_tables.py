@@ -34,7 +34,7 @@ def candidate(genome: int, genus: str = "?", genes: int = 1000, labelled: int = 
 def build(folder: Path, out: Path, held_out: heldout.HeldOut = NOTHING, **options: int) -> dict:
     tables = genome_folder.read_tables(folder)
     clusters = np.arange(tables.proteins.num_rows)
-    choice = corpus.Options(**{"valid": 1, **options})
+    choice = corpus.CorpusOptions(**{"valid": 1, **options})
     return corpus.build(tables, out, options=choice, origin="made", held_out=held_out, clusters=clusters)
 
 
@@ -179,7 +179,7 @@ def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_da
     wanted = pa.array(sorted(stages.held_out(section, shared_data).genomes), source.proteins["sequence"].type)
     identical = pc.is_in(source.proteins["sequence"], value_set=wanted).to_numpy()
     exclude = {int(genome): reason for genome, reason in section.exclude.items()}
-    options = corpus.Options(
+    options = corpus.CorpusOptions(
         genomes=section.genomes,
         residues=recipe.residues(recipes.parse_budget(recipe.budget)),
         valid=section.valid,
@@ -322,7 +322,7 @@ def test_a_relative_of_the_held_out_genome_is_not_drawn(tmp_path: Path) -> None:
 def test_excluded_genomes_keep_their_reason(tmp_path: Path) -> None:
     write_folder(tmp_path / "in", ORGANISMS)
     tables = genome_folder.read_tables(tmp_path / "in")
-    options = corpus.Options(valid=1, exclude={2: "yeast"})
+    options = corpus.CorpusOptions(valid=1, exclude={2: "yeast"})
     clusters = np.arange(tables.proteins.num_rows)
     record = corpus.build(
         tables, tmp_path / "out", options=options, origin="made", held_out=NOTHING, clusters=clusters
