@@ -81,7 +81,7 @@ class CorpusSection:
         tables: folder of corpus tables (see `corpus`).
         folder: instead of it, one of GenBank and GFF3 files (see `genome_folder`).
         genomes: largest sample; None for all. The budget may make it smaller where `embed` states a speed.
-        valid, test, seed, exclude: as in `corpus.tables.CorpusOptions`; JSON has the excluded genomes' numbers as text.
+        valid, test, seed, exclude: as in `CorpusOptions`; JSON has the excluded genomes' numbers as text.
         held_out, benchmarks: files of proteins that must not leak (see `heldout`).
         clusters: a finished clustering of all proteins, instead of running MMseqs2.
     """
