@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
-PART_GENES = 8192  # genes held at once, 40 kB each while predicting; with more, packs grow no fuller
-
 
 class Skip(str, Enum):
     """Why a CDS gets no prediction. The value is what the table of results prints."""
