@@ -70,6 +70,16 @@ class Contig:
         """The genes that a model can read, in order along the contig."""
         return tuple(gene for gene in self.genes if gene.skip is None)
 
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Neighbouring coding genes: positions (left, right) in `coding`, in order along the contig.
+
+        A circular contig of two or more genes has one pair more: the last gene with the first.
+        """
+        n = len(self.coding)
+        along = tuple((i, i + 1) for i in range(n - 1))
+        return (*along, (n - 1, 0)) if self.circular and n > 1 else along
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
