@@ -437,7 +437,7 @@ def plan(
     Operations come from formulas, this machine's time from a short measurement, other hardware's from
     published peaks and an assumed utilisation; each figure says which.
     """
-    from glm_annot.bundle import best_device
+    from glm_annot.model.devices import best_device
 
     from .plan import plan as plans
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from glm_annot.cli.jobs import cores
+from glm_annot.processes import cores
 
 from ..corpus.sample import UNKNOWN_GENUS
 from ..evaluate.tables import shown, table, tables

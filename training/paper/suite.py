@@ -33,8 +33,9 @@ import pandas as pd
 import torch
 
 from glm_annot import __version__, io
-from glm_annot.bundle import Model, file_sha256
+from glm_annot.bundle import Model
 from glm_annot.errors import InputError
+from glm_annot.io.checksums import file_sha256
 from glm_annot.model.context import contextualise
 from glm_annot.model.esm import fingerprint
 from glm_annot.pipeline import embed_distinct

@@ -9,7 +9,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from glm_annot.bundle import file_sha256
+from glm_annot.io.checksums import file_sha256
 
 from ..bundle.assemble import Runs, assemble, rewrite_card
 from ..common.steps import Step, run_steps, seconds_spent

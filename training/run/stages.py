@@ -100,7 +100,8 @@ def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
 
     An official encoder is one and the same wherever it was downloaded; a file of one's own may change.
     """
-    from glm_annot.bundle import file_sha256, part_record
+    from glm_annot.bundle import part_record
+    from glm_annot.io.checksums import file_sha256
 
     section = recipe.plm if part == "plm" else recipe.glm
     if "keep" in section:
