@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -148,7 +148,9 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
     type=click.Choice(["glm", "lstm"]),
     help="Train this network instead of the recipe's; lstm is the baseline of equal size.",
 )
-def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: str | None) -> None:
+def glm(
+    recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: Literal["glm", "lstm"] | None
+) -> None:
     """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
     from .run.stages import train_glm
 

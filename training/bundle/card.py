@@ -15,6 +15,7 @@ from glm_annot.processes import cores
 from ..corpus.sample import UNKNOWN_GENUS
 from ..evaluate.tables import shown, table, tables
 from ..recipe import Recipe
+from ..settings import Kept, Official, TrainedEncoder, TrainedGLM
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
@@ -134,7 +135,7 @@ def _training(recipe: Recipe, corpus: Mapping[str, Any], command: str) -> str:
             " There were too few genera to set whole ones aside: the split is by genome, with relatives on "
             "both sides, so what was measured on the corpus's own genomes is rather too good."
         )
-    if "task" in recipe.plm:
+    if isinstance(recipe.plm, TrainedEncoder):
         text += f" The encoder's corpus has {counts['encoder_proteins']:,} proteins."
     return f"{text}\n\nMade by `{command}` from `{corpus['origin']}`."
 
@@ -150,21 +151,20 @@ def _genera_apart(corpus: Mapping[str, Any]) -> bool:
 
 def _trained(recipe: Recipe) -> str:
     """What the genomes of a corpus train, and whose the rest is."""
-    if "keep" in recipe.glm:
-        kept = recipe.glm["keep"]
+    if isinstance(recipe.glm, Kept):
         terms = "the licence and limits on its card hold here too"
-        return f"the heads (encoder and gLM are those of model `{kept}`; {terms})"
-    if "official" in recipe.plm:
-        return f"gLM and the heads (the encoder is the official `{recipe.plm['official']}`)"
-    if "keep" in recipe.plm:
-        return f"gLM and the heads (the encoder is that of model `{recipe.plm['keep']}`)"
+        return f"the heads (encoder and gLM are those of model `{recipe.glm.keep}`; {terms})"
+    if isinstance(recipe.plm, Official):
+        return f"gLM and the heads (the encoder is the official `{recipe.plm.official}`)"
+    if isinstance(recipe.plm, Kept):
+        return f"gLM and the heads (the encoder is that of model `{recipe.plm.keep}`)"
     return "gLM and the heads"
 
 
 def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
     """What was kept out of the parts that were trained here, and of which parts nobody here can say it."""
     names, counts = corpus["held_out"], corpus["counts"]
-    encoder, glm = "task" in recipe.plm, "network" in recipe.glm
+    encoder, glm = isinstance(recipe.plm, TrainedEncoder), isinstance(recipe.glm, TrainedGLM)
     text = "Nothing was held out by sequence; judge it on genomes that did not train it."
     if names:
         trained = "trained the encoder or carried" if encoder else "carried"
@@ -176,7 +176,7 @@ def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
             )
     if not encoder:
         parts = "the encoder" if glm else "the encoder and gLM"
-        card = f" (the card of `{recipe.plm['keep']}` may say it)" if "keep" in recipe.plm else ""
+        card = f" (the card of `{recipe.plm.keep}` may say it)" if isinstance(recipe.plm, Kept) else ""
         text += f" What trained {parts} is not known here{card}, and may hold the same proteins."
     return f"## Held out\n\n{text}"
 
