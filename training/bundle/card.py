@@ -12,7 +12,7 @@ import torch
 
 from glm_annot.cli.jobs import cores
 
-from ..corpus.sample import UNKNOWN_GENUS
+from ..corpus.sample import RELATED, UNKNOWN_GENUS
 from ..evaluate.tables import shown, table, tables
 from ..recipe import Recipe
 
@@ -115,37 +115,56 @@ def _training(recipe: Recipe, corpus: Mapping[str, Any], command: str) -> str:
     counts = corpus["counts"]
     options = corpus["options"]
     if options["genomes"] is None and options["residues"] is None:
-        extent = "All genomes of the source train it, but those listed as left out in corpus.json."
+        extent = "All genomes of the source were used, but those that corpus.json lists as left out."
     else:
         extent = (
-            "It was trained on a fixed sample of the source, balanced over genera and listed below, "
-            "not on all of it."
+            "A fixed sample of the source was used, balanced over genera and listed below, not all of it."
         )
-    apart = _genera_apart(corpus)
-    whose = " of other genera" if apart else ""
     text = (
-        "## Training\n\n"
-        f"{extent} {counts['genomes_train']} genomes train {_trained(recipe)}, {counts['genomes_valid']}"
-        f"{whose} validate: {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
+        f"## Training\n\n{extent} {counts['genomes_train']} genomes train {_trained(recipe)}. "
+        f"{_set_aside(corpus)}All together have {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
         f"{counts['residues']:,} residues."
     )
-    if not apart:
-        text += (
-            " There were too few genera to set whole ones aside: the split is by genome, with relatives on "
-            "both sides, so what was measured on the corpus's own genomes is rather too good."
-        )
     if "task" in recipe.plm:
         text += f" The encoder's corpus has {counts['encoder_proteins']:,} proteins."
     return f"{text}\n\nMade by `{command}` from `{corpus['origin']}`."
 
 
-def _genera_apart(corpus: Mapping[str, Any]) -> bool:
-    """Whether no genome that was set aside is of a genus that trains."""
-    if "split_by" in corpus:
-        return bool(corpus["split_by"] == "genus")
-    # Corpora of before do not say it, but name the genera.
-    named = {(item["genus"], item["split"]) for item in corpus["genomes"] if item["genus"] != UNKNOWN_GENUS}
-    return len(named) == len({genus for genus, _ in named})
+def _set_aside(corpus: Mapping[str, Any]) -> str:
+    """What is known of how the genomes that do not train are related to those that do."""
+    genera = {split: _genera(corpus, split) for split in ("train", "valid", "test")}
+    text = ""
+    for split, does in (("valid", "validate"), ("test", "test")):
+        if genera[split]:
+            number = len(genera[split])
+            verb = does if number > 1 else f"{does}s"
+            text += f"{number} more {verb}: {_compared(genera[split], genera['train'])}. "
+    if not text:
+        return ""
+    if corpus["split_by"] == "genus":
+        share = f"{RELATED:.0%} or more of its proteins, identical,"
+        return f"{text}None of these shares {share} with one that trains. "
+    return (
+        f"{text}There were too few genera to set whole ones aside: relatives stand on both sides, so what "
+        "was measured on the corpus's own genomes is rather too good. "
+    )
+
+
+def _genera(corpus: Mapping[str, Any], split: str) -> list[str]:
+    """The genus of each genome of a split."""
+    return [item["genus"] for item in corpus["genomes"] if item["split"] == split]
+
+
+def _compared(genera: Sequence[str], trained: Sequence[str]) -> str:
+    """Count genomes by what is known of their genera. An unknown one is neither the same nor another."""
+    known = [genus for genus in genera if genus != UNKNOWN_GENUS]
+    same = sum(genus in trained for genus in known)
+    counts = {
+        "of a genus that no training genome is known to be of": len(known) - same,
+        "of a genus that also trains": same,
+        "of unknown genus": len(genera) - len(known),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def _trained(recipe: Recipe) -> str:
