@@ -41,11 +41,11 @@ OPERON_TABLE = "operons.tsv"
 
 _ORGANISM = re.compile(rb"^(?:  ORGANISM  |# ?organism:? )(.+?)\r?$", re.MULTILINE | re.IGNORECASE)
 _CONTIGS = (".fna", ".fa", ".fasta")
-# First words of an organism's name that are no genus. Prokka writes 'Genus species' where it was told nothing.
-_NO_GENUS = frozenset(
-    "uncultured unclassified unidentified unspecified unknown genus bacterium archaeon bacteria archaea "
-    "synthetic metagenome organism none".split()
-)
+# First words of an organism's name that are no genus; 'Genus species' is Prokka's default.
+_NO_GENUS = {
+    *("uncultured", "unclassified", "unidentified", "unspecified", "unknown", "none", "genus"),
+    *("organism", "bacterium", "archaeon", "bacteria", "archaea", "synthetic", "metagenome"),
+}
 _HIGHER_RANK = ("aceae", "ales", "bacteria", "ota")  # families, orders, classes, phyla
 
 
