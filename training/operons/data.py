@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from glm_annot import io
 from glm_annot.errors import InputError
-from glm_annot.io.source import read_bytes
 from glm_annot.records import Contig, Gene, Genome
 
 from ..common.tsv import columns_of, read_tsv
