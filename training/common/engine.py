@@ -176,6 +176,13 @@ class Engine:
             make_batch: gives the batch of a micro-step. Call `generator(step)` for its randomness.
             validate: gives figures of held-out data; they are logged under 'valid/'.
         """
+        try:
+            self._fit(make_batch, validate)
+        finally:
+            if self._events is not None:
+                self._events.flush()  # later the file would change after the run has ended
+
+    def _fit(self, make_batch: MakeBatch, validate: Validate | None) -> None:
         started = saved = time.monotonic()
         spent_before = self._spent
         while (progress := self._progress()) < 1:
