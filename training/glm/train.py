@@ -116,10 +116,10 @@ class MaskedGenes(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and its two parts to be logged."""
         loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
-        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
+        return loss.total, {"regression": loss.regression.detach(), "likelihood": loss.likelihood.detach()}
 
 
 class TrainingWindows:

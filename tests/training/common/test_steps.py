@@ -64,8 +64,8 @@ def test_a_changed_setting_stops_and_says_what_changed_and_what_it_costs(
         ran(tmp_path, {"a": 1, "b": {"x": 2, "z": 3}, "c": 1})
     assert str(stopped.value) == (
         f"{tmp_path}: b: value.x was 1 and is 2; b: value.y was [1] and is not set; b: value.z was not set "
-        "and is 3. Steps to do again, with the time that they took: b 3,690 s, c 25 s. Add --restart to remove "
-        "their results and do them again, or give another folder"
+        "and is 3. Steps to do again, with the time that they took: b 3,690 s, c 25 s. Add --restart to "
+        "remove their results and do them again, or give another folder"
     )
     assert snapshot(tmp_path) == before
 
@@ -86,7 +86,9 @@ def test_a_changed_setting_of_an_interrupted_step_stops_too(tmp_path: Path) -> N
 
 def test_other_contents_of_a_file_are_said_without_digits(tmp_path: Path) -> None:
     ran(tmp_path, {"a": {"genes.tsv": "0" * 64}})
-    with pytest.raises(UsageError, match=r"a: genes\.tsv has other contents; a: x\.tsv is new\."):
+    with pytest.raises(
+        UsageError, match=r"a: value\.genes\.tsv has other contents; a: value\.x\.tsv is new\."
+    ):
         ran(tmp_path, {"a": {"genes.tsv": "1" * 64, "x.tsv": "2" * 64}})
 
 
