@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from glm_annot.errors import GlmAnnotError, InputError
 
+from . import hardware
 from .json_files import write_json
 
 # Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
@@ -134,7 +135,7 @@ def _join_process_group() -> None:
 class Engine:
     """Trains an objective in a run folder: checkpoints, exact resume, a log and TensorBoard events.
 
-    The folder holds `log.jsonl` (one line an entry), `tensorboard/` and `checkpoint/`.
+    The folder holds `log.jsonl` (one line an entry), `tensorboard/`, `checkpoint/` and `hardware.json`.
 
     Args:
         objective: the module to train.
@@ -179,6 +180,8 @@ class Engine:
             make_batch: gives the batch of a micro-step. Call `generator(step)` for its randomness.
             validate: gives figures of held-out data; they are logged under 'valid/'.
         """
+        if self._progress() < 1:
+            self._note_hardware()
         try:
             self._fit(make_batch, validate)
         finally:
@@ -233,6 +236,14 @@ class Engine:
             stream.write(json.dumps(entry) + "\n")
         for name, value in figures.items():
             self._events.add_scalar(name, value, self.step)
+
+    def _note_hardware(self) -> None:
+        mine = hardware.Hardware.here(self.device)
+        processes = [mine] * self.world_size
+        if self.world_size > 1:
+            torch.distributed.all_gather_object(processes, mine)
+        if self.rank == 0:
+            hardware.note(self.folder, hardware.described(processes))
 
     def _train_step(self, make_batch: MakeBatch, progress: float) -> None:
         learning_rate = self._learning_rate(progress)

@@ -65,6 +65,21 @@ def test_nothing_is_claimed_of_parts_that_others_trained(name: str, windows: boo
     assert unknown in sections(recipe, corpus(held_out=()))[1]
 
 
+def test_the_hardware_is_that_of_the_processes_that_trained() -> None:
+    card = model_card(
+        recipes.read("mini"),
+        model=tiny(),
+        corpus=corpus(),
+        command="typed",
+        seconds={"plm": 5400.0, "glm": 60.0},
+        hardware={"plm": ["2 x A100 in 2 processes", "8 CPU cores"], "glm": []},
+    )
+    assert (
+        "\nWall-clock time: plm 5,400 s, glm 60 s; 91 minutes in all. "
+        "Trained: plm on 2 x A100 in 2 processes, then on 8 CPU cores.\n"
+    ) in card
+
+
 def test_a_split_by_genome_is_no_split_by_genus() -> None:
     training, _ = sections(recipes.read("mini"), corpus(split_by="genome"))
     assert "8 genomes train gLM and the heads, 2 validate:" in training

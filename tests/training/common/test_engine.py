@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from glm_annot.training.common import hardware
 from glm_annot.training.common.engine import Engine, EngineConfig
 from torch import Tensor, nn
 
@@ -51,3 +52,13 @@ def test_the_device_is_waited_for_once_a_log_entry(tmp_path: Path) -> None:
     engine = Engine(Weighted(), EngineConfig(learning_rate=0.5, steps=20, micro_batch=1, batch=2), tmp_path)
     engine.fit(lambda step: torch.tensor(float(step)).as_subclass(Counted))
     assert len(waits) == 1
+
+
+def test_training_notes_its_hardware_and_a_finished_run_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = EngineConfig(learning_rate=0.5, steps=1)
+    for cores in (3, 5):  # the second call trains nothing
+        monkeypatch.setattr("glm_annot.training.common.hardware.cores", lambda cores=cores: cores)
+        Engine(Weighted(), config, tmp_path).fit(lambda step: torch.tensor(float(step)))
+    assert hardware.read(tmp_path) == ["3 CPU cores"]

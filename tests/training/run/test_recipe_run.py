@@ -651,7 +651,7 @@ def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     metrics, card = read_texts(copy)
     by_run, card_of_run = read_texts(bundle)
-    untimed, timed = re.subn(r"\nWall-clock time on .* minutes in all\.\n", "", card_of_run)
+    untimed, timed = re.subn(r"\nWall-clock time: .* minutes in all\. Trained: .*\n", "", card_of_run)
     assert (by_run, untimed) == (
         metrics,
         card.replace("`by hand`", f"`{metrics['masked_genes']['command']}`"),
