@@ -11,13 +11,14 @@ import gzip
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
 from glm_annot.training import cli as training
 
@@ -93,12 +94,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(prepared: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that folder to work in, where `mini` is a tiny model."""
+def folder(
+    prepared: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of that folder to work in, where `mini` is a tiny model, for which one thread is fastest."""
     shutil.copytree(prepared, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(bundle, "known", lambda: {"mini": tiny_bundle})
-    return tmp_path / "here"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path / "here"
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)
@@ -113,7 +119,9 @@ def test_a_block_runs(block: Block, folder: Path) -> None:
 def run(command: Command, folder: Path, given: bytes) -> bytes:
     """Runs one command, ours within this process; its standard output."""
     name, *words = command.words
-    words = [match for word in words for match in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+    words = [
+        match for word in words for match in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+    ]
     if name in ("glm-annot", "glm-train"):
         result = CliRunner().invoke(CLICK[name], words, input=given)
         assert result.exit_code == 0, result.output
@@ -122,7 +130,10 @@ def run(command: Command, folder: Path, given: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("block", PARSED, ids=str)
-def test_a_block_that_is_not_run_is_parsed(block: Block) -> None:
+def test_a_block_that_is_not_run_is_parsed(
+    block: Block, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(prepared)
     subprocess.run(["bash", "-n", "-c", block.text], check=True)
     for command in commands(block.text):
         parse(command.words)
@@ -172,7 +183,9 @@ def test_a_wrong_command_does_not_parse(wrong: str) -> None:
 
 
 def test_quotations_pipes_and_comments_are_understood() -> None:
-    text = "zcat x.gz | glm-annot - > y  # to a file\nglm-train run own --launcher \\\n 'srun a\n  b' --work w"
+    text = (
+        "zcat x.gz | glm-annot - > y  # to a file\nglm-train run own --launcher \\\n 'srun a\n  b' --work w"
+    )
     assert list(commands(text)) == [
         Command(["zcat", "x.gz"]),
         Command(["glm-annot", "-"], reads=True, target="y"),
