@@ -57,6 +57,14 @@ def test_no_page_names_an_option_that_is_not_there(page: str) -> None:
     assert set(named) <= existing
 
 
+def test_no_page_help_or_card_names_a_particular_folder_of_data() -> None:
+    shown = [CliRunner().invoke(program, ["--help"]).output for program in (cli, training.cli)]
+    cards = [(folder / "MODEL_CARD.md").read_text(encoding="utf-8") for folder in known().values()]
+    pages = [page.read_text(encoding="utf-8") for page in PAGES]
+    named = {found for text in (*shown, *cards, *pages) for found in re.findall(r"--data ([\w./]+)", text)}
+    assert named == {"DATA", "my_genomes"}
+
+
 def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
 

@@ -63,7 +63,7 @@ class TrainPLMConfig:
         memory: embeddings of past batches kept as negatives.
         most_per_cluster: clusters are drawn in proportion to their size, up to this many members.
         held_out_clusters: clusters kept from training to measure retrieval on.
-        start: 'random' weights, or 'pairs', the head start of plm_start.
+        start: 'random' weights, or 'pairs', the head start of `head_start`.
         start_proteins: proteins of training clusters that the head start is computed from.
     """
 
