@@ -428,7 +428,7 @@ class TestEmbedding:
             "import sys\n"
             "from pathlib import Path\n"
             "from tests.training.glm.test_train import small_encoder\n"
-            "from training import embed\n"
+            "from glm_annot.training.encoder import embed\n"
             "seen = []\n"
             "embed.embed_corpus(Path(sys.argv[1]), small_encoder(), precision='fp32', shard=2,\n"
             "    progress=lambda *x: seen.append(x), report=print)\n"
