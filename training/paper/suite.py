@@ -119,9 +119,9 @@ class Suite:
             Step("exclusion", {}, self._exclusion),
             Step("genome", {"parts": self._parts}, self._genome_embeddings),
             Step("masked", {}, self._masked),
-            Step("operons", {}, self._operons),
+            Step("operons", {"version": paper_attention.VERSION}, self._operons),
             Step("states", {}, self._states),
-            Step("probes", {}, self._probes),
+            Step("probes", {"version": paper_probes.VERSION}, self._probes),
             Step("maps", {}, self._maps),
         ]
         if options.lstm is not None:
@@ -228,7 +228,7 @@ class Suite:
         pairs = paper_attention.Pairs.of(example)
         heads = paper_attention.correlations(pairs, glm.config.heads)
         best = paper_attention.best_head(heads)
-        scores = paper_attention.cross_validate(pairs, best, seed=seed)
+        scores = paper_attention.cross_validate(pairs, seed=seed)
         chosen = paper_attention.example_windows(example, seed=seed)
         write(heads, folder / "heads.tsv")
         write(paper_attention.figures(scores, pairs.label_N), folder / "methods.tsv")
@@ -301,18 +301,20 @@ class Suite:
 
     def _probes(self, folder: Path) -> None:
         enzymes = self._enzyme_table()
-        cases = Cases.of(enzymes["ec"].tolist(), (enzymes["split"] == "test").to_numpy())
+        is_test_N, group_N = (enzymes["split"] == "test").to_numpy(), enzymes["group"].to_numpy()
+        cases = Cases.of(enzymes["ec"].tolist(), is_test_N, group_N)
         if len(cases.classes) < 2:
             raise InputError(
                 "too few EC classes have proteins to train on and to test with; take more genomes",
                 self.folder / "enzymes" / ec_dataset.CLASSES,
             )
-        probed = [
-            Probed(name, masked, paper_probes.probe(x_NF[cases.rows_N], cases, seed=self.options.seed))
-            for (name, masked), x_NF in self._features().items()
-        ]
+        seed, probed, validation = self.options.seed, [], {}
+        for (name, masked), x_NF in self._features().items():
+            x_NF = x_NF[cases.rows_N]
+            probed.append(Probed(name, masked, paper_probes.probe(x_NF, cases, seed=seed)))
+            validation[name, masked] = paper_probes.validate(x_NF, cases, seed=seed)
         repeats = paper_probes.accuracies(probed, cases)
-        layers = paper_probes.summary(repeats)
+        layers = paper_probes.summary(repeats, validation)
         by_name = {(item.name, item.masked): item for item in probed}
         after = by_name[paper_probes.best(layers, masked=False), False]
         context = by_name[paper_probes.best(layers, masked=True), True]
