@@ -1,4 +1,4 @@
-"""A model's main figures as a table: what the README shows, out of metrics.json."""
+"""A model's main figures as a table: what docs/accuracy.md shows, out of metrics.json."""
 
 from __future__ import annotations
 

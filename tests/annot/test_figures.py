@@ -1,4 +1,4 @@
-"""README's table of figures, the tables of the card and the screen, and how tables come into pages."""
+"""Tables of figures in the documentation, on the card and on the screen, and how they get into pages."""
 
 from __future__ import annotations
 
