@@ -39,6 +39,7 @@ setup(
     extras_require={
         "train": [
             "deepspeed>=0.16",
+            "filelock>=3.12",
             "pyarrow>=15",
             "pydantic>=2.6",
             "scikit-learn>=1.4",
@@ -54,12 +55,14 @@ setup(
             "jinja2>=3.1",
         ],
         "homology": ["pyhmmer>=0.11"],
+        "docs": ["mkdocs-material>=9.5"],
         "dev": [
             "pytest>=8",
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "ruff>=0.5",
             "mypy>=1.10",
+            "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
             "pyhmmer>=0.11",
         ],

@@ -41,7 +41,12 @@ OPERON_TABLE = "operons.tsv"
 
 _ORGANISM = re.compile(rb"^(?:  ORGANISM  |# ?organism:? )(.+?)\r?$", re.MULTILINE | re.IGNORECASE)
 _CONTIGS = (".fna", ".fa", ".fasta")
-_NO_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "bacterium", "archaeon", "synthetic"}
+# First words of an organism's name that are no genus; 'Genus species' is Prokka's default.
+_NO_GENUS = {
+    *("uncultured", "unclassified", "unidentified", "unspecified", "unknown", "none", "genus"),
+    *("organism", "bacterium", "archaeon", "bacteria", "archaea", "synthetic", "metagenome"),
+}
+_HIGHER_RANK = ("aceae", "ales", "bacteria", "ota")  # families, orders, classes, phyla
 
 
 @dataclass(frozen=True)
@@ -160,10 +165,15 @@ def gene_name(gene: Gene) -> str:
 
 
 def genus_of(organism: str) -> str:
-    """The genus of an organism's name, `UNKNOWN_GENUS` when the name has none."""
+    """The genus of an organism's name, `UNKNOWN_GENUS` when the name has none.
+
+    Placeholders ('Genus species', 'uncultured bacterium') and names of higher ranks ('Gammaproteobacteria
+    sp.') are no genus.
+    """
     words = organism.replace("Candidatus ", "").strip("[] ").split()
     genus = words[0].strip("[]'") if words else ""
-    return genus if genus[:1].isupper() and genus.lower() not in _NO_GENUS else UNKNOWN_GENUS
+    named = genus.isalpha() and genus[0].isupper() and genus.lower() not in _NO_GENUS
+    return genus if named and not genus.endswith(_HIGHER_RANK) else UNKNOWN_GENUS
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Mapping[str, str]]]:

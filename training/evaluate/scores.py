@@ -41,7 +41,7 @@ class Results:
     Attributes:
         alone: by a head by itself.
         with_reference: by a head with labelled proteins as a reference.
-        diamond: the numbers of DIAMOND's best hit among these proteins; none without a hit.
+        diamond: the complete numbers of DIAMOND's best hit among these proteins; none without a hit.
         identity: of that hit, as a share; 0 without one.
     """
 

@@ -58,9 +58,9 @@ def benchmark(
     masked = _masked_genes(model, baseline, GeneOrder.of_genome(k12), embeddings_GD)
     found: dict[str, Any] = {"masked_genes": {**masked, "of": "E. coli K-12"}}
     if model.ec is not None:
-        held_out = heldout.read(shared.held_out, shared.ec_benchmarks)
+        known = heldout.read(shared.held_out).genomes
         threads = torch.get_num_threads()
-        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads, audit=audit)
+        found["ec"] = evaluate_ec.benchmark(model, data, k12, known, threads=threads, audit=audit)
     if model.operons is not None:
         found["operons"] = {"of": REFITTED, **evaluate_operons.benchmark(model, data)}
     return {suite: {**figures, "command": command} for suite, figures in found.items()}

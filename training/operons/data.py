@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from glm_annot import io
 from glm_annot.errors import InputError
-from glm_annot.operons.features import pairs_of
 from glm_annot.records import Contig, Gene, Genome
 
 from ..common.tsv import columns_of, read_tsv
@@ -43,7 +42,7 @@ class LabelledGenome:
     Attributes:
         name: of the organism.
         genome: as read.
-        labels: for each contig (P,) in order of `pairs_of`: 1 one operon, 0 not, `UNKNOWN`.
+        labels: for each contig (P,) in order of its `pairs`: 1 one operon, 0 not, `UNKNOWN`.
         reach: gap in bases from which on a label 0 says nothing; infinite for curated operons.
         left_out: labelled pairs of the source whose genes carry no prediction (pseudogenes).
     """
@@ -226,7 +225,7 @@ def _label(
 
 def _label_contig(contig: Contig, label: Callable[[Gene, Gene], int]) -> Labels:
     genes = contig.coding
-    return np.array([label(genes[left], genes[right]) for left, right in pairs_of(contig)], dtype=np.int8)
+    return np.array([label(genes[left], genes[right]) for left, right in contig.pairs], dtype=np.int8)
 
 
 def _only(folder: Path, pattern: str) -> Path:

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from glm_annot.bundle import Model, file_sha256
+from glm_annot.bundle import Model
 from glm_annot.errors import InputError
+from glm_annot.io.checksums import file_sha256
 from glm_annot.model.glm import GLM, mask_inputs
 from glm_annot.model.windows import MAX_GENES
 from glm_annot.records import Genome

@@ -94,7 +94,8 @@ def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
 
     An official encoder is one and the same wherever it was downloaded; a file of one's own may change.
     """
-    from glm_annot.bundle import file_sha256, part_record
+    from glm_annot.bundle import part_record
+    from glm_annot.io.checksums import file_sha256
 
     section = recipe.plm if part == "plm" else recipe.glm
     if isinstance(section, Kept):
@@ -189,12 +190,6 @@ def embed_corpus(
 
     encoder = read_encoder(plm).to(ranks.device())
     embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
-
-
-def discard_embeddings(corpus: Path) -> None:
-    """Delete the embeddings of a corpus, whichever encoder they are of."""
-    for path in corpus.glob("embeddings.*"):
-        path.unlink()
 
 
 def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
