@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from glm_annot.io.source import read_bytes
 from glm_annot.operons.features import pairs_of
 from glm_annot.records import Contig, Gene, Genome
 
-from ..corpus.genome_folder import OPERON_TABLE, OperonPair, gene_name, read_genomes, read_operons
+from ..corpus.genome_folder import OPERON_TABLE, OperonPair, gene_name, read_genomes, read_label, read_operons
 
 Labels = NDArray[np.int8]
 UNKNOWN = -1
@@ -66,9 +66,7 @@ def read_organism(folder: Path) -> LabelledGenome:
     """
     genome = io.read(_only(folder, "*.gff.gz"), faa=_only(folder, "*.faa.gz"))
     path = folder / "pairs.tsv"
-    known = {
-        (row["gene_a"], row["gene_b"]): int(row["label"]) for row in _rows(path, "gene_a", "gene_b", "label")
-    }
+    known = _read_pairs(path, "gene_a", "gene_b")
     names = {
         gene.index: f"{contig.name}_{number}"
         for contig in genome.contigs
@@ -129,8 +127,7 @@ def read_confirmed(annotation: Path, pairs: Path) -> LabelledGenome:
         InputError: a pair of the table is no pair of neighbours.
     """
     genome = io.read(annotation)
-    rows = _rows(pairs, "locus_a", "locus_b", "label")
-    known = {(row["locus_a"], row["locus_b"]): int(row["label"]) for row in rows}
+    known = _read_pairs(pairs, "locus_a", "locus_b")
     labels, left_out = _label(genome, known, lambda gene: gene.locus_tag, pairs)
     return LabelledGenome(annotation.name, genome, labels, left_out=left_out)
 
@@ -167,6 +164,19 @@ def read_folder(folder: Path) -> list[LabelledGenome]:
                 table,
             )
     return labelled
+
+
+def _read_pairs(path: Path, first: str, second: str) -> dict[tuple[str, str], int]:
+    """Labels by the names in two columns.
+
+    Raises:
+        InputError: a missing column, or a label that is neither 0 nor 1.
+    """
+    known: dict[tuple[str, str], int] = {}
+    rows = _rows(path, first, second, "label")
+    for row in rows:
+        known[row[first], row[second]] = read_label(row["label"] or "", path, rows.line_num)
+    return known
 
 
 def _label(
@@ -207,7 +217,7 @@ def _header(path: Path) -> list[str]:
     return read_bytes(path).decode("utf-8").splitlines()[0].split("\t")
 
 
-def _rows(path: Path, *columns: str) -> Iterable[Mapping[str, str]]:
+def _rows(path: Path, *columns: str) -> csv.DictReader[str]:
     """Rows of a table with tabs and a header that names at least these columns."""
     reader = csv.DictReader(read_bytes(path).decode("utf-8").splitlines(), delimiter="\t")
     for column in columns:
