@@ -20,7 +20,7 @@ from glm_annot.model.esm import DTYPES, PLMConfig, precision_on
 from glm_annot.model.glm import GLM, GLMConfig
 from glm_annot.model.windows import MAX_GENES
 
-from ..recipe import Recipe, make
+from ..recipe import Recipe, make, parse_budget
 from . import flops, speed
 
 # Dense bfloat16 operations per second by NVIDIA's data sheets (half of those 'with sparsity').
@@ -105,12 +105,10 @@ class Plan:
         encoder = _encoder(recipe)
         if "keep" in recipe.glm:
             return cls(recipe, corpus, encoder, None, 0, 0, 0, bf16=False, zero_stage=0)
-        from ..common.engine import EngineConfig
         from ..glm.train import TrainGLMConfig
 
         network = make(TrainGLMConfig, recipe.glm["network"], "glm.network")
-        settings = {"seconds": None if "steps" in recipe.glm["engine"] else 1.0, **recipe.glm["engine"]}
-        engine = make(EngineConfig, settings, "glm.engine")
+        engine = recipe.engine("glm", parse_budget(recipe.budget))
         return cls(
             recipe,
             corpus,
