@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from glm_annot.bundle import known
-from glm_annot.cli.app import cli
+from glm_annot.cli.app import INTERRUPTED, cli
+from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io import qualifiers
 from glm_annot.io.table import COLUMNS
 from tests.support.paths import ROOT
@@ -66,8 +67,15 @@ def test_attributes() -> None:
     assert [name for name in ours if f"`{name}`" not in README] == []
 
 
-def test_exit_statuses_and_defaults() -> None:
-    assert "0 fine, 1 failed while running, 2 wrong usage, 3 unusable input, 4 unusable model" in README
+def test_exit_statuses() -> None:
+    kinds = {
+        GlmAnnotError: "failed while running",
+        UsageError: "wrong usage",
+        InputError: "unusable input",
+        ModelError: "unusable model",
+    }
+    said = ", ".join(f"{kind.exit_status} {meaning}" for kind, meaning in kinds.items())
+    assert f"0 fine, {said}, {INTERRUPTED} interrupted" in README
 
 
 @pytest.mark.skipif("mini" not in known(), reason="this checkout ships no model")
