@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from glm_annot.cli.jobs import cores
+from glm_annot.processes import cores
 
 from .json_files import write_json
 

@@ -30,7 +30,7 @@ from . import own_files
 from .json_files import write_json
 
 RECORD, LOCK = "steps.json", ".glm-train.lock"
-FORMAT = 3  # of the record; raised when it or the keys are made in another way
+FORMAT = 4  # of the record; raised when it or the keys are made in another way
 _MOST_CHANGES = 4  # named in a message
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -31,8 +31,9 @@ import pandas as pd
 import torch
 
 from glm_annot import __version__, io
-from glm_annot.bundle import Model, file_sha256
+from glm_annot.bundle import Model
 from glm_annot.errors import InputError
+from glm_annot.io.checksums import file_sha256
 from glm_annot.model.context import contextualise
 from glm_annot.model.esm import fingerprint
 from glm_annot.pipeline import embed_distinct
@@ -57,7 +58,6 @@ from . import page as paper_page
 from . import probes as paper_probes
 from .inputs import (
     Files,
-    coding_proteins,
     hidden_states,
     layer_names,
     read,
@@ -124,9 +124,9 @@ class Suite:
             Step("exclusion", {}, self._exclusion),
             Step("genome", {"parts": self._parts}, self._genome_embeddings),
             Step("masked", {}, self._masked),
-            Step("operons", {}, self._operons),
+            Step("operons", {"version": paper_attention.VERSION}, self._operons),
             Step("states", {}, self._states),
-            Step("probes", {}, self._probes),
+            Step("probes", {"version": paper_probes.VERSION}, self._probes),
             Step("maps", {}, self._maps),
             Step("lstm", {"run": self._lstm_record}, self._lstm),
             Step("page", {"page": paper_page.VERSION, "model": self._identity}, self._page, made_last),
@@ -200,7 +200,7 @@ class Suite:
         write(pd.DataFrame([paper_exclusion.total(table)]), folder / "total.tsv")
 
     def _genome_embeddings(self, folder: Path) -> None:
-        embeddings_GD = embed_distinct(self.model.encoder, coding_proteins(self._held_out))
+        embeddings_GD = embed_distinct(self.model.encoder, self._held_out.proteins)
         np.save(folder / "embeddings.npy", embeddings_GD)
 
     def _masked(self, folder: Path) -> None:
@@ -214,7 +214,7 @@ class Suite:
         spans = paper_masked.windows_of(reader.order, int(lengths["length"].max()))
         found = paper_masked.outcomes(network, reader, spans, seed=self.options.seed)
         write(lengths, folder / "lengths.tsv")
-        write(paper_masked.reliability(found), folder / "reliability.tsv")
+        write(paper_masked.reliability_table(found), folder / "reliability.tsv")
 
     def _lstm(self, folder: Path) -> None:
         run = self._baseline
@@ -235,7 +235,7 @@ class Suite:
         pairs = paper_attention.Pairs.of(example)
         heads = paper_attention.correlations(pairs, glm.config.heads)
         best = paper_attention.best_head(heads)
-        scores = paper_attention.cross_validate(pairs, best, seed=seed)
+        scores = paper_attention.cross_validate(pairs, seed=seed)
         chosen = paper_attention.example_windows(example, seed=seed)
         write(heads, folder / "heads.tsv")
         write(paper_attention.figures(scores, pairs.label_N), folder / "methods.tsv")
@@ -263,7 +263,7 @@ class Suite:
     def _states_of(self, number: int, mine: pd.DataFrame) -> dict[str, Any]:
         """What is said of some enzymes of one genome, each array one row an enzyme."""
         genome = read_genome(self._source, number, updates={}).genome
-        embeddings_GD = embed_distinct(self.model.encoder, coding_proteins(genome))
+        embeddings_GD = embed_distinct(self.model.encoder, genome.proteins)
         reader = window_reader(genome, embeddings_GD, self.model)
         rows_N = self._rows_of(number, mine)
         glm = self.model.glm
@@ -308,18 +308,20 @@ class Suite:
 
     def _probes(self, folder: Path) -> None:
         enzymes = self._enzyme_table()
-        cases = Cases.of(enzymes["ec"].tolist(), (enzymes["split"] == "test").to_numpy())
+        is_test_N, group_N = (enzymes["split"] == "test").to_numpy(), enzymes["group"].to_numpy()
+        cases = Cases.of(enzymes["ec"].tolist(), is_test_N, group_N)
         if len(cases.classes) < 2:
             raise InputError(
                 "too few EC classes have proteins to train on and to test with; take more genomes",
                 self.folder / "enzymes" / ec_dataset.CLASSES,
             )
-        probed = [
-            Probed(name, masked, paper_probes.probe(x_NF[cases.rows_N], cases, seed=self.options.seed))
-            for (name, masked), x_NF in self._features().items()
-        ]
+        seed, probed, validation = self.options.seed, [], {}
+        for (name, masked), x_NF in self._features().items():
+            x_NF = x_NF[cases.rows_N]
+            probed.append(Probed(name, masked, paper_probes.probe(x_NF, cases, seed=seed)))
+            validation[name, masked] = paper_probes.validate(x_NF, cases, seed=seed)
         repeats = paper_probes.accuracies(probed, cases)
-        layers = paper_probes.summary(repeats)
+        layers = paper_probes.summary(repeats, validation)
         by_name = {(item.name, item.masked): item for item in probed}
         after = by_name[paper_probes.best(layers, masked=False), False]
         context = by_name[paper_probes.best(layers, masked=True), True]
