@@ -142,7 +142,7 @@ def test_a_label_that_is_no_label(annotation: Path, tmp_path: Path) -> None:
     pairs = write_table(
         tmp_path / "p.tsv", ("locus_a", "locus_b", "label"), ("MADE_0001", "MADE_0002", "yes")
     )
-    with pytest.raises(InputError, match=r"p\.tsv, line 2: label '\?' is not valid; write 1 .* 0 for two"):
+    with pytest.raises(InputError, match=r"p\.tsv, line 2: label 'yes' is not valid; write 1 .* 0 for two"):
         read_confirmed(annotation, pairs)
     write_organism(tmp_path / "one", [("contig_1_1", "contig_1_2", "yes")])  # type: ignore[list-item]
     with pytest.raises(InputError, match=r"pairs\.tsv, line 2: label 'yes' is not valid"):
