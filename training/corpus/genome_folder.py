@@ -145,9 +145,8 @@ def read_operons(path: Path) -> list[OperonPair]:
     """
     pairs: dict[tuple[str, frozenset[str]], OperonPair] = {}
     for line, row in _rows(path, ("contig", "gene_a", "gene_b", "label")):
-        if row["label"] not in ("0", "1"):
-            raise InputError(f"label is 1 or 0, not {row['label']!r}", path, line)
-        pair = OperonPair(row["contig"], row["gene_a"], row["gene_b"], int(row["label"]))
+        label = read_label(row["label"], path, line)
+        pair = OperonPair(row["contig"], row["gene_a"], row["gene_b"], label)
         said = pairs.setdefault((pair.contig, frozenset((pair.gene_a, pair.gene_b))), pair)
         if said.label != pair.label:
             raise InputError(
@@ -157,6 +156,21 @@ def read_operons(path: Path) -> list[OperonPair]:
                 line,
             )
     return list(pairs.values())
+
+
+def read_label(text: str, path: Path, line: int) -> int:
+    """The label of a pair of genes: 1 for one operon, 0 for none in common.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text not in ("0", "1"):
+        raise InputError(
+            f"label {text!r} is not valid; write 1 for two genes of one operon, 0 for two that share none",
+            path,
+            line,
+        )
+    return int(text)
 
 
 def gene_name(gene: Gene) -> str:

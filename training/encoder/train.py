@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
@@ -226,8 +226,6 @@ def train_plm(
     folder: Path,
     config: TrainPLMConfig,
     engine_config: EngineConfig,
-    *,
-    start_from: Path | None = None,
 ) -> Path:
     """Pretrains an encoder and exports it; resumes where an earlier call stopped.
 
@@ -237,7 +235,6 @@ def train_plm(
         folder: run folder.
         config: the task.
         engine_config: the optimiser; a step sees `config.pairs` pairs a process.
-        start_from: weights to begin with (a `plm.safetensors`) instead of those that `config.start` names.
 
     Returns:
         The folder, holding `plm.safetensors` and `plm.json`.
@@ -245,9 +242,7 @@ def train_plm(
     pairs = ProteinPairs(pq.read_table(proteins, columns=["sequence", "cluster"]), config)
     torch.manual_seed(engine_config.seed)
     objective = EncoderObjective(config)
-    if start_from:
-        load_model(objective.encoder, str(start_from))
-    elif config.start == "pairs":
+    if config.start == "pairs":
         start_from_pairs(objective.encoder, pairs.many(config.start_proteins))
     engine = Engine(objective, engine_config, folder)
     held_out = pairs.held_out()

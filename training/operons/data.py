@@ -24,7 +24,7 @@ from glm_annot.errors import InputError
 from glm_annot.records import Contig, Gene, Genome
 
 from ..common.tsv import columns_of, read_tsv
-from ..corpus.genome_folder import OPERON_TABLE, OperonPair, gene_name, read_genomes, read_operons
+from ..corpus.genome_folder import OPERON_TABLE, OperonPair, gene_name, read_genomes, read_label, read_operons
 
 Labels = NDArray[np.int8]
 UNKNOWN = -1
@@ -64,10 +64,7 @@ def read_organism(folder: Path) -> LabelledGenome:
     """
     genome = io.read(_only(folder, "*.gff.gz"), faa=_only(folder, "*.faa.gz"))
     path = folder / "pairs.tsv"
-    known = {
-        (row["gene_a"], row["gene_b"]): int(row["label"])
-        for _, row in read_tsv(path, "gene_a", "gene_b", "label")
-    }
+    known = _read_pairs(path, "gene_a", "gene_b")
     names = {
         gene.index: f"{contig.name}_{number}"
         for contig in genome.contigs
@@ -128,8 +125,7 @@ def read_confirmed(annotation: Path, pairs: Path) -> LabelledGenome:
         InputError: a pair of the table is no pair of neighbours.
     """
     genome = io.read(annotation)
-    rows = read_tsv(pairs, "locus_a", "locus_b", "label")
-    known = {(row["locus_a"], row["locus_b"]): int(row["label"]) for _, row in rows}
+    known = _read_pairs(pairs, "locus_a", "locus_b")
     labels, left_out = _label(genome, known, lambda gene: gene.locus_tag, pairs)
     return LabelledGenome(annotation.name, genome, labels, left_out=left_out)
 
@@ -199,6 +195,18 @@ class FolderOperons:
                     self._table,
                 )
         return self._labelled
+
+
+def _read_pairs(path: Path, first: str, second: str) -> dict[tuple[str, str], int]:
+    """Labels by the names in two columns.
+
+    Raises:
+        InputError: a missing column, or a label that is neither 0 nor 1.
+    """
+    return {
+        (row[first], row[second]): read_label(row["label"], path, line)
+        for line, row in read_tsv(path, first, second, "label")
+    }
 
 
 def _label(

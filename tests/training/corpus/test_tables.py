@@ -406,7 +406,10 @@ def test_a_bad_table_is_one_clear_line(tmp_path: Path, name: str, text: str, mes
 
 def test_bad_operon_labels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "operons.tsv").write_text("contig\tgene_a\tgene_b\tlabel\nc\ta\tb\tyes\n")
-    with pytest.raises(InputError, match="line 2: label is 1 or 0, not 'yes'"):
+    with pytest.raises(
+        InputError,
+        match=r"operons\.tsv, line 2: label 'yes' is not valid; write 1 for two genes of one operon",
+    ):
         genome_folder.read_operons(tmp_path / "operons.tsv")
 
 
