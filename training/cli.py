@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -155,7 +155,9 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
     type=click.Choice(["glm", "lstm"]),
     help="Train this network instead of the recipe's; lstm is a baseline of equal size.",
 )
-def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: str | None) -> None:
+def glm(
+    recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: Literal["glm", "lstm"] | None
+) -> None:
     """Trains the genomic language model (gLM) on an embedded corpus; continues after an interruption."""
     from .run.stages import train_glm
 
@@ -457,7 +459,7 @@ def plan(
     Operations come from formulas, times on this machine from a short measurement, times on other hardware
     from published peaks and an assumed utilisation. Each figure says which.
     """
-    from glm_annot.bundle import best_device
+    from glm_annot.model.devices import best_device
 
     from .plan import plan as plans
 

@@ -8,7 +8,8 @@ import torch
 from click.testing import CliRunner
 from glm_annot.training.plan.speed import made_proteins
 
-from glm_annot.model.glm import GLM, GLMConfig
+from glm_annot.model.glm import GLM
+from glm_annot.model.sizes import GLMConfig
 from tests.bench import benchmarks
 from tests.support.paths import ROOT
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from glm_annot.cli.jobs import cores
+from glm_annot.processes import cores
 
 from ..corpus.sample import RELATED, UNKNOWN_GENUS
 from ..evaluate.tables import table, tables
 from ..recipe import Recipe
+from ..settings import Kept, Official, TrainedEncoder, TrainedGLM
 from .glossary import terms_of
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _training(recipe: Recipe, corpus: Mapping[str, Any], command: str) -> str:
         f"{_set_aside(corpus)}All together have {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
         f"{counts['residues']:,} residues."
     )
-    if "task" in recipe.plm:
+    if isinstance(recipe.plm, TrainedEncoder):
         text += f" The encoder's corpus has {counts['encoder_proteins']:,} proteins."
     return f"{text}\n\nMade by `{command}` from `{corpus['origin']}`."
 
@@ -164,21 +165,20 @@ def _compared(genera: Sequence[str], trained: Sequence[str]) -> str:
 
 def _trained(recipe: Recipe) -> str:
     """What the genomes of a corpus train, and whose the rest is."""
-    if "keep" in recipe.glm:
-        kept = recipe.glm["keep"]
+    if isinstance(recipe.glm, Kept):
         terms = "the licence and limits on its card hold here too"
-        return f"the heads (encoder and gLM are those of model `{kept}`; {terms})"
-    if "official" in recipe.plm:
-        return f"gLM and the heads (the encoder is the official `{recipe.plm['official']}`)"
-    if "keep" in recipe.plm:
-        return f"gLM and the heads (the encoder is that of model `{recipe.plm['keep']}`)"
+        return f"the heads (encoder and gLM are those of model `{recipe.glm.keep}`; {terms})"
+    if isinstance(recipe.plm, Official):
+        return f"gLM and the heads (the encoder is the official `{recipe.plm.official}`)"
+    if isinstance(recipe.plm, Kept):
+        return f"gLM and the heads (the encoder is that of model `{recipe.plm.keep}`)"
     return "gLM and the heads"
 
 
 def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
     """What was kept out of the parts that were trained here, and of which parts nobody here can say it."""
     names, counts = corpus["held_out"], corpus["counts"]
-    encoder, glm = "task" in recipe.plm, "network" in recipe.glm
+    encoder, glm = isinstance(recipe.plm, TrainedEncoder), isinstance(recipe.glm, TrainedGLM)
     text = "Nothing was held out by sequence; judge it on genomes that did not train it."
     if names:
         trained = "trained the encoder or carried" if encoder else "carried"
@@ -190,7 +190,7 @@ def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
             )
     if not encoder:
         parts = "the encoder" if glm else "the encoder and gLM"
-        card = f" (the card of `{recipe.plm['keep']}` may say it)" if "keep" in recipe.plm else ""
+        card = f" (the card of `{recipe.plm.keep}` may say it)" if isinstance(recipe.plm, Kept) else ""
         text += f" What trained {parts} is not known here{card}, and may hold the same proteins."
     return f"## Held out\n\n{text}"
 

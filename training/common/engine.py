@@ -15,15 +15,16 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import nn
 
-from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.errors import GlmAnnotError
 
+from ..settings import EngineConfig
 from .json_files import write_json
 
 # Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
@@ -40,81 +41,6 @@ Validate: TypeAlias = Callable[[], Mapping[str, float]]
 
 _LOG_EVERY = 20  # steps
 _SEED_STRIDE = 1_000_003  # a prime, so that (seed, rank) pairs do not meet on neighbouring steps
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """How a model is optimised; DeepSpeed's own configuration is derived from it.
-
-    Attributes:
-        learning_rate: the highest one, after warm-up.
-        warmup_steps: steps of linear warm-up.
-        steps: optimiser steps in all; None when `seconds` ends the run.
-        seconds: wall-clock budget over all resumed parts; None when `steps` ends the run.
-        schedule: 'constant' (the paper's) or 'cosine' to a tenth over the steps or seconds.
-        weight_decay, betas: of AdamW.
-        max_grad_norm: gradients are clipped to this norm before the step.
-        precision: 'bf16' runs matrix products in bfloat16 by autocast; weights and optimiser state stay
-        float32.
-        micro_batch: examples a process sees at once. gLM's batches have this size; the encoder's hold
-            `TrainPLMConfig.pairs` pairs whatever this says, which there only divides a `batch`.
-        batch: examples a step over all processes, in as many micro-batches as it takes; None for one
-            micro-batch of each process.
-        zero_stage: DeepSpeed ZeRO stage, 0 to 2.
-        validate_every: steps between validations; 0 for the end only.
-        save_every: seconds between checkpoints.
-        seed: of everything random.
-    """
-
-    learning_rate: float
-    warmup_steps: int = 0
-    steps: int | None = None
-    seconds: float | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    micro_batch: int = 1
-    batch: int | None = None
-    zero_stage: int = 0
-    validate_every: int = 0
-    save_every: float = 180.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.seconds is None):
-            raise ValueError("give either steps or seconds as the budget of a run")
-        if self.zero_stage not in (0, 1, 2):
-            raise ValueError("zero_stage is 0, 1 or 2")
-        object.__setattr__(self, "betas", tuple(self.betas))
-
-    def accumulation(self, world_size: int) -> int:
-        """Micro-batches that each process sees in a step.
-
-        Raises:
-            InputError: so many processes cannot share the batch evenly.
-        """
-        at_once = self.micro_batch * world_size
-        batch = self.batch or at_once
-        if batch % at_once:
-            raise InputError(
-                f"a batch of {batch} is no multiple of what {world_size} processes see at once, {at_once}; "
-                "set another micro_batch, or start another number of processes"
-            )
-        return batch // at_once
-
-    def deepspeed(self, world_size: int) -> dict[str, Any]:
-        """DeepSpeed's configuration."""
-        return {
-            "train_micro_batch_size_per_gpu": self.micro_batch,
-            "gradient_accumulation_steps": self.accumulation(world_size),
-            "train_batch_size": self.batch or self.micro_batch * world_size,
-            "gradient_clipping": self.max_grad_norm,
-            "zero_optimization": {"stage": self.zero_stage},
-            "zero_allow_untested_optimizer": True,
-            "steps_per_print": 2**31 - 1,
-        }
 
 
 def _join_process_group() -> None:

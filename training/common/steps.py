@@ -22,7 +22,7 @@ from glm_annot.errors import InputError
 from .json_files import write_json
 
 RECORD = "steps.json"
-FORMAT = 2  # of the record; raised when keys are made in another way, so that nothing is deleted for that
+FORMAT = 3  # of the record; raised when keys are made in another way, so that nothing is deleted for that
 
 
 @dataclass(frozen=True)

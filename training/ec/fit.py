@@ -63,7 +63,7 @@ class Reader:
 
     def __call__(self, genome: Genome) -> States:
         """States of all coding genes."""
-        proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
+        proteins = genome.proteins
         if self.model is None:
             return np.zeros((len(proteins), 0), np.float32), np.zeros((len(proteins), 0, 0), np.float32)
         embeddings_GD = embed_distinct(self.model.encoder, proteins)

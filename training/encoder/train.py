@@ -12,10 +12,8 @@ A batch holds two members of each of P clusters (MMseqs2, see `corpus`), cropped
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,71 +25,16 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
-from glm_annot.model.esm import (
-    ALPHABET,
-    MASK,
-    N_TOKENS,
-    STANDARD_RESIDUES,
-    Encoder,
-    Pack,
-    PLMConfig,
-    embed,
-    tokenize,
-)
+from glm_annot.model.esm import ALPHABET, MASK, N_TOKENS, STANDARD_RESIDUES, Encoder, Pack, embed, tokenize
 
-from ..common.engine import Engine, EngineConfig
+from ..common.engine import Engine
 from ..common.json_files import write_json
-from .head_start import NARROWEST, NARROWEST_HEAD, fits, start_from_pairs
+from ..settings import EngineConfig, TrainPLMConfig
+from .head_start import start_from_pairs
 
 _CROP_STEP = 16  # residues; crops are multiples of it, so that a pack holds few distinct lengths
 _IGNORED = -1  # cluster number of an empty slot of the memory
 _STANDARD_TOKENS = torch.tensor([ALPHABET.get_idx(letter) for letter in STANDARD_RESIDUES])
-
-
-@dataclass(frozen=True)
-class TrainPLMConfig:
-    """What the encoder is trained on and for.
-
-    Attributes:
-        encoder: its shape.
-        pairs: clusters in a batch, two members each.
-        crop: longest stretch of a protein in a batch, residues.
-        mask_rate: share of residues to be predicted.
-        pair_weight: weight of the loss over homologues beside that over masked residues.
-        temperature: of the similarities.
-        projection: width that embeddings are projected to before they are compared.
-        memory: embeddings of past batches kept as negatives.
-        most_per_cluster: clusters are drawn in proportion to their size, up to this many members.
-        held_out_clusters: clusters kept from training to measure retrieval on.
-        start: 'random' weights, or 'pairs', the head start of `head_start`.
-        start_proteins: proteins of training clusters that the head start is computed from.
-    """
-
-    encoder: PLMConfig
-    pairs: int = 24
-    crop: int = 160
-    mask_rate: float = 0.15
-    pair_weight: float = 1.0
-    temperature: float = 0.1
-    projection: int = 128
-    memory: int = 2048
-    most_per_cluster: int = 16
-    held_out_clusters: int = 500
-    start: Literal["random", "pairs"] = "random"
-    start_proteins: int = 40_000
-
-    def __post_init__(self) -> None:
-        if isinstance(self.encoder, Mapping):
-            object.__setattr__(self, "encoder", PLMConfig(**self.encoder))
-        if self.start not in ("random", "pairs"):
-            raise ValueError(f"start is 'random' or 'pairs', not {self.start!r}")
-        if self.start == "pairs" and not fits(self.encoder):
-            raise ValueError(
-                f"start 'pairs' needs an encoder with a dim of {NARROWEST} at least and of {NARROWEST_HEAD} "
-                "for each head; give it these, or start 'random'"
-            )
-        if not 0 <= self.mask_rate < 1:
-            raise ValueError(f"mask_rate is a share below 1, not {self.mask_rate}")
 
 
 @dataclass(frozen=True)

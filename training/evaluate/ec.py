@@ -7,7 +7,6 @@ to a protein of the very set that is scored. The head itself learnt from none of
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,8 @@ from glm_annot.errors import GlmAnnotError
 from glm_annot.io.sequences import clean_protein
 from glm_annot.records import Genome
 
+from ..common.tsv import read_tsv
+from ..corpus.shared_data import SharedData
 from ..ec.fit import Reader
 from ..ec.labels import Labelled, as_reference, numbers, read_labelled
 from ..ec.sources import lone_genes
@@ -75,32 +76,32 @@ def benchmark(
     Raises:
         GlmAnnotError: the model has no EC head, or DIAMOND is not installed.
     """
+    shared = SharedData(data)
     found: dict[str, Any] = {"min_confidence": _head(model).config.threshold}
     for name in BENCHMARKS:
-        cases = read_benchmark(data / "ec" / f"{name}.tsv")
+        cases = read_benchmark(shared.ec_benchmark(name))
         own = frozenset(map(clean_protein, cases.proteins))
-        labelled = _searched(data, own, max_trust=BENCHMARK_TRUST)
+        labelled = _searched(shared, own, max_trust=BENCHMARK_TRUST)
         gathered = gather(model, lone_genes(cases.proteins), labelled, threads=threads)
         found[name] = compare(gathered.results(), cases, cases.enzymes)
     cases = of_genome(k12)
-    labelled = _searched(data, of_k12, max_trust=GENOME_TRUST)
+    labelled = _searched(shared, of_k12, max_trust=GENOME_TRUST)
     gathered = gather(model, k12, labelled, threads=threads)
     results, figures = measure_genome(gathered, cases)
-    calls = ec_audit.unannotated(k12, results.alone, ec_audit.read_curated(data / "ec"))
+    calls = ec_audit.unannotated(k12, results.alone, ec_audit.read_curated(shared))
     if audit is not None:
         ec_audit.write_sample(calls, audit)
     return {**found, **figures, "K-12 audit": ec_audit.summary(calls, figures["K-12 genome"])}
 
 
-def _searched(data: Path, own: frozenset[str], *, max_trust: int) -> list[Labelled]:
+def _searched(shared: SharedData, own: frozenset[str], *, max_trust: int) -> list[Labelled]:
     """The labelled proteins but those that are scored (`own`)."""
-    return read_labelled(data / "ec" / "labelled.parquet", held_out=own, updates={}, max_trust=max_trust)
+    return read_labelled(shared.labelled, held_out=own, updates={}, max_trust=max_trust)
 
 
 def read_benchmark(path: Path) -> Cases:
     """Read a benchmark's table (columns sequence and ec)."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+    rows = [row for _, row in read_tsv(path, "sequence", "ec")]
     ec = (frozenset(numbers(row["ec"], {})) for row in rows)
     return Cases(tuple(row["sequence"] for row in rows), tuple(ec))
 
@@ -148,7 +149,7 @@ class Gathered:
 def gather(model: Model, genome: Genome, labelled: Sequence[Labelled], *, threads: int = 1) -> Gathered:
     """Evidence for all coding genes of a genome, and their nearest labelled proteins."""
     head = _head(model)
-    proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
+    proteins = genome.proteins
     hits = as_reference(labelled).hits(proteins, diamond_searcher(), threads=threads)
     best = [of_protein[0] if of_protein else None for of_protein in hits]
     run_G = runs(genome)

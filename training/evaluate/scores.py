@@ -118,8 +118,8 @@ def confidence(results: Sequence[ECResult], cases: Cases, *, seed: int = 0) -> d
     return {
         "proteins": len(results),
         "enzymes": int(is_enzyme_G.sum()),
-        "enzyme": reliability(enzyme_G, is_enzyme_G, seed),
-        "number": reliability(first_G[told_G], right_G[told_G], seed),
+        "enzyme": reliability_of_calls(enzyme_G, is_enzyme_G, seed),
+        "number": reliability_of_calls(first_G[told_G], right_G[told_G], seed),
     }
 
 
@@ -137,11 +137,11 @@ def by_level(confidences: Sequence[Confidences], cases: Cases, *, seed: int = 0)
                 best = max(here, key=lambda step: of[step], default=None)
                 p.append(0.0 if best is None else of[best])
                 right.append(best in ancestry(true))
-        found[str(level)] = reliability(np.array(p), np.array(right, bool), seed)
+        found[str(level)] = reliability_of_calls(np.array(p), np.array(right, bool), seed)
     return found
 
 
-def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_]) -> float:
+def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_ | np.float64]) -> float:
     """Expected calibration error: mean |mean confidence - share right| over bins of equal mass.
 
     Ties are broken by position (a stable sort), so that equal confidences may fall into two bins.
@@ -152,7 +152,9 @@ def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_
     return float(sum(gaps) / len(p_G))
 
 
-def reliability(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_], seed: int) -> dict[str, Any]:
+def reliability_of_calls(
+    p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_], seed: int
+) -> dict[str, Any]:
     """Calibration error with its 95 % bootstrap interval; precision and coverage above two thresholds."""
     rng = np.random.default_rng(seed)
     draws = (rng.integers(0, len(p_G), len(p_G)) for _ in range(RESAMPLES))

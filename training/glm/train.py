@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +22,20 @@ from torch import Tensor, nn
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
-from glm_annot.model.windows import MAX_GENES
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, mask_inputs
+from glm_annot.model.sizes import GLMConfig
 
-from ..common.engine import Engine, EngineConfig
+from ..common.engine import Engine
 from ..common.json_files import write_json
 from ..corpus.tables import MIN_GENES, read_table
 from ..encoder.embed import EMBEDDINGS, encoder_of
-from .features import MAX_COMPONENTS, fit_features, label_size
+from ..settings import MASK_PROBABILITY, EngineConfig, TrainGLMConfig
+from .features import fit_features
 from .losses import glm_loss
 from .lstm import BiLSTM, of_equal_size
 from .masked import evaluate_masked, fit_context_fit
 from .windows import (
     LABEL_LIMIT,
-    MASK_PROBABILITY,
     Embeddings,
     GeneOrder,
     Spans,
@@ -49,54 +49,6 @@ from .windows import (
 RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
 BEGUN = "begun.json"  # in a run folder: whose embeddings it is trained on
 VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
-
-
-@dataclass(frozen=True)
-class TrainGLMConfig:
-    """What to train. How is the engine's to say (published: 1e-4, 5000 steps of warm-up, batches of 1000).
-
-    Attributes:
-        backbone: 'glm', or 'lstm' for the baseline of equal size, same inputs, heads and losses.
-        components: numbers in a label beside the orientation, as many as an embedding has at most.
-        directions: 'principal' components, as published, or 'discriminant' ones of the corpus's families.
-        masked: share of genes masked in training; more than the published 0.15 gives more to learn from a
-            window. Evaluation always masks 0.15.
-        dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
-    """
-
-    backbone: Literal["glm", "lstm"] = "glm"
-    components: int = MAX_COMPONENTS
-    directions: Literal["principal", "discriminant"] = "principal"
-    masked: float = MASK_PROBABILITY
-    dim: int = 256
-    layers: int = 6
-    heads: int = 4
-    ffn: int = 1024
-    max_distance: int = 32
-    predictions: int = 4
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.backbone not in ("glm", "lstm"):
-            raise ValueError(f"backbone is 'glm' or 'lstm', not {self.backbone!r}")
-        if self.directions not in ("principal", "discriminant"):
-            raise ValueError(f"directions is 'principal' or 'discriminant', not {self.directions!r}")
-        if not 0 < self.masked < 1:
-            raise ValueError(f"masked is a share between 0 and 1, not {self.masked}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is 0 or above and below 1, not {self.dropout}")
-        if self.max_distance < MAX_GENES:
-            raise ValueError(
-                f"max_distance is {MAX_GENES} at least, the genes of a window, not {self.max_distance}"
-            )
-        self.glm(embedding_dim=self.components)  # says what sizes do not go together, whatever the encoder
-
-    def glm(self, embedding_dim: int) -> GLMConfig:
-        """The network's configuration for embeddings of some size."""
-        other = ("backbone", "components", "directions", "masked")
-        sizes = {name: value for name, value in asdict(self).items() if name not in other}
-        labels = label_size(embedding_dim, self.components)
-        return GLMConfig(input_dim=embedding_dim + 1, labels=labels, **sizes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,9 @@ import pandas as pd
 import torch
 
 from glm_annot import __version__, io
-from glm_annot.bundle import Model, file_sha256
+from glm_annot.bundle import Model
 from glm_annot.errors import InputError
+from glm_annot.io.checksums import file_sha256
 from glm_annot.model.context import contextualise
 from glm_annot.model.esm import fingerprint
 from glm_annot.pipeline import embed_distinct
@@ -58,7 +59,6 @@ from . import page as paper_page
 from . import probes as paper_probes
 from .inputs import (
     Files,
-    coding_proteins,
     hidden_states,
     layer_names,
     read,
@@ -196,7 +196,7 @@ class Suite:
         write(pd.DataFrame([paper_exclusion.total(table)]), folder / "total.tsv")
 
     def _genome_embeddings(self, folder: Path) -> None:
-        embeddings_GD = embed_distinct(self.model.encoder, coding_proteins(self._held_out))
+        embeddings_GD = embed_distinct(self.model.encoder, self._held_out.proteins)
         np.save(folder / "embeddings.npy", embeddings_GD)
 
     def _masked(self, folder: Path) -> None:
@@ -210,7 +210,7 @@ class Suite:
         spans = paper_masked.windows_of(reader.order, int(lengths["length"].max()))
         found = paper_masked.outcomes(network, reader, spans, seed=self.options.seed)
         write(lengths, folder / "lengths.tsv")
-        write(paper_masked.reliability(found), folder / "reliability.tsv")
+        write(paper_masked.reliability_table(found), folder / "reliability.tsv")
 
     def _lstm(self, folder: Path) -> None:
         run = self._baseline
@@ -256,7 +256,7 @@ class Suite:
     def _states_of(self, number: int, mine: pd.DataFrame) -> dict[str, Any]:
         """What is said of some enzymes of one genome, each array one row an enzyme."""
         genome = read_genome(self._source, number, updates={}).genome
-        embeddings_GD = embed_distinct(self.model.encoder, coding_proteins(genome))
+        embeddings_GD = embed_distinct(self.model.encoder, genome.proteins)
         reader = window_reader(genome, embeddings_GD, self.model)
         rows_N = self._rows_of(number, mine)
         glm = self.model.glm

@@ -9,11 +9,12 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from glm_annot.bundle import file_sha256
+from glm_annot.io.checksums import file_sha256
 
 from ..bundle.assemble import Runs, assemble, rewrite_card
 from ..common.steps import Step, run_steps, seconds_spent
 from ..recipe import Recipe
+from ..settings import Trained
 from . import stages
 from .launch import Launcher
 
@@ -62,9 +63,9 @@ class Run:
         texts = {"summary": recipe.summary, "limits": recipe.limits, "terms": recipe.terms}
         return [
             Step("corpus", {**corpus, "files": files["corpus"]}, self._corpus),
-            Step("plm", {"seconds": seconds("plm"), **recipe.plm, "kept": kept["plm"]}, self._plm),
+            Step("plm", {"seconds": seconds("plm"), **asdict(recipe.plm), "kept": kept["plm"]}, self._plm),
             Step("embed", {"precision": recipe.embed.precision}, self._embed),
-            Step("glm", {"seconds": seconds("glm"), **recipe.glm, "kept": kept["glm"]}, self._glm),
+            Step("glm", {"seconds": seconds("glm"), **asdict(recipe.glm), "kept": kept["glm"]}, self._glm),
             Step("heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads),
             *self._baseline_steps(),  # late: no part of the model waits for it
             Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
@@ -114,7 +115,7 @@ class Run:
         if not self.recipe.baseline:
             return []
         recipe = self.recipe.as_baseline()
-        settings = {"seconds": recipe.seconds("glm", self.budget), **recipe.glm}
+        settings = {"seconds": recipe.seconds("glm", self.budget), **asdict(recipe.glm)}
         return [Step(BASELINE, settings, lambda folder: self._train("glm", stages.train_glm, folder, recipe))]
 
     def _train(
@@ -126,7 +127,7 @@ class Run:
     ) -> None:
         """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
         recipe, corpus, budget = recipe or self.recipe, self.runs.corpus, self.budget
-        if self.launcher is not None and "engine" in getattr(recipe, part):
+        if self.launcher is not None and isinstance(recipe.plm if part == "plm" else recipe.glm, Trained):
             self.launcher.train(part, recipe, corpus, folder, budget=budget)
         else:
             alone(recipe, corpus, folder, budget=budget)

@@ -207,7 +207,8 @@ def test_only_live_weights_come_along_exactly_and_mapped(files: Path, imported: 
 
 def test_the_published_sizes_make_279_million_live_numbers() -> None:
     with torch.device("meta"):
-        from glm_annot.model.glm import GLM, GLMConfig
+        from glm_annot.model.glm import GLM
+        from glm_annot.model.sizes import GLMConfig
 
         glm = GLM(GLMConfig(1281, 1280, 19, 10, 3072, max_distance=512))
     assert sum(parameter.numel() for parameter in glm.parameters()) == 278_867_988

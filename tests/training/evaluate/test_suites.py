@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from glm_annot.training.bundle.card import with_metrics
 from glm_annot.training.cli import cli
 from glm_annot.training.corpus import heldout
+from glm_annot.training.corpus.shared_data import SharedData
 from glm_annot.training.evaluate import suites
 from glm_annot.training.evaluate.audit import COLUMNS
 from glm_annot.training.evaluate.ec import ABLATIONS, BENCHMARKS, IDENTITY_BINS, _cut_by_identity
@@ -40,11 +41,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/ as the shared data, model/ without an operon head, lstm/ of its size; all of it measured."""
     folder = tmp_path_factory.mktemp("benchmark")
     data = write_data(folder)
-    for name in suites.EC_BENCHMARKS:
+    for name in SharedData(data).ec_benchmarks:
         rows = (f"{n}\t{protein}K" for n, protein in zip(["1.1.1.1", "2.1.1.3"], ancestors(2), strict=True))
         (data / name).write_text("ec\tsequence\n" + "\n".join(rows) + "\n")
     (data / "ec" / "unlabelled_or_non_enzyme.tsv").write_text("source\tsequence\n")
-    (data / suites.K12_PRODIGAL).write_text(f">a\n{ancestors(1)[0]}\n")
+    SharedData(data).k12_prodigal.write_text(f">a\n{ancestors(1)[0]}\n")
     model = tiny(operons=False)
     save(model, folder / "model", metrics={"older": {"figure": 0.5}}, card="# tiny card\n")
     lstm = BiLSTM(of_equal_size(model.glm.config))
@@ -93,7 +94,7 @@ def test_the_baseline_is_measured_on_the_same_genes(metrics: dict[str, Any]) -> 
 @pytest.fixture
 def searched(made: Path) -> int:
     """Families that DIAMOND may know: the labelled ones of which the genome has no identical protein."""
-    genome = heldout.read([made / "data" / name for name in (suites.K12, suites.K12_PRODIGAL)]).genomes
+    genome = heldout.read(SharedData(made / "data").held_out).genomes
     return len(set(ancestors(FAMILIES)[: 2 * FAMILIES // 3]) - genome)
 
 

@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from glm_annot.training.common.engine import EngineConfig
 from glm_annot.training.encoder.embed import embed_corpus
 from glm_annot.training.evaluate import suites
-from glm_annot.training.glm.features import fit_features, label_size
+from glm_annot.training.glm.features import fit_features
 from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
 from glm_annot.training.glm.masked import (
     evaluate_masked,
@@ -27,7 +26,7 @@ from glm_annot.training.glm.masked import (
     masked_outputs,
     place_auroc,
 )
-from glm_annot.training.glm.train import TrainGLMConfig, TrainingWindows, keep_glm, load_run, train_glm
+from glm_annot.training.glm.train import TrainingWindows, keep_glm, load_run, train_glm
 from glm_annot.training.glm.windows import (
     GeneOrder,
     Spans,
@@ -37,13 +36,15 @@ from glm_annot.training.glm.windows import (
     random_mask,
     without_near,
 )
+from glm_annot.training.settings import EngineConfig, TrainGLMConfig, label_size
 from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
-from glm_annot.model.esm import Encoder, PLMConfig, embed, fingerprint
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, GLMOutput
+from glm_annot.model.esm import Encoder, embed, fingerprint
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMOutput
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.records import Contig, Gene, Genome, Skip
 from tests.support.paths import ROOT
 from tests.support.tiny import tiny

@@ -31,6 +31,7 @@ from glm_annot.training.evaluate import suites
 from glm_annot.training.run import heads, stages
 from glm_annot.training.run.launch import Launcher
 from glm_annot.training.run.recipe_run import Run
+from glm_annot.training.settings import TrainedGLM
 from safetensors.torch import save as serialise
 
 from glm_annot import annotate, io
@@ -187,9 +188,9 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
     [
         (
             {"colour": "red"},
-            "colour: unknown; there are name, version, summary, budget, corpus, plm, glm, ba",
+            "colour: unknown key; valid keys are name, version, summary, budget, corpus, plm",
         ),
-        ({"path": "r.json"}, "path: unknown; there are name, version"),
+        ({"path": "r.json"}, "path: unknown key; valid keys are name, version"),
         ({"version": 1}, "version: should be a valid string, not 1"),
         ({"suite": "guess"}, "suite: should be 'benchmark' or 'test', not 'guess'"),
         ({"budget": "2 hours"}, "budget: '2 hours' is no span of time; write 90m, 2h or 1.5d"),
@@ -210,7 +211,10 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
         ),
         ({"corpus": []}, 'corpus: should be an object, such as {"key": 1}, not []'),
         ({"corpus": {}}, "corpus: give either 'tables' or 'folder'"),
-        ({"corpus": {"folder": ".", "size": 3}}, "corpus.size: unknown; there are tables, folder, genomes, "),
+        (
+            {"corpus": {"folder": ".", "size": 3}},
+            "corpus.size: unknown key; valid keys are tables, folder, genomes, ",
+        ),
         ({"corpus": {"folder": ".", "genomes": "9"}}, "corpus.genomes: should be a valid integer, not '9'"),
         ({"corpus": {"folder": ".", "valid": 0}}, "corpus.valid: should be above 0, not 0"),
         ({"corpus": {"folder": ".", "seed": -1}}, "corpus.seed: should be 0 or above, not -1"),
@@ -230,11 +234,14 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
         ({"plm": {"keep": 3}}, "plm.keep: should be the name or path of a model, not 3"),
         (
             encoder(dims=3),
-            "plm.task.encoder.dims: unknown; there are layers, dim, heads, max_residues, overl",
+            "plm.task.encoder.dims: unknown key; valid keys are layers, dim, heads, max_residues, overl",
         ),
         (encoder(dim=33), "plm.task.encoder: dim 33 must be an even multiple of heads 2"),
-        (encoder({"crops": 3}), "plm.task.crops: unknown; there are encoder, pairs, crop, mask_rate"),
-        (encoder({"mask_rate": 1}), "plm.task: mask_rate is a share below 1, not 1.0"),
+        (
+            encoder({"crops": 3}),
+            "plm.task.crops: unknown key; valid keys are encoder, pairs, crop, mask_rate",
+        ),
+        (encoder({"mask_rate": 1}), "plm.task.mask_rate: should be below 1, not 1"),
         (
             encoder({"start": "pairs"}, dim=64),
             "plm.task: start 'pairs' needs an encoder with a dim of 105 at least and of 20 for each head",
@@ -246,25 +253,28 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
         ),
         (
             trained({"dims": 3}),
-            "glm.network.dims: unknown; there are backbone, components, directions, masked",
+            "glm.network.dims: unknown key; valid keys are backbone, components, directions, masked",
         ),
         (trained({"dim": 30}), "glm.network: dim 30 is not a multiple of heads 4"),
         (trained({"heads": 0}), "glm.network.heads: should be above 0, not 0"),
-        (trained({"dropout": 1}), "glm.network: dropout is 0 or above and below 1, not 1.0"),
+        (trained({"dropout": 1}), "glm.network.dropout: should be below 1, not 1"),
         (
             trained({"max_distance": 16}),
             "glm.network: max_distance is 30 at least, the genes of a window, not",
         ),
-        (trained(learnin_rate=1), "glm.engine.learnin_rate: unknown; there are learning_rate, warmup_steps"),
+        (
+            trained(learnin_rate=1),
+            "glm.engine.learnin_rate: unknown key; valid keys are learning_rate, warmup_steps",
+        ),
         (trained(steps=1.5), "glm.engine.steps: should be a valid integer"),
         (trained(steps=None), "glm.engine.steps: give it, or shares.glm, a share of the budget"),
         (trained(seconds=5), "glm.engine.seconds: state it as shares.glm, a share of the budget"),
         (trained(precision="bf61"), "glm.engine.precision: should be 'fp32' or 'bf16', not 'bf61'"),
         (trained(micro_batch=0), "glm.engine.micro_batch: should be above 0, not 0"),
-        (trained(betas=[0.9, 1]), "glm.engine.betas: should be below 1, not [0.9, 1.0]"),
+        (trained(betas=[0.9, 1]), "glm.engine.betas.1: should be below 1, not 1"),
         (
             trained(batch=10, micro_batch=4),
-            "glm.engine.batch: a batch of 10 is no multiple of what 1 process",
+            "glm.engine: batch is 10, which is no multiple of micro_batch, 4",
         ),
         ({"glm": {"network": {}, "engine": {"steps": 1}}}, "glm.engine.learning_rate: missing; give it"),
         ({"heads": {"ec": "all"}}, "heads.ec: should be 'shared', 'corpus' or 'none', not 'all'"),
@@ -308,9 +318,7 @@ def test_a_launcher_s_processes_read_the_same_recipe(tmp_path: Path, name: str) 
 def test_what_only_data_can_tell_is_told_before_anything_is_done(tmp_path: Path) -> None:
     (tmp_path / "data" / "operons" / "escherichia_coli_k12").mkdir(parents=True)
     heads = {"ec": "none", "organisms": "operons", "leave_out": ["escherichia_coli_k-12"]}
-    message = (
-        r"recipe.json: heads.leave_out: there is no 'escherichia_coli_k-12'; there are escherichia_coli_k12$"
-    )
+    message = r"heads.leave_out: 'escherichia_coli_k-12' is unknown; valid names are escherichia_coli_k12$"
     write_recipe(tmp_path / "recipe.json", heads=heads)
     with pytest.raises(InputError, match=message):
         train(tmp_path)
@@ -332,9 +340,19 @@ def test_a_genome_to_exclude_has_to_be_there(tmp_path: Path) -> None:
     write_clusters(tmp_path / "data" / "clusters.tsv", genomes)
     write_recipe(tmp_path / "recipe.json", corpus={**TINY["corpus"], "exclude": {"3": "a slip"}})
     arguments = ["corpus", str(tmp_path / "recipe.json"), "--data", str(tmp_path / "data")]
-    with pytest.raises(InputError, match=r"recipe.json: corpus.exclude: there is no 3; there are 0, 1, 2"):
+    with pytest.raises(InputError, match=r"corpus.exclude: 3 is unknown; valid names are 0, 1, 2"):
         CliRunner().invoke(cli, [*arguments, "-o", str(tmp_path / "corpus")], catch_exceptions=False)
     assert not (tmp_path / "corpus").exists()
+
+
+def test_each_genome_is_read_once_for_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    write_clusters(data / "clusters.tsv", write_folder(data, ["Aaa one", "Bbb one", "Ccc one"]))
+    recipe = recipes.read(write_recipe(tmp_path / "recipe.json"))
+    files, read, opened = len(annotation_files(data)), io.read, list[Path]()
+    monkeypatch.setattr(io, "read", lambda path, **others: opened.append(path) or read(path, **others))
+    stages.make_corpus(recipe, data, tmp_path / "corpus", budget=60.0, report=lambda _: None)
+    assert (data / "operons.tsv").exists() and len(opened) == len(set(opened)) == files
 
 
 def test_operons_that_fit_no_gene_are_said_before_training(tmp_path: Path) -> None:
@@ -391,7 +409,9 @@ def test_a_baseline_is_trained_like_the_glm_but_for_its_share(tmp_path: Path) ->
     plain = recipes.read(
         write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4}, baseline=True)
     ).as_baseline()
-    assert plain.glm["network"] == {**timed["network"], "backbone": "lstm"}
+    trained = recipes.read(tmp_path / "r.json").glm
+    assert isinstance(trained, TrainedGLM) and isinstance(plain.glm, TrainedGLM)
+    assert plain.glm.network == replace(trained.network, backbone="lstm")
     assert plain.engine("glm", 100) == recipes.read(tmp_path / "r.json").engine("glm", 100)
     own = recipes.read(write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4, "baseline": 0.6}))
     assert (own.engine("glm", 100).seconds, own.as_baseline().engine("glm", 100).seconds) == (40, 60)
