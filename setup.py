@@ -39,6 +39,7 @@ setup(
     extras_require={
         "train": [
             "deepspeed>=0.16",
+            "filelock>=3.12",
             "pyarrow>=15",
             "pydantic>=2.6",
             "scikit-learn>=1.4",

@@ -97,6 +97,13 @@ budget_option = click.option(
     help="Time for the whole recipe, such as 90m or 10h, divided by its shares; default: the recipe's own.",
 )
 
+restart_option = click.option(
+    "--restart",
+    is_flag=True,
+    help="Do finished and interrupted steps again whose settings or data changed, and all steps after them; "
+    "removes their results. Without it a change is an error.",
+)
+
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="glm-train")
@@ -266,6 +273,7 @@ def ec_dataset(
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--fill", type=_FILE, help="For 'paper': also put its table into this Markdown page.")
+@restart_option
 @genomes_option
 @seed_option
 @exclude_option
@@ -339,6 +347,7 @@ def _paper(
     *,
     lstm: Path | None,
     fill: Path | None,
+    restart: bool,
     genomes: int,
     seed: int,
     exclude: tuple[int, ...],
@@ -364,7 +373,7 @@ def _paper(
         shipped = recipe.read("mini").corpus.exclude
         left_out |= {int(genome): reason for genome, reason in shipped.items()}
     options = paper.Options(seed, genomes or None, left_out, lstm)
-    suite = paper.Suite(load(model, device), Files.of(data, corpus), output, options, _typed(), say)
+    suite = paper.Suite(load(model, device), Files.of(data, corpus), output, options, _typed(), say, restart)
     page = suite()
     table = (output / "page" / paper_page.TABLE).read_text(encoding="utf-8")
     if fill is not None:
@@ -493,10 +502,21 @@ def plan(
     help="Train and embed with this command instead, on several hosts: torchrun or deepspeed with its "
     "options. All hosts must see the same folders.",
 )
+@restart_option
 def run(
-    recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int, launcher: str | None
+    recipe: Recipe,
+    data: Path,
+    work: Path,
+    budget: float | None,
+    processes: int,
+    launcher: str | None,
+    restart: bool,
 ) -> None:
-    """Does all steps of a recipe, from genomes to a finished model; leaves out steps that are done."""
+    """Does all steps of a recipe, from genomes to a finished model.
+
+    Called again, it leaves out finished steps and continues an interrupted one. It removes no file that it
+    did not make, and does no step again unless --restart is given.
+    """
     from .common.ranks import rank_and_count
     from .run.launch import Launcher
     from .run.preflight import check_data
@@ -508,7 +528,8 @@ def run(
         raise click.UsageError("give --processes or --launcher, not both")
     check_data(recipe, data)
     start = Launcher.of(launcher) if launcher else Launcher.local(processes) if processes > 1 else None
-    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, start)()
+    seconds = _budget(recipe, budget)
+    folder = Run(recipe, data, work, seconds, _typed(), say, start, restart=restart)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 

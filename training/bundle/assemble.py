@@ -20,6 +20,7 @@ from glm_annot.model.glm import GLM
 from glm_annot.model.sizes import PLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
+from ..common import hardware
 from ..common.json_files import write_json
 from ..glm.train import load_run
 from ..recipe import Recipe
@@ -154,7 +155,10 @@ def rewrite_card(
     """Write a measured bundle's card anew, as the recipe now words it; arguments as for `model_card`."""
     metrics, _ = bundle.read_texts(folder)
     model, corpus = bundle.load(folder), _record(runs)
-    card = model_card(recipe, model=model, corpus=corpus, command=command, seconds=seconds)
+    trained_on = {part: hardware.read(run) for part, run in (("plm", runs.plm), ("glm", runs.glm))}
+    card = model_card(
+        recipe, model=model, corpus=corpus, command=command, seconds=seconds, hardware=trained_on
+    )
     bundle.rewrite_texts(folder, metrics=metrics, card=with_metrics(card, metrics))
 
 

@@ -8,10 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from glm_annot.processes import cores
-
 from ..corpus.sample import RELATED, UNKNOWN_GENUS
 from ..evaluate.tables import table, tables
 from ..recipe import Recipe
@@ -34,6 +30,7 @@ def model_card(
     corpus: Mapping[str, Any],
     command: str,
     seconds: Mapping[str, float] | None = None,
+    hardware: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Write the card of a model that was not measured yet, as Markdown (see `with_metrics`).
 
@@ -43,6 +40,7 @@ def model_card(
         corpus: what corpus.json holds.
         command: what trained it.
         seconds: that each step took, where it is known.
+        hardware: what each part was trained on, where it is known.
     """
     sections = [
         f"# {recipe.name} {recipe.version}",
@@ -50,7 +48,7 @@ def model_card(
         f"## Measured\n\n{NOT_MEASURED}",
         _listed("Limits", recipe.limits),
         _training(recipe, corpus, command),
-        _cost(seconds or {}),
+        _cost(seconds or {}, hardware or {}),
         _held_out(recipe, corpus),
         parts_table(model),
         _listed("Terms of the training data", recipe.terms),
@@ -67,14 +65,13 @@ def with_metrics(card: str, metrics: Mapping[str, Any]) -> str:
     return _MEASURED.sub(lambda _: f"{section}\n", card, count=1).rstrip("\n") + "\n"
 
 
-def _cost(seconds: Mapping[str, float]) -> str:
+def _cost(seconds: Mapping[str, float], hardware: Mapping[str, Sequence[str]]) -> str:
     if not seconds:
         return ""
     parts = ", ".join(f"{step} {spent:,.0f} s" for step, spent in seconds.items())
-    hardware = f"{cores()} CPU cores"
-    if torch.cuda.is_available():
-        hardware += f" and {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-    return f"Wall-clock time on {hardware}: {parts}; {sum(seconds.values()) / 60:,.0f} minutes in all."
+    trained = "; ".join(f"{part} on {', then on '.join(noted)}" for part, noted in hardware.items() if noted)
+    text = f"Wall-clock time: {parts}; {sum(seconds.values()) / 60:,.0f} minutes in all."
+    return f"{text} Trained: {trained}." if trained else text
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """Optimisation through DeepSpeed: the same loop on one CPU core, several processes or GPUs.
 
 This is the only file that imports deepspeed. A model to be trained is an `Objective`: a module whose
-forward pass takes a batch and returns the loss with the figures worth logging. All randomness of a step is
-a function of (seed, step, rank), so a resumed run continues as if it had never stopped.
+forward pass takes a batch and returns the loss with the figures worth logging, all as tensors. All
+randomness of a step is a function of (seed, step, rank), so a resumed run continues as if it had never
+stopped.
 
 DeepSpeed's checkpoints are pickles: resume only from run folders that you made.
 """
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from glm_annot.errors import GlmAnnotError
 
 from ..settings import EngineConfig
+from . import hardware
 from .json_files import write_json
 
 # Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
@@ -35,7 +37,7 @@ from deepspeed.ops import __compatible_ops__ as _deepspeed_ops
 
 _deepspeed_ops["deepspeed_shm_comm"] = False
 
-Objective: TypeAlias = nn.Module  # forward(batch) -> (loss, {name: figure})
+Objective: TypeAlias = nn.Module  # forward(batch) -> (loss, {name: figure}), detached scalars
 MakeBatch: TypeAlias = Callable[[int], Any]  # step -> batch on the engine's device
 Validate: TypeAlias = Callable[[], Mapping[str, float]]
 
@@ -59,7 +61,7 @@ def _join_process_group() -> None:
 class Engine:
     """Trains an objective in a run folder: checkpoints, exact resume, a log and TensorBoard events.
 
-    The folder holds `log.jsonl` (one line an entry), `tensorboard/` and `checkpoint/`.
+    The folder holds `log.jsonl` (one line an entry), `tensorboard/`, `checkpoint/` and `hardware.json`.
 
     Args:
         objective: the module to train.
@@ -77,7 +79,9 @@ class Engine:
         self.rank, self.world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
         self.step = 0
         self._spent = 0.0  # seconds of training before this start
-        self._figures: list[Mapping[str, float]] = []
+        self._sums: dict[str, Tensor] = {}  # of what is logged, over the micro-batches since the last entry
+        self._summed = 0  # micro-batches
+        self._rates: list[float] = []  # learning rate of each step since the last entry
         folder.mkdir(parents=True, exist_ok=True)
         trainable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -102,6 +106,15 @@ class Engine:
             make_batch: gives the batch of a micro-step. Call `generator(step)` for its randomness.
             validate: gives figures of held-out data; they are logged under 'valid/'.
         """
+        if self._progress() < 1:
+            self._note_hardware()
+        try:
+            self._fit(make_batch, validate)
+        finally:
+            if self._events is not None:
+                self._events.flush()  # later the file would change after the run has ended
+
+    def _fit(self, make_batch: MakeBatch, validate: Validate | None) -> None:
         started = saved = time.monotonic()
         spent_before = self._spent
         while (progress := self._progress()) < 1:
@@ -150,6 +163,14 @@ class Engine:
         for name, value in figures.items():
             self._events.add_scalar(name, value, self.step)
 
+    def _note_hardware(self) -> None:
+        mine = hardware.Hardware.here(self.device)
+        processes = [mine] * self.world_size
+        if self.world_size > 1:
+            torch.distributed.all_gather_object(processes, mine)
+        if self.rank == 0:
+            hardware.note(self.folder, hardware.described(processes))
+
     def _train_step(self, make_batch: MakeBatch, progress: float) -> None:
         learning_rate = self._learning_rate(progress)
         for group in self._deepspeed.optimizer.param_groups:
@@ -164,17 +185,28 @@ class Engine:
                 loss, figures = self._deepspeed(batch)
             self._deepspeed.backward(loss)
             self._deepspeed.step()
+            self._add({"loss": loss.detach(), **figures})
         self.step += 1
-        self._figures.append({"loss": loss.item(), **figures, "learning_rate": learning_rate})
-        if len(self._figures) == _LOG_EVERY:
+        self._rates.append(learning_rate)
+        if len(self._rates) == _LOG_EVERY:
             self._flush()
 
+    def _add(self, figures: Mapping[str, Tensor]) -> None:
+        """Adds a micro-batch to what is logged next; it stays on the device, for reading it would wait."""
+        for name, value in figures.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._summed += 1
+
     def _flush(self) -> None:
-        """Logs the means since the last entry."""
-        if self._figures:
-            names = self._figures[0]
-            self.log({f"train/{n}": sum(f[n] for f in self._figures) / len(self._figures) for n in names})
-        self._figures = []
+        """Logs the means over all micro-batches of all processes since the last entry."""
+        if self._rates:
+            sums_F = torch.stack(list(self._sums.values())).double()
+            if self.world_size > 1:
+                torch.distributed.all_reduce(sums_F)
+            means = (sums_F / (self._summed * self.world_size)).tolist()
+            figures = {f"train/{name}": mean for name, mean in zip(self._sums, means, strict=True)}
+            self.log({**figures, "train/learning_rate": sum(self._rates) / len(self._rates)})
+        self._sums, self._summed, self._rates = {}, 0, []
 
     def _validate(self, validate: Validate) -> None:
         self._flush()

@@ -165,7 +165,7 @@ class EncoderObjective(nn.Module):
         self.register_buffer("bank_clusters_Q", torch.full((config.memory,), _IGNORED))
         self.register_buffer("bank_next", torch.zeros((), dtype=torch.long))
 
-    def forward(self, batch: EncoderBatch) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: EncoderBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum of both losses and each of them."""
         x_ND = self.encoder(batch.pack)
         logits_MV = self.encoder.lm_head(x_ND[batch.places_M]).float()
@@ -174,7 +174,7 @@ class EncoderObjective(nn.Module):
         pairs = self._pair_loss(projected_SP, batch.clusters_S)
         if self.training:
             self._remember(projected_SP.detach(), batch.clusters_S)
-        figures = {"mlm": mlm.item(), "pairs": pairs.item(), "perplexity": mlm.exp().item()}
+        figures = {"mlm": mlm.detach(), "pairs": pairs.detach(), "perplexity": mlm.detach().exp()}
         return mlm + self.config.pair_weight * pairs, figures
 
     def _pair_loss(self, z_SP: Tensor, clusters_S: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ network, its features and its fit as glm.safetensors, features.safetensors and f
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from glm_annot.bundle import Model
-from glm_annot.errors import InputError
+from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import fingerprint
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, mask_inputs
 from glm_annot.model.sizes import GLMConfig
@@ -68,10 +69,10 @@ class MaskedGenes(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and its two parts to be logged."""
         loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
-        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
+        return loss.total, {"regression": loss.regression.detach(), "likelihood": loss.likelihood.detach()}
 
 
 class TrainingWindows:
@@ -119,6 +120,7 @@ def train_glm(
     Raises:
         InputError: the corpus has no embeddings, or no window to train on or to validate with, or the run
             was begun on embeddings by another encoder.
+        GlmAnnotError: the loss of no validation was a number.
     """
     embeddings_ND = read_embeddings(corpus)
     encoder = encoder_of(corpus)
@@ -144,7 +146,7 @@ def train_glm(
         lambda step: windows.draw(engine.generator(step)),
         lambda: best.keep(evaluate_masked(network, reader, _evenly(spans, VALIDATION_WINDOWS)), engine.step),
     )
-    network.load_state_dict(load_file(folder / BEST_WEIGHTS))
+    best.load()
     metrics = evaluate_masked(network, reader, spans)
     if engine.rank == 0:
         fit = fit_context_fit(network, reader, ContextFitConfig())
@@ -288,13 +290,27 @@ class _Best:
     def __init__(self, network: nn.Module, folder: Path, *, resumed: bool, writes: bool) -> None:
         self._network, self._folder, self._writes = network, folder, writes
         record = folder / BEST_RECORD
-        self._loss = (
-            json.loads(record.read_text(encoding="utf-8"))["loss"] if resumed and record.exists() else None
-        )
+        self._loss = math.inf  # nothing kept yet
+        if resumed and record.exists():
+            kept = json.loads(record.read_text(encoding="utf-8"))["loss"]
+            self._loss = kept if math.isfinite(kept) else math.inf
+
+    def load(self) -> None:
+        """Give the network the weights that were kept.
+
+        Raises:
+            GlmAnnotError: none were, because no validation had a loss that is a number.
+        """
+        if self._loss == math.inf:
+            raise GlmAnnotError(
+                f"{self._folder}: training diverged: no validation had a finite loss; lower "
+                "glm.engine.learning_rate or give more warmup_steps"
+            )
+        self._network.load_state_dict(load_file(self._folder / BEST_WEIGHTS))
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
-        """Note a validation; returns its metrics."""
-        if self._loss is None or metrics["loss"] < self._loss:
+        """Note a validation; returns its metrics. A loss that is no number is never the best."""
+        if metrics["loss"] < self._loss:
             self._loss = metrics["loss"]
             if self._writes:
                 _save(self._network, self._folder / BEST_WEIGHTS)

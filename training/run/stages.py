@@ -192,12 +192,6 @@ def embed_corpus(
     embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
 
 
-def discard_embeddings(corpus: Path) -> None:
-    """Delete the embeddings of a corpus, whichever encoder they are of."""
-    for path in corpus.glob("embeddings.*"):
-        path.unlink()
-
-
 def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
     """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model."""
     from ..glm import train as glm

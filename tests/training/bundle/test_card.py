@@ -74,6 +74,21 @@ def test_an_unknown_genus_is_neither_the_same_nor_another() -> None:
     ) in training
 
 
+def test_the_hardware_is_that_of_the_processes_that_trained() -> None:
+    card = model_card(
+        recipes.read("mini"),
+        model=tiny(),
+        corpus=corpus(),
+        command="typed",
+        seconds={"plm": 5400.0, "glm": 60.0},
+        hardware={"plm": ["2 x A100 in 2 processes", "8 CPU cores"], "glm": []},
+    )
+    assert (
+        "\nWall-clock time: plm 5,400 s, glm 60 s; 91 minutes in all. "
+        "Trained: plm on 2 x A100 in 2 processes, then on 8 CPU cores.\n"
+    ) in card
+
+
 def test_a_split_by_genome_has_relatives_on_both_sides() -> None:
     record = corpus(split_by="genome")
     record["genomes"][2]["genus"] = "Aaa"

@@ -41,7 +41,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from glm_annot.errors import InputError
+from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import Encoder, embed, fingerprint
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMOutput
 from glm_annot.model.sizes import GLMConfig, PLMConfig
@@ -529,6 +529,25 @@ class TestRuns:
         losses = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
         best = json.loads((tmp_path / "best.json").read_text())
         assert best["loss"] == min(line["valid/loss"] for line in losses if "valid/loss" in line)
+
+    def test_a_loss_that_is_no_number_is_not_the_best(
+        self, made_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        losses = iter([float("nan"), 0.5, 0.7, 0.6])  # two validations, one at the end, one of all windows
+        measured = {"loss": 0.0}
+        monkeypatch.setattr(
+            "glm_annot.training.glm.train.evaluate_masked", lambda *_: {**measured, "loss": next(losses)}
+        )
+        train_glm(made_corpus, tmp_path, SMALL, optimiser(12))
+        assert json.loads((tmp_path / "best.json").read_text()) == {"step": 12, "loss": 0.5}
+
+    def test_training_that_diverged_is_said(
+        self, made_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("glm_annot.training.glm.train.evaluate_masked", lambda *_: {"loss": float("nan")})
+        for _ in range(2):  # resumed, too
+            with pytest.raises(GlmAnnotError, match=r"training diverged: no validation had a finite loss"):
+                train_glm(made_corpus, tmp_path, SMALL, optimiser(6))
 
     def test_resuming_changes_nothing(self, made_corpus: Path, tmp_path: Path) -> None:
         train_glm(made_corpus, tmp_path / "whole", SMALL, optimiser(12))

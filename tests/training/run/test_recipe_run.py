@@ -25,7 +25,7 @@ from glm_annot.training import recipe as recipes
 from glm_annot.training.bundle.assemble import Runs, assemble
 from glm_annot.training.bundle.card import with_metrics
 from glm_annot.training.cli import cli
-from glm_annot.training.common.steps import Step, _key, run_steps, seconds_spent
+from glm_annot.training.common.steps import LOCK, _key
 from glm_annot.training.corpus.genome_folder import annotation_files
 from glm_annot.training.evaluate import suites
 from glm_annot.training.run import heads, stages
@@ -36,7 +36,7 @@ from safetensors.torch import save as serialise
 
 from glm_annot import annotate, io
 from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
-from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.model.esm import PRECISIONS
 from tests.support.made_genomes import OPERON, number_of, write_clusters, write_folder
 from tests.support.tiny import made_gff3, tiny
@@ -68,73 +68,6 @@ TINY: dict[str, Any] = {
 def write_recipe(path: Path, /, **changes: Any) -> Path:
     path.write_text(json.dumps({**TINY, **changes}), encoding="utf-8")
     return path
-
-
-def steps(log: list[str], settings: dict[str, int], fail: str = "") -> list[Step]:
-    def run(name: str, folder: Path) -> None:
-        log.append(f"{name}{' again' if (folder / 'seen').exists() else ''}")
-        (folder / "seen").touch()
-        if name == fail:
-            raise RuntimeError(name)
-
-    return [
-        Step(name, {"value": value}, lambda folder, name=name: run(name, folder))  # type: ignore[misc]
-        for name, value in settings.items()
-    ]
-
-
-def test_complete_steps_are_left_out(tmp_path: Path) -> None:
-    log: list[str] = []
-    said: list[str] = []
-    for _ in range(2):
-        run_steps(steps(log, {"a": 1, "b": 1}), tmp_path, said.append)
-    assert log == ["a", "b"]
-    assert said[-1] == "[2/2] b: already done"
-
-
-def test_a_changed_setting_runs_its_step_and_all_after_it_afresh(tmp_path: Path) -> None:
-    log: list[str] = []
-    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
-    run_steps(steps(log, {"a": 1, "b": 2, "c": 1}), tmp_path, lambda _: None)
-    assert log == ["a", "b", "c", "b", "c"]
-
-
-def test_a_step_whose_folder_is_gone_runs_afresh_and_all_after_it(tmp_path: Path) -> None:
-    log: list[str] = []
-    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
-    shutil.rmtree(tmp_path / "b")
-    with pytest.raises(RuntimeError):
-        run_steps(steps(log, {"a": 1, "b": 1, "c": 1}, fail="b"), tmp_path, lambda _: None)
-    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
-    assert log == ["a", "b", "c", "b", "b again", "c"]
-
-
-def test_an_interrupted_step_finds_its_folder_as_it_left_it(tmp_path: Path) -> None:
-    log: list[str] = []
-    with pytest.raises(RuntimeError):
-        run_steps(steps(log, {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
-    run_steps(steps(log, {"a": 1, "b": 1}), tmp_path, lambda _: None)
-    assert log == ["a", "b", "b again"]
-
-
-def test_seconds_of_resumed_parts_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 5.0, 100.0, 107.0, 200.0, 203.0])  # of a; of b, which fails; of b, resumed
-    monkeypatch.setattr(
-        "glm_annot.training.common.steps.time", SimpleNamespace(monotonic=lambda: next(clock))
-    )
-    with pytest.raises(RuntimeError):
-        run_steps(steps([], {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
-    both = steps([], {"a": 1, "b": 1})
-    assert seconds_spent(both, tmp_path) == {"a": 5.0}
-    run_steps(both, tmp_path, lambda _: None)
-    assert seconds_spent(both, tmp_path) == {"a": 5.0, "b": 10.0}
-
-
-def test_seconds_are_those_of_the_steps_in_their_order(tmp_path: Path) -> None:
-    run_steps(steps([], {"dropped": 1, "b": 1}), tmp_path, lambda _: None)
-    now = steps([], {"a": 1, "b": 1})
-    run_steps(now, tmp_path, lambda _: None)
-    assert list(seconds_spent(now, tmp_path)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("90m", 5400), ("1.5h", 5400), ("2d", 172800)])
@@ -566,15 +499,6 @@ def test_an_own_file_of_an_official_encoder_counts_by_its_content(tmp_path: Path
     assert first_changed(before, keys(recipe, tmp_path)) == "plm"
 
 
-def test_work_of_another_version_is_refused_and_stays(tmp_path: Path) -> None:
-    run_steps(steps([], {"a": 1}), tmp_path, lambda _: None)
-    record = json.loads((tmp_path / "steps.json").read_text())
-    (tmp_path / "steps.json").write_text(json.dumps(record["steps"]))  # as it was before it had a format
-    with pytest.raises(InputError, match="holds the steps of another version of the program"):
-        run_steps(steps([], {"a": 1}), tmp_path, lambda _: None)
-    assert (tmp_path / "a" / "seen").exists()
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where a recipe ran on a made folder of genomes: data/, work/ and recipe.json."""
@@ -585,6 +509,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = train(folder)
     assert result.exit_code == 0, result.output
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a working folder, but for the lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != LOCK)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def train(folder: Path, *options: str) -> Result:
@@ -674,15 +604,59 @@ def test_a_second_run_leaves_out_what_is_done(made: Path) -> None:
     assert (made / "work" / "bundle" / "config.json").read_bytes() == before
 
 
+def test_another_budget_stops_before_hours_of_work_are_done_again(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    timed = {**TINY["plm"], "engine": {**TINY["plm"]["engine"], "steps": None}}
+    write_recipe(tmp_path / "run" / "recipe.json", plm=timed, shares={"plm": 0.5})
+    before = contents(tmp_path / "run" / "work")
+    with pytest.raises(UsageError) as stopped:
+        train(tmp_path / "run", "--budget", "2m")
+    said = str(stopped.value)
+    assert (
+        "work: plm: seconds of the budget was None and is 60.0; plm: engine.steps was 40 and is None. "
+        in said
+    )
+    assert re.search(r"took: plm [\d,]+ s, embed [\d,]+ s, glm [\d,]+ s, heads .*Add --restart", said)
+    assert contents(tmp_path / "run" / "work") == before
+
+
+def test_a_folder_of_the_users_is_no_working_folder(made: Path, tmp_path: Path) -> None:
+    for name in ("recipe.json", "data"):
+        (tmp_path / name).symlink_to(made / name)
+    (tmp_path / "work" / "corpus").mkdir(parents=True)
+    (tmp_path / "work" / "corpus" / "thesis.txt").write_text("years of work\n")
+    with pytest.raises(UsageError, match=r"corpus/thesis\.txt is not among the files that glm-train"):
+        train(tmp_path, "--restart")
+    assert contents(tmp_path / "work") == {"corpus/thesis.txt": b"years of work\n"}
+
+
+def test_every_file_of_a_run_is_recorded(made: Path) -> None:
+    work = made / "work"
+    record = json.loads((work / "steps.json").read_text())["steps"]
+    sizes = {path: size for state in record.values() for path, size in state["files"].items()}
+    found = {path: len(content) for path, content in contents(work).items()}
+    assert sizes == {path: size for path, size in found.items() if path != "steps.json"}
+
+
+def test_embeddings_that_are_gone_are_made_again_alone(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    embeddings = tmp_path / "run" / "work" / "corpus" / "embeddings.npy"
+    before = embeddings.read_bytes()
+    embeddings.unlink()
+    output = train(tmp_path / "run").output
+    assert "[3/8] embed: done again, because " in output and output.count("already done") == 7
+    assert embeddings.read_bytes() == before
+
+
 def test_another_summary_rewrites_the_card_alone(made: Path) -> None:
     before = json.loads((made / "work" / "bundle" / "metrics.json").read_text())
     write_recipe(made / "recipe.json", summary="Another tiny model.")
-    output = train(made).output
+    output = train(made, "--restart").output
     write_recipe(made / "recipe.json")
     assert output.count("already done") == 7
     assert json.loads((made / "work" / "bundle" / "metrics.json").read_text()) == before
     assert "Another tiny model." in (made / "work" / "bundle" / "MODEL_CARD.md").read_text()
-    train(made)
+    train(made, "--restart")
 
 
 def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
@@ -697,7 +671,7 @@ def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     metrics, card = read_texts(copy)
     by_run, card_of_run = read_texts(bundle)
-    untimed, timed = re.subn(r"\nWall-clock time on .* minutes in all\.\n", "", card_of_run)
+    untimed, timed = re.subn(r"\nWall-clock time: .* minutes in all\. Trained: .*\n", "", card_of_run)
     assert (by_run, untimed) == (
         metrics,
         card.replace("`by hand`", f"`{metrics['masked_genes']['command']}`"),
@@ -724,7 +698,7 @@ def test_a_baseline_is_measured_beside_it(made: Path, tmp_path: Path) -> None:
     """Nothing of what is done is done again, but what follows it: the bundle and its figures."""
     shutil.copytree(made, tmp_path / "run")
     write_recipe(tmp_path / "run" / "recipe.json", baseline=True)
-    output = train(tmp_path / "run").output
+    output = train(tmp_path / "run", "--restart").output
     assert output.count("already done") == 5 and "[6/9] baseline: done" in output
     work = tmp_path / "run" / "work"
     assert json.loads((work / "baseline" / "glm.json").read_text())["backbone"] == "lstm"
@@ -779,7 +753,7 @@ def test_glm_trains_in_two_processes_of_a_launcher(
     engine = {**TINY["glm"]["engine"], "steps": 4, "zero_stage": 2, "batch": 32}
     fewer = {**TINY["glm"], "engine": engine}
     write_recipe(tmp_path / "run" / "recipe.json", glm=fewer)
-    result = train(tmp_path / "run", "--launcher", launcher(tmp_path))
+    result = train(tmp_path / "run", "--restart", "--launcher", launcher(tmp_path))
     assert result.exit_code == 0, result.output
     assert result.output.count("already done") == 3
     state = json.loads((tmp_path / "run" / "work" / "glm" / "checkpoint" / "state.json").read_text())
@@ -794,7 +768,7 @@ def test_what_is_kept_needs_one_process(made: Path, tmp_path: Path, monkeypatch:
     kept = {"keep": str(made / "work" / "bundle")}
     write_recipe(tmp_path / "run" / "recipe.json", plm=kept, glm=kept)
     monkeypatch.delattr(Launcher, "train")
-    result = train(tmp_path / "run", "--processes", "2")
+    result = train(tmp_path / "run", "--restart", "--processes", "2")
     assert result.exit_code == 0, result.output
 
 
@@ -822,7 +796,7 @@ def test_wrong_launchers_are_said(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     try:
-        said = train(tmp_path / "run", *options).output
+        said = train(tmp_path / "run", "--restart", *options).output
     except GlmAnnotError as error:
         said = str(error)
     assert message in said
@@ -864,7 +838,7 @@ def test_an_interrupted_bundle_is_made_again(
 
     with monkeypatch.context() as patch:
         patch.setattr("glm_annot.bundle.serialise", killed)
-        train(tmp_path / "run")
+        train(tmp_path / "run", "--restart")
     assert len(written) == 2
     output = train(tmp_path / "run").output
     assert "[6/8] bundle: resumes" in output
