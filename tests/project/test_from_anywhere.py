@@ -15,6 +15,7 @@ from tests.support.made_genomes import write_clusters, write_folder
 from tests.support.paths import EXAMPLE, ROOT
 from tests.support.tiny_recipe import TINY, write_recipe
 
+pytestmark = pytest.mark.versions
 PYTHON = [sys.executable, "-m"]
 TORCHRUN = [*PYTHON, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 PLACES = ("clone", "elsewhere")
@@ -67,18 +68,19 @@ def test_a_file_and_a_folder_of_a_tool_are_annotated_and_stripped(
     tiny_bundle: Path, tmp_path: Path, place: Path
 ) -> None:
     """The folder needs the plugins, which are looked up among what is installed."""
-    folder, model = tmp_path / "prokka", ("--model", tiny_bundle, "-o", tmp_path / "out")
+    folder, out, model = tmp_path / "prokka", tmp_path / "out", ("--model", tiny_bundle)
     folder.mkdir()
+    out.mkdir()
     shutil.copy(EXAMPLE, folder / "s.gff")
     for name in ("s.tbl", "s.ffn"):
         (folder / name).touch()
-    run([*PYTHON, "glm_annot", folder, *model], place)
-    run([script("glm-annot"), EXAMPLE, *model], place)
-    from_file = (tmp_path / "out" / f"{EXAMPLE.stem}.glm.gff3").read_text()
-    assert "glm_" in from_file
-    assert (tmp_path / "out" / "s.glm.gff").read_text().count("glm_") == from_file.count("glm_")
+    run([*PYTHON, "glm_annot", folder, *model, "-o", out], place)
+    run([script("glm-annot"), EXAMPLE, *model, "-o", out], place)
+    annotated = out / f"{EXAMPLE.stem}.glm.gff3"
+    assert "glm_" in annotated.read_text()
+    assert (out / "s.glm.gff").read_text().count("glm_") == annotated.read_text().count("glm_")
     stripped = tmp_path / "stripped.gff3"
-    run([script("glm-annot"), "strip", tmp_path / "out" / "s.glm.gff", "-o", stripped], place)
+    run([script("glm-annot"), "strip", annotated, "-o", stripped], place)
     assert stripped.read_bytes() == EXAMPLE.read_bytes()
 
 
