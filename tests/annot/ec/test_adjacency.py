@@ -21,6 +21,7 @@ from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec_numbers import ROOT, lineage, node
 from glm_annot.records import Contig, Gene, Genome
 
+pytestmark = pytest.mark.versions
 LABELS = ("1.1.1.1", "2.7.1.2", "2.7.1.11")
 
 

@@ -37,6 +37,7 @@ from tests.support.official_files import (
     write_pickles,
 )
 
+pytestmark = pytest.mark.versions
 Numbers = npt.NDArray[np.float64]
 SMALL = Sizes(embedding=16, dim=24, heads=4, ffn=40, layers=3, distance=40, labels=9)
 DEEP = Sizes(embedding=24, dim=40, heads=10, ffn=96, layers=19, labels=21)

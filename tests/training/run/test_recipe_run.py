@@ -40,34 +40,10 @@ from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.model.esm import PRECISIONS
 from tests.support.made_genomes import OPERON, number_of, write_clusters, write_folder
 from tests.support.tiny import made_gff3, tiny
+from tests.support.tiny_recipe import TINY, TOOLS, write_recipe
 
-TOOLS = shutil.which("mmseqs") is not None and shutil.which("diamond") is not None
 needs_tools = pytest.mark.skipif(not TOOLS, reason="MMseqs2 or DIAMOND is not installed")
 STEPS = ("corpus", "plm", "glm", "heads")  # that leave a model's parts
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "version": "0.0.1",
-    "summary": "A tiny model.",
-    "budget": "1m",
-    "corpus": {"folder": ".", "valid": 1, "test": 1, "clusters": "clusters.tsv"},
-    "plm": {
-        "task": {
-            "encoder": {"layers": 1, "dim": 32, "heads": 2},
-            **{"pairs": 8, "crop": 32, "memory": 64, "projection": 16},
-        },
-        "engine": {"learning_rate": 0.002, "steps": 40, "micro_batch": 8},
-    },
-    "glm": {
-        "network": {"dim": 32, "layers": 2, "heads": 2, "ffn": 64},
-        "engine": {"learning_rate": 0.002, "steps": 40, "micro_batch": 8},
-    },
-    "heads": {"ec": "corpus" if TOOLS else "none"},
-}
-
-
-def write_recipe(path: Path, /, **changes: Any) -> Path:
-    path.write_text(json.dumps({**TINY, **changes}), encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("90m", 5400), ("1.5h", 5400), ("2d", 172800)])
