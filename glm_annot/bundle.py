@@ -33,9 +33,11 @@ from torch.overrides import TorchFunctionMode
 
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.errors import ModelError, UsageError
+from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.sizes import GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
@@ -101,11 +103,6 @@ def known() -> dict[str, Path]:
     """The models that ship with the program, by name."""
     root = Path(str(files("glm_annot") / "models"))
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
-
-
-def best_device() -> str:
-    """The device to compute on where none is asked for: the GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Model:
@@ -417,15 +414,6 @@ def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, 
                 state[key] = tensor
     state |= {key: torch.cat([pieces[n] for n in sorted(pieces)]) for key, pieces in cut.items()}
     return {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in state.items()}
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _one_line(error: BaseException) -> str:

@@ -42,7 +42,7 @@ class Settings:
         ec, operons: whether to predict them; a model without that head predicts none either, and one without
             a context fit no fit.
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
-        precision: of the protein encoder, one of `glm_annot.model.esm.PRECISIONS`; see `encoder.precision_of`.
+        precision: of the protein encoder, one of `glm_annot.model.esm.PRECISIONS`; see there.
         batch_size: windows per batch; bounds memory.
         cache: of embeddings by the model's encoder in this precision.
     """

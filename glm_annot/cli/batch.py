@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from glm_annot.cli.console import Bars, Kept, say
-from glm_annot.cli.jobs import cores, share
+from glm_annot.cli.jobs import share
 from glm_annot.cli.output import STDIO, Target, plan, refuse_existing, remove_half_files, whole_files
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
+from glm_annot.processes import cores
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
@@ -391,7 +392,8 @@ def _is_whole(target: Target) -> bool:
 def _load_model(options: Options) -> Model:
     import torch
 
-    from glm_annot.bundle import best_device, load
+    from glm_annot.bundle import load
+    from glm_annot.model.devices import best_device
 
     if options.threads:
         torch.set_num_threads(options.threads)

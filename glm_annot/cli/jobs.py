@@ -7,7 +7,6 @@ executors of `concurrent.futures` give up all that was waiting, and do not say w
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -22,11 +21,6 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 _PATIENCE = 30.0  # seconds for a stopped process to take its half files away; a batch of gLM takes less
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share(

@@ -17,6 +17,11 @@ class _Movable(Protocol):
     def to(self, device: str, /) -> object: ...
 
 
+def best_device() -> str:
+    """The device to compute on where none is asked for: the GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
     """A tensor of the CPU on a device; to a GPU it goes from pinned memory while the CPU works on."""
     device = torch.device(device)

@@ -46,7 +46,9 @@ class EmbeddingCache:
         GlmAnnotError: the folder or the file cannot be used.
     """
 
-    def __init__(self, folder: Path, encoder: ProteinEncoder, *, precision: str = "auto", max_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, encoder: ProteinEncoder, *, precision: str = "auto", max_bytes: int
+    ) -> None:
         precision = precision_of(encoder, precision)
         self.path = folder / f"{fingerprint(encoder)[:32]}-{precision}.sqlite"
         self._bytes = 4 * encoder.config.dim

@@ -1,4 +1,4 @@
-"""The protein encoder of a model: ESM2 or the family encoder. What differs between them is said here alone."""
+"""The protein encoder of a model: ESM2 or the family encoder. Only this module knows what differs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from glm_annot.model import esm, family_encoder
-from glm_annot.model.esm import Encoder, PLMConfig, precision_on
-from glm_annot.model.family_encoder import FamilyEncoder, FamilyEncoderConfig
+from glm_annot.model.esm import Encoder, precision_on
+from glm_annot.model.family_encoder import FamilyEncoder
+from glm_annot.model.sizes import FamilyEncoderConfig, PLMConfig
 
 ProteinEncoder: TypeAlias = Encoder | FamilyEncoder
 ProteinEncoderConfig: TypeAlias = PLMConfig | FamilyEncoderConfig

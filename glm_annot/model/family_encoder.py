@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from glm_annot.errors import InputError
 from glm_annot.model.devices import in_halves, one_ahead, sent
+from glm_annot.model.sizes import FamilyEncoderConfig
 
 ALPHABET_20 = tuple("ACDEFGHIKLMNPQRSTVWY")
 ALPHABET_15 = ("LVIM", "C", "A", "G", "S", "T", "P", "FY", "W", "E", "D", "N", "Q", "KR", "H")
@@ -54,7 +55,7 @@ class Kind:
     @property
     def codes(self) -> int:
         """How many different k-mers there are."""
-        return len(self.alphabet) ** len(self.places)
+        return int(len(self.alphabet) ** len(self.places))
 
 
 KINDS = (
@@ -68,32 +69,9 @@ KINDS = (
 _GAP = max(kind.places[-1] for kind in KINDS)  # bytes between proteins, so that no k-mer spans two
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyEncoderConfig:
-    """Shape of a family encoder.
-
-    Attributes:
-        dim: numbers of an embedding, which has length 1.
-        kmer_dim: numbers of a k-mer's row in the table; even, since two are stored in a byte.
-        hidden: width of the network.
-        hash_bits: a kind of more than 2^hash_bits k-mers is hashed to that many rows.
-    """
-
-    dim: int = 160
-    kmer_dim: int = 72
-    hidden: int = 512
-    hash_bits: int = 17
-
-    def __post_init__(self) -> None:
-        if self.kmer_dim % 2:
-            raise ValueError(f"kmer_dim must be even, not {self.kmer_dim}")
-        if not 1 <= self.hash_bits <= 30:
-            raise ValueError(f"hash_bits must be 1 to 30, not {self.hash_bits}")
-
-    @property
-    def rows(self) -> tuple[int, ...]:
-        """Rows of the table for each of `KINDS`."""
-        return tuple(min(kind.codes, 2**self.hash_bits) for kind in KINDS)
+def rows_of(config: FamilyEncoderConfig) -> tuple[int, ...]:
+    """Rows of the table of k-mers for each of `KINDS`."""
+    return tuple(min(kind.codes, 2**config.hash_bits) for kind in KINDS)
 
 
 def _letters(alphabet: tuple[str, ...]) -> npt.NDArray[np.int32]:
@@ -176,7 +154,8 @@ def _codes(letters_N: Tensor, kind: Kind) -> Tensor:
 
 def _hashed(code_M: Tensor, bits: int) -> Tensor:
     """The highest bits of a product that mixes them well (32-bit numbers, which wrap around)."""
-    return ((code_M * _HASH) >> (32 - bits)) & (2**bits - 1)
+    hashed_M: Tensor = ((code_M * _HASH) >> (32 - bits)) & (2**bits - 1)
+    return hashed_M
 
 
 class FamilyEncoder(nn.Module):
@@ -185,7 +164,7 @@ class FamilyEncoder(nn.Module):
     def __init__(self, config: FamilyEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.kmers = nn.Parameter(torch.empty(sum(config.rows), config.kmer_dim))
+        self.kmers = nn.Parameter(torch.empty(sum(rows_of(config)), config.kmer_dim))
         nn.init.normal_(self.kmers, std=0.1)
         self.norm = nn.LayerNorm(config.kmer_dim + 1)
         self.first = nn.Linear(config.kmer_dim + 1, config.hidden)
@@ -194,9 +173,10 @@ class FamilyEncoder(nn.Module):
 
     def forward(self, kmers: Kmers) -> Tensor:
         """Embedding of each protein, shape (G, D)."""
-        tables = torch.split(self.kmers, self.config.rows)
+        tables = torch.split(self.kmers, list(rows_of(self.config)))
         parts = zip(kmers.rows, tables, kmers.starts, strict=True)
-        sums_GK = torch.stack([cast(Tensor, _RowSums.apply(*part)) for part in parts]).sum(0)
+        row_sums = cast(Callable[..., Tensor], _RowSums.apply)
+        sums_GK = torch.stack([row_sums(*part) for part in parts]).sum(0)
         length_G1 = kmers.lengths_G[:, None]
         x_GK = torch.cat([sums_GK / length_G1.sqrt(), length_G1.log() - _USUAL_LOG_LENGTH], dim=1)
         h_GH = F.gelu(self.first(self.norm(x_GK)))
@@ -317,4 +297,8 @@ def _batches(proteins: Sequence[str], limit: int) -> list[Sequence[str]]:
             cuts.append(number)
             held = 0
         held += len(protein)
-    return [proteins[start:end] for start, end in zip(cuts, [*cuts[1:], len(proteins)], strict=True) if start < end]
+    return [
+        proteins[start:end]
+        for start, end in zip(cuts, [*cuts[1:], len(proteins)], strict=True)
+        if start < end
+    ]

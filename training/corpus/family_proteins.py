@@ -2,8 +2,8 @@
 
     sequence, family, cluster, labelled (its family is an EC number)
 
-Each is a protein of a genome that trains, or one with EC numbers, once for each of these. None is identical to
-a held-out protein or to one of a genome that is calibrated with or tested on.
+Each is a protein of a genome that trains, or one with EC numbers, once for each of these. None is identical
+to a held-out protein or to one of a genome that is calibrated with or tested on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def proteins_of(source: Tables, genomes: Collection[int]) -> npt.NDArray[np.bool
 
 
 def may_train(source: Tables, sets: Sets) -> npt.NDArray[np.bool_]:
-    """Which proteins occur in a genome that trains, and in none that is calibrated with or tested on, (P,)."""
+    """Which proteins occur in a genome that trains and in none that calibrates or tests, (P,)."""
     training = set(source.genomes["genome"].to_pylist()) - set(sets.untrained)
     measured = {*sets.test, *sets.calibrate}
     return proteins_of(source, training) & ~proteins_of(source, measured)

@@ -89,7 +89,7 @@ def shares(genomes: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
 
 
 def left_out(shares_NN: npt.NDArray[np.float64], row: int, ring: str) -> npt.NDArray[np.bool_]:
-    """Which genomes are left out for a measurement on one: itself, and its relatives within the ring, (n,)."""
+    """Genomes left out for a measurement on one: itself, and its relatives within the ring, (n,)."""
     found: npt.NDArray[np.bool_] = shares_NN[row] >= RINGS[ring]
     found[row] = True
     return found

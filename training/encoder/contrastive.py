@@ -7,8 +7,6 @@ others of the batch as negatives, Chen et al. 2020, SimCLR).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,43 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
-from glm_annot.model.family_encoder import FamilyEncoder, FamilyEncoderConfig, Kmers
+from glm_annot.model.family_encoder import FamilyEncoder, Kmers
 
-from ..common.engine import Engine, EngineConfig
+from ..common.engine import Engine
+from ..settings import EngineConfig, TrainFamilyConfig
 from .exports import export_encoder
 
 COLUMNS = ("sequence", "family", "cluster", "labelled")
 _LEAST_FAMILY = 3  # proteins
-
-
-@dataclass(frozen=True)
-class TrainFamilyConfig:
-    """What the family encoder is trained on and for.
-
-    Attributes:
-        encoder: its shape.
-        pairs: families drawn for a batch, two proteins each; one that is drawn twice counts once.
-        temperature: of the cosines.
-        other_cluster: share of pairs whose proteins are of different clusters, where a family has several.
-        most_of_family, power: families are drawn in proportion to min(size, most_of_family) ^ power.
-        labelled_weight: families of one EC number are that much likelier.
-        kmer_rate: learning rate of the k-mers' embeddings, a multiple of that of the rest.
-    """
-
-    encoder: FamilyEncoderConfig = FamilyEncoderConfig()
-    pairs: int = 768
-    temperature: float = 0.07
-    other_cluster: float = 0.8
-    most_of_family: int = 200
-    power: float = 0.7
-    labelled_weight: float = 2.0
-    kmer_rate: float = 3.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.encoder, Mapping):
-            object.__setattr__(self, "encoder", FamilyEncoderConfig(**self.encoder))
-        if not 0 <= self.other_cluster <= 1:
-            raise ValueError(f"other_cluster is a share from 0 to 1, not {self.other_cluster}")
 
 
 class FamilyPairs:
@@ -80,7 +49,9 @@ class FamilyPairs:
         order, family_G, cluster_G = order[large_G], family_G[large_G], cluster_G[large_G]
         _, first_F, self._size_F = np.unique(family_G, return_index=True, return_counts=True)
         if len(first_F) < 2:
-            raise InputError("the corpus has fewer than two families of three proteins: too few to learn from")
+            raise InputError(
+                "the corpus has fewer than two families of three proteins: too few to learn from"
+            )
         self._order, self._first_F = order, first_F
         self._sequences = table["sequence"].combine_chunks()
         changes_G = np.diff(family_G, prepend=-1) | np.diff(cluster_G, prepend=-1)
@@ -123,11 +94,15 @@ class FamilyPairs:
         self, first: npt.NDArray[np.int64], count: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> npt.NDArray[np.int64]:
         low, high = self._cumulative_C[first], self._cumulative_C[first + count]
-        found = np.searchsorted(self._cumulative_C, low + rng.random(len(first)) * (high - low), side="right") - 1
-        return np.minimum(found, first + count - 1)  # rounding may lead to the next family's first cluster
+        found = (
+            np.searchsorted(self._cumulative_C, low + rng.random(len(first)) * (high - low), side="right") - 1
+        )
+        # Rounding may lead to the next family's first cluster.
+        drawn: npt.NDArray[np.int64] = np.minimum(found, first + count - 1)
+        return drawn
 
     def _alike(self, families: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Two proteins of a cluster of each family, any cluster alike; of all of it where that has but one."""
+        """Two proteins of one cluster of each family; of all of the family where that cluster has but one."""
         count = self._clusters_F[families]
         cluster = self._first_cluster_F[families] + (rng.random(len(families)) * count).astype(np.int64)
         alone = self._size_C[cluster] < 2
@@ -185,4 +160,3 @@ def train_family_encoder(
         objective.encoder.round_table()  # to what is stored, so that whatever reads it embeds alike
         export_encoder(objective.encoder, folder)
     return folder
-

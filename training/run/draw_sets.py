@@ -9,8 +9,8 @@ import torch
 
 from ..corpus import rings, sets
 from ..corpus.heldout import read_sequences
+from ..corpus.shared_data import SharedData
 from ..corpus.tables import read_tables
-from ..evaluate.suites import K12
 
 _BESIDE = {"Escherichia coli K-12": "Escherichia"}  # name of the held-out genome, and its genus
 _EXCLUDED = {452: "yeast, not a prokaryote"}
@@ -29,10 +29,10 @@ def draw_sets(data: Path, path: Path, *, seed: int) -> dict[str, int]:
     Returns:
         how many genomes each list has.
     """
-    source = read_tables(data / "corpus")
-    table = rings.read_families(data / "corpus" / "families.parquet", source.proteins.num_rows)
+    source = read_tables(SharedData(data).corpus)
+    table = rings.read_families(SharedData(data).corpus / "families.parquet", source.proteins.num_rows)
     family_P = table["family"].to_numpy().astype(np.int64)
-    k12 = sorted(read_sequences(data / K12))
+    k12 = sorted(read_sequences(SharedData(data).k12))
     families = [
         *rings.families_of_genomes(source, family_P),
         rings.families_by_search(k12, source, family_P, threads=torch.get_num_threads()),
@@ -47,5 +47,9 @@ def draw_sets(data: Path, path: Path, *, seed: int) -> dict[str, int]:
         excluded=_EXCLUDED,
     )
     sets.write(drawn, path)
-    lists = {"to test on": drawn.test, "to calibrate with": drawn.calibrate, "near relatives": drawn.relatives}
+    lists = {
+        "to test on": drawn.test,
+        "to calibrate with": drawn.calibrate,
+        "near relatives": drawn.relatives,
+    }
     return {name: len(genomes) for name, genomes in lists.items()}

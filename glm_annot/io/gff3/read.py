@@ -1,4 +1,4 @@
-"""GFF3: text -> Genome. The lines are read by `gff3_lines`, writing back is in `gff3_patch`."""
+"""GFF3: text -> Genome. `lines` reads the lines, `patch` writes predictions back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from urllib.parse import unquote
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
-from glm_annot.io.gff3.patch import provenance, render, split_text, strip, strip_file
+from glm_annot.io.gff3.text import split_text
 from glm_annot.io.sequences import EDGE, Fasta, Sequences, StopCount, admit, genetic_code, splice, translate
 from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Sections", "parse", "provenance", "render", "strip", "strip_file"]
 
 _IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product", "Parent")  # alike on all lines of one CDS
 _PRODIGAL_ID = re.compile(r"\d+_(\d+)")

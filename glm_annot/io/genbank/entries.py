@@ -61,7 +61,7 @@ class Entry:
         return zip(features, spans, strict=True)
 
 
-def read_records(text: bytes, path: str) -> list[Entry]:
+def read_entries(text: bytes, path: str) -> list[Entry]:
     """All records of a GenBank text.
 
     Raises:
