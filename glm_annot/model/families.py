@@ -9,12 +9,12 @@ of a gLM; B windows, T genes of a window; P predictions, L numbers of a label as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from glm_annot.model.glm import ORIENTATION, GeneFeatures, GLMOutput
+from glm_annot.model.glm import MASK_VALUE, ORIENTATION, GeneFeatures, GLMOutput
 
 ROWS = 8192  # proteins compared with all centroids at a time
 FIRST_SCALE = 12.0  # of cosines in the logits before training: about 1 / the encoder's temperature of 0.07
@@ -72,7 +72,7 @@ class FamilyTable(nn.Module):
             int64 (G,) and float32 (G,), on the table's device.
         """
         families, cosines = [], []
-        for rows_GD in embeddings_GD.split(ROWS):
+        for rows_GD in torch.split(embeddings_GD, ROWS):
             found = self.directions(rows_GD.to(self.mean_D.device)) @ self.centroids_FD.T
             cosine_G, family_G = found.max(dim=1)
             families.append(family_G.masked_fill(cosine_G < self.nearest, self.none))
@@ -126,35 +126,53 @@ class FamilyHead(nn.Module):
         return logits_N
 
 
-class FamilyPredictions(nn.Module):
-    """Turns what a gLM expects at masked genes into predictions of the paper's form.
+class FamilyGLM(nn.Module):
+    """A gLM whose predictions of masked genes are families; it takes a `GLM`'s place where genes are masked.
 
-    The P likeliest families are the P predictions, each as the label of its centroid, with their shares of
-    the families' probability as likelihoods. The orientation of all of them is the expected one.
+    The likeliest families are the predictions, each as the label of its centroid, with their shares of the
+    families' probability as likelihoods. The orientation of all of them is the expected one. So everything
+    that reads the paper's predictions reads these, too.
 
     Args:
-        table, head, features: of one model, on one device.
-        predictions: how many, 4 in the paper.
+        network: a gLM, or another network with its interface, that gives its last hidden state.
+        table, head, features: of the same model, on one device.
+        predictions: how many families, 4 as in the paper.
     """
 
     def __init__(
-        self, table: FamilyTable, head: FamilyHead, features: GeneFeatures, predictions: int = 4
+        self,
+        network: nn.Module,
+        table: FamilyTable,
+        head: FamilyHead,
+        features: GeneFeatures,
+        predictions: int = 4,
     ) -> None:
         super().__init__()
-        self.table, self.head, self.features, self.predictions = table, head, features, predictions
+        self.network, self.table, self.head, self.features = network, table, head, features
+        self.predictions = predictions
 
-    def forward(self, last_BTH: Tensor, masked_BT: Tensor) -> GLMOutput:
-        """Predictions at the masked genes; zeros elsewhere."""
-        hidden_NH = last_BTH[masked_BT].float()
-        logits_NF = self.head(hidden_NH, self.table)[:, : self.table.none]
-        top = logits_NF.topk(self.predictions, dim=-1)
-        labels_NPL = self._labels(top.indices, self.head.strand_logits(hidden_NH).sigmoid())
-        shape = (*masked_BT.shape, self.predictions)
-        predictions_BTPL = hidden_NH.new_zeros(*shape, labels_NPL.shape[-1])
-        logits_BTP = hidden_NH.new_zeros(shape)
-        predictions_BTPL[masked_BT] = labels_NPL
-        logits_BTP[masked_BT] = top.values
-        return GLMOutput(predictions_BTPL, logits_BTP, last_BTH)
+    def forward(
+        self, x_BTE: Tensor, real_BT: Tensor, *, hidden_states: bool = False, attentions: bool = False
+    ) -> GLMOutput:
+        """As `GLM.forward`; predictions and likelihoods are 0 but for masked genes."""
+        more = {"hidden_states": True} if hidden_states else {}
+        more |= {"attentions": True} if attentions else {}
+        output: GLMOutput = self.network(x_BTE, real_BT, **more)
+        masked_BT = masked_genes(x_BTE) & real_BT
+        logits_NF = self.family_logits(output, masked_BT)[:, : self.table.none]
+        top = logits_NF.topk(min(self.predictions, self.table.none), dim=-1)
+        forward_N = self.head.strand_logits(_last(output)[masked_BT]).sigmoid()
+        labels_NPL = self._labels(top.indices, forward_N.to(logits_NF.dtype))
+        shape = (*masked_BT.shape, top.indices.shape[1])
+        predictions_BTPL = logits_NF.new_zeros(*shape, labels_NPL.shape[-1])
+        logits_BTP = logits_NF.new_zeros(shape)
+        predictions_BTPL[masked_BT], logits_BTP[masked_BT] = labels_NPL.to(logits_NF.dtype), top.values
+        return replace(output, predictions_BTPL=predictions_BTPL, likelihood_logits_BTP=logits_BTP)
+
+    def family_logits(self, output: GLMOutput, masked_BT: Tensor) -> Tensor:
+        """Logits of the families and of 'none' for the masked genes, window by window: (N, F + 1)."""
+        logits_NF: Tensor = self.head(_last(output)[masked_BT], self.table)
+        return logits_NF
 
     def _labels(self, family_NP: Tensor, forward_N: Tensor) -> Tensor:
         """Labels (N, P, L) of families' centroids, with the expected orientation."""
@@ -163,3 +181,14 @@ class FamilyPredictions(nn.Module):
         labels_NPL = self.features.labels(embeddings_NPD, torch.ones_like(family_NP))
         labels_NPL[..., -1] = (ORIENTATION * (2 * forward_N - 1))[:, None]
         return labels_NPL
+
+
+def masked_genes(x_BTE: Tensor) -> Tensor:
+    """Which genes of inputs are masked: those of whose embedding every number was replaced, (B, T)."""
+    return (x_BTE[..., :-1] == MASK_VALUE).all(-1)
+
+
+def _last(output: GLMOutput) -> Tensor:
+    if output.last_BTF is None:
+        raise ValueError("the network gives no last hidden state, which families are told from")
+    return output.last_BTF

@@ -331,4 +331,5 @@ def _rank_in_run(values: Tensor) -> Tensor:
     """How many equal values stand directly before each, in sorted values: [5, 5, 7] -> [0, 1, 0]."""
     _, count = torch.unique_consecutive(values, return_counts=True)
     start = (count.cumsum(0) - count).repeat_interleave(count)
-    return torch.arange(len(values), device=values.device) - start
+    rank: Tensor = torch.arange(len(values), device=values.device) - start
+    return rank

@@ -18,6 +18,7 @@ import torch
 from glm_annot.training.common.engine import EngineConfig
 from glm_annot.training.encoder.embed import embed_corpus
 from glm_annot.training.evaluate import suites
+from glm_annot.training.glm.batches import TrainingWindows
 from glm_annot.training.glm.features import fit_features, label_size
 from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
 from glm_annot.training.glm.masked import (
@@ -27,7 +28,7 @@ from glm_annot.training.glm.masked import (
     masked_outputs,
     place_auroc,
 )
-from glm_annot.training.glm.train import TrainGLMConfig, TrainingWindows, keep_glm, load_run, train_glm
+from glm_annot.training.glm.train import TrainGLMConfig, keep_glm, load_run, train_glm
 from glm_annot.training.glm.windows import (
     GeneOrder,
     Spans,
