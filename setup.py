@@ -23,7 +23,8 @@ setup(
     package_dir={f"glm_annot.{folder}": folder for folder in FOLDERS},
     package_data={
         "glm_annot": ["models/*/*", "py.typed"],
-        "glm_annot.training": ["recipes/*"],
+        "glm_annot.training": ["recipes/*.json", "recipes/sets/*.json"],
+        "glm_annot.training.corpus": ["lineages.tsv"],
         "glm_annot.training.paper": ["templates/*"],
     },
     install_requires=[

@@ -376,6 +376,21 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
     assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
 
 
+@cli.command()
+@click.option("--data", type=_FOLDER, required=True, help="Folder laid out as the shared data.")
+@click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")
+@click.option("--seed", default=0, show_default=True, help="Of the drawing.")
+def sets(data: Path, output: Path, seed: int) -> None:
+    """Draws the genomes that a model is calibrated with and tested on, and lists their near relatives.
+
+    A recipe names the file as corpus.sets; what is listed in it trains nothing.
+    """
+    from .run.draw_sets import draw_sets
+
+    counts = draw_sets(data, output, seed=seed)
+    say(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
 @cli.command("import-glm")
 @click.argument("checkpoint", type=_FILE)
 @click.option("--norm", type=_FILE, required=True, help="norm.pkl, which comes with the checkpoint.")

@@ -6,7 +6,8 @@
       "budget": "10h",                                        time that the shares divide
       "shares": {"plm": 0.5, "embed": 0.2, "glm": 0.2},       of the budget, for the steps that take any
       "corpus": {...},                                        CorpusSection
-      "plm": {"task": {...}, "engine": {...}},                TrainPLMConfig, EngineConfig
+      "plm": {"task": {...}, "engine": {...}},                TrainPLMConfig, EngineConfig; a family encoder
+                                                              instead has "families": TrainFamilyConfig
       "embed": {...},                                         EmbedSection
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, EngineConfig
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
@@ -60,6 +61,7 @@ _ABOVE_ZERO = (
     | {"layers", "dim", "heads", "max_residues", "components", "ffn", "predictions"}
     | {"pairs", "crop", "mask_rate", "temperature", "projection", "memory"}
     | {"most_per_cluster", "start_proteins"}
+    | {"kmer_dim", "hidden", "hash_bits", "most_of_family", "labelled_weight", "kmer_rate"}
 )
 
 Section = TypeVar("Section")
@@ -77,6 +79,11 @@ class CorpusSection:
         valid, test, seed, exclude: as in `corpus.Options`; JSON has the excluded genomes' numbers as text.
         held_out, benchmarks: files of proteins that must not leak (see `heldout`).
         clusters: a finished clustering of all proteins, instead of running MMseqs2.
+        families: a table of the proteins' families (see `rings.read_families`), which has clusters, too; the
+            family encoder learns from it.
+        sets: genomes to calibrate with and to test on (see `corpus.sets`): a file, or the name of one that
+            ships. They and their near relatives train nothing.
+        labelled: proteins with EC numbers, as ec/labelled.parquet; the family encoder learns them, too.
     """
 
     tables: str | None = None
@@ -89,8 +96,13 @@ class CorpusSection:
     held_out: tuple[str, ...] = ()
     benchmarks: tuple[str, ...] = ()
     clusters: str | None = None
+    families: str | None = None
+    sets: str | None = None
+    labelled: str | None = None
 
     def __post_init__(self) -> None:
+        if self.families is not None and (self.tables is None or self.clusters is not None):
+            raise ValueError("families belong to 'tables', and have the clusters: leave 'clusters' out")
         if (self.tables is None) == (self.folder is None):
             raise ValueError("give either 'tables' or 'folder'")
         for genome in self.exclude:
@@ -165,7 +177,7 @@ class Recipe:
         except ValueError as error:
             raise ValueError(f"budget: {error}") from error
         self._check_shares()
-        _check_ways("plm", self.plm, ({"task", "engine"}, {"keep"}, {"official"}))
+        _check_ways("plm", self.plm, ({"task", "engine"}, {"families", "engine"}, {"keep"}, {"official"}))
         _check_ways("glm", self.glm, ({"network", "engine"}, {"keep"}))
         if "keep" in self.glm and self.plm.get("keep") != self.glm["keep"]:
             raise ValueError("glm: a kept gLM reads its own encoder; let plm keep the same model")

@@ -51,7 +51,8 @@ class EngineConfig:
         warmup_steps: steps of linear warm-up.
         steps: optimiser steps in all; None when `seconds` ends the run.
         seconds: wall-clock budget over all resumed parts; None when `steps` ends the run.
-        schedule: 'constant' (the paper's) or 'cosine' to a tenth over the steps or seconds.
+        schedule: 'constant' (the paper's), 'cosine' to a tenth over the steps or seconds, or 'linear' to a
+            fiftieth.
         weight_decay, betas: of AdamW.
         max_grad_norm: gradients are clipped to this norm before the step.
         precision: 'bf16' runs matrix products in bfloat16 by autocast; weights and optimiser state stay
@@ -70,7 +71,7 @@ class EngineConfig:
     warmup_steps: int = 0
     steps: int | None = None
     seconds: float | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     max_grad_norm: float = 1.0
@@ -130,6 +131,15 @@ def _join_process_group() -> None:
         deepspeed.init_distributed(dist_backend=backend, verbose=False)
 
 
+def _by_rate(objective: Objective, rates: Mapping[str, float]) -> dict[float, list[nn.Parameter]]:
+    """What is trained, by the multiple of the learning rate that it has; most has the rate itself."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(rates.get(name, 1.0), []).append(parameter)
+    return groups
+
+
 class Engine:
     """Trains an objective in a run folder: checkpoints, exact resume, a log and TensorBoard events.
 
@@ -139,12 +149,20 @@ class Engine:
         objective: the module to train.
         config: see EngineConfig.
         folder: the run folder; a checkpoint in it is resumed.
+        rates: parameters with learning rates of their own: name -> multiple of the configured rate.
 
     Raises:
         GlmAnnotError: the checkpoint comes from another number of processes.
     """
 
-    def __init__(self, objective: Objective, config: EngineConfig, folder: Path) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        config: EngineConfig,
+        folder: Path,
+        *,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
         _join_process_group()
         self.config = config
         self.folder = folder
@@ -153,9 +171,13 @@ class Engine:
         self._spent = 0.0  # seconds of training before this start
         self._figures: list[Mapping[str, float]] = []
         folder.mkdir(parents=True, exist_ok=True)
-        trainable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        groups = _by_rate(objective, rates or {})
+        self._rates = list(groups)
         optimizer = torch.optim.AdamW(
-            trainable, config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+            [{"params": parameters} for parameters in groups.values()],
+            config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
         )
         self._deepspeed, *_ = deepspeed.initialize(
             model=objective, optimizer=optimizer, config=config.deepspeed(self.world_size)
@@ -226,8 +248,8 @@ class Engine:
 
     def _train_step(self, make_batch: MakeBatch, progress: float) -> None:
         learning_rate = self._learning_rate(progress)
-        for group in self._deepspeed.optimizer.param_groups:
-            group["lr"] = learning_rate
+        for group, rate in zip(self._deepspeed.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = learning_rate * rate
         self._deepspeed.train()
         accumulation = self.config.accumulation(self.world_size)
         for micro in range(accumulation):
@@ -278,6 +300,8 @@ class Engine:
         warm = min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
         if self.config.schedule == "constant":
             return self.config.learning_rate * warm
+        if self.config.schedule == "linear":
+            return self.config.learning_rate * warm * max(0.02, 1 - progress)
         cosine = 0.5 * (1 + torch.cos(torch.tensor(progress * torch.pi)).item())
         return self.config.learning_rate * warm * (0.1 + 0.9 * cosine)
 

@@ -14,6 +14,8 @@ A corpus is a folder of Parquet tables that join by number:
                        sequence, cluster: all proteins that may train the encoder, also those of genomes
                        that the sample leaves out; none that is identical to a held-out protein, or
                        occurs in genomes of the split 'test' alone
+    family_proteins.parquet
+                       where the recipe has families: see `family_proteins`
     corpus.json        where it came from, options, each chosen genome and its split, whether that is by
                        genus or by genome, each genome left out and why, and what was counted
     DONE               written last: the folder is complete
@@ -144,6 +146,7 @@ def build(
     origin: str,
     held_out: HeldOut,
     clusters: npt.NDArray[np.int64] | None = None,
+    trains_P: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Draw a sample of `source` and write it as a corpus folder.
 
@@ -154,6 +157,7 @@ def build(
         origin: where `source` was read from, for the record.
         held_out: sequences to mark, and to keep out of the encoder's proteins.
         clusters: a cluster number for each protein of `source`; computed with MMseqs2 when None.
+        trains_P: which of these may be among the encoder's proteins; None for all that are not held out.
 
     Returns:
         what corpus.json holds.
@@ -169,6 +173,8 @@ def build(
     close = relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
     chosen, left_out = draw(source, options, {**close, **options.exclude})
     kept = ~identical & ~_of_tests_alone(source, chosen)
+    if trains_P is not None:
+        kept &= trains_P
     encoder = proteins.filter(pa.array(kept)).select(["sequence", "cluster"])
     sample = _restrict(source, proteins, chosen)
     near = _near(sample.proteins["sequence"], held_out.genomes)
@@ -237,7 +243,7 @@ def _near(sequences: pa.ChunkedArray, held_out: frozenset[str]) -> npt.NDArray[n
     return similarity.resembles(sequences.to_pylist(), sorted(held_out), min_identity=0.7, coverage=0.8)
 
 
-def _gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Give each gene's row in `genomes`, and whether its contig is long enough for a window."""
     genome_row = {genome: row for row, genome in enumerate(source.genomes["genome"].to_pylist())}
     contigs = source.contigs["contig"].to_numpy()
@@ -251,7 +257,7 @@ def _gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 def relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str]:
     """Name the genomes so near a held-out one that nearly all of their windows would be left out."""
-    rows, _ = _gene_columns(source)
+    rows, _ = gene_columns(source)
     n = source.genomes.num_rows
     genes = np.bincount(rows, minlength=n)
     same = np.bincount(rows, weights=identical[source.genes["protein"].to_numpy()], minlength=n)
@@ -280,7 +286,7 @@ def draw(source: Tables, options: Options, exclude: Mapping[int, str]) -> tuple[
 
 def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candidate], dict[int, str]]:
     """Describe every genome that may be drawn; say why the others may not."""
-    rows, long = _gene_columns(source)
+    rows, long = gene_columns(source)
     n = source.genomes.num_rows
     proteins = source.genes["protein"].to_numpy()
     length = pc.utf8_length(source.proteins["sequence"]).to_numpy()[proteins]
@@ -305,7 +311,7 @@ def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candid
 
 
 def _choose(source: Tables, candidates: list[Candidate], options: Options) -> list[Chosen]:
-    rows, _ = _gene_columns(source)
+    rows, _ = gene_columns(source)
     groups = related_groups(
         source.genomes["genus"].to_pylist(), rows, source.genes["protein"].to_numpy().astype(np.int64)
     )

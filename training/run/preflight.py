@@ -9,9 +9,11 @@ from typing import Literal
 from glm_annot.bundle import load, read_texts
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import PLMConfig
+from glm_annot.model.family_encoder import FamilyEncoderConfig
 
 from ..common.engine import EngineConfig
 from ..encoder import official
+from ..encoder.contrastive import TrainFamilyConfig
 from ..encoder.train import TrainPLMConfig
 from ..glm.train import TrainGLMConfig
 from ..operons.data import organism_folders
@@ -30,6 +32,14 @@ def check_parts(recipe: Recipe) -> None:
             make(PLMConfig, task["encoder"], "plm.task.encoder")
         make(TrainPLMConfig, task, "plm.task")
         _check_engine(recipe, "plm")
+    if "families" in recipe.plm:
+        task = recipe.plm["families"]
+        if isinstance(task, Mapping) and "encoder" in task:
+            make(FamilyEncoderConfig, task["encoder"], "plm.families.encoder")
+        make(TrainFamilyConfig, task, "plm.families")
+        _check_engine(recipe, "plm")
+        if recipe.corpus.families is None:
+            raise InputError("plm.families: they are learnt from corpus.families; give that, too")
     if "network" in recipe.glm:
         network = make(TrainGLMConfig, recipe.glm["network"], "glm.network")
         _check_engine(recipe, "glm")

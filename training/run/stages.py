@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from glm_annot.ec_numbers import is_complete
 from glm_annot.errors import InputError
 
-from ..corpus import genome_folder, heldout
+from ..corpus import family_proteins, genome_folder, heldout, rings, sets
 from ..corpus import tables as corpus_module
 from ..corpus.heldout import HeldOut
+from ..ec import labels
 from ..operons import data as operon_data
 from ..recipe import CorpusSection, Recipe, make
 
@@ -48,7 +54,9 @@ def corpus_files(recipe: Recipe, data: Path) -> list[Path]:
         read = [path for genome in genome_folder.genome_files(folder) for path in genome if path is not None]
         read += _if_there(folder / genome_folder.EC_TABLE)
     read += [data / name for name in (*section.held_out, *section.benchmarks)]
-    return read if section.clusters is None else [*read, data / section.clusters]
+    named = (section.clusters, section.families, section.labelled)
+    read += [data / name for name in named if name is not None]
+    return [*read, sets_file(section, data)] if section.sets else read
 
 
 def heads_files(recipe: Recipe, data: Path) -> list[Path]:
@@ -134,7 +142,12 @@ def make_corpus(
             operon_data.read_folder(data / (section.folder or "."))
     excluded = {int(genome): reason for genome, reason in section.exclude.items()}
     recipe.refuse_unknown("corpus.exclude", excluded, source.genomes["genome"].to_pylist())
-    clusters = None
+    listed = sets.read(sets_file(section, data)) if section.sets else sets.Sets(left_out=excluded)
+    recipe.refuse_unknown("corpus.sets", listed.untrained, source.genomes["genome"].to_pylist())
+    clusters = families = None
+    if section.families is not None:
+        families = rings.read_families(data / section.families, source.proteins.num_rows)
+        clusters = families["cluster"].to_numpy()
     if section.clusters is not None:
         clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
     options = corpus_module.Options(
@@ -143,22 +156,64 @@ def make_corpus(
         valid=section.valid,
         test=section.test,
         seed=section.seed,
-        exclude=excluded,
+        exclude={**listed.untrained, **excluded},
     )
+    leaks = held_out(section, data)
+    trains_P = family_proteins.may_train(source, listed) if section.sets else None
     record = corpus_module.build(
         source,
         folder,
         options=options,
         origin=section.tables or "a folder of annotated genomes",
-        held_out=held_out(section, data),
+        held_out=leaks,
         clusters=clusters,
+        trains_P=trains_P,
     )
+    if families is not None:
+        table = _family_proteins(section, data, source, families, listed, leaks)
+        family_proteins.write(table, folder)
     report(corpus_module.split_line(record))
     return record
 
 
+def sets_file(section: CorpusSection, data: Path) -> Path:
+    """The file that `corpus.sets` names: one that ships, or one within the folder of data."""
+    shipped = files("glm_annot.training").joinpath("recipes", "sets", f"{section.sets}.json")
+    return Path(str(shipped)) if shipped.is_file() else data / str(section.sets)
+
+
+def _family_proteins(
+    section: CorpusSection,
+    data: Path,
+    source: corpus_module.Tables,
+    families: pa.Table,
+    listed: sets.Sets,
+    leaks: HeldOut,
+) -> pa.Table:
+    """What the family encoder learns from: proteins of training genomes, and those with EC numbers."""
+    sequences = source.proteins["sequence"]
+    measured_P = family_proteins.proteins_of(source, {*listed.test, *listed.calibrate})
+    barred = leaks.all | set(sequences.filter(pa.array(measured_P)).to_pylist())
+    trains_P = family_proteins.may_train(source, listed)
+    trains_P &= ~pc.is_in(sequences, pa.array(sorted(barred))).to_numpy()
+    enzymes = []
+    if section.labelled is not None:
+        path = data / section.labelled
+        updates = labels.read_updates(path.with_name("ec_names.tsv"))
+        enzymes = labels.read_labelled(path, held_out=barred, updates=updates, max_trust=2)
+    labelled = ((protein.sequence, filter(is_complete, protein.ec)) for protein in enzymes)
+    return family_proteins.family_proteins(source, families, trains_P, labelled)
+
+
 def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
     """Train the encoder of a recipe, or take the one that it names."""
+    if "families" in recipe.plm:
+        from ..encoder.contrastive import TrainFamilyConfig, train_family_encoder
+
+        families = make(TrainFamilyConfig, recipe.plm["families"], "plm.families")
+        proteins = corpus / family_proteins.FAMILY_PROTEINS
+        train_family_encoder(proteins, folder, families, recipe.engine("plm", budget))
+        return
     if "task" not in recipe.plm:
         from glm_annot.bundle import load
 
