@@ -44,6 +44,12 @@ class Sets:
     relatives: Mapping[int, str] = field(default_factory=dict)
     left_out: Mapping[int, str] = field(default_factory=dict)
 
+    @property
+    def splits(self) -> dict[int, str]:
+        """The split of each listed genome in a corpus: what calibrates is its 'valid'."""
+        lists = {"relative": self.relatives, "valid": self.calibrate, "test": self.test}
+        return {genome: split for split, genomes in lists.items() for genome in genomes}
+
     @cached_property
     def untrained(self) -> dict[int, str]:
         """Every genome that trains nothing, and why."""
@@ -90,7 +96,9 @@ def read(path: Path) -> Sets:
         raise InputError(f"cannot be read ({error.strerror})", path) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("is no file of sets; `glm-train sets` makes one", path) from error
-    twice = [genome for genome, count in Counter(g for some in lists.values() for g in some).items() if count > 1]
+    twice = [
+        genome for genome, count in Counter(g for some in lists.values() for g in some).items() if count > 1
+    ]
     if twice:
         raise InputError(f"names genome {twice[0]} twice", path)
     return found
@@ -149,12 +157,16 @@ def choose(
     tested = draw.take(places, test, archaea[0], taken, away_from=outside)
     calibrating = draw.take(places, calibrate, archaea[1], Counter(), away_from=[*outside, *tested])
     organisms = source.genomes["organism"].to_pylist()
-    names = {**{row: organisms[row] for row in range(len(genomes))}, **dict(zip(outside, beside, strict=True))}
+    names = {
+        **{row: organisms[row] for row in range(len(genomes))},
+        **dict(zip(outside, beside, strict=True)),
+    }
     lineage = {place.row: place.lineage for place in places}
 
     def listed(rows: Iterable[int]) -> dict[int, str]:
         return {
-            genomes[row]: f"{names[row]} ({lineage[row].order}, {lineage[row].phylum})" for row in sorted(rows)
+            genomes[row]: f"{names[row]} ({lineage[row].order}, {lineage[row].phylum})"
+            for row in sorted(rows)
         }
 
     relatives = _relatives(shares_NN, [*outside, *tested, *calibrating], len(genomes))
@@ -177,7 +189,12 @@ class _Draw:
     shares_NN: npt.NDArray[np.float64]
 
     def take(
-        self, places: Sequence[Place], count: int, archaea: int, taken: Counter[str], away_from: Collection[int]
+        self,
+        places: Sequence[Place],
+        count: int,
+        archaea: int,
+        taken: Counter[str],
+        away_from: Collection[int],
     ) -> list[int]:
         """Rows of `count` genomes, archaea first; none is a near relative of another or of `away_from`."""
         taken, rows = Counter(taken), list(away_from)
@@ -212,9 +229,7 @@ def _places(source: Tables) -> list[Place]:
     ]
 
 
-def _relatives(
-    shares_NN: npt.NDArray[np.float64], measured: Sequence[int], n: int
-) -> dict[int, int]:
+def _relatives(shares_NN: npt.NDArray[np.float64], measured: Sequence[int], n: int) -> dict[int, int]:
     """Rows of genomes in the genus ring of those measured on, and of which one of these each is nearest."""
     near_N = np.any([left_out(shares_NN, row, "genus") for row in measured], axis=0)
     near_N[list(measured)] = False
