@@ -78,7 +78,7 @@ def build_memory(corpus: Path) -> CorpusMemory:
         "group_M": _groups(shares_MM),
     }
     for name, values in filled.items():
-        getattr(memory, name).copy_(torch.from_numpy(np.ascontiguousarray(values)))
+        getattr(memory, name).copy_(torch.from_numpy(np.array(values)))
     return CorpusMemory(memory, number_M, tuple(genomes["split"].to_pylist()), shares_MM)
 
 
