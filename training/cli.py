@@ -155,6 +155,35 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
         embed_corpus(recipe, corpus, plm, progress=partial(bars, "proteins"), report=say)
 
 
+@cli.command(short_help="Makes the gene families of a corpus.")
+@corpus_option
+@click.option("--most", type=click.IntRange(1), default=20_000, show_default=True, help="Families at most.")
+def families(corpus: Path, most: int) -> None:
+    """Makes the gene families of an embedded corpus, which gLM and the memory of gene order read."""
+    from .glm.families import make_families
+    from .glm.train import read_embeddings
+
+    figures = make_families(corpus, read_embeddings(corpus), most=most)
+    say(", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items()))
+
+
+@cli.command(short_help="Measures what neighbours tell.")
+@corpus_option
+@click.option("--glm", "run", type=_FOLDER, help="A finished gLM run on the corpus, trained on families.")
+@click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
+@click.option("--seed", default=0, show_default=True, help="Of the masks.")
+def context(corpus: Path, run: Path | None, split: str, seed: int) -> None:
+    """Measures how often masked genes' families are told from their neighbours alone.
+
+    The memory of gene order is asked three times: without the genome itself, without its genus, and without
+    all that share half of its families.
+    """
+    from .evaluate.context import evaluate_context, table_lines
+
+    found = evaluate_context(corpus, glm=run, split=split, seed=seed, report=say)
+    click.echo("\n".join(table_lines(found)))
+
+
 @cli.command(short_help="Trains the gLM.")
 @recipe_argument
 @corpus_option

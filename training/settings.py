@@ -204,13 +204,23 @@ class TrainGLMConfig:
         directions: 'principal' components, as published, or 'discriminant' ones of the corpus's families.
         masked: share of genes masked in training; more than the published 0.15 gives more to learn from a
             window. Evaluation always masks 0.15.
-        dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
+        keep_strand: share of windows whose masked genes keep their orientation, so that gLM learns both what
+            stands at a place and what stands there on a given strand.
+        family_weight: of the loss by family (`losses.family_loss`); above 0 the corpus needs families.
+        paper_weight: of the published loss.
+        substituted: share of genes read as another protein of their family, which teaches gLM that what
+            stands beside a family does not hang on one genome's proteins; needs families, too.
+        dim, layers, heads, ffn, max_distance, predictions, dropout, norm: as in `GLMConfig`.
     """
 
     backbone: Literal["glm", "lstm"] = "glm"
     components: AboveZero = MAX_COMPONENTS
     directions: Literal["principal", "discriminant"] = "principal"
     masked: Annotated[float, Field(gt=0, lt=1)] = MASK_PROBABILITY
+    keep_strand: Annotated[float, Field(ge=0, le=1)] = 0.0
+    family_weight: NotNegativeFloat = 0.0
+    paper_weight: NotNegativeFloat = 1.0
+    substituted: Annotated[float, Field(ge=0, le=1)] = 0.0
     dim: AboveZero = 256
     layers: AboveZero = 6
     heads: AboveZero = 4
@@ -218,8 +228,11 @@ class TrainGLMConfig:
     max_distance: int = 32
     predictions: AboveZero = 4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    norm: Literal["post", "pre"] = "post"
 
     def __post_init__(self) -> None:
+        if self.family_weight + self.paper_weight == 0:
+            raise ValueError("family_weight and paper_weight are not both 0")
         if self.max_distance < MAX_GENES:
             raise ValueError(
                 f"max_distance is {MAX_GENES} at least, the genes of a window, not {self.max_distance}"
@@ -228,8 +241,8 @@ class TrainGLMConfig:
 
     def glm(self, embedding_dim: int) -> GLMConfig:
         """The network's configuration for embeddings of some size."""
-        other = ("backbone", "components", "directions", "masked")
-        sizes = {name: value for name, value in asdict(self).items() if name not in other}
+        names = ("dim", "layers", "heads", "ffn", "max_distance", "predictions", "dropout", "norm")
+        sizes: dict[str, Any] = {name: getattr(self, name) for name in names}
         labels = label_size(embedding_dim, self.components)
         return GLMConfig(input_dim=embedding_dim + 1, labels=labels, **sizes)
 

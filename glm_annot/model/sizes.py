@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class GLMConfig:
         predictions: alternative predictions per gene, each with a likelihood.
         labels: numbers that a prediction consists of: principal components and the orientation.
         dropout: rate on hidden features and attention while training.
+        norm: 'post', as published: each residual sum is normalised; or 'pre': what each block reads is, and
+            the last hidden state (Xiong et al. 2020). Small gLMs learn context with 'pre' only.
     """
 
     input_dim: int
@@ -79,8 +82,11 @@ class GLMConfig:
     predictions: int = 4
     labels: int = 100
     dropout: float = 0.1
+    norm: Literal["post", "pre"] = "post"
 
     def __post_init__(self) -> None:
+        if self.norm not in ("post", "pre"):
+            raise ValueError(f"norm is 'post' or 'pre', not {self.norm!r}")
         if self.dim % self.heads:
             raise ValueError(f"dim {self.dim} is not a multiple of heads {self.heads}")
         if not 2 <= self.labels <= self.input_dim:

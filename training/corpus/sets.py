@@ -44,6 +44,12 @@ class Sets:
     relatives: Mapping[int, str] = field(default_factory=dict)
     left_out: Mapping[int, str] = field(default_factory=dict)
 
+    @property
+    def splits(self) -> dict[int, str]:
+        """The split of each listed genome in a corpus: what calibrates is its 'valid'."""
+        lists = {"relative": self.relatives, "valid": self.calibrate, "test": self.test}
+        return {genome: split for split, genomes in lists.items() for genome in genomes}
+
     @cached_property
     def untrained(self) -> dict[int, str]:
         """Every genome that trains nothing, and why."""

@@ -121,7 +121,7 @@ class FamilyObjective(nn.Module):
         self.config = config
         self.encoder = FamilyEncoder(config.encoder)
 
-    def forward(self, kmers: Kmers) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, kmers: Kmers) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and the share of proteins whose nearest of the batch is the other of their pair."""
         z_SD = self.encoder(kmers)
         cosine_SS = z_SD @ z_SD.T
@@ -129,7 +129,7 @@ class FamilyObjective(nn.Module):
         pairs = len(z_SD) // 2
         other_S = torch.arange(2 * pairs, device=z_SD.device).roll(pairs)
         nearest = (scores_SS.argmax(dim=1) == other_S).float().mean()
-        return F.cross_entropy(scores_SS, other_S), {"retrieval": nearest.item()}
+        return F.cross_entropy(scores_SS, other_S), {"retrieval": nearest.detach()}
 
 
 def train_family_encoder(

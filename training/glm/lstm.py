@@ -60,7 +60,7 @@ class BiLSTM(nn.Module):
         packed = pack_padded_sequence(x_BTE, lengths_B, batch_first=True, enforce_sorted=False)
         h_BTF, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x_BTE.shape[1])
         shape = (*x_BTE.shape[:2], self.config.predictions, self.config.labels)
-        return GLMOutput(self.predict(h_BTF).view(shape), self.likelihood(h_BTF))
+        return GLMOutput(self.predict(h_BTF).view(shape), self.likelihood(h_BTF), h_BTF)
 
 
 def of_equal_size(glm: GLMConfig, layers: int = DEPTH) -> LSTMConfig:

@@ -101,7 +101,7 @@ class StepTime:
 
 def step_time(config: GLMConfig, windows: int, *, bf16: bool, device: str = "cpu") -> StepTime:
     """Measure the training of gLM on micro-batches of so many full windows, by its own objective."""
-    from ..glm.train import MaskedBatch, MaskedGenes
+    from ..glm.objective import MaskedBatch, MaskedGenes
 
     objective = MaskedGenes(random_weights(lambda: GLM(config), device))
     optimizer = torch.optim.AdamW(objective.parameters(), 1e-4)

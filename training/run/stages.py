@@ -155,7 +155,8 @@ def make_corpus(
         valid=section.valid,
         test=section.test,
         seed=section.seed,
-        exclude={**listed.untrained, **excluded},
+        exclude={**listed.left_out, **excluded},
+        splits=listed.splits,
     )
     leaks = held_out(section, data)
     trains_P = family_proteins.may_train(source, listed) if section.sets else None
@@ -166,6 +167,7 @@ def make_corpus(
         origin=section.tables or "a folder of annotated genomes",
         held_out=leaks,
         clusters=clusters,
+        families=None if families is None else families["family"].to_numpy(),
         trains_P=trains_P,
     )
     if families is not None:

@@ -17,6 +17,7 @@ import pytest
 import torch
 from glm_annot.training.encoder.embed import embed_corpus
 from glm_annot.training.evaluate import suites
+from glm_annot.training.glm.batches import TrainingWindows
 from glm_annot.training.glm.features import fit_features
 from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
 from glm_annot.training.glm.masked import (
@@ -26,7 +27,7 @@ from glm_annot.training.glm.masked import (
     masked_outputs,
     place_auroc,
 )
-from glm_annot.training.glm.train import TrainingWindows, keep_glm, load_run, train_glm
+from glm_annot.training.glm.train import keep_glm, load_run, train_glm
 from glm_annot.training.glm.windows import (
     GeneOrder,
     Spans,
