@@ -107,7 +107,7 @@ class FamilyHead(nn.Module):
         super().__init__()
         self.config = config
         self.direction = nn.Linear(config.hidden, config.dim)
-        self.scale = nn.Parameter(torch.tensor(FIRST_SCALE))
+        self.scale = nn.Parameter(torch.tensor([FIRST_SCALE]))
         self.none_D = nn.Parameter(torch.zeros(config.dim))
         self.bias_F = nn.Parameter(torch.zeros(config.families + 1))
         self.strand = nn.Linear(config.hidden, 1)

@@ -401,7 +401,7 @@ class TestEmbedding:
 
     def test_precisions_do_not_mix(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A GPU's shards, then a CPU's: what 'auto' means is not the same on both."""
-        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_on", lambda *_: "bf16")
+        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_of", lambda *_: "bf16")
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr("glm_annot.training.encoder.embed._join", killed)
             embed_corpus(corpus, small_encoder(), shard=2, report=print)
@@ -457,7 +457,7 @@ class TestEmbedding:
         self, corpus: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         encoder, moves, said, precisions = small_encoder(), [], [], []
-        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_on", lambda *_: "bf16")
+        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_of", lambda *_: "bf16")
 
         def small_gpu(encoder: Encoder, proteins: list[str], **options: object) -> np.ndarray:
             precisions.append(options["precision"])
