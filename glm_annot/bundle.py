@@ -34,8 +34,9 @@ from torch.overrides import TorchFunctionMode
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.errors import ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
-from glm_annot.model.esm import Encoder, PLMConfig
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.model.esm import Encoder
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)

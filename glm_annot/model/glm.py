@@ -17,44 +17,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from glm_annot.model.sizes import GLMConfig
+
 ORIENTATION = 0.5  # forward +0.5, reverse -0.5
 MASK_VALUE = -1.0  # every number of a masked gene
 MASK_STRIDE = 7  # every 7th gene masked, 14 %: nearest to the 15 % of training
 NORM_EPS = 1e-12
 INIT_GAIN = 0.7  # initial weights of n inputs deviate by 0.7 / sqrt(n): the published 0.02 at its 1280
 DISTANCE_STD = 1.0  # of initial distances; small ones leave all masked genes of a window alike for long
-
-
-@dataclass(frozen=True)
-class GLMConfig:
-    """Sizes of a gLM. The published model: GLMConfig(1281, 1280, 19, 10, 3072, max_distance=512).
-
-    Attributes:
-        input_dim: numbers per gene: the protein embedding's dimensions and the orientation.
-        dim: hidden features, a multiple of `heads`.
-        layers, heads: transformer layers, and attention heads of each.
-        ffn: hidden features of the feed-forward block.
-        max_distance: most genes in a window; the table of relative positions has 2 * max_distance - 1 rows.
-        predictions: alternative predictions per gene, each with a likelihood.
-        labels: numbers that a prediction consists of: principal components and the orientation.
-        dropout: rate on hidden features and attention while training.
-    """
-
-    input_dim: int
-    dim: int
-    layers: int
-    heads: int
-    ffn: int
-    max_distance: int = 32
-    predictions: int = 4
-    labels: int = 100
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} is not a multiple of heads {self.heads}")
-        if not 2 <= self.labels <= self.input_dim:
-            raise ValueError(f"labels must be 2 to input_dim ({self.input_dim}), not {self.labels}")
 
 
 @dataclass(frozen=True)

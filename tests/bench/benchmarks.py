@@ -147,7 +147,8 @@ def encoder(name: str, settings: Settings) -> list[Line]:
     from glm_annot.training.plan.flops import encoder_token
     from glm_annot.training.plan.speed import made_proteins, matrix_product
 
-    from glm_annot.model.esm import ALPHABET, DTYPES, Encoder, PLMConfig, embed, precision_on
+    from glm_annot.model.esm import ALPHABET, DTYPES, Encoder, embed, precision_on
+    from glm_annot.model.sizes import PLMConfig
 
     (layers, dim, heads), residues = ENCODERS[name]
     proteins = sorted(made_proteins(residues * settings.work), key=len)
@@ -203,7 +204,8 @@ def glm(name: str, settings: Settings) -> list[Line]:
     from glm_annot.training.plan.flops import glm_window
     from glm_annot.training.plan.speed import matrix_product
 
-    from glm_annot.model.glm import GLM, GLMConfig
+    from glm_annot.model.glm import GLM
+    from glm_annot.model.sizes import GLMConfig
 
     sizes, batches = GLMS[name]
     config = GLMConfig(*sizes)

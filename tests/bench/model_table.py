@@ -83,7 +83,8 @@ def encoder(name: str) -> Row:
     """An encoder in the precision that the program chooses here."""
     from glm_annot.training.plan import flops, speed
 
-    from glm_annot.model.esm import Encoder, PLMConfig
+    from glm_annot.model.esm import Encoder
+    from glm_annot.model.sizes import PLMConfig
 
     sizes, residues = ENCODERS[name]
     config = PLMConfig(*sizes)
@@ -99,7 +100,8 @@ def glm(name: str) -> Row:
     import torch
     from glm_annot.training.plan import flops, speed
 
-    from glm_annot.model.glm import GLM, GLMConfig
+    from glm_annot.model.glm import GLM
+    from glm_annot.model.sizes import GLMConfig
     from glm_annot.model.windows import MAX_GENES
 
     sizes, windows = GLMS[name]

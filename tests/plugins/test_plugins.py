@@ -49,6 +49,13 @@ def test_our_own_results_are_no_second_annotation(tool: str, tmp_path: Path) -> 
     assert tool_folders.find_output(tmp_path).annotation.name == annotation
 
 
+@pytest.mark.parametrize("name", ["genome", "genome.gz"])
+def test_a_file_without_a_suffix_has_its_name_for_a_stem(name: str, tmp_path: Path) -> None:
+    assert tool_folders.beside(tmp_path / name, [".faa"]) is None
+    (tmp_path / "genome.faa").touch()
+    assert tool_folders.beside(tmp_path / name, [".faa"]) == tmp_path / "genome.faa"
+
+
 def test_several_annotations_are_not_guessed_between(tmp_path: Path) -> None:
     make(tmp_path, ["a.gff3", "a.json", "b.gff3", "b.json"])
     with pytest.raises(InputError, match=r"2 annotations \(a.gff3, b.gff3\)"):

@@ -156,6 +156,12 @@ def test_loading_a_model_loads_no_compiler() -> None:
     assert printed_by(code) == "False"
 
 
+def test_reading_a_recipe_loads_nothing_heavy() -> None:
+    heavy = "{'torch', 'esm', 'deepspeed', 'sklearn', 'scipy'}"
+    code = "import sys; from glm_annot.training.recipe import read; read('mini')"
+    assert printed_by(f"{code}; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
 def test_public_door() -> None:
     assert {"read", "annotate", "render", "load_model", "__version__"} <= set(glm_annot.__all__)
     for name in glm_annot.__all__:

@@ -58,7 +58,7 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Options:
+class CorpusOptions:
     """How to make a corpus.
 
     Attributes:
@@ -140,7 +140,7 @@ def build(
     source: Tables,
     folder: Path,
     *,
-    options: Options,
+    options: CorpusOptions,
     origin: str,
     held_out: HeldOut,
     clusters: npt.NDArray[np.int64] | None = None,
@@ -263,7 +263,9 @@ def relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str
     }
 
 
-def draw(source: Tables, options: Options, exclude: Mapping[int, str]) -> tuple[list[Chosen], dict[int, str]]:
+def draw(
+    source: Tables, options: CorpusOptions, exclude: Mapping[int, str]
+) -> tuple[list[Chosen], dict[int, str]]:
     """Draw a sample of genomes, balanced over genera.
 
     Args:
@@ -304,7 +306,7 @@ def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candid
     return candidates, left_out
 
 
-def _choose(source: Tables, candidates: list[Candidate], options: Options) -> list[Chosen]:
+def _choose(source: Tables, candidates: list[Candidate], options: CorpusOptions) -> list[Chosen]:
     rows, _ = _gene_columns(source)
     groups = related_groups(
         source.genomes["genus"].to_pylist(), rows, source.genes["protein"].to_numpy().astype(np.int64)

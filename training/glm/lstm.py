@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from glm_annot.model.glm import GLM, GLMConfig, GLMOutput
+from glm_annot.model.glm import GLM, GLMOutput
+from glm_annot.model.sizes import GLMConfig
 
 DEPTH = 3  # layers; deeper stacks of LSTMs train badly without further measures
 WIDEST = 20_000  # hidden features; a bound of the search for equal size, 14 billion parameters

@@ -8,10 +8,11 @@ network, its features and its fit as glm.safetensors, features.safetensors and f
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +21,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from glm_annot.bundle import Model
-from glm_annot.errors import InputError
+from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import fingerprint
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
-from glm_annot.model.windows import MAX_GENES
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, mask_inputs
+from glm_annot.model.sizes import GLMConfig
 
-from ..common.engine import Engine, EngineConfig
+from ..common.engine import Engine
 from ..common.json_files import write_json
 from ..corpus.tables import MIN_GENES, read_table
 from ..encoder.embed import EMBEDDINGS, encoder_of
-from .features import MAX_COMPONENTS, fit_features, label_size
+from ..settings import MASK_PROBABILITY, EngineConfig, TrainGLMConfig
+from .features import fit_features
 from .losses import glm_loss
 from .lstm import BiLSTM, of_equal_size
 from .masked import evaluate_masked, fit_context_fit
 from .windows import (
     LABEL_LIMIT,
-    MASK_PROBABILITY,
     Embeddings,
     GeneOrder,
     Spans,
@@ -49,54 +50,6 @@ from .windows import (
 RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
 BEGUN = "begun.json"  # in a run folder: whose embeddings it is trained on
 VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
-
-
-@dataclass(frozen=True)
-class TrainGLMConfig:
-    """What to train. How is the engine's to say (published: 1e-4, 5000 steps of warm-up, batches of 1000).
-
-    Attributes:
-        backbone: 'glm', or 'lstm' for the baseline of equal size, same inputs, heads and losses.
-        components: numbers in a label beside the orientation, as many as an embedding has at most.
-        directions: 'principal' components, as published, or 'discriminant' ones of the corpus's families.
-        masked: share of genes masked in training; more than the published 0.15 gives more to learn from a
-            window. Evaluation always masks 0.15.
-        dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
-    """
-
-    backbone: Literal["glm", "lstm"] = "glm"
-    components: int = MAX_COMPONENTS
-    directions: Literal["principal", "discriminant"] = "principal"
-    masked: float = MASK_PROBABILITY
-    dim: int = 256
-    layers: int = 6
-    heads: int = 4
-    ffn: int = 1024
-    max_distance: int = 32
-    predictions: int = 4
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.backbone not in ("glm", "lstm"):
-            raise ValueError(f"backbone is 'glm' or 'lstm', not {self.backbone!r}")
-        if self.directions not in ("principal", "discriminant"):
-            raise ValueError(f"directions is 'principal' or 'discriminant', not {self.directions!r}")
-        if not 0 < self.masked < 1:
-            raise ValueError(f"masked is a share between 0 and 1, not {self.masked}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is 0 or above and below 1, not {self.dropout}")
-        if self.max_distance < MAX_GENES:
-            raise ValueError(
-                f"max_distance is {MAX_GENES} at least, the genes of a window, not {self.max_distance}"
-            )
-        self.glm(embedding_dim=self.components)  # says what sizes do not go together, whatever the encoder
-
-    def glm(self, embedding_dim: int) -> GLMConfig:
-        """The network's configuration for embeddings of some size."""
-        other = ("backbone", "components", "directions", "masked")
-        sizes = {name: value for name, value in asdict(self).items() if name not in other}
-        labels = label_size(embedding_dim, self.components)
-        return GLMConfig(input_dim=embedding_dim + 1, labels=labels, **sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +69,10 @@ class MaskedGenes(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss, and its two parts to be logged."""
         loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
-        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
+        return loss.total, {"regression": loss.regression.detach(), "likelihood": loss.likelihood.detach()}
 
 
 class TrainingWindows:
@@ -167,6 +120,7 @@ def train_glm(
     Raises:
         InputError: the corpus has no embeddings, or no window to train on or to validate with, or the run
             was begun on embeddings by another encoder.
+        GlmAnnotError: the loss of no validation was a number.
     """
     embeddings_ND = read_embeddings(corpus)
     encoder = encoder_of(corpus)
@@ -192,7 +146,7 @@ def train_glm(
         lambda step: windows.draw(engine.generator(step)),
         lambda: best.keep(evaluate_masked(network, reader, _evenly(spans, VALIDATION_WINDOWS)), engine.step),
     )
-    network.load_state_dict(load_file(folder / BEST_WEIGHTS))
+    best.load()
     metrics = evaluate_masked(network, reader, spans)
     if engine.rank == 0:
         fit = fit_context_fit(network, reader, ContextFitConfig())
@@ -336,13 +290,27 @@ class _Best:
     def __init__(self, network: nn.Module, folder: Path, *, resumed: bool, writes: bool) -> None:
         self._network, self._folder, self._writes = network, folder, writes
         record = folder / BEST_RECORD
-        self._loss = (
-            json.loads(record.read_text(encoding="utf-8"))["loss"] if resumed and record.exists() else None
-        )
+        self._loss = math.inf  # nothing kept yet
+        if resumed and record.exists():
+            kept = json.loads(record.read_text(encoding="utf-8"))["loss"]
+            self._loss = kept if math.isfinite(kept) else math.inf
+
+    def load(self) -> None:
+        """Give the network the weights that were kept.
+
+        Raises:
+            GlmAnnotError: none were, because no validation had a loss that is a number.
+        """
+        if self._loss == math.inf:
+            raise GlmAnnotError(
+                f"{self._folder}: training diverged: no validation had a finite loss; lower "
+                "glm.engine.learning_rate or give more warmup_steps"
+            )
+        self._network.load_state_dict(load_file(self._folder / BEST_WEIGHTS))
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
-        """Note a validation; returns its metrics."""
-        if self._loss is None or metrics["loss"] < self._loss:
+        """Note a validation; returns its metrics. A loss that is no number is never the best."""
+        if metrics["loss"] < self._loss:
             self._loss = metrics["loss"]
             if self._writes:
                 _save(self._network, self._folder / BEST_WEIGHTS)

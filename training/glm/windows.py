@@ -22,8 +22,8 @@ from glm_annot.model.windows import MAX_GENES
 from glm_annot.records import Genome
 
 from ..corpus.tables import MIN_GENES, read_table
+from ..settings import MASK_PROBABILITY
 
-MASK_PROBABILITY = 0.15  # Hwang et al. 2023
 LABEL_LIMIT = 10.0  # labels are clipped to +-10 in training, the same
 Embeddings = npt.NDArray[np.floating[Any]]
 

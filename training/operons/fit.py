@@ -70,8 +70,7 @@ class Example:
     def of(cls, labelled: LabelledGenome, model: Model) -> Example:
         """What an encoder and a gLM make of a labelled genome."""
         genome = labelled.genome
-        proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
-        embeddings_GD = embed_distinct(model.encoder, proteins)
+        embeddings_GD = embed_distinct(model.encoder, genome.proteins)
         states = contextualise(genome, embeddings_GD, model.glm, model.features, attention=True)
         return cls(labelled, states.attention_NA)
 

@@ -14,8 +14,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from glm_annot.model.esm import Encoder, PLMConfig, embed
-from glm_annot.model.glm import GLM, GLMConfig, mask_inputs
+from glm_annot.model.esm import Encoder, embed
+from glm_annot.model.glm import GLM, mask_inputs
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.model.windows import MAX_GENES
 
 Network = TypeVar("Network", bound=nn.Module)

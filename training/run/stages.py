@@ -12,8 +12,10 @@ from glm_annot.errors import InputError
 from ..corpus import genome_folder, heldout
 from ..corpus import tables as corpus_module
 from ..corpus.heldout import HeldOut
+from ..corpus.shared_data import SharedData
 from ..operons import data as operon_data
-from ..recipe import CorpusSection, Recipe, make
+from ..recipe import CorpusSection, Recipe
+from ..settings import Kept, Official, TrainedEncoder
 
 if TYPE_CHECKING:
     from glm_annot.ec.head import ECHead
@@ -55,7 +57,8 @@ def heads_files(recipe: Recipe, data: Path) -> list[Path]:
     """What the heads of a recipe are fitted on, beside its corpus."""
     read: list[Path] = []
     if recipe.heads.ec == "shared":
-        read += [*_ec_files(data), data / "ec" / "ec_names.tsv", *_table_files(data / "corpus")]
+        shared = SharedData(data)
+        read += [shared.labelled, shared.unnumbered, shared.ec_names, *_table_files(shared.corpus)]
     if recipe.heads.organisms is not None:
         read += _organism_files(data / recipe.heads.organisms)
     elif recipe.corpus.folder is not None:
@@ -67,22 +70,13 @@ def evaluation_files(recipe: Recipe, data: Path) -> list[Path]:
     """What a finished bundle is measured on, beside its corpus."""
     if recipe.suite != "benchmark":
         return []
-    from ..evaluate import suites
-
-    proteins = [
-        data / suites.K12,
-        data / suites.K12_PRODIGAL,
-        *map(data.joinpath, suites.EC_BENCHMARKS),
-    ]
-    return [*proteins, *_ec_files(data), *_organism_files(data / "operons")]
+    shared = SharedData(data)
+    read = [*shared.held_out, *shared.ec_benchmarks, shared.labelled, shared.unnumbered]
+    return [*read, *_organism_files(shared.operons)]
 
 
 def _table_files(folder: Path) -> list[Path]:
     return [path for name in corpus_module.TABLES for path in corpus_module.table_files(folder, name)]
-
-
-def _ec_files(data: Path) -> list[Path]:
-    return [data / "ec" / "labelled.parquet", data / "ec" / "unlabelled_or_non_enzyme.tsv"]
 
 
 def _organism_files(folder: Path) -> list[Path]:
@@ -104,10 +98,10 @@ def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
     from glm_annot.io.checksums import file_sha256
 
     section = recipe.plm if part == "plm" else recipe.glm
-    if "keep" in section:
-        return part_record(section["keep"], *_PARTS[part])
-    if "official" in section and Path(section["official"]).is_file():
-        return {"file": file_sha256(Path(section["official"]))}
+    if isinstance(section, Kept):
+        return part_record(section.keep, *_PARTS[part])
+    if isinstance(section, Official) and Path(section.official).is_file():
+        return {"file": file_sha256(Path(section.official))}
     return {}
 
 
@@ -130,15 +124,19 @@ def make_corpus(
     if section.tables is not None:
         source = corpus_module.read_tables(data / section.tables)
     else:
-        source = genome_folder.read_tables(data / (section.folder or "."))
+        genomes = data / (section.folder or ".")
         if recipe.heads.organisms is None:  # what is wrong with operons.tsv is said now, not after training
-            operon_data.read_folder(data / (section.folder or "."))
+            operons = operon_data.FolderOperons(genomes)
+            source = genome_folder.read_tables(genomes, also=operons.add)
+            operons.labelled()
+        else:
+            source = genome_folder.read_tables(genomes)
     excluded = {int(genome): reason for genome, reason in section.exclude.items()}
     recipe.refuse_unknown("corpus.exclude", excluded, source.genomes["genome"].to_pylist())
     clusters = None
     if section.clusters is not None:
         clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
-    options = corpus_module.Options(
+    options = corpus_module.CorpusOptions(
         genomes=section.genomes,
         residues=recipe.residues(budget),
         valid=section.valid,
@@ -160,19 +158,21 @@ def make_corpus(
 
 def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
     """Train the encoder of a recipe, or take the one that it names."""
-    if "task" not in recipe.plm:
-        from glm_annot.bundle import load
+    if isinstance(recipe.plm, TrainedEncoder):
+        from ..encoder.train import train_plm
 
-        from ..bundle.assemble import export_encoder
-        from ..encoder import official as esm2
-
-        kept = recipe.plm.get("keep")
-        export_encoder(load(kept).encoder if kept else esm2.load(recipe.plm["official"]), folder)
+        proteins = corpus / "encoder_proteins.parquet"
+        train_plm(proteins, folder, recipe.plm.task, recipe.engine("plm", budget))
         return
-    from ..encoder.train import TrainPLMConfig, train_plm
+    from glm_annot.bundle import load
 
-    task = make(TrainPLMConfig, recipe.plm["task"], "plm.task")
-    train_plm(corpus / "encoder_proteins.parquet", folder, task, recipe.engine("plm", budget))
+    from ..bundle.assemble import export_encoder
+    from ..encoder import official
+
+    if isinstance(recipe.plm, Kept):
+        export_encoder(load(recipe.plm.keep).encoder, folder)
+    else:
+        export_encoder(official.load(recipe.plm.official), folder)
 
 
 def embed_corpus(
@@ -192,25 +192,18 @@ def embed_corpus(
     embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
 
 
-def discard_embeddings(corpus: Path) -> None:
-    """Delete the embeddings of a corpus, whichever encoder they are of."""
-    for path in corpus.glob("embeddings.*"):
-        path.unlink()
-
-
 def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
     """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model."""
     from ..glm import train as glm
 
-    if "keep" in recipe.glm:
+    if isinstance(recipe.glm, Kept):
         from glm_annot.bundle import load
 
         from ..common import ranks
 
-        glm.keep_glm(corpus, folder, load(recipe.glm["keep"], ranks.device()))
+        glm.keep_glm(corpus, folder, load(recipe.glm.keep, ranks.device()))
         return
-    network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
-    glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
+    glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget))
 
 
 def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from glm_annot.training.corpus.tables import Tables
 from glm_annot.training.ec.adjacency import PRIOR, GeneRuns, count, gene_runs
-from glm_annot.training.ec.calibrate import Example, calibrate
+from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 from glm_annot.ec.adjacency import REACH, LabelPairs, runs
 from glm_annot.ec.evidence import FEATURES, SOURCES, Evidence, Neighbour
@@ -21,6 +21,7 @@ from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec_numbers import ROOT, lineage, node
 from glm_annot.records import Contig, Gene, Genome
 
+pytestmark = pytest.mark.versions
 LABELS = ("1.1.1.1", "2.7.1.2", "2.7.1.11")
 
 
@@ -160,8 +161,14 @@ def test_calibration_learns_to_trust_the_genes_beside() -> None:
     sure, none = Evidence(300, (family("2.7.1.2", 0.9),)), Evidence(300)
     examples = []
     for run in range(60):
-        examples += [Example(either, ("1.1.1.1",), 0, run), Example(sure, ("2.7.1.2",), 0, run)]
-        examples += [Example(either, (LABELS[2 * (run % 2)],), 0, 60 + run), Example(none, (), 0, 60 + run)]
+        examples += [
+            CalibrationExample(either, ("1.1.1.1",), 0, run),
+            CalibrationExample(sure, ("2.7.1.2",), 0, run),
+        ]
+        examples += [
+            CalibrationExample(either, (LABELS[2 * (run % 2)],), 0, 60 + run),
+            CalibrationExample(none, (), 0, 60 + run),
+        ]
     calibrate(head, examples)
     (gene, _) = head.with_neighbours([either, sure], [0, 0])
     (found,) = head.judge([gene], min_confidence=0.5)

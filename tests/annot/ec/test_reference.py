@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.ec.calibrate import Example, calibrate
+from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 from glm_annot.ec.evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, Neighbour
 from glm_annot.ec.head import ECHead, ECHeadConfig
@@ -213,7 +213,9 @@ def test_calibration_learns_what_identity_is_worth() -> None:
         near = Homologue(ancestry(["2.7.1.2"]), 100.0, identity, 1.0)
         profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
         examples.append(
-            Example(Evidence(100, [profile], homologues=[near]), ("2.7.1.2",) if right else (), number % 5)
+            CalibrationExample(
+                Evidence(100, [profile], homologues=[near]), ("2.7.1.2",) if right else (), number % 5
+            )
         )
     head = ECHead(ECHeadConfig(LABELS)).eval().requires_grad_(False)
     calibrate(head, examples)

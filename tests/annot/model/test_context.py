@@ -7,15 +7,8 @@ import pytest
 import torch
 
 from glm_annot.model.context import ContextStates, contextualise
-from glm_annot.model.glm import (
-    GLM,
-    ContextFit,
-    ContextFitConfig,
-    GeneFeatures,
-    GLMConfig,
-    context_masks,
-    mask_inputs,
-)
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, context_masks, mask_inputs
+from glm_annot.model.sizes import GLMConfig
 from glm_annot.model.windows import central_gene, central_pair, windows
 from glm_annot.records import Contig, Gene, Genome, Skip
 

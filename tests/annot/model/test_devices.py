@@ -19,8 +19,9 @@ from glm_annot import io
 from glm_annot.ec.head import LinearHead
 from glm_annot.model.context import contextualise
 from glm_annot.model.devices import in_halves, one_ahead, or_on_cpu, sent
-from glm_annot.model.esm import Encoder, PLMConfig, embed
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.model.esm import Encoder, embed
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 
 
 class Room:

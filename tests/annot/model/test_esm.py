@@ -18,7 +18,8 @@ from glm_annot.training.recipe import read as read_recipe
 from glm_annot.training.run.stages import train_encoder
 
 from glm_annot.errors import InputError
-from glm_annot.model.esm import ALPHABET, MASK, Encoder, Pack, PLMConfig, embed, precision_on, tokenize
+from glm_annot.model.esm import ALPHABET, MASK, Encoder, Pack, embed, precision_on, tokenize
+from glm_annot.model.sizes import PLMConfig
 from tests.support.official_files import write_esm2
 
 PROTEINS = ["MKV" * 5, "ACDEFGHIKLMNPQRSTVWYX" * 3, "MAAAWKLIVP", "MKWVTFISLLLLFSS", "M"]

@@ -20,11 +20,11 @@ from glm_annot.model.glm import (
     ContextFit,
     ContextFitConfig,
     GeneFeatures,
-    GLMConfig,
     GLMOutput,
     context_masks,
     mask_inputs,
 )
+from glm_annot.model.sizes import GLMConfig
 
 Array = npt.NDArray[np.float64]
 CONFIG = GLMConfig(input_dim=13, dim=24, layers=3, heads=4, ffn=40, max_distance=9, predictions=3, labels=6)

@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from glm_annot.training.common.engine import EngineConfig
 from glm_annot.training.encoder.embed import embed_corpus
 from glm_annot.training.evaluate import suites
-from glm_annot.training.glm.features import fit_features, label_size
+from glm_annot.training.glm.features import fit_features
 from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
 from glm_annot.training.glm.masked import (
     evaluate_masked,
@@ -27,7 +26,7 @@ from glm_annot.training.glm.masked import (
     masked_outputs,
     place_auroc,
 )
-from glm_annot.training.glm.train import TrainGLMConfig, TrainingWindows, keep_glm, load_run, train_glm
+from glm_annot.training.glm.train import TrainingWindows, keep_glm, load_run, train_glm
 from glm_annot.training.glm.windows import (
     GeneOrder,
     Spans,
@@ -37,13 +36,15 @@ from glm_annot.training.glm.windows import (
     random_mask,
     without_near,
 )
+from glm_annot.training.settings import EngineConfig, TrainGLMConfig, label_size
 from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from glm_annot.errors import InputError
-from glm_annot.model.esm import Encoder, PLMConfig, embed, fingerprint
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, GLMOutput
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.model.esm import Encoder, embed, fingerprint
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMOutput
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.records import Contig, Gene, Genome, Skip
 from tests.support.paths import ROOT
 from tests.support.tiny import tiny
@@ -428,7 +429,7 @@ class TestEmbedding:
             "import sys\n"
             "from pathlib import Path\n"
             "from tests.training.glm.test_train import small_encoder\n"
-            "from training import embed\n"
+            "from glm_annot.training.encoder import embed\n"
             "seen = []\n"
             "embed.embed_corpus(Path(sys.argv[1]), small_encoder(), precision='fp32', shard=2,\n"
             "    progress=lambda *x: seen.append(x), report=print)\n"
@@ -528,6 +529,25 @@ class TestRuns:
         losses = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
         best = json.loads((tmp_path / "best.json").read_text())
         assert best["loss"] == min(line["valid/loss"] for line in losses if "valid/loss" in line)
+
+    def test_a_loss_that_is_no_number_is_not_the_best(
+        self, made_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        losses = iter([float("nan"), 0.5, 0.7, 0.6])  # two validations, one at the end, one of all windows
+        measured = {"loss": 0.0}
+        monkeypatch.setattr(
+            "glm_annot.training.glm.train.evaluate_masked", lambda *_: {**measured, "loss": next(losses)}
+        )
+        train_glm(made_corpus, tmp_path, SMALL, optimiser(12))
+        assert json.loads((tmp_path / "best.json").read_text()) == {"step": 12, "loss": 0.5}
+
+    def test_training_that_diverged_is_said(
+        self, made_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("glm_annot.training.glm.train.evaluate_masked", lambda *_: {"loss": float("nan")})
+        for _ in range(2):  # resumed, too
+            with pytest.raises(GlmAnnotError, match=r"training diverged: no validation had a finite loss"):
+                train_glm(made_corpus, tmp_path, SMALL, optimiser(6))
 
     def test_resuming_changes_nothing(self, made_corpus: Path, tmp_path: Path) -> None:
         train_glm(made_corpus, tmp_path / "whole", SMALL, optimiser(12))

@@ -138,6 +138,17 @@ def test_table_without_a_column(annotation: Path, tmp_path: Path) -> None:
         read_confirmed(annotation, pairs)
 
 
+def test_a_label_that_is_no_label(annotation: Path, tmp_path: Path) -> None:
+    pairs = write_table(
+        tmp_path / "p.tsv", ("locus_a", "locus_b", "label"), ("MADE_0001", "MADE_0002", "yes")
+    )
+    with pytest.raises(InputError, match=r"p\.tsv, line 2: label 'yes' is not valid; write 1 .* 0 for two"):
+        read_confirmed(annotation, pairs)
+    write_organism(tmp_path / "one", [("contig_1_1", "contig_1_2", "yes")])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"pairs\.tsv, line 2: label 'yes' is not valid"):
+        read_organism(tmp_path / "one")
+
+
 def test_user_s_own_operons(tmp_path: Path) -> None:
     for name in ("one", "two"):
         text = made_gff3(4, seed=len(name), contig="contig_1").replace("MADE", name)
