@@ -413,7 +413,7 @@ def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch:
     sources = ec_sources.from_corpus(tables, HeldOut(benchmarks=frozenset(held)))
     assert any(held & set(genome.proteins) for genome in sources.calibration)
     used: dict[str, set[str]] = {"family": set(), "reference": set(), "rarity": set(), "gathered": set()}
-    families, rarity, gather = ec_fit.families, ec_fit.kmer_profiles.rarity, ECHead.gather
+    families, rarity, gather = ec_fit.families, ec_fit.profiles.rarity, ECHead.gather
     reference = ec_fit.as_reference
 
     def seen_families(labelled, homologues):
@@ -435,7 +435,7 @@ def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch:
 
     monkeypatch.setattr(ec_fit, "families", seen_families)
     monkeypatch.setattr(ec_fit, "as_reference", seen_reference)
-    monkeypatch.setattr(ec_fit.kmer_profiles, "rarity", seen_rarity)
+    monkeypatch.setattr(ec_fit.profiles, "rarity", seen_rarity)
     monkeypatch.setattr(ECHead, "gather", seen_gather)
     ec_fit.fit(sources)
     assert all(used.values())
