@@ -71,7 +71,7 @@ setup(
             "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
             "pyhmmer>=0.11",
-            "setuptools>=77",
+            "setuptools>=77.0.1",
             "wheel>=0.43",
         ],
     },

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from glm_annot import __version__
-from glm_annot.cli.batch import Options, annotate_files, report, to_stdout
-from glm_annot.cli.console import start_log
+from glm_annot.cli.batch import annotate_files
+from glm_annot.cli.console import report, start_log
 from glm_annot.cli.jobs import stop
 from glm_annot.cli.output import STDIO, whole_files
+from glm_annot.cli.tasks import Options
+from glm_annot.cli.write import to_stdout
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 

@@ -93,7 +93,7 @@ class EmbeddingCache:
         try:
             self._add(embeddings)
         except GlmAnnotError as error:
-            log.warning("%s; goes on without keeping %d embeddings", error, len(embeddings))
+            log.warning("%s; continuing without keeping %d embeddings", error, len(embeddings))
 
     def _add(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
         now = time.time()

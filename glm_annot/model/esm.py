@@ -281,7 +281,7 @@ def embed(
 
     Raises:
         InputError: an empty protein.
-        torch.cuda.OutOfMemoryError: a GPU's memory does not do for one piece of a protein.
+        torch.cuda.OutOfMemoryError: one piece of a protein is too large for the GPU.
     """
     device = next(encoder.parameters()).device
     sums_GD = np.zeros((len(proteins), encoder.config.dim), dtype=np.float32)

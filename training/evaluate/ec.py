@@ -44,7 +44,7 @@ IDENTITY_BINS = {  # identity to the nearest labelled protein, as a share: from,
 }
 CUTS = [percent / 100 for percent in range(0, 100, 5)]  # least identities of a best hit to choose from
 FOLDS = 5  # to choose it in
-ABLATIONS: dict[str, tuple[str, ...]] = {  # sources that are silent
+ABLATIONS: dict[str, tuple[str, ...]] = {  # sources that are ignored
     "all": (),
     "no context": ("context", "neighbours"),
     "no neighbours": ("neighbours",),
@@ -133,9 +133,9 @@ class Gathered:
     diamond: Sequence[frozenset[str]]
     identity: Sequence[float]
 
-    def judge(self, *, silent: Collection[str] = ()) -> list[ECResult]:
-        """What the head says at its threshold, by itself, without what is silent."""
-        return self.head.judge(self.evidences, min_confidence=self.head.config.threshold, silent=silent)
+    def judge(self, *, ignored: Collection[str] = ()) -> list[ECResult]:
+        """What the head says at its threshold, by itself, without what is ignored."""
+        return self.head.judge(self.evidences, min_confidence=self.head.config.threshold, ignored=ignored)
 
     def results(self) -> Results:
         """What the head says at its threshold, by itself and with the reference."""
@@ -184,7 +184,7 @@ def measure_genome(gathered: Gathered, cases: TrueNumbers) -> tuple[Results, dic
         "K-12 enzymes by identity": {name: compare(results, cases, own) for name, own in bins.items()},
         "K-12 genome": _whole(results, cases),
         "K-12 ablations": {
-            name: _ablation(gathered.judge(silent=silent), cases) for name, silent in ABLATIONS.items()
+            name: _ablation(gathered.judge(ignored=ignored), cases) for name, ignored in ABLATIONS.items()
         },
         "K-12 confidence": {
             **confidence(results.alone, cases),

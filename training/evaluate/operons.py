@@ -21,7 +21,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from glm_annot.bundle import Model
 from glm_annot.operons.features import Floats, Track
 from glm_annot.operons.head import OperonHead
-from glm_annot.operons.promoters import SILENT
+from glm_annot.operons.promoters import NO_PROMOTERS
 
 from ..corpus.shared_data import ECOLI, SharedData
 from ..operons.data import UNKNOWN, LabelledGenome, read_all_adjacent, read_confirmed, read_organisms
@@ -105,8 +105,8 @@ def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
     alone.config = replace(head.config, attention=0)
     return {
         "head": np.concatenate(head.log_odds(contigs, test.attention)),
-        "no_promoters": np.concatenate(head.log_odds(contigs, test.attention, promoters=SILENT)),
-        "layout": np.concatenate(alone.log_odds(contigs, promoters=SILENT)),
+        "no_promoters": np.concatenate(head.log_odds(contigs, test.attention, promoters=NO_PROMOTERS)),
+        "layout": np.concatenate(alone.log_odds(contigs, promoters=NO_PROMOTERS)),
     }
 
 

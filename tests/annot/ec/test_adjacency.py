@@ -16,7 +16,7 @@ from glm_annot.training.ec.adjacency import PRIOR, GeneRuns, count, gene_runs
 from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 from glm_annot.ec.adjacency import REACH, LabelPairs, runs
-from glm_annot.ec.evidence import FEATURES, SOURCES, Evidence, Neighbour
+from glm_annot.ec.evidence import FEATURES, SOURCES, Evidence, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec_numbers import ROOT, lineage, node
 from glm_annot.records import Contig, Gene, Genome
@@ -154,8 +154,8 @@ def test_calibration_learns_to_trust_the_genes_beside() -> None:
     head = ECHead(config).eval().requires_grad_(False)
     head.pairs.load_state_dict(pairs_of({(0, 1): 30.0}, unseen={2: 0.2}).state_dict())
 
-    def family(label: str, similarity: float) -> Neighbour:
-        return Neighbour(similarity, frozenset(lineage(label)), (LABELS.index(label),))
+    def family(label: str, similarity: float) -> SimilarFamily:
+        return SimilarFamily(similarity, frozenset(lineage(label)), (LABELS.index(label),))
 
     either = Evidence(300, (family("1.1.1.1", 0.5), family("2.7.1.11", 0.5)))
     sure, none = Evidence(300, (family("2.7.1.2", 0.9),)), Evidence(300)
@@ -183,7 +183,7 @@ def test_calibration_learns_to_trust_the_genes_beside() -> None:
 
 def test_what_was_said_of_neighbours_before_does_not_count() -> None:
     head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
-    evidence = Evidence(300, (Neighbour(0.5, frozenset(lineage("1.1.1.1")), (0,)),))
+    evidence = Evidence(300, (SimilarFamily(0.5, frozenset(lineage("1.1.1.1")), (0,)),))
     once = head.with_neighbours([evidence, evidence], [0, 0])
     again = head.with_neighbours([replace(one, beside={node("1.1.1.1"): 5.0}) for one in once], [0, 0])
     assert again == once

@@ -20,7 +20,7 @@ from glm_annot.training.evaluate import audit, scores
 
 from glm_annot import ec_numbers
 from glm_annot.ec.adjacency import LabelPairs
-from glm_annot.ec.evidence import FEATURES, Evidence, Neighbour, by_node, spans
+from glm_annot.ec.evidence import FEATURES, Evidence, SimilarFamily, by_node, spans
 from glm_annot.ec.head import ECHead, ECHeadConfig, ECResult, LinearHead
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError
@@ -94,9 +94,9 @@ def test_a_class_is_as_likely_as_all_numbers_under_it():
 
 def test_features_compare_a_node_with_its_rivals():
     near = [
-        Neighbour(2.0, ancestry(["2.7.1.2"]), enzyme_rate=0.9, exact_rate=0.8),
-        Neighbour(1.0, ancestry(["1.1.1.1"]), enzyme_rate=0.5, exact_rate=0.1),
-        Neighbour(0.5, frozenset()),
+        SimilarFamily(2.0, ancestry(["2.7.1.2"]), enzyme_rate=0.9, exact_rate=0.8),
+        SimilarFamily(1.0, ancestry(["1.1.1.1"]), enzyme_rate=0.5, exact_rate=0.1),
+        SimilarFamily(0.5, frozenset()),
     ]
     evidence = Evidence(100, near, encoder={("2",): 0.75, ROOT: 0.5})
     found = dict(zip(FEATURES, evidence.features([("2",)])[0], strict=True))
@@ -112,8 +112,8 @@ def test_features_compare_a_node_with_its_rivals():
 
 def test_probabilities_multiply_down_the_hierarchy_and_calls_stop_where_it_gets_unsure():
     head = even_head(ECHeadConfig(LABELS))
-    agreed = Neighbour(1.0, ancestry(["2.7.1.2"]))
-    parted = Neighbour(1.0, ancestry(["2.7.1.11"]))
+    agreed = SimilarFamily(1.0, ancestry(["2.7.1.2"]))
+    parted = SimilarFamily(1.0, ancestry(["2.7.1.11"]))
     (found,) = head.confidences([Evidence(100, [agreed, parted])])
     sure, torn = 10 / 11, np.sqrt(10) / (1 + np.sqrt(10))
     assert found[ROOT] == pytest.approx(sure, rel=1e-5)
@@ -413,7 +413,7 @@ def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch:
     sources = ec_sources.from_corpus(tables, HeldOut(benchmarks=frozenset(held)))
     assert any(held & set(genome.proteins) for genome in sources.calibration)
     used: dict[str, set[str]] = {"family": set(), "reference": set(), "rarity": set(), "gathered": set()}
-    families, rarity, gather = ec_fit.families, ec_fit.kmer_profiles.rarity, ECHead.gather
+    families, rarity, gather = ec_fit.families, ec_fit.profiles.rarity, ECHead.gather
     reference = ec_fit.as_reference
 
     def seen_families(labelled, homologues):
@@ -435,7 +435,7 @@ def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch:
 
     monkeypatch.setattr(ec_fit, "families", seen_families)
     monkeypatch.setattr(ec_fit, "as_reference", seen_reference)
-    monkeypatch.setattr(ec_fit.kmer_profiles, "rarity", seen_rarity)
+    monkeypatch.setattr(ec_fit.profiles, "rarity", seen_rarity)
     monkeypatch.setattr(ECHead, "gather", seen_gather)
     ec_fit.fit(sources)
     assert all(used.values())
@@ -516,5 +516,5 @@ def test_what_was_gathered_is_judged_as_it_is_predicted():
     evidences = head.gather(proteins, NOTHING, NOTHING)
     judged = head.judge(evidences, min_confidence=0.4)
     assert judged == head.predict(proteins, NOTHING, NOTHING, min_confidence=0.4)
-    deaf = head.judge(evidences, min_confidence=0.4, silent=["kmer"])
+    deaf = head.judge(evidences, min_confidence=0.4, ignored=["kmer"])
     assert len({result.enzyme for result in deaf}) < len({result.enzyme for result in judged})

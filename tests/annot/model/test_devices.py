@@ -80,7 +80,7 @@ def test_the_cpu_takes_over_what_a_gpu_has_no_room_for() -> None:
     gpu, said = Room(1), []
     assert or_on_cpu(lambda: gpu.take([1, 2]), gpu, "this", said.append) == [1, 4]
     assert gpu.device == "cpu"
-    assert said == ["the GPU's memory does not do for this; it goes on on the CPU, which is slower"]
+    assert said == ["out of GPU memory for this; continuing on the CPU, which is slower"]
     assert or_on_cpu(lambda: gpu.take([3]), gpu, "this", said.append) == [9] and len(said) == 1
 
 

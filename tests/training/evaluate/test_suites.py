@@ -87,7 +87,7 @@ def test_operon_figures_say_that_they_are_of_other_heads(made: Path, monkeypatch
 
 def test_the_baseline_is_measured_on_the_same_genes(made: Path, metrics: dict[str, Any]) -> None:
     run, model = load_baseline(made / "lstm", tiny()), load(made / "model")
-    genome = io.read(made / "data" / suites.K12)
+    genome = io.read(SharedData(made / "data").k12)
     proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
     order = GeneOrder.of_genome(genome)
     reader = WindowReader(order, embed_distinct(model.encoder, proteins), run.features)

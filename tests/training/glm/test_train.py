@@ -468,7 +468,7 @@ class TestEmbedding:
         monkeypatch.setattr("glm_annot.training.encoder.embed.embed", small_gpu)
         monkeypatch.setattr(encoder, "to", moves.append)
         path = embed_corpus(corpus, encoder, shard=2, report=said.append)
-        assert moves == ["cpu"] and len(said) == 1 and "goes on on the CPU" in said[0]
+        assert moves == ["cpu"] and len(said) == 1 and "continuing on the CPU" in said[0]
         assert set(precisions) == {"bf16"}  # 'auto' might mean another there
         np.testing.assert_allclose(np.load(path), embed(encoder, self.PROTEINS, precision="fp32"), atol=2e-3)
 

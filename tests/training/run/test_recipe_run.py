@@ -663,11 +663,14 @@ def test_the_shipped_model_is_not_written_to() -> None:
 
 
 def test_a_card_without_the_section_gets_it_at_its_end() -> None:
-    card = with_metrics("# a\n\nb\n", {"suite": {"figure": 0.5}})
-    assert card.startswith("# a\n\nb\n\n## Measured\n\n### suite\n") and "| figure | 0.500 |" in card
-    again = with_metrics(card + "\n## Limits\n\n- none\n", {"other": {"figure": 0.25}})
-    assert again.startswith("# a\n\nb\n\n## Measured\n\n### other\n") and "suite" not in again
-    assert again.endswith("| figure | 0.250 |\n\n## Limits\n\n- none\n")
+    def measured(share: float) -> dict[str, Any]:
+        return {"masked_genes": {"pseudo_accuracy": share, "of": "K-12", "command": "typed"}}
+
+    card = with_metrics("# a\n\nb\n", measured(0.5))
+    assert card.startswith("# a\n\nb\n\n## Measured\n\n") and "0.500" in card
+    again = with_metrics(card + "\n## Limits\n\n- none\n", measured(0.25))
+    assert again.startswith("# a\n\nb\n\n## Measured\n\n") and "0.500" not in again and "0.250" in again
+    assert again.endswith("\n\n## Limits\n\n- none\n")
 
 
 def test_a_baseline_is_measured_beside_it(made: Path, tmp_path: Path) -> None:
@@ -831,8 +834,13 @@ def test_what_reads_genes_is_on_the_gpu_of_its_process(
         found.append({tensor.device.type for part in model.parts.values() for tensor in part.buffers()})
         found[-1] |= {tensor.device.type for part in model.parts.values() for tensor in part.parameters()}
 
-    for work in ("heads.fit_operons", "heads.fit_ec", "glm.keep_glm", "evaluate.of_corpus"):
-        monkeypatch.setattr(f"training.{work}", note)
+    for work in (
+        "run.heads.fit_operons",
+        "run.heads.fit_ec",
+        "glm.train.keep_glm",
+        "evaluate.suites.of_corpus",
+    ):
+        monkeypatch.setattr(f"glm_annot.training.{work}", note)
     monkeypatch.setattr("glm_annot.training.common.ranks.device", lambda: "meta")
     monkeypatch.setattr("glm_annot.training.bundle.assemble.add_metrics", lambda *_: None)
     work, data, bundle = made / "work", made / "data", str(made / "work" / "bundle")
