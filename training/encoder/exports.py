@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_model, save_file
+from safetensors.torch import load_file, load_model, save_file, save_model
 
 from glm_annot.errors import InputError
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
+from glm_annot.model.family_encoder import FamilyEncoder
 
 from ..common.json_files import write_json
 
@@ -20,11 +20,11 @@ WEIGHTS, CONFIG = "plm.safetensors", "plm.json"
 def export_encoder(encoder: ProteinEncoder, run: Path) -> None:
     """Write an encoder into a run folder."""
     run.mkdir(parents=True, exist_ok=True)
-    state = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in encoders.stored_state(encoder).items()
-    }
-    save_file(state, run / WEIGHTS)
+    if isinstance(encoder, FamilyEncoder):
+        state = encoders.stored_state(encoder)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, run / WEIGHTS)
+    else:
+        save_model(encoder, str(run / WEIGHTS))  # weights that two layers share are written once
     write_json(run / CONFIG, encoders.config_json(encoder))
 
 
@@ -39,5 +39,8 @@ def read_encoder(run: Path) -> ProteinEncoder:
         raise InputError("holds no finished encoder training", run)
     kind, settings = encoders.kind_and_config(json.loads(config.read_text(encoding="utf-8")))
     encoder = kind(settings)
-    load_model(encoder, str(weights))
+    if isinstance(encoder, FamilyEncoder):
+        encoder.load_state_dict(load_file(weights))
+    else:
+        load_model(encoder, str(weights))
     return encoder

@@ -18,6 +18,7 @@ import torch
 from glm_annot.training.encoder.embed import embed_corpus
 from glm_annot.training.evaluate import suites
 from glm_annot.training.glm.batches import TrainingWindows
+from glm_annot.training.glm.families import make_families
 from glm_annot.training.glm.features import fit_features
 from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
 from glm_annot.training.glm.masked import (
@@ -537,7 +538,8 @@ class TestRuns:
         losses = iter([float("nan"), 0.5, 0.7, 0.6])  # two validations, one at the end, one of all windows
         measured = {"loss": 0.0}
         monkeypatch.setattr(
-            "glm_annot.training.glm.train.evaluate_masked", lambda *_: {**measured, "loss": next(losses)}
+            "glm_annot.training.glm.train.evaluate_masked",
+            lambda *_, **__: {**measured, "loss": next(losses)},
         )
         train_glm(made_corpus, tmp_path, SMALL, optimiser(12))
         assert json.loads((tmp_path / "best.json").read_text()) == {"step": 12, "loss": 0.5}
@@ -545,10 +547,28 @@ class TestRuns:
     def test_training_that_diverged_is_said(
         self, made_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("glm_annot.training.glm.train.evaluate_masked", lambda *_: {"loss": float("nan")})
+        monkeypatch.setattr(
+            "glm_annot.training.glm.train.evaluate_masked", lambda *_, **__: {"loss": float("nan")}
+        )
         for _ in range(2):  # resumed, too
             with pytest.raises(GlmAnnotError, match=r"training diverged: no validation had a finite loss"):
                 train_glm(made_corpus, tmp_path, SMALL, optimiser(6))
+
+    def test_it_learns_families(self, made_corpus: Path, tmp_path: Path) -> None:
+        """By their own loss alone, some strands kept, relatives as stand-ins; it resumes."""
+        corpus = shutil.copytree(made_corpus, tmp_path / "corpus")
+        make_families(corpus, np.load(corpus / "embeddings.npy"))
+        config = replace(
+            SMALL, norm="pre", family_weight=1.0, paper_weight=0.0, keep_strand=0.5, substituted=0.3
+        )
+        metrics = train_glm(corpus, tmp_path / "whole", config, optimiser(60))
+        assert metrics["family_accuracy_4"] > metrics["family_accuracy"] > 0.2
+        for steps in (20, 60):
+            train_glm(corpus, tmp_path / "parts", config, optimiser(steps))
+        whole, parts = (load_run(tmp_path / name) for name in ("whole", "parts"))
+        assert whole.family_head is not None and parts.family_head is not None
+        for name, tensor in whole.family_head.state_dict().items():
+            assert torch.equal(tensor, parts.family_head.state_dict()[name]), name
 
     def test_resuming_changes_nothing(self, made_corpus: Path, tmp_path: Path) -> None:
         train_glm(made_corpus, tmp_path / "whole", SMALL, optimiser(12))
