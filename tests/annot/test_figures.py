@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from glm_annot.training.evaluate.tables import aligned, fill, tables
 
 from glm_annot.bundle import known
 from glm_annot.errors import InputError
 from glm_annot.figures import FIGURES, figures_table
+from glm_annot.training.evaluate.tables import aligned, fill, tables
 
 METRICS = {
     "masked_genes": {

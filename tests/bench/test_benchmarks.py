@@ -6,10 +6,10 @@ import re
 
 import torch
 from click.testing import CliRunner
-from glm_annot.training.plan.speed import made_proteins
 
 from glm_annot.model.glm import GLM
 from glm_annot.model.sizes import GLMConfig
+from glm_annot.training.plan.speed import made_proteins
 from tests.bench import benchmarks
 from tests.support.paths import ROOT
 

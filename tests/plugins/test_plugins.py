@@ -6,10 +6,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from glm_annot.plugins import bakta, prokka
 
 from glm_annot.cli import tool_folders
 from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.plugins import bakta, prokka
 
 # Files each tool writes for the prefix `s`, and what is to be read of them.
 FOLDERS = {

@@ -20,10 +20,10 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner
-from glm_annot.training import cli as training
 
 from glm_annot import bundle
 from glm_annot.cli import app
+from glm_annot.training import cli as training
 from tests.bench import benchmarks, model_table
 from tests.support.made_genomes import ancestors, genbank, make_genome
 from tests.support.pages import PAGES, Block, Command, blocks, commands, inline_commands

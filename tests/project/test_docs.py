@@ -9,13 +9,13 @@ from importlib import import_module
 import click
 import pytest
 from click.testing import CliRunner
-from glm_annot.training import cli as training
 
 import glm_annot
 from glm_annot.bundle import known
 from glm_annot.cli.app import cli
 from glm_annot.io import qualifiers
 from glm_annot.io.table import COLUMNS
+from glm_annot.training import cli as training
 from tests.bench import benchmarks, model_table
 from tests.support.pages import PAGES, text_of
 from tests.support.paths import EXAMPLE, ROOT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+
 from glm_annot.training import cli
 
 

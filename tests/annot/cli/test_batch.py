@@ -18,7 +18,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from glm_annot.plugins import bakta
 
 from glm_annot.cli import batch, jobs, tool_folders
 from glm_annot.cli.batch import annotate_files
@@ -29,6 +28,7 @@ from glm_annot.cli.write import to_stdout
 from glm_annot.ec import reference as homology
 from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io import strip
+from glm_annot.plugins import bakta
 from tests.annot.cli.test_app import command, environment, wait_for
 from tests.support.made_genomes import ancestors, genbank, make_genome
 from tests.support.tiny import made_gff3

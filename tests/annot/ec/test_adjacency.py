@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from glm_annot.training.corpus.tables import Tables
-from glm_annot.training.ec.adjacency import PRIOR, GeneRuns, count, gene_runs
-from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 from glm_annot.ec.adjacency import REACH, LabelPairs, runs
 from glm_annot.ec.evidence import FEATURES, SOURCES, Evidence, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec_numbers import ROOT, lineage, node
 from glm_annot.records import Contig, Gene, Genome
+from glm_annot.training.corpus.tables import Tables
+from glm_annot.training.ec.adjacency import PRIOR, GeneRuns, count, gene_runs
+from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 pytestmark = pytest.mark.versions
 LABELS = ("1.1.1.1", "2.7.1.2", "2.7.1.11")

@@ -7,6 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+
+from glm_annot import ec_numbers
+from glm_annot.ec.adjacency import LabelPairs
+from glm_annot.ec.evidence import FEATURES, Evidence, SimilarFamily, by_node, spans
+from glm_annot.ec.head import ECHead, ECHeadConfig, ECResult, LinearHead
+from glm_annot.ec_numbers import ROOT, ancestry
+from glm_annot.errors import GlmAnnotError
+from glm_annot.records import Contig, ECCall, Gene, Genome
 from glm_annot.training.corpus.heldout import HeldOut
 from glm_annot.training.corpus.tables import Tables
 from glm_annot.training.ec import fit as ec_fit
@@ -17,14 +25,6 @@ from glm_annot.training.ec.labels import Labelled
 from glm_annot.training.ec.linear import fit_linear
 from glm_annot.training.ec.profiles import rarity
 from glm_annot.training.evaluate import audit, scores
-
-from glm_annot import ec_numbers
-from glm_annot.ec.adjacency import LabelPairs
-from glm_annot.ec.evidence import FEATURES, Evidence, SimilarFamily, by_node, spans
-from glm_annot.ec.head import ECHead, ECHeadConfig, ECResult, LinearHead
-from glm_annot.ec_numbers import ROOT, ancestry
-from glm_annot.errors import GlmAnnotError
-from glm_annot.records import Contig, ECCall, Gene, Genome
 
 needs_tools = pytest.mark.skipif(
     shutil.which("mmseqs") is None or shutil.which("diamond") is None,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 from glm_annot.ec.evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
@@ -18,6 +17,7 @@ from glm_annot.ec.reference import Reference, header_numbers, read_reference, sa
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.records import ECCall
+from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 LABELS = ("1.1.1.1", "2.7.1.2")
 NOTHING = np.zeros((9, 0), np.float32)

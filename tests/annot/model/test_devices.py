@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.glm.masked import place_auroc
-from glm_annot.training.glm.windows import GeneOrder, WindowReader
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -22,6 +20,8 @@ from glm_annot.model.devices import in_halves, one_ahead, or_on_cpu, sent
 from glm_annot.model.esm import Encoder, embed
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.training.glm.masked import place_auroc
+from glm_annot.training.glm.windows import GeneOrder, WindowReader
 
 
 class Room:

@@ -12,15 +12,15 @@ import esm
 import numpy as np
 import pytest
 import torch
+
+from glm_annot.errors import InputError
+from glm_annot.model.esm import ALPHABET, MASK, Encoder, Pack, embed, precision_on, tokenize
+from glm_annot.model.sizes import PLMConfig
 from glm_annot.training.bundle.assemble import read_encoder
 from glm_annot.training.encoder import official as esm2
 from glm_annot.training.recipe import read as read_recipe
 from glm_annot.training.run.stages import train_encoder
 from glm_annot.training.settings import Official
-
-from glm_annot.errors import InputError
-from glm_annot.model.esm import ALPHABET, MASK, Encoder, Pack, embed, precision_on, tokenize
-from glm_annot.model.sizes import PLMConfig
 from tests.support.official_files import write_esm2
 
 PROTEINS = ["MKV" * 5, "ACDEFGHIKLMNPQRSTVWYX" * 3, "MAAAWKLIVP", "MKWVTFISLLLLFSS", "M"]

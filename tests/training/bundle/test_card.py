@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from glm_annot.training import recipe as recipes
 from glm_annot.training.bundle.card import model_card
-
 from tests.support.tiny import tiny
 
 WINDOWS = "7 of 9 windows, in which over half of the proteins are over 70 % identical"

@@ -15,9 +15,6 @@ import numpy.typing as npt
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from glm_annot.training.cli import cli
-from glm_annot.training.common.untrusted import Array, PCAState, read_pickle, read_torch
-from glm_annot.training.glm.losses import glm_loss
 from scipy.special import erf, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -27,6 +24,9 @@ from glm_annot import annotate, io
 from glm_annot.bundle import Model, load, read_texts
 from glm_annot.errors import InputError, ModelError
 from glm_annot.model.glm import mask_inputs
+from glm_annot.training.cli import cli
+from glm_annot.training.common.untrusted import Array, PCAState, read_pickle, read_torch
+from glm_annot.training.glm.losses import glm_loss
 from tests.support.made_genomes import write_clusters, write_folder
 from tests.support.official_files import (
     PUBLISHED,

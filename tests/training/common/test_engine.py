@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from glm_annot.training.common import hardware
 from glm_annot.training.common.engine import Engine, EngineConfig
-from torch import Tensor, nn
 
 
 class Weighted(nn.Module):

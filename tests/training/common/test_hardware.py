@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from glm_annot.training.common.hardware import Hardware, described, note, read
 
 GPU, OTHER = Hardware("one", "H200", 16), Hardware("two", "H200", 8)

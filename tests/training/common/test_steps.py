@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from glm_annot.training.common.steps import LOCK, Step, run_steps, seconds_spent
 
 from glm_annot.errors import InputError, UsageError
+from glm_annot.training.common.steps import LOCK, Step, run_steps, seconds_spent
 
 
 def steps(log: list[str], settings: dict[str, Any], fail: str = "") -> list[Step]:

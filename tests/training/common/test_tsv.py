@@ -6,9 +6,9 @@ import gzip
 from pathlib import Path
 
 import pytest
-from glm_annot.training.common.tsv import columns_of, read_tsv
 
 from glm_annot.errors import InputError
+from glm_annot.training.common.tsv import columns_of, read_tsv
 
 TABLE = 'a\tb\tc\n1\t"2 ""x"""\t3\n4\t5\t\n'
 

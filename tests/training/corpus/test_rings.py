@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from glm_annot.errors import InputError
 from glm_annot.training.corpus import rings, sets
 from glm_annot.training.recipe import CorpusSection
 from glm_annot.training.run.stages import sets_file
-
-from glm_annot.errors import InputError
 
 GENOMES = [np.arange(10), np.arange(1, 11), np.arange(5, 15), np.arange(4), np.arange(50, 60)]
 

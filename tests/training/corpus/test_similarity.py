@@ -2,6 +2,7 @@ import random
 import shutil
 
 import pytest
+
 from glm_annot.training.corpus import diamond, similarity
 
 needs_mmseqs = pytest.mark.skipif(shutil.which("mmseqs") is None, reason="MMseqs2 is not installed")

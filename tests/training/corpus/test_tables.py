@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
+
+from glm_annot import bundle
+from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.training import recipe as recipes
 from glm_annot.training.cli import cli
 from glm_annot.training.corpus import genome_folder, heldout
 from glm_annot.training.corpus import tables as corpus
 from glm_annot.training.corpus.sample import Candidate, choose, draw_order, related_groups, split_by
 from glm_annot.training.run import stages
-
-from glm_annot import bundle
-from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from tests.support.made_genomes import ancestors, gff3, make_genome, number_of, write_clusters, write_folder
 
 needs_mmseqs = pytest.mark.skipif(shutil.which("mmseqs") is None, reason="MMseqs2 is not installed")

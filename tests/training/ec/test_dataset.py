@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
+from glm_annot.errors import InputError
 from glm_annot.training.cli import cli
 from glm_annot.training.corpus.tables import read_tables
 from glm_annot.training.ec.dataset import DatasetOptions, Enzyme, build, identity_groups, split
 from glm_annot.training.ec.labels import read_labelled
-
-from glm_annot.errors import InputError
 from tests.support.made_corpus import ORGANISMS, write_data
 from tests.support.made_genomes import ancestors, make_genome
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from glm_annot.training.encoder.contrastive import FamilyPairs, train_family_encoder
-from glm_annot.training.encoder.exports import read_encoder
-from glm_annot.training.settings import EngineConfig, TrainFamilyConfig
 
 from glm_annot.errors import InputError
 from glm_annot.model.family_encoder import FamilyEncoder, embed
 from glm_annot.model.sizes import FamilyEncoderConfig
+from glm_annot.training.encoder.contrastive import FamilyPairs, train_family_encoder
+from glm_annot.training.encoder.exports import read_encoder
+from glm_annot.training.settings import EngineConfig, TrainFamilyConfig
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 CONFIG = TrainFamilyConfig(FamilyEncoderConfig(dim=16, kmer_dim=8, hidden=16, hash_bits=10), pairs=12)

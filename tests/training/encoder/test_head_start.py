@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.encoder.head_start import discriminants, pair_frequencies, start_from_pairs
-from glm_annot.training.settings import wide_enough_for_pairs
 
 from glm_annot.model.esm import STANDARD_RESIDUES, Encoder, embed
 from glm_annot.model.sizes import PLMConfig
+from glm_annot.training.encoder.head_start import discriminants, pair_frequencies, start_from_pairs
+from glm_annot.training.settings import wide_enough_for_pairs
 
 LETTERS = list(STANDARD_RESIDUES)
 

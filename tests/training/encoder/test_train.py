@@ -11,6 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.model.esm import MASK, STANDARD_RESIDUES
+from glm_annot.model.sizes import PLMConfig
 from glm_annot.training.common.engine import Engine
 from glm_annot.training.encoder.train import (
     EncoderBatch,
@@ -20,10 +24,6 @@ from glm_annot.training.encoder.train import (
     train_plm,
 )
 from glm_annot.training.settings import EngineConfig, TrainPLMConfig
-
-from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.model.esm import MASK, STANDARD_RESIDUES
-from glm_annot.model.sizes import PLMConfig
 
 CONFIG = TrainPLMConfig(
     PLMConfig(layers=1, dim=16, heads=2), pairs=4, crop=48, projection=8, memory=12, held_out_clusters=2

@@ -11,6 +11,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+
+from glm_annot import io
+from glm_annot.bundle import load, read_texts, save
+from glm_annot.model.glm import ContextFit, ContextFitConfig
+from glm_annot.pipeline import embed_distinct
 from glm_annot.training.bundle.card import with_metrics
 from glm_annot.training.cli import cli
 from glm_annot.training.corpus import heldout
@@ -23,11 +28,6 @@ from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
 from glm_annot.training.glm.masked import evaluate_masked, place_auroc
 from glm_annot.training.glm.train import _export, load_baseline
 from glm_annot.training.glm.windows import GeneOrder, WindowReader, cut
-
-from glm_annot import io
-from glm_annot.bundle import load, read_texts, save
-from glm_annot.model.glm import ContextFit, ContextFitConfig
-from glm_annot.pipeline import embed_distinct
 from tests.support.made_corpus import FAMILIES, write_data
 from tests.support.made_genomes import ancestors
 from tests.support.tiny import tiny

@@ -15,6 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.model.esm import Encoder, embed, fingerprint
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMOutput
+from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.records import Contig, Gene, Genome, Skip
 from glm_annot.training.encoder.embed import embed_corpus
 from glm_annot.training.evaluate import suites
 from glm_annot.training.glm.batches import TrainingWindows
@@ -39,15 +48,6 @@ from glm_annot.training.glm.windows import (
     without_near,
 )
 from glm_annot.training.settings import EngineConfig, TrainGLMConfig, label_size
-from scipy.optimize import minimize_scalar
-from sklearn.decomposition import PCA
-from torch import Tensor, nn
-
-from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.model.esm import Encoder, embed, fingerprint
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMOutput
-from glm_annot.model.sizes import GLMConfig, PLMConfig
-from glm_annot.records import Contig, Gene, Genome, Skip
 from tests.support.paths import ROOT
 from tests.support.tiny import tiny
 

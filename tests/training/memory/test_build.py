@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+
+from glm_annot.errors import InputError
 from glm_annot.training.evaluate.context import evaluate_context, table_lines
 from glm_annot.training.glm.families import load_table, make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
 from glm_annot.training.memory.build import build_memory
-
-from glm_annot.errors import InputError
 
 FAMILIES, D, GENES = 20, 12, 40
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from glm_annot.errors import InputError
 from glm_annot.training.operons.data import (
     RNA_SEQ_REACH,
     UNKNOWN,
@@ -18,8 +20,6 @@ from glm_annot.training.operons.data import (
     read_organism,
     read_organisms,
 )
-
-from glm_annot.errors import InputError
 from tests.support.tiny import made_gff3
 
 GENES = [(1, 60, "+"), (71, 160, "+"), (181, 300, "+"), (401, 490, "-")]

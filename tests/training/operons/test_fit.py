@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from glm_annot.errors import InputError
+from glm_annot.records import Contig, Gene, Genome
 from glm_annot.training.evaluate.operons import figures, measure, reliability_by_band
 from glm_annot.training.evaluate.scores import calibration_error
 from glm_annot.training.operons import fit as operon_fit
 from glm_annot.training.operons.data import LabelledGenome
 from glm_annot.training.operons.fit import Example, fit, hide, regions
-
-from glm_annot.errors import InputError
-from glm_annot.records import Contig, Gene, Genome
 
 
 def made(

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from glm_annot.training.evaluate.tables import around
-from glm_annot.training.glm.windows import GeneOrder, Spans, WindowReader
-from glm_annot.training.operons.data import LabelledGenome
-from glm_annot.training.operons.fit import Example
 from torch import Tensor, nn
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.model.glm import GLMOutput
 from glm_annot.records import Contig, Gene, Genome
+from glm_annot.training.evaluate.tables import around
+from glm_annot.training.glm.windows import GeneOrder, Spans, WindowReader
+from glm_annot.training.operons.data import LabelledGenome
+from glm_annot.training.operons.fit import Example
 from tests.support.paths import ROOT
 from tests.support.tiny import GLM_SIZES, tiny
 

@@ -15,11 +15,12 @@ from tests.support.made_corpus import write_data
 
 pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
 
+from matplotlib.image import imread
+
 from glm_annot.training.cli import cli
 from glm_annot.training.paper import figures as paper_figures
 from glm_annot.training.paper import probes
 from glm_annot.training.paper.inputs import Files, read
-from matplotlib.image import imread
 
 pytestmark = pytest.mark.skipif(
     shutil.which("mmseqs") is None or shutil.which("diamond") is None,
@@ -129,10 +130,9 @@ def test_another_seed_is_another_result(
 def test_the_baseline_stands_beside_it(
     done: tuple[Path, Result], data: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
+    from glm_annot.model.glm import ContextFit, ContextFitConfig
     from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
     from glm_annot.training.glm.train import _export
-
-    from glm_annot.model.glm import ContextFit, ContextFitConfig
     from tests.support.tiny import tiny
 
     model = tiny()

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from glm_annot.training import recipe
-from glm_annot.training.cli import cli
-from glm_annot.training.plan import flops, plan, speed
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glm_annot.model.esm import Encoder, Pack, tokenize
 from glm_annot.model.glm import GLM
 from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.training import recipe
+from glm_annot.training.cli import cli
+from glm_annot.training.plan import flops, plan, speed
 from tests.support.made_genomes import write_clusters, write_folder
 
 SMALL = GLMConfig(17, 16, 3, 2, 40, labels=9)

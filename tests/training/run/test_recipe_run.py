@@ -21,6 +21,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import save as serialise
+
+from glm_annot import annotate, io
+from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
+from glm_annot.errors import GlmAnnotError, InputError, UsageError
+from glm_annot.model.esm import PRECISIONS
 from glm_annot.training import recipe as recipes
 from glm_annot.training.bundle.assemble import Runs, assemble
 from glm_annot.training.bundle.card import with_metrics
@@ -32,12 +38,6 @@ from glm_annot.training.run import heads, stages
 from glm_annot.training.run.launch import Launcher
 from glm_annot.training.run.recipe_run import Run
 from glm_annot.training.settings import TrainedGLM
-from safetensors.torch import save as serialise
-
-from glm_annot import annotate, io
-from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
-from glm_annot.errors import GlmAnnotError, InputError, UsageError
-from glm_annot.model.esm import PRECISIONS
 from tests.support.made_genomes import OPERON, number_of, write_clusters, write_folder
 from tests.support.tiny import made_gff3, tiny
 from tests.support.tiny_recipe import TINY, TOOLS, write_recipe
