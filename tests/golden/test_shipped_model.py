@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
 from glm_annot.io.table import COLUMNS
 from tests.golden.runs import CONTIG_TABLE, EXAMPLE_GFF3, EXAMPLE_TABLE, annotate_contig, annotate_example
 
@@ -26,6 +28,7 @@ UNSTABLE = {  # the likeliest numbers, whatever their confidence: among unlikely
 COMMENT = "# glm-annot: "
 
 
+@pytest.mark.versions
 def test_example(tmp_path: Path) -> None:
     annotated, table = annotate_example(tmp_path)
     assert differences(dict(_gff3_rows(EXAMPLE_GFF3)), dict(_gff3_rows(annotated))) == []

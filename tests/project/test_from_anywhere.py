@@ -15,7 +15,6 @@ from tests.support.made_genomes import write_clusters, write_folder
 from tests.support.paths import EXAMPLE, ROOT
 from tests.support.tiny_recipe import TINY, write_recipe
 
-pytestmark = pytest.mark.versions
 PYTHON = [sys.executable, "-m"]
 TORCHRUN = [*PYTHON, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 PLACES = ("clone", "elsewhere")
