@@ -55,6 +55,7 @@ from .settings import (
     Kept,
     NotNegative,
     Trained,
+    TrainedFamilies,
     TrainedGLM,
     kind_by_keys,
     part_kinds,
@@ -182,6 +183,8 @@ class Recipe:
         self._check_shares()
         if isinstance(self.glm, Kept) and self.plm != self.glm:
             raise ValueError("glm: a kept gLM reads its own encoder; let plm keep the same model")
+        if isinstance(self.plm, TrainedFamilies) and self.corpus.families is None:
+            raise ValueError("plm.families: they are learnt from corpus.families; give that, too")
         if self.baseline and isinstance(self.glm, Kept):
             raise ValueError(f"baseline: {_NO_BASELINE}")
         self._check_lengths()

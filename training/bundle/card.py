@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..corpus.sample import RELATED, UNKNOWN_GENUS
 from ..evaluate.tables import table, tables
 from ..recipe import Recipe
-from ..settings import Kept, Official, TrainedEncoder, TrainedGLM
+from ..settings import Kept, Official, TrainedEncoder, TrainedFamilies, TrainedGLM
 from .glossary import terms_of
 
 if TYPE_CHECKING:
@@ -175,7 +175,8 @@ def _trained(recipe: Recipe) -> str:
 def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
     """What was kept out of the parts that were trained here, and of which parts nobody here can say it."""
     names, counts = corpus["held_out"], corpus["counts"]
-    encoder, glm = isinstance(recipe.plm, TrainedEncoder), isinstance(recipe.glm, TrainedGLM)
+    encoder = isinstance(recipe.plm, TrainedEncoder | TrainedFamilies)
+    glm = isinstance(recipe.glm, TrainedGLM)
     text = "Nothing was held out by sequence; judge it on genomes that did not train it."
     if names:
         trained = "trained the encoder or carried" if encoder else "carried"
