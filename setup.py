@@ -2,12 +2,16 @@
 
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "glm_annot/__init__.py").read_text("utf-8"), re.M)[1]
 FOLDERS = ("training", "plugins")  # beside `glm_annot/` in a checkout, inside it once installed
+# setuptools adds its files to a `build/` that lies there, and packs all it finds: an old one would bring back
+# modules that are gone. This one is new each time, and removed at the end.
+BUILD = TemporaryDirectory(prefix="glm-annot-build-")
 INSIDE = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
 
 setup(
@@ -23,11 +27,12 @@ setup(
     package_dir={f"glm_annot.{folder}": folder for folder in FOLDERS},
     package_data={
         "glm_annot": ["models/*/*", "py.typed"],
-        "glm_annot.training": ["recipes/*"],
+        "glm_annot.training": ["recipes/*.json", "recipes/sets/*.json"],
+        "glm_annot.training.corpus": ["lineages.tsv"],
         "glm_annot.training.paper": ["templates/*"],
     },
     install_requires=[
-        "torch>=2.4",
+        "torch>=2.5",
         "fair-esm>=2.0.0",
         "biopython>=1.81",
         "gffutils>=0.12",
@@ -39,31 +44,38 @@ setup(
     extras_require={
         "train": [
             "deepspeed>=0.16",
+            "filelock>=3.12",
             "pyarrow>=15",
             "pydantic>=2.6",
             "scikit-learn>=1.4",
-            "scipy>=1.11",
-            "tensorboard>=2.16",
+            "scipy>=1.12",
+            "tensorboard>=2.17",
         ],
         "report": [
             "matplotlib>=3.8",
             "scikit-learn>=1.4",
-            "scipy>=1.11",
+            "scipy>=1.12",
             "statsmodels>=0.14",
             "pandas>=2.1",
             "jinja2>=3.1",
         ],
         "homology": ["pyhmmer>=0.11"],
+        "docs": ["mkdocs-material>=9.5"],
         "dev": [
             "pytest>=8",
+            "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "import-linter>=2.1",
-            "ruff>=0.5",
-            "mypy>=1.10",
+            "ruff>=0.17.6",
+            "mypy>=2.4.1",
+            "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
             "pyhmmer>=0.11",
+            "setuptools>=77.0.1",
+            "wheel>=0.43",
         ],
     },
+    options={"build": {"build_base": BUILD.name}},
     entry_points={
         "console_scripts": [
             "glm-annot = glm_annot.cli.app:main",

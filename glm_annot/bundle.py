@@ -33,8 +33,11 @@ from torch.overrides import TorchFunctionMode
 
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.errors import ModelError, UsageError
-from glm_annot.model.esm import Encoder, PLMConfig
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.io.checksums import file_sha256
+from glm_annot.model import encoder as encoders
+from glm_annot.model.encoder import ProteinEncoder
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.sizes import GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
@@ -63,7 +66,7 @@ class Model:
     name: str
     version: str
     sha256: str
-    encoder: Encoder
+    encoder: ProteinEncoder
     features: GeneFeatures
     glm: GLM
     fit: ContextFit | None
@@ -100,11 +103,6 @@ def known() -> dict[str, Path]:
     """The models that ship with the program, by name."""
     root = Path(str(files("glm_annot") / "models"))
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
-
-
-def best_device() -> str:
-    """The device to compute on where none is asked for: the GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Model:
@@ -336,12 +334,13 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         return filled(kind, settings, _read_tensors(folder, name, config["files"]))
 
     glm_config = GLMConfig(**config["glm"])
+    encoder, encoder_config = encoders.kind_and_config(config["plm"])
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
     return Model(
         name=config["name"],
         version=config["version"],
         sha256=sha256,
-        encoder=part("plm", Encoder, PLMConfig(**config["plm"])),
+        encoder=part("plm", encoder, encoder_config),
         features=part("features", GeneFeatures, glm_config),
         glm=part("glm", GLM, glm_config),
         fit=fit and part("fit", ContextFit, ContextFitConfig(**fit)),
@@ -360,7 +359,7 @@ def _part_configs(model: Model) -> dict[str, Any]:
     if ec is not None:
         del ec["labels"]
     return {
-        "plm": asdict(model.encoder.config),
+        "plm": encoders.config_json(model.encoder),
         "glm": asdict(model.glm.config),
         "fit": None if model.fit is None else asdict(model.fit.config),
         "operons": None if model.operons is None else asdict(model.operons.config),
@@ -371,7 +370,8 @@ def _part_configs(model: Model) -> dict[str, Any]:
 def _tensors(part: nn.Module, *, half: bool) -> Iterator[tuple[str, Tensor]]:
     """A part's state, one by one, contiguous and unshared; parameters as bfloat16 when `half`."""
     parameters = {name for name, _ in part.named_parameters(remove_duplicate=False)} if half else set()
-    for name, tensor in part.state_dict().items():
+    state = encoders.stored_state(part) if isinstance(part, ProteinEncoder) else part.state_dict()
+    for name, tensor in state.items():
         dtype = torch.bfloat16 if name in parameters else tensor.dtype
         yield name, tensor.detach().cpu().to(dtype).clone(memory_format=torch.contiguous_format)
 
@@ -414,15 +414,6 @@ def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, 
                 state[key] = tensor
     state |= {key: torch.cat([pieces[n] for n in sorted(pieces)]) for key, pieces in cut.items()}
     return {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in state.items()}
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _one_line(error: BaseException) -> str:

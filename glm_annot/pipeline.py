@@ -21,7 +21,7 @@ from glm_annot.errors import ModelError
 from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache
-from glm_annot.model.esm import Encoder, embed, precision_on
+from glm_annot.model.encoder import ProteinEncoder, embed, precision_of
 from glm_annot.model.glm import ContextFit
 from glm_annot.model.windows import MAX_GENES, parts
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
@@ -42,7 +42,7 @@ class Settings:
         ec, operons: whether to predict them; a model without that head predicts none either, and one without
             a context fit no fit.
         reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
-        precision: of the protein encoder, one of `glm_annot.model.esm.PRECISIONS`; see `precision_on` there.
+        precision: of the protein encoder, one of `glm_annot.model.esm.PRECISIONS`; see there.
         batch_size: windows per batch; bounds memory.
         cache: of embeddings by the model's encoder in this precision.
     """
@@ -154,7 +154,7 @@ def provenance(model: Model, settings: Settings) -> Provenance:
         link_threshold=LINK_THRESHOLD,
         ec=settings.ec and model.ec is not None,
         operons=settings.operons and model.operons is not None,
-        precision=precision_on(next(model.encoder.parameters()).device, settings.precision),
+        precision=precision_of(model.encoder, settings.precision),
         reference=reference.sha256 if reference else "",
         searcher=reference.searched_by if reference else "",
     )
@@ -197,7 +197,7 @@ def _read_part(
 
 
 def embed_distinct(
-    encoder: Encoder,
+    encoder: ProteinEncoder,
     proteins: Sequence[str],
     *,
     precision: str = "auto",

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
-PART_GENES = 8192  # genes held at once, 40 kB each while predicting; with more, packs grow no fuller
-
 
 class Skip(str, Enum):
     """Why a CDS gets no prediction. The value is what the table of results prints."""
@@ -77,6 +75,16 @@ class Contig:
     def coding(self) -> tuple[Gene, ...]:
         """The genes that a model can read, in order along the contig."""
         return tuple(gene for gene in self.genes if gene.skip is None)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Neighbouring coding genes: positions (left, right) in `coding`, in order along the contig.
+
+        A circular contig of two or more genes has one pair more: the last gene with the first.
+        """
+        n = len(self.coding)
+        along = tuple((i, i + 1) for i in range(n - 1))
+        return (*along, (n - 1, 0)) if self.circular and n > 1 else along
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -14,7 +16,7 @@ from click.core import ParameterSource
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
 
-from .common.console import Bar, say
+from .common.console import say
 
 if TYPE_CHECKING:
     from .recipe import Recipe
@@ -22,35 +24,35 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 \b
 Examples:
-  glm-train run mini --data ../shared/data --work work --budget 10h
-                                    every step of the shipped recipe, resumably; ends with work/bundle
+  glm-train run mini --data DATA --work work --budget 10h
+                                    makes the shipped model, work/bundle; run again, it continues
   glm-train run own --data my_genomes --work work
-                                    the same from your own GenBank or GFF3 files, ec.tsv and operons.tsv
+                                    makes a model from your own GenBank or GFF3 files
   glm-annot genome.gbff --model work/bundle
-                                    annotates with what was trained
-  glm-train evaluate --suite benchmark --model work/bundle --data ../shared/data
+                                    annotates with the new model
+  glm-train evaluate --suite benchmark --model work/bundle --data DATA
                                     measures a model on E. coli K-12 and the EC benchmarks
   glm-train import-glm glm.bin --norm norm.pkl --pca pca.pkl -o published
   glm-train run published --data my_genomes --work work
-                                    makes a bundle of the published gLM, and fits heads to it
-  glm-train evaluate --suite paper --model work/bundle --data ../shared/data -o paper
+                                    makes a model from the published gLM and your genomes
+  glm-train evaluate --suite paper --model work/bundle --data DATA -o paper
                                     the experiments of the gLM paper: tables, figures, paper/index.html
   glm-train plan paper --devices 4
-                                    what the paper's own model takes, here and on four A100 or H100
+                                    the time and hardware that the paper's model takes
 
 \b
-The single steps take the same recipe:
-  glm-train corpus mini --data ../shared/data -o work/corpus
+The same in single steps:
+  glm-train corpus mini --data DATA -o work/corpus
   glm-train plm mini --corpus work/corpus -o work/plm --budget 5h
   glm-train embed mini --corpus work/corpus --plm work/plm
   glm-train glm mini --corpus work/corpus -o work/glm --budget 2h
-  glm-train heads mini --data ../shared/data --corpus work/corpus --plm work/plm --glm work/glm -o work/heads
+  glm-train heads mini --data DATA --corpus work/corpus --plm work/plm --glm work/glm -o work/heads
   glm-train bundle mini --corpus work/corpus --plm work/plm --glm work/glm --heads work/heads -o work/bundle
-  glm-train evaluate --suite benchmark --model work/bundle --data ../shared/data --write
+  glm-train evaluate --suite benchmark --model work/bundle --data DATA --write
 
 \b
-plm, embed and glm run in several processes, on GPUs one each. `run --processes` starts them on this
-machine, `run --launcher` on several hosts that share the folders, and so does a launcher alone:
+plm, embed and glm can run in several processes, one per GPU. `run --processes` starts them on this machine,
+`run --launcher` on several hosts that share the folders; a launcher can also start a single step:
   glm-train run paper --data my_genomes --work work --launcher 'srun --nodes 2 --ntasks-per-node 1 torchrun
       --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint FIRST_HOST:29500'
   torchrun --nproc-per-node 2 -m glm_annot.training.cli plm mini --corpus work/corpus -o work/plm
@@ -78,67 +80,111 @@ def _read_budget(_: click.Context, __: click.Parameter, text: str | None) -> flo
 
 recipe_argument = click.argument("recipe", callback=_read_recipe)
 data_option = click.option(
-    "--data", type=_FOLDER, required=True, help="Folder that the recipe's paths start at."
+    "--data",
+    type=_FOLDER,
+    required=True,
+    help="Data folder, where the paths in the recipe start; docs/data.md shows its layout.",
 )
-corpus_option = click.option("--corpus", type=_FOLDER, required=True, help="Corpus folder.")
-plm_option = click.option("--plm", type=_FOLDER, required=True, help="Finished encoder run.")
-glm_option = click.option("--glm", type=_FOLDER, required=True, help="Finished gLM run.")
+corpus_option = click.option(
+    "--corpus", type=_FOLDER, required=True, help="Corpus folder, made by `glm-train corpus`."
+)
+plm_option = click.option("--plm", type=_FOLDER, required=True, help="Finished folder of `glm-train plm`.")
+glm_option = click.option("--glm", type=_FOLDER, required=True, help="Finished folder of `glm-train glm`.")
 out_option = click.option("-o", "--output", type=_FOLDER, required=True, help="Folder to write to.")
 budget_option = click.option(
     "--budget",
     metavar="TIME",
     callback=_read_budget,
-    help="Time that the recipe's shares divide, such as 90m; else its own.",
+    help="Time for the whole recipe, such as 90m or 10h, divided by its shares; default: the recipe's own.",
+)
+
+restart_option = click.option(
+    "--restart",
+    is_flag=True,
+    help="Do finished and interrupted steps again whose settings or data changed, and all steps after them; "
+    "removes their results. Without it a change is an error.",
 )
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="glm-train")
 def cli() -> None:
-    """Trains models for glm-annot: from genomes to a bundle, step by step or in one go.
+    """Trains models for glm-annot, from annotated genomes to a folder that `glm-annot --model` takes.
 
-    RECIPE is a JSON file that says all that decides a model, or the name of one that ships.
+    `run` does everything; the other commands are its single steps. RECIPE is a JSON file with all settings of
+    a model, or the name of one that comes with the package: own, mini, paper or published.
     """
 
 
-@cli.command()
+@cli.command(short_help="Draws a sample of genomes into a corpus folder.")
 @recipe_argument
 @data_option
 @out_option
 @budget_option
 def corpus(recipe: Recipe, data: Path, output: Path, budget: float | None) -> None:
-    """Draws a sample of genomes, balanced over genera, and writes it as a corpus folder."""
+    """Draws a sample of genomes, balanced over genera, and writes it to a corpus folder."""
     from .run.stages import make_corpus
 
     record = make_corpus(recipe, data, output, budget=_budget(recipe, budget), report=say)
     say(", ".join(f"{value:,} {name}" for name, value in record["counts"].items()))
 
 
-@cli.command()
+@cli.command(short_help="Trains the protein encoder.")
 @recipe_argument
 @corpus_option
 @out_option
 @budget_option
 def plm(recipe: Recipe, corpus: Path, output: Path, budget: float | None) -> None:
-    """Trains the protein encoder, or goes on where it was interrupted. It logs for TensorBoard."""
+    """Trains the protein encoder; continues after an interruption. It logs for TensorBoard."""
     from .run.stages import train_encoder
 
     train_encoder(recipe, corpus, output, budget=_budget(recipe, budget))
 
 
-@cli.command()
+@cli.command(short_help="Embeds all proteins of a corpus.")
 @recipe_argument
 @corpus_option
 @plm_option
 def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
-    """Embeds all proteins of a corpus, or goes on where it was interrupted; on a GPU if there is one."""
+    """Embeds all proteins of a corpus, on a GPU if there is one; continues after an interruption."""
+    from glm_annot.cli.console import Bars
+
     from .run.stages import embed_corpus
 
-    with Bar("proteins", "aa") as bar:
-        embed_corpus(recipe, corpus, plm, progress=bar, report=say)
+    with Bars(quiet=False) as bars:
+        embed_corpus(recipe, corpus, plm, progress=partial(bars, "proteins"), report=say)
 
 
-@cli.command()
+@cli.command(short_help="Makes the gene families of a corpus.")
+@corpus_option
+@click.option("--most", type=click.IntRange(1), default=20_000, show_default=True, help="Families at most.")
+def families(corpus: Path, most: int) -> None:
+    """Makes the gene families of an embedded corpus, which gLM and the memory of gene order read."""
+    from .glm.families import make_families
+    from .glm.train import read_embeddings
+
+    figures = make_families(corpus, read_embeddings(corpus), most=most)
+    say(", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items()))
+
+
+@cli.command(short_help="Measures what neighbours tell.")
+@corpus_option
+@click.option("--glm", "run", type=_FOLDER, help="A finished gLM run on the corpus, trained on families.")
+@click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
+@click.option("--seed", default=0, show_default=True, help="Of the masks.")
+def context(corpus: Path, run: Path | None, split: str, seed: int) -> None:
+    """Measures how often masked genes' families are told from their neighbours alone.
+
+    The memory of gene order is asked three times: without the genome itself, without its genus, and without
+    all that share half of its families.
+    """
+    from .evaluate.context import evaluate_context, table_lines
+
+    found = evaluate_context(corpus, glm=run, split=split, seed=seed, report=say)
+    click.echo("\n".join(table_lines(found)))
+
+
+@cli.command(short_help="Trains the gLM.")
 @recipe_argument
 @corpus_option
 @out_option
@@ -146,10 +192,12 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 @click.option(
     "--backbone",
     type=click.Choice(["glm", "lstm"]),
-    help="Train this network instead of the recipe's; lstm is the baseline of equal size.",
+    help="Train this network instead of the recipe's; lstm is a baseline of equal size.",
 )
-def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: str | None) -> None:
-    """Trains the gLM on an embedded corpus, or goes on where it was interrupted."""
+def glm(
+    recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: Literal["glm", "lstm"] | None
+) -> None:
+    """Trains the genomic language model (gLM) on an embedded corpus; continues after an interruption."""
     from .run.stages import train_glm
 
     if backbone == "lstm":
@@ -159,7 +207,7 @@ def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbo
     train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
 
 
-@cli.command()
+@cli.command(short_help="Fits the heads for EC numbers and operons.")
 @recipe_argument
 @data_option
 @corpus_option
@@ -167,7 +215,7 @@ def glm(recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbo
 @glm_option
 @out_option
 def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output: Path) -> None:
-    """Fits the heads for EC numbers and operons on the features that inference computes."""
+    """Fits the classifiers (heads) for EC numbers and operons on top of encoder and gLM."""
     from .bundle.assemble import Runs
     from .run.stages import fit_heads
 
@@ -179,24 +227,22 @@ genomes_option = click.option(
     type=click.IntRange(min=0),
     default=24,
     show_default=True,
-    help="Genomes of the corpus that give enzymes, balanced over genera; 0 for all.",
+    help="Number of genomes to take enzymes from, balanced over genera; 0 for all.",
 )
-seed_option = click.option("--seed", default=0, show_default=True, help="Of all that is drawn.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Seed of all random choices.")
 exclude_option = click.option(
     "--exclude",
     type=int,
     multiple=True,
     metavar="GENOME",
-    help="Number of a genome that gives no enzymes; repeatable.",
+    help="Number of a genome to take no enzymes from; repeatable.",
 )
 
 
-@cli.command("ec-dataset")
+@cli.command("ec-dataset", short_help="Makes a dataset of enzymes from a corpus.")
 @corpus_option
-@click.option(
-    "--labelled", type=_FILE, required=True, help="Proteins with EC numbers, as ec/labelled.parquet."
-)
-@click.option("--ec-names", type=_FILE, help="Which EC numbers have moved, as ec/ec_names.tsv.")
+@click.option("--labelled", type=_FILE, required=True, help="Proteins with EC numbers: ec/labelled.parquet.")
+@click.option("--ec-names", type=_FILE, help="Which EC numbers were transferred: ec/ec_names.tsv.")
 @out_option
 @genomes_option
 @seed_option
@@ -210,7 +256,7 @@ def ec_dataset(
     seed: int,
     exclude: tuple[int, ...],
 ) -> None:
-    """Makes a dataset of a corpus's enzymes: labels by search, split at 30 % identity in each EC class."""
+    """Makes a dataset of enzymes from a corpus: labels by search, split at 30 % identity in each class."""
     import torch
 
     from .corpus.tables import read_tables
@@ -219,40 +265,47 @@ def ec_dataset(
 
     updates = read_updates(ec_names) if ec_names else {}
     known = read_labelled(labelled, held_out=(), updates=updates, max_trust=dataset.MAX_TRUST)
-    options = dataset.Options(genomes or None, seed, dict.fromkeys(exclude, "as asked"))
+    options = dataset.DatasetOptions(genomes or None, seed, dict.fromkeys(exclude, "as asked"))
     threads = torch.get_num_threads()
     record = dataset.build(read_tables(corpus), known, output, options=options, threads=threads)
     counts = ("genomes", "proteins", "train", "test", "classes", "classes_with_test")
     say(", ".join(f"{record[name]:,} {name.replace('_', ' ')}" for name in counts))
 
 
-@cli.command()
+@cli.command(short_help="Measures a model.")
 @click.option("--model", required=True, metavar="NAME|FOLDER", help="A finished model.")
 @click.option(
     "--suite", type=click.Choice(["benchmark", "test", "paper"]), required=True, help="What to measure."
 )
-@click.option("--data", type=_FOLDER, help="Folder of shared data, for the suites 'benchmark' and 'paper'.")
+@click.option(
+    "--data",
+    type=_FOLDER,
+    help="Data folder, for the suites 'benchmark' and 'paper'; docs/data.md shows its layout.",
+)
 @click.option(
     "--corpus",
     type=_FOLDER,
-    help="Corpus folder: embedded, for the suite 'test'; for 'paper' the source of enzymes and windows, "
-    "instead of the shared data's.",
+    help="Corpus folder, with embeddings, for the suite 'test'; for 'paper' where enzymes and windows come "
+    "from, instead of the data folder.",
 )
-@click.option("-o", "--output", type=_FILE, help="Write what was measured here: JSON; for 'paper' a folder.")
-@click.option("--lstm", type=_FOLDER, help="Finished run of the baseline to set beside it.")
+@click.option(
+    "-o", "--output", type=_FILE, help="Where to write all figures: a JSON file; for 'paper' a folder."
+)
+@click.option("--lstm", type=_FOLDER, help="Finished run of the biLSTM baseline, to compare with.")
 @click.option(
     "--audit",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="For 'benchmark': write a sample of EC numbers here (TSV) that only a person can judge, called for "
-    "genes of K-12 that carry none.",
+    help="For 'benchmark': write a sample of EC numbers, called for genes of K-12 without one, to this TSV "
+    "file, for a person to judge.",
 )
 @click.option(
     "--write",
     is_flag=True,
-    help="Write what 'benchmark' or 'test' measured into the model, too: metrics.json and the model card.",
+    help="Also write the figures of 'benchmark' or 'test' into the model: metrics.json and the model card.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--fill", type=_FILE, help="For 'paper': put its table into this Markdown page, too.")
+@click.option("--fill", type=_FILE, help="For 'paper': also put its table into this Markdown page.")
+@restart_option
 @genomes_option
 @seed_option
 @exclude_option
@@ -271,11 +324,12 @@ def evaluate(
     device: str,
     **of_paper: Any,
 ) -> None:
-    """Measures a model on data that did not train it, and prints tables; -o writes all figures.
+    """Measures a model on data that it was not trained on, and prints tables; -o writes all figures.
 
-    The suites: 'benchmark', E. coli K-12 and the EC benchmarks (operons by heads fitted anew, without those
-    that they are tested on); 'test', masked genes of the genomes that a corpus set aside for testing;
-    'paper', every experiment of the gLM paper, as tables, figures and a page (needs the extra 'report').
+    There are three suites. 'benchmark' measures EC numbers on E. coli K-12 and the EC benchmarks, and operons
+    with heads fitted anew, each without what it is tested on. 'test' measures masked genes of the genomes
+    that a corpus set aside for testing. 'paper' repeats the experiments of the gLM paper, as tables, figures
+    and a page; it needs the extra 'report'.
     """
     from glm_annot.bundle import known, load
 
@@ -325,6 +379,7 @@ def _paper(
     *,
     lstm: Path | None,
     fill: Path | None,
+    restart: bool,
     genomes: int,
     seed: int,
     exclude: tuple[int, ...],
@@ -349,8 +404,8 @@ def _paper(
     if corpus is None:  # what the recipe of the shipped model knows of the shared data's genomes
         shipped = recipe.read("mini").corpus.exclude
         left_out |= {int(genome): reason for genome, reason in shipped.items()}
-    options = paper.Options(seed, genomes or None, left_out, lstm)
-    suite = paper.Suite(load(model, device), Files.of(data, corpus), output, options, _typed(), say)
+    options = paper.PaperOptions(seed, genomes or None, left_out, lstm)
+    suite = paper.Suite(load(model, device), Files.of(data, corpus), output, options, _typed(), say, restart)
     page = suite()
     table = (output / "page" / paper_page.TABLE).read_text(encoding="utf-8")
     if fill is not None:
@@ -359,24 +414,43 @@ def _paper(
     say(f"the page is {page}")
 
 
-@cli.command()
+@cli.command(short_help="Makes a model from the finished steps.")
 @recipe_argument
 @corpus_option
 @plm_option
 @glm_option
-@click.option("--heads", type=_FOLDER, help="Folder of fitted heads; a model without them predicts less.")
+@click.option(
+    "--heads",
+    type=_FOLDER,
+    help="Folder of `glm-train heads`; without it the model predicts no EC numbers and no operons.",
+)
 @out_option
 def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | None, output: Path) -> None:
-    """Makes a model of finished runs: a folder that `glm-annot --model` takes.
+    """Makes a model from the finished steps: a folder that `glm-annot --model` takes.
 
-    `glm-train evaluate --model FOLDER --write` adds what it is worth.
+    `glm-train evaluate --model FOLDER --write` measures it and adds the figures.
     """
     from .bundle.assemble import Runs, assemble
 
     assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
 
 
-@cli.command("import-glm")
+@cli.command(short_help="Draws genomes to calibrate with and to test on.")
+@click.option("--data", type=_FOLDER, required=True, help="Folder laid out as the shared data.")
+@click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")
+@click.option("--seed", default=0, show_default=True, help="Of the drawing.")
+def sets(data: Path, output: Path, seed: int) -> None:
+    """Draws the genomes that a model is calibrated with and tested on, and lists their near relatives.
+
+    A recipe names the file as corpus.sets. Genomes that it lists train nothing.
+    """
+    from .run.draw_sets import draw_sets
+
+    counts = draw_sets(data, output, seed=seed)
+    say(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+@cli.command("import-glm", short_help="Makes a model from the published gLM.")
 @click.argument("checkpoint", type=_FILE)
 @click.option("--norm", type=_FILE, required=True, help="norm.pkl, which comes with the checkpoint.")
 @click.option("--pca", type=_FILE, required=True, help="pca.pkl, which comes with the checkpoint.")
@@ -385,14 +459,14 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
     default="esm2_t33_650M_UR50D",
     show_default=True,
     metavar="NAME|FILE",
-    help="Official ESM2 that it reads: a name, found among torch.hub's downloads, or a .pt file.",
+    help="Official ESM2 that belongs to it: a name, looked for among torch.hub's downloads, or a .pt file.",
 )
 @out_option
 def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) -> None:
-    """Makes a bundle of the published gLM CHECKPOINT (glm.bin), without running what its pickles say.
+    """Makes a model from the published gLM CHECKPOINT (glm.bin), without running code from its pickle files.
 
-    The bundle holds the encoder too. Heads and context fit are fitted by a recipe that keeps it, such as the
-    one called `published`: glm-train run published --data my_genomes --work work
+    The model includes the encoder, but predicts nothing yet. Fit its heads with the recipe `published`:
+    glm-train run published --data my_genomes --work work
     """
     from .bundle import published
     from .encoder import official
@@ -403,26 +477,30 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
     say(f'it predicts nothing without heads; fit them with a recipe that says {{"keep": "{output}"}}')
 
 
-@cli.command()
+@cli.command(short_help="Estimates hardware and time of a recipe.")
 @recipe_argument
 @click.option(
     "--windows",
     type=click.IntRange(1),
-    help="Windows of 30 genes to train on, without --corpus; else the paper's seven million.",
+    help="Windows of 30 genes to train on; default: the paper's seven million.",
 )
-@click.option("--corpus", type=_FOLDER, help="Corpus folder to count instead.")
+@click.option("--corpus", type=_FOLDER, help="Count the windows of this corpus instead.")
 @click.option(
-    "--device-tflops", type=click.FloatRange(0, min_open=True), help="Published peak of a device of yours."
+    "--device-tflops",
+    type=click.FloatRange(0, min_open=True),
+    help="Published peak of your own GPU, in TFLOP/s.",
 )
-@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="How many of them.")
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Number of GPUs.")
 @click.option(
     "--utilisation",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.4,
     show_default=True,
-    help="Share of a published peak that is assumed to be reached.",
+    help="Share of the published peak that is assumed to be reached.",
 )
-@click.option("--measure/--no-measure", default=True, help="Measure this machine, in a minute or two.")
+@click.option(
+    "--measure/--no-measure", default=True, help="Measure this machine, which takes a minute or two."
+)
 def plan(
     recipe: Recipe,
     windows: int | None,
@@ -432,12 +510,12 @@ def plan(
     utilisation: float,
     measure: bool,
 ) -> None:
-    """Says what hardware and time a recipe's embedding and gLM training take.
+    """Estimates the hardware and time that embedding and gLM training of a recipe take.
 
-    Operations come from formulas, this machine's time from a short measurement, other hardware's from
-    published peaks and an assumed utilisation; each figure says which.
+    Operations come from formulas, times on this machine from a short measurement, times on other hardware
+    from published peaks and an assumed utilisation. Each figure says which.
     """
-    from glm_annot.bundle import best_device
+    from glm_annot.model.devices import best_device
 
     from .plan import plan as plans
 
@@ -452,10 +530,10 @@ def plan(
         click.echo(line)
 
 
-@cli.command()
+@cli.command(short_help="Does all steps of a recipe.")
 @recipe_argument
 @data_option
-@click.option("--work", type=_FOLDER, required=True, help="Folder of all steps; the model is WORK/bundle.")
+@click.option("--work", type=_FOLDER, required=True, help="Folder for all steps; the model is WORK/bundle.")
 @budget_option
 @click.option(
     "--processes",
@@ -468,13 +546,24 @@ def plan(
 @click.option(
     "--launcher",
     metavar="COMMAND",
-    help="Instead, train and embed under this command: torchrun or deepspeed with its options, for several "
-    "hosts. All must see the same folders.",
+    help="Train and embed with this command instead, on several hosts: torchrun or deepspeed with its "
+    "options. All hosts must see the same folders.",
 )
+@restart_option
 def run(
-    recipe: Recipe, data: Path, work: Path, budget: float | None, processes: int, launcher: str | None
+    recipe: Recipe,
+    data: Path,
+    work: Path,
+    budget: float | None,
+    processes: int,
+    launcher: str | None,
+    restart: bool,
 ) -> None:
-    """Does every step of a recipe and ends with a model; what is done already is left out."""
+    """Does all steps of a recipe, from genomes to a finished model.
+
+    Called again, it leaves out finished steps and continues an interrupted one. It removes no file that it
+    did not make, and does no step again unless --restart is given.
+    """
     from .common.ranks import rank_and_count
     from .run.launch import Launcher
     from .run.preflight import check_data
@@ -486,7 +575,8 @@ def run(
         raise click.UsageError("give --processes or --launcher, not both")
     check_data(recipe, data)
     start = Launcher.of(launcher) if launcher else Launcher.local(processes) if processes > 1 else None
-    folder = Run(recipe, data, work, _budget(recipe, budget), _typed(), say, start)()
+    seconds = _budget(recipe, budget)
+    folder = Run(recipe, data, work, seconds, _typed(), say, start, restart=restart)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 
@@ -509,8 +599,11 @@ def main() -> None:
 
 
 def _typed() -> str:
-    """The command as it was typed, for the record."""
-    return shlex.join(["glm-train", *sys.argv[1:]])
+    """The command as it was typed, for the record; the folder of data is DATA, as in the documentation."""
+    words = ["glm-train"]
+    for word in sys.argv[1:]:
+        words.append("DATA" if words[-1] == "--data" else re.sub("^--data=.*", "--data=DATA", word))
+    return shlex.join(words)
 
 
 def _budget(recipe: Recipe, budget: float | None) -> float:

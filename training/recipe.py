@@ -6,9 +6,10 @@
       "budget": "10h",                                        time that the shares divide
       "shares": {"plm": 0.5, "embed": 0.2, "glm": 0.2},       of the budget, for the steps that take any
       "corpus": {...},                                        CorpusSection
-      "plm": {"task": {...}, "engine": {...}},                TrainPLMConfig, EngineConfig
+      "plm": {"task": {...}, "engine": {...}},                TrainPLMConfig, Optimiser; a family encoder
+                                                              instead has "families": TrainFamilyConfig
       "embed": {...},                                         EmbedSection
-      "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, EngineConfig
+      "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, Optimiser
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
       "heads": {...},                                         HeadsSection
       "suite": "benchmark"                                    how the finished model is measured
@@ -24,8 +25,8 @@ folder that the program is called in:
     "glm": {"keep": "published"}               the gLM of the model that `plm` keeps: only the heads and the
                                                context fit are fitted
 
-All of it is checked when it is read, so that nothing that a recipe says wrong ends a run after hours;
-`checks` has what reaches into the parts, and what only data and kept models can tell.
+All of it is checked when it is read, so that nothing that a recipe says wrong ends a run after hours; what
+only data and kept models can tell, `run.preflight` checks.
 """
 
 from __future__ import annotations
@@ -33,40 +34,48 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, field, fields, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from glm_annot.errors import InputError
 
-if TYPE_CHECKING:
-    from .common.engine import EngineConfig
+from .settings import (
+    CHECKED,
+    AboveZero,
+    EncoderPart,
+    EngineConfig,
+    GLMPart,
+    Kept,
+    NotNegative,
+    Trained,
+    TrainedFamilies,
+    TrainedGLM,
+    kind_by_keys,
+    part_kinds,
+)
 
 _NO_BASELINE = "a kept gLM has no baseline: it would have to be trained on the data that trained gLM"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
 _SHARES = ("plm", "embed", "glm", "baseline")  # steps that can take a share of the budget
 _MOST_LISTED = 30  # names in a message; of more it shows the first and the last ones
 _PATH = "path"  # of `Recipe`: what the program knows of a recipe, and no key of it
-
-# Numbers of a recipe that must be above 0, in whatever section; of the others none is below it.
-_ABOVE_ZERO = (
-    {"genomes", "valid", "residues_per_second"}
-    | {"learning_rate", "micro_batch", "batch"}
-    | {"layers", "dim", "heads", "max_residues", "components", "ffn", "predictions"}
-    | {"pairs", "crop", "mask_rate", "temperature", "projection", "memory"}
-    | {"most_per_cluster", "start_proteins"}
-)
+_ELSEWHERE = {  # keys that one may look for in a section, and where they stand instead
+    "plm.engine.seconds": "state it as shares.plm, a share of the budget",
+    "glm.engine.seconds": "state it as shares.glm, a share of the budget",
+}
 
 Section = TypeVar("Section")
 Name = TypeVar("Name", str, int)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class CorpusSection:
     """Where genomes come from and which of them count.
 
@@ -74,23 +83,33 @@ class CorpusSection:
         tables: folder of corpus tables (see `corpus`).
         folder: instead of it, one of GenBank and GFF3 files (see `genome_folder`).
         genomes: largest sample; None for all. The budget may make it smaller where `embed` states a speed.
-        valid, test, seed, exclude: as in `corpus.Options`; JSON has the excluded genomes' numbers as text.
+        valid, test, seed, exclude: as in `CorpusOptions`; JSON has the excluded genomes' numbers as text.
         held_out, benchmarks: files of proteins that must not leak (see `heldout`).
         clusters: a finished clustering of all proteins, instead of running MMseqs2.
+        families: a table of the proteins' families (see `rings.read_families`), which has clusters, too; the
+            family encoder learns from it.
+        sets: genomes to calibrate with and to test on (see `corpus.sets`): a file, or the name of one that
+            ships. They and their near relatives train nothing.
+        labelled: proteins with EC numbers, as ec/labelled.parquet; the family encoder learns them, too.
     """
 
     tables: str | None = None
     folder: str | None = None
-    genomes: int | None = None
-    valid: int = 1
-    test: int = 0
-    seed: int = 0
+    genomes: AboveZero | None = None
+    valid: AboveZero = 1
+    test: NotNegative = 0
+    seed: NotNegative = 0
     exclude: Mapping[str, str] = field(default_factory=dict)
     held_out: tuple[str, ...] = ()
     benchmarks: tuple[str, ...] = ()
     clusters: str | None = None
+    families: str | None = None
+    sets: str | None = None
+    labelled: str | None = None
 
     def __post_init__(self) -> None:
+        if self.families is not None and (self.tables is None or self.clusters is not None):
+            raise ValueError("families belong to 'tables', and have the clusters: leave 'clusters' out")
         if (self.tables is None) == (self.folder is None):
             raise ValueError("give either 'tables' or 'folder'")
         for genome in self.exclude:
@@ -98,7 +117,7 @@ class CorpusSection:
                 raise ValueError(f"exclude has genome numbers as its keys, such as '452', not {genome!r}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class EmbedSection:
     """How the corpus is embedded.
 
@@ -108,10 +127,10 @@ class EmbedSection:
     """
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    residues_per_second: int | None = None
+    residues_per_second: AboveZero | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class HeadsSection:
     """What the heads learn from.
 
@@ -126,20 +145,17 @@ class HeadsSection:
     """
 
     ec: Literal["shared", "corpus", "none"] = "corpus"
-    ec_layers: tuple[int, ...] = (1,)
+    ec_layers: tuple[NotNegative, ...] = (1,)
     organisms: str | None = None
     leave_out: tuple[str, ...] = ()
-    seed: int = 0
+    seed: NotNegative = 0
 
     def __post_init__(self) -> None:
         if self.leave_out and self.organisms is None:
             raise ValueError("leave_out names organisms of the collection; give 'organisms', its folder, too")
 
 
-_SECTIONS = {"corpus": CorpusSection, "embed": EmbedSection, "heads": HeadsSection}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class Recipe:
     """A recipe as it was read; see the module's description. `path` is where, for messages."""
 
@@ -148,8 +164,8 @@ class Recipe:
     summary: str
     budget: str
     corpus: CorpusSection
-    plm: Mapping[str, Any]
-    glm: Mapping[str, Any]
+    plm: EncoderPart
+    glm: GLMPart
     baseline: bool = False
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
@@ -165,12 +181,21 @@ class Recipe:
         except ValueError as error:
             raise ValueError(f"budget: {error}") from error
         self._check_shares()
-        _check_ways("plm", self.plm, ({"task", "engine"}, {"keep"}, {"official"}))
-        _check_ways("glm", self.glm, ({"network", "engine"}, {"keep"}))
-        if "keep" in self.glm and self.plm.get("keep") != self.glm["keep"]:
+        if isinstance(self.glm, Kept) and self.plm != self.glm:
             raise ValueError("glm: a kept gLM reads its own encoder; let plm keep the same model")
-        if self.baseline and "keep" in self.glm:
+        if isinstance(self.plm, TrainedFamilies) and self.corpus.families is None:
+            raise ValueError("plm.families: they are learnt from corpus.families; give that, too")
+        if self.baseline and isinstance(self.glm, Kept):
             raise ValueError(f"baseline: {_NO_BASELINE}")
+        self._check_lengths()
+        if isinstance(self.glm, TrainedGLM):
+            self.check_ec_layers(self.glm.network.layers)
+
+    def _check_lengths(self) -> None:
+        """Something has to end each training."""
+        for step, part in (("plm", self.plm), ("glm", self.glm)):
+            if isinstance(part, Trained) and part.engine.steps is None and step not in self.shares:
+                raise ValueError(f"{step}.engine.steps: give it, or shares.{step}, a share of the budget")
 
     def _check_shares(self) -> None:
         for step, share in self.shares.items():
@@ -199,7 +224,7 @@ class Recipe:
         """
         for name in names:
             if name not in known:
-                raise InputError(f"{key}: there is no {name!r}; there are {_listed(known)}", self.path)
+                raise InputError(f"{key}: {name!r} is unknown; valid names are {_listed(known)}", self.path)
 
     def check_ec_layers(self, layers: int) -> None:
         """Make sure that gLM has the hidden layers that the EC head reads.
@@ -217,15 +242,16 @@ class Recipe:
                     self.path,
                 )
 
-    def with_backbone(self, backbone: str) -> Recipe:
+    def with_backbone(self, backbone: Literal["glm", "lstm"]) -> Recipe:
         """The same with another network in the place of gLM.
 
         Raises:
             InputError: its gLM is not trained but kept.
         """
-        if "network" not in self.glm:
+        if not isinstance(self.glm, TrainedGLM):
             raise InputError("glm: this recipe trains no network, it keeps that of a model", self.path)
-        return replace(self, glm={**self.glm, "network": {**self.glm["network"], "backbone": backbone}})
+        network = replace(self.glm.network, backbone=backbone)
+        return replace(self, glm=replace(self.glm, network=network))
 
     def as_baseline(self) -> Recipe:
         """The same with a biLSTM of equal size in the place of gLM, trained alike.
@@ -233,7 +259,7 @@ class Recipe:
         Raises:
             InputError: its gLM is not trained but kept.
         """
-        if "network" not in self.glm:
+        if not isinstance(self.glm, TrainedGLM):
             raise InputError(f"glm: {_NO_BASELINE}", self.path)
         shares = dict(self.shares)
         if "baseline" in shares:
@@ -252,22 +278,15 @@ class Recipe:
         return int(seconds * self.embed.residues_per_second)
 
     def engine(self, step: Literal["plm", "glm"], budget: float) -> EngineConfig:
-        """The optimiser of a step: as many `steps` as stated, else for its share of the budget.
+        """The optimiser of a step that trains: as many `steps` as stated, else for its share of the budget.
 
         Raises:
-            InputError: a setting that is missing, unknown or wrong.
+            InputError: the step trains nothing.
         """
-        from .common.engine import EngineConfig
-
-        settings, where = getattr(self, step)["engine"], f"{step}.engine"
-        if isinstance(settings, Mapping):
-            if "seconds" in settings:
-                raise InputError(f"{where}.seconds: state it as shares.{step}, a share of the budget")
-            if settings.get("steps") is None:
-                if step not in self.shares:
-                    raise InputError(f"{where}.steps: give it, or shares.{step}, a share of the budget")
-                settings = {**settings, "steps": None, "seconds": self.seconds(step, budget)}
-        return make(EngineConfig, settings, where)
+        part = self.plm if step == "plm" else self.glm
+        if not isinstance(part, Trained):
+            raise InputError(f"{step}: this recipe trains none, so that it has no optimiser", self.path)
+        return part.engine.within(self.seconds(step, budget))
 
 
 def known() -> dict[str, Path]:
@@ -292,59 +311,70 @@ def read(name_or_path: str | Path) -> Recipe:
         raise InputError(f"cannot be read as JSON ({error})", path) from error
     if not isinstance(content, dict):
         raise InputError("a recipe is a JSON object", path)
-    from .run.preflight import check_parts
-
     try:
-        for section, kind in _SECTIONS.items():
-            make(kind, content.get(section, {}), section)
-        recipe = replace(make(Recipe, content, ""), path=path)
-        check_parts(recipe)
+        return replace(make(Recipe, content, ""), path=path)
     except InputError as error:
         raise InputError(error.message, path) from None
-    return recipe
 
 
 def make(kind: type[Section], settings: Any, where: str) -> Section:
-    """Make a dataclass from JSON, naming the place at fault; lists become tuples.
+    """Make settings from JSON, naming the place at fault; lists become tuples.
 
     Args:
-        kind: the dataclass.
+        kind: the type of the settings.
         settings: a JSON object.
         where: its place in the recipe, such as 'glm.network'; '' for the recipe itself.
 
     Raises:
         InputError: no object, or a setting that is missing, unknown or wrong.
     """
-    if not isinstance(settings, Mapping):
-        raise InputError(f'{where}: should be an object, such as {{"key": 1}}, not {short(settings)}')
-    keys = [item.name for item in fields(kind) if item.name != _PATH]  # type: ignore[arg-type]
-    for key in settings:
-        if key not in keys:
-            raise InputError(f"{_at(where, key)}: unknown; there are {_listed(keys)}")
-    for key, number in _numbers(settings):
-        positive = key in _ABOVE_ZERO
-        if not 0 <= number < math.inf or (positive and number == 0):
-            lowest = "above 0" if positive else "0 or above"
-            raise InputError(f"{_at(where, key)}: should be {lowest}, not {number}")
+    _refuse_unknown_keys(kind, settings, where)
     try:
         return TypeAdapter(kind).validate_json(json.dumps(settings), strict=True)
     except ValidationError as error:
         raise InputError(_first_fault(error, where)) from error
 
 
+def _refuse_unknown_keys(kind: type[Any], settings: Any, where: str) -> None:
+    """Look for unknown keys before all else: one that is misspelt would be said to be missing."""
+    if not isinstance(settings, Mapping):
+        raise InputError(f'{where}: should be an object, such as {{"key": 1}}, not {short(settings)}')
+    keys = [item.name for item in fields(kind) if item.name != _PATH]
+    types = get_type_hints(kind)
+    for key, value in settings.items():
+        place = _at(where, key)
+        if key not in keys:
+            said = _ELSEWHERE.get(place, f"unknown key; valid keys are {_listed(keys)}")
+            raise InputError(f"{place}: {said}")
+        if is_dataclass(types[key]):
+            _refuse_unknown_keys(types[key], value, place)
+        elif (part := kind_by_keys(part_kinds(types[key]), value)) is not None:
+            _refuse_unknown_keys(part, value, place)
+
+
 def _first_fault(error: ValidationError, where: str) -> str:
     """What is wrong first, in one line: the place, and what would be right."""
     fault = error.errors(include_url=False)[0]
-    place = _at(where, *map(str, fault["loc"]))
-    if fault["type"] == "value_error":
-        said = str(fault["ctx"]["error"])
-    elif fault["type"] == "missing":
-        said = "missing; give it"
-    else:
-        said = fault["msg"]
-        if said.startswith("Input "):
-            said = f"{said.removeprefix('Input ')}, not {short(fault['input'])}"
+    kinds = {kind.__name__ for part in (EncoderPart, GLMPart) for kind in part_kinds(part)}
+    place = _at(where, *(str(key) for key in fault["loc"] if key not in kinds))
+    said = _what_would_be_right(fault["type"], fault.get("ctx", {}), fault["msg"], fault["input"])
     return f"{place}: {said}" if place else said
+
+
+def _what_would_be_right(fault: str, limits: Mapping[str, Any], message: str, given: Any) -> str:
+    if fault == "value_error":
+        return str(limits["error"])
+    if fault == "missing":
+        return "missing; give it"
+    if fault == "way":
+        return f"{message}, not {short(list(given) if isinstance(given, Mapping) else given)}"
+    right = {
+        "greater_than": "should be above {gt:g}",
+        "greater_than_equal": "should be {ge:g} or above",
+        "less_than": "should be below {lt:g}",
+        "less_than_equal": "should be {le:g} at most",
+    }.get(fault, message.replace("Input ", "", 1))
+    return f"{right.format(**limits)}, not {short(given)}"
 
 
 def _at(*keys: str) -> str:
@@ -355,26 +385,6 @@ def _listed(names: Collection[object]) -> str:
     """Names for people: all of them, or the first and the last ones of many."""
     words = [str(name) for name in names]
     return ", ".join(words if len(words) <= _MOST_LISTED else [*words[:3], "...", *words[-3:]])
-
-
-def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """(key, number) of all numbers, also of those in lists."""
-    for key, value in settings.items():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(item, int | float):
-                yield key, item
-
-
-def _check_ways(part: str, section: Mapping[str, Any], ways: Sequence[Collection[str]]) -> None:
-    """Make sure that a section says one way, and one only, to come by its part."""
-    if set(section) not in ways:
-        named = " or ".join(" and ".join(repr(key) for key in sorted(way, reverse=True)) for way in ways)
-        raise ValueError(f"{part}: takes {named}, not {short(list(section))}")
-    for key in {"keep", "official"} & set(section):
-        if not isinstance(section[key], str):
-            raise ValueError(
-                f"{part}.{key}: should be the name or path of a model, not {short(section[key])}"
-            )
 
 
 def parse_budget(text: str) -> float:

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from glm_annot import __version__
-from glm_annot.cli.batch import Options, annotate_files, report, to_stdout
-from glm_annot.cli.console import start_log
+from glm_annot.cli.batch import annotate_files
+from glm_annot.cli.console import report, start_log
 from glm_annot.cli.jobs import stop
 from glm_annot.cli.output import STDIO, whole_files
+from glm_annot.cli.tasks import Options
+from glm_annot.cli.write import to_stdout
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 
@@ -32,16 +34,16 @@ EXAMPLES = """\
 \b
 Examples:
   glm-annot bakta_output.gff3                  writes bakta_output.glm.gff3 and .glm.tsv beside it
-  glm-annot a.gff3 b.gbk.gz -o results/        several files, one model load
-  glm-annot *.gbk.gz -o out/ --jobs 4          many, four at a time; --resume goes on where it stopped
-  glm-annot pgap.gff --fasta genome.fna        the sequences stand in a file of their own
-  glm-annot genome.gbff -o - > annotated.gbk   to standard output, no table
-  glm-annot genome.gff3 --reference enzymes.faa   homologues of labelled proteins count, too
-  glm-annot strip bakta_output.glm.gff3        takes the additions out again
+  glm-annot a.gff3 b.gbk.gz -o results/        several files; the model is loaded once
+  glm-annot *.gbk.gz -o out/ --jobs 4          many files, four at a time; --resume continues later
+  glm-annot pgap.gff --fasta genome.fna        contigs in a separate FASTA file
+  glm-annot genome.gbff -o - > annotated.gbk   to standard output, without the table
+  glm-annot genome.gff3 --reference enzymes.faa   your own labelled proteins as evidence
+  glm-annot strip bakta_output.glm.gff3 > original.gff3   the original file again
 
 \b
 Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 unusable input, 4 unusable model.
-Of several inputs the bad ones are listed at the end, with status 3; the others are done.
+With several inputs, those that failed are listed at the end, and the status is 3; the others are done.
 """
 
 
@@ -86,13 +88,14 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
     is_eager=True,
     expose_value=False,
     callback=_print_citation,
-    help="What to cite.",
+    help="Show what to cite and exit.",
 )
 def cli() -> None:
-    """Adds EC numbers, operons and context fit to annotated prokaryotic genomes.
+    """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is GFF3 or GenBank from any annotation tool, gzipped or not, or the output folder of Bakta or
-    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores.
+    INPUT is a GFF3 or GenBank file from any annotation tool, gzipped or not, or the output folder of Bakta or
+    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
+    among them how well each gene fits its neighbours (context fit).
     """
 
 
@@ -111,37 +114,51 @@ _COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
 _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
-@cli.command(epilog=EXAMPLES, short_help="The default: `glm-annot INPUT` is enough.")
+@cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; beside each input by default.")
-@click.option("--fasta", **_FILE, help="Genome sequences, for a GFF3 without ##FASTA.")
-@click.option("--faa", **_FILE, help="Protein sequences by CDS ID; they win over translation.")
+@click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
+@click.option("--fasta", **_FILE, help="Contig sequences, for a file that has none.")
+@click.option("--faa", **_FILE, help="Protein sequences by CDS ID, used instead of translating.")
 @click.option(
     "--reference",
     **_FILE,
-    help="Proteins with EC=... in their FASTA headers: homologues count as evidence (by DIAMOND or pyhmmer).",
+    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence (searched with "
+    "DIAMOND or pyhmmer).",
 )
 @click.option(
-    "--model", default="mini", show_default=True, metavar="NAME|FOLDER", help="See `glm-annot models`."
+    "--model",
+    default="mini",
+    show_default=True,
+    metavar="NAME|FOLDER",
+    help="A model of `glm-annot models`, or a folder.",
 )
 @click.option(
     "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
 )
-@click.option("--jobs", **_COUNT, default=1, show_default=True, help="Inputs at a time, each in a process.")
-@click.option("--threads", **_COUNT, help="CPU threads, shared by the jobs; all cores by default.")
-@click.option("--batch-size", **_COUNT, default=32, show_default=True, help="Windows per batch.")
+@click.option(
+    "--jobs", **_COUNT, default=1, show_default=True, help="Inputs at the same time, each in a process."
+)
+@click.option("--threads", **_COUNT, help="CPU threads, shared by the jobs; default: all cores.")
+@click.option(
+    "--batch-size",
+    **_COUNT,
+    default=32,
+    show_default=True,
+    help="Windows of genes per batch; lower it if memory runs out.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
-    help="Of the protein encoder; auto is bf16, or fp16 on older GPUs, where the hardware is built for it.",
+    help="Number format of the protein encoder; auto is bf16 (fp16 on older GPUs) where the hardware is "
+    "built for it, else fp32.",
 )
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Keep embeddings here, so that no protein is embedded twice.",
+    help="Keep protein embeddings in this folder, for later calls.",
 )
 @click.option(
     "--cache-size",
@@ -149,39 +166,40 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     default=10.0,
     show_default=True,
     metavar="GB",
-    help="Of the cache; proteins not seen for longest are dropped.",
+    help="Largest size of the cache; the least recently used proteins are dropped.",
 )
 @click.option(
     "--min-confidence",
     **_PROBABILITY,
-    help="Least confidence of an EC number; the model states its default.",
+    help="Lowest confidence of an EC number that is written; each model has a default.",
 )
 @click.option("--no-operons", "operons", flag_value=False, default=True, help="Predict no operons.")
 @click.option("--no-ec", "ec", flag_value=False, default=True, help="Predict no EC numbers.")
 @click.option(
     "--promote-ec",
     **_PROBABILITY,
-    help="Write EC numbers that pass and are this sure into the tool's own field too, where it has none.",
+    help="Also write EC numbers with this confidence or more into the annotation tool's own field, if it is "
+    "empty.",
 )
-@click.option("--dry-run", is_flag=True, help="Read and check everything, predict and write nothing.")
-@click.option("--force", is_flag=True, help="Overwrite results that are there already.")
-@click.option("--resume", is_flag=True, help="Leave out what an equal run has done already.")
-@click.option("-q", "--quiet", is_flag=True, help="Only errors on standard error.")
-@click.option("--log-file", **_FILE, help="Keep all messages in this file.")
+@click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite existing results.")
+@click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
+@click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
 def annotate(inputs: tuple[str, ...], log_file: Path | None, **options: Any) -> None:
-    """Annotates files, or output folders of annotation tools; `glm-annot INPUT` is enough."""
+    """Annotates files or output folders of annotation tools; `glm-annot INPUT` is short for this."""
     start_log(quiet=options["quiet"], log_file=log_file)
     status = annotate_files(inputs, Options(**options))
     if status:
         sys.exit(status)
 
 
-@cli.command(short_help="Takes the additions out again.")
+@cli.command(short_help="Removes the additions: the original file again.")
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
-@click.option("--force", is_flag=True, help="Overwrite the output if it is there already.")
+@click.option("--force", is_flag=True, help="Overwrite an existing output.")
 def strip(file: str, output: str, force: bool) -> None:
-    """Takes glm-annot's additions out of FILE: the bytes of the original come back."""
+    """Removes glm-annot's additions from FILE and gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
     from glm_annot.io.source import read_bytes, sniff
 
@@ -195,11 +213,14 @@ def strip(file: str, output: str, force: bool) -> None:
             stripped.write(text)
 
 
-@cli.command()
+@cli.command(short_help="Lists the models, or shows the card of one.")
 @click.argument("name", required=False, metavar="[NAME|FOLDER]")
-@click.option("--figures", is_flag=True, help="Only the table of measured figures, as in the README.")
+@click.option("--figures", is_flag=True, help="Only the table of measured figures.")
 def models(name: str | None, figures: bool) -> None:
-    """Lists the models that ship, or shows the card of one."""
+    """Lists the models that come with the package, or shows the card of one.
+
+    The card says what a model was trained on and how good it is.
+    """
     from glm_annot.bundle import known, read_texts
     from glm_annot.figures import figures_table
 

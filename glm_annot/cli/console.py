@@ -10,10 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from glm_annot.errors import UsageError
+from glm_annot.errors import GlmAnnotError, UsageError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+log = logging.getLogger(__name__)
 
 _UNITS = {"proteins": "aa", "windows": ""}  # stages of `pipeline.annotate`
 
@@ -34,7 +36,7 @@ def start_log(*, quiet: bool, log_file: Path | None) -> None:
     log.handlers.clear()
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.ERROR if quiet else logging.INFO)
-    screen.setFormatter(_Screen())
+    screen.setFormatter(_ScreenFormat())
     log.addHandler(screen)
     logging.captureWarnings(True)
     libraries = logging.getLogger("py.warnings")
@@ -43,16 +45,16 @@ def start_log(*, quiet: bool, log_file: Path | None) -> None:
     if log_file is None:
         return
     try:
-        keeper = _LogFile(log_file, encoding="utf-8")
+        log_handler = _LogFile(log_file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--log-file {log_file}: {error.strerror}") from error
-    keeper.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(keeper)
-    libraries.handlers = [keeper]
+    log_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(log_handler)
+    libraries.handlers = [log_handler]
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that, once its disk takes no more, says so and is given up; the work goes on."""
+    """A log file. When it cannot be written (disk full), a warning says so once and the work goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # logging's name for it
         """Called where a message cannot be written; logging's own would print a traceback for each."""
@@ -63,12 +65,12 @@ class _LogFile(logging.FileHandler):
         for name in ("glm_annot", "py.warnings"):
             logging.getLogger(name).removeHandler(self)
         logging.getLogger("glm_annot").warning(
-            "--log-file %s: %s; nothing more is kept in it", self.baseFilename, error.strerror
+            "--log-file %s: %s; no more messages are written to it", self.baseFilename, error.strerror
         )
 
 
-class Kept(logging.handlers.QueueHandler):
-    """Keeps the program's messages of a worker process, for `say` of the process that has the screen."""
+class MessageBuffer(logging.handlers.QueueHandler):
+    """Collects the messages of a worker process; the main process shows them with `replay`."""
 
     def __init__(self) -> None:
         super().__init__(self)  # type: ignore[arg-type]  # it is its own queue
@@ -84,19 +86,19 @@ class Kept(logging.handlers.QueueHandler):
         """Called for each message, as text that can be sent."""
         self._records.append(record)
 
-    def taken(self) -> tuple[logging.LogRecord, ...]:
+    def drain(self) -> tuple[logging.LogRecord, ...]:
         """The messages since the last call."""
         records, self._records = tuple(self._records), []
         return records
 
 
-def say(records: Iterable[logging.LogRecord]) -> None:
-    """Gives messages that another process kept to this one's screen and log file."""
+def replay(records: Iterable[logging.LogRecord]) -> None:
+    """Shows messages of a worker process on the screen and adds them to the log file."""
     for record in records:
         logging.getLogger(record.name).handle(record)
 
 
-class _Screen(logging.Formatter):
+class _ScreenFormat(logging.Formatter):
     """Plain text; errors and warnings say what they are. Tracebacks are for the log file."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -104,17 +106,36 @@ class _Screen(logging.Formatter):
         return f"glm-annot: {label}{record.getMessage()}"
 
 
+def report(error: Exception) -> int:
+    """Logs in one line what went wrong (the log file gets the traceback too); returns the exit status."""
+    message, status = failure(error)
+    log.error("%s", message)
+    return status
+
+
+def failure(error: Exception) -> tuple[str, int]:
+    """One line for the user and the exit status; the traceback goes to the log file."""
+    log.debug("traceback", exc_info=error)
+    if isinstance(error, GlmAnnotError):
+        return str(error), error.exit_status
+    what = " ".join(str(error).split()) or "no message"
+    return (
+        f"unexpected {type(error).__name__}: {what} (please report it; --log-file keeps more)",
+        GlmAnnotError.exit_status,
+    )
+
+
 class Bars:
     """One progress bar after another, for each stage of the work; none where stderr is no terminal."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._silent = quiet or not sys.stderr.isatty()
+        self._hidden = quiet or not sys.stderr.isatty()
         self._stage = ""
         self._bar: tqdm[None] | None = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Shows that `done` of `total` units of a stage are finished."""
-        if self._silent:
+        if self._hidden:
             return
         if stage != self._stage or self._bar is None:
             self._start(stage, total)

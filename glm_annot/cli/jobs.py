@@ -1,13 +1,12 @@
 """Tasks shared among processes: each process has one at a time, answers come in the order of the tasks.
 
-A process that dies, killed for want of memory perhaps, costs the task that it held and nothing else: the
-executors of `concurrent.futures` give up all that was waiting, and do not say which task it was.
+A process that dies, perhaps because memory ran out, loses only the task that it worked on. The
+executors of `concurrent.futures` give up all waiting tasks, and do not say which one was lost.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -21,12 +20,7 @@ from typing import Generic, TypeVar
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
-_PATIENCE = 30.0  # seconds for a stopped process to take its half files away; a batch of gLM takes less
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_STOP_SECONDS = 30.0  # for a terminated process to remove its unfinished files; then it is killed
 
 
 def share(
@@ -34,40 +28,40 @@ def share(
     start: Callable[[], Callable[[Task], Answer]],
     jobs: int,
     *,
-    lost: Callable[[Task, int, int], Answer],
+    on_death: Callable[[Task, int, int], Answer],
 ) -> Iterator[Answer]:
     """Does all tasks in `jobs` new processes; ending the iteration early stops them.
 
     Args:
         tasks: what is to be done.
-        start: called once in each process; what it returns does the tasks. It can be pickled.
+        start: called once in each process; returns the function that does the tasks. It must be picklable.
         jobs: number of processes.
-        lost: makes the answer for a task whose process died, from it, the process's number and its exit code
-            (negative: that signal).
+        on_death: called with a task whose process died, the process's number and its exit code (negative: the
+            number of a signal); returns the answer for that task.
 
     Yields:
         the answers, in the order of the tasks.
 
     Raises:
-        Exception: whatever a task raised; the other tasks are not done then.
+        Exception: what a task raised; the other tasks are not finished then.
     """
-    crew = _Crew(start)
+    workers = _Workers(start)
     answers: dict[int, Answer] = {}
     given = 0
     try:
         for number in range(len(tasks)):
             while number not in answers:
-                while given < len(tasks) and len(crew.busy) < jobs:
-                    crew.give(given, tasks[given])
+                while given < len(tasks) and len(workers.busy) < jobs:
+                    workers.assign(given, tasks[given])
                     given += 1
-                for held, worker in crew.ready():
+                for held, worker in workers.ready():
                     try:
-                        answers[held] = crew.take(held)
+                        answers[held] = workers.answer(held)
                     except EOFError:
-                        answers[held] = lost(tasks[held], *worker.buried())
+                        answers[held] = on_death(tasks[held], *worker.wait_for_end())
             yield answers.pop(number)
     finally:
-        crew.dismiss()
+        workers.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
 
-    def buried(self) -> tuple[int, int]:
+    def wait_for_end(self) -> tuple[int, int]:
         """Number and exit code of a process that has closed its end of the pipe."""
         self.pipe.close()
         self.process.join()
@@ -83,7 +77,7 @@ class _Worker:
         return self.process.pid, self.process.exitcode
 
 
-class _Crew(Generic[Task, Answer]):
+class _Workers(Generic[Task, Answer]):
     """The processes: idle ones, and busy ones by the number of their task."""
 
     def __init__(self, start: Callable[[], Callable[[Task], Answer]]) -> None:
@@ -91,11 +85,11 @@ class _Crew(Generic[Task, Answer]):
         self._idle: list[_Worker] = []
         self.busy: dict[int, _Worker] = {}
 
-    def give(self, number: int, task: Task) -> None:
+    def assign(self, number: int, task: Task) -> None:
         """Hands a task to an idle process, or to a new one."""
-        worker = self._idle.pop() if self._idle else self._hire()
+        worker = self._idle.pop() if self._idle else self._start_process()
         self.busy[number] = worker
-        with suppress(BrokenPipeError):  # it died while idle or at its start; `ready` shows it
+        with suppress(BrokenPipeError):  # it died while idle or at its start; `ready` finds out
             worker.pipe.send(task)
 
     def ready(self) -> list[tuple[int, _Worker]]:
@@ -103,7 +97,7 @@ class _Crew(Generic[Task, Answer]):
         pipes = {worker.pipe: (number, worker) for number, worker in self.busy.items()}
         return sorted((pipes[pipe] for pipe in wait(list(pipes))), key=lambda found: found[0])  # type: ignore[index]
 
-    def take(self, number: int) -> Answer:
+    def answer(self, number: int) -> Answer:
         """The answer to a task.
 
         Raises:
@@ -120,35 +114,35 @@ class _Crew(Generic[Task, Answer]):
             raise error
         return answer  # type: ignore[no-any-return]
 
-    def dismiss(self) -> None:
-        """Sends all home: idle processes end by themselves, busy ones are stopped."""
+    def stop(self) -> None:
+        """Ends all processes: idle ones end by themselves, busy ones are terminated."""
         everyone = [*self._idle, *self.busy.values()]
         for worker in self.busy.values():
             worker.process.terminate()
         for worker in everyone:
             worker.pipe.close()
         for worker in everyone:
-            worker.process.join(_PATIENCE)
+            worker.process.join(_STOP_SECONDS)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
 
-    def _hire(self) -> _Worker:
-        """A new process. Ctrl-C reaches all processes of a terminal; only the first one of us heeds it."""
+    def _start_process(self) -> _Worker:
+        """A new process. Ctrl-C reaches all processes of a terminal; only the main process reacts to it."""
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=_serve, args=(theirs, self._start), daemon=True
+            target=_work, args=(theirs, self._start), daemon=True
         )
-        heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a new process inherits what is ignored
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a new process inherits what is ignored
         try:
             process.start()
         finally:
-            signal.signal(signal.SIGINT, heeded)
+            signal.signal(signal.SIGINT, handler)
         theirs.close()  # so that the pipe ends when the process does
         return _Worker(process, ours)
 
 
-def _serve(pipe: Connection, start: Callable[[], Callable[[Task], Answer]]) -> None:
+def _work(pipe: Connection, start: Callable[[], Callable[[Task], Answer]]) -> None:
     """What a process does: tasks, until the pipe is closed. An error of one goes back and is raised there."""
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=_follow_parent, daemon=True).start()
@@ -165,7 +159,7 @@ def _serve(pipe: Connection, start: Callable[[], Callable[[Task], Answer]]) -> N
 
 
 def stop(number: int, _: object) -> None:
-    """Ends the process as an exception does, so that half files are taken away on the way out."""
+    """Ends the process as an exception does, so that unfinished files are removed on the way."""
     sys.exit(128 + number)
 
 

@@ -165,7 +165,7 @@ def _temporary(name: str, process: int) -> str:
 
 
 def remove_half_files(target: Target, process: int) -> None:
-    """Takes away what a process that was killed has left half written of one input's results."""
+    """Removes the unfinished files that a killed process has left of one input's results."""
     if target.folder is not None:
         for path in target.folder.glob(_temporary(f"{escape(target.name)}*", process)):
             path.unlink(missing_ok=True)
@@ -181,33 +181,34 @@ class WholeFile:
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
         self._temporary = self._path.with_name(_temporary(self._path.name, os.getpid()))
-        with _told():
+        with _disk_errors():
             self._path.parent.mkdir(exist_ok=True)
             self._file = self._temporary.open("wb")
 
     def write(self, content: bytes) -> None:
-        """Adds to it."""
-        with _told():
+        """Adds `content` at the end."""
+        with _disk_errors():
             self._file.write(content)
 
     def close(self) -> None:
-        """Nothing more is added."""
-        with _told():
+        """Ends writing."""
+        with _disk_errors():
             self._file.close()
 
-    def put(self) -> None:
-        """Moves it to its place."""
-        with _told():
+    def publish(self) -> None:
+        """Moves it from its temporary name to its own."""
+        with _disk_errors():
             self._temporary.replace(self._path)
 
-    def drop(self) -> None:
-        """Takes away what has not been put into its place."""
+    def discard(self) -> None:
+        """Removes the temporary file, if it has not been published."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _disk_errors() -> Iterator[None]:
+    """Turns an error of the disk into one that says what cannot be written."""
     try:
         yield
     except OSError as error:
@@ -229,9 +230,9 @@ def whole_files(*paths: Path, force: bool) -> Iterator[list[WholeFile]]:
         files = []
         for path in paths:
             files.append(WholeFile(path))
-            stack.callback(files[-1].drop)
+            stack.callback(files[-1].discard)
         yield files
         for file in files:
             file.close()
         for file in files:
-            file.put()
+            file.publish()

@@ -85,7 +85,7 @@ def find_output(folder: Path) -> ToolOutput:
 
 def beside(annotation: Path, suffixes: Sequence[str]) -> Path | None:
     """The file with the annotation's stem and the first of these suffixes that exists, plain or gzipped."""
-    stem = annotation.name.removesuffix(".gz")
-    stem = stem[: stem.rindex(".")]
+    name = annotation.name.removesuffix(".gz")
+    stem = name.rpartition(".")[0] or name
     candidates = (annotation.with_name(stem + suffix + gz) for suffix in suffixes for gz in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)

@@ -25,7 +25,7 @@ FEATURES = (
     "log_rival",  # of the most similar one that is not
     "log_top",  # of the most similar one at all
     "share",  # of the profiles' votes
-    "enzyme_rate",  # of the most similar profile under the node (see `Neighbour`)
+    "enzyme_rate",  # of the most similar profile under the node (see `SimilarFamily`)
     "exact_rate",  # likewise
     "log_length",  # residues
     "encoder_logit",
@@ -53,7 +53,7 @@ SOURCES = {  # columns of the features that each source fills, from the plainest
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class SimilarFamily:
     """A profile that resembles a protein.
 
     Attributes:
@@ -88,7 +88,7 @@ class Homologue:
     coverage: float
 
 
-_Near = TypeVar("_Near", Neighbour, Homologue)
+_Near = TypeVar("_Near", SimilarFamily, Homologue)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Evidence:
     """
 
     length: int
-    profiles: Sequence[Neighbour] = ()
+    profiles: Sequence[SimilarFamily] = ()
     encoder: Mapping[Node, float] = field(default_factory=dict)
     context: Mapping[Node, float] = field(default_factory=dict)
     homologues: Sequence[Homologue] = ()
@@ -182,7 +182,7 @@ class Evidence:
         return numbers
 
 
-_NO_PROFILE, _NO_HOMOLOGUE = Neighbour(0.0, frozenset()), Homologue(frozenset(), 0.0, 0.0, 0.0)
+_NO_PROFILE, _NO_HOMOLOGUE = SimilarFamily(0.0, frozenset()), Homologue(frozenset(), 0.0, 0.0, 0.0)
 
 
 def _first_under(found: Iterable[_Near]) -> dict[Node, _Near]:
@@ -199,7 +199,7 @@ def _rival(found: Iterable[_Near], node: Node) -> _Near | None:
     return next((near for near in found if node not in near.nodes), None)
 
 
-def _votes(profiles: Iterable[Neighbour]) -> dict[Node, float]:
+def _votes(profiles: Iterable[SimilarFamily]) -> dict[Node, float]:
     """What the profiles that speak for each node have to say."""
     votes: dict[Node, float] = {}
     for near in profiles:

@@ -35,7 +35,7 @@ from glm_annot.ec.evidence import (
     SOURCES,
     Evidence,
     Homologue,
-    Neighbour,
+    SimilarFamily,
     by_node,
     nearest,
     spans,
@@ -198,12 +198,12 @@ class ECHead(nn.Module):
         return self.judge(evidences, min_confidence=min_confidence)
 
     def judge(
-        self, evidences: Sequence[Evidence], *, min_confidence: float, silent: Collection[str] = ()
+        self, evidences: Sequence[Evidence], *, min_confidence: float, ignored: Collection[str] = ()
     ) -> list[ECResult]:
-        """What `predict` returns, from evidence that was gathered before; `silent` as for `confidences`."""
-        confidences = self.confidences(evidences, silent=silent)
+        """What `predict` returns, from evidence that was gathered before; `ignored` as for `confidences`."""
+        confidences = self.confidences(evidences, ignored=ignored)
         calls = [_calls(found, min_confidence) for found in confidences]
-        carriers = self._carriers(evidences, calls, min_confidence, silent)
+        carriers = self._carriers(evidences, calls, min_confidence, ignored)
         return [
             ECResult(ec, _top(found), found[ROOT], carrier)
             for found, ec, carrier in zip(confidences, calls, carriers, strict=True)
@@ -219,7 +219,7 @@ class ECHead(nn.Module):
         """The evidence for each protein; arguments as for `predict`."""
         profile, search = self._profiles(), self.profiles.searcher().search
 
-        def similar(protein: str) -> list[Neighbour]:
+        def similar(protein: str) -> list[SimilarFamily]:
             similarity_P = search(protein)
             return [replace(profile(p), similarity=float(similarity_P[p])) for p in nearest(similarity_P)]
 
@@ -254,29 +254,29 @@ class ECHead(nn.Module):
         ]
 
     def confidences(
-        self, evidences: Sequence[Evidence], *, silent: Collection[str] = ()
+        self, evidences: Sequence[Evidence], *, ignored: Collection[str] = ()
     ) -> list[Confidences]:
         """Probability of every candidate node of each protein, parents before children.
 
         Args:
             evidences: as `gather` gives them.
-            silent: sources whose features are put at their means, as if nothing were known of them.
+            ignored: sources whose features are put at their means, as if nothing were known of them.
         """
         found: list[Confidences] = [{} for _ in evidences]
         for steps, with_homologues in ((self.steps, False), (self.referenced, True)):
             places = [row for row, one in enumerate(evidences) if bool(one.homologues) == with_homologues]
             some = [evidences[row] for row in places]
-            for row, confidences in zip(places, _judged(steps, some, silent), strict=True):
+            for row, confidences in zip(places, _judged(steps, some, ignored), strict=True):
                 found[row] = confidences
         return found
 
-    def _profiles(self) -> Callable[[int], Neighbour]:
+    def _profiles(self) -> Callable[[int], SimilarFamily]:
         """Gives a profile by its number, as if it were similar to nothing."""
         places_N, rate_C2 = self.profile_label_N.tolist(), self.rate_C2.tolist()
         end_P = list(accumulate(self.profile_listed_P.tolist()))
 
         @cache
-        def profile(p: int) -> Neighbour:
+        def profile(p: int) -> SimilarFamily:
             first = end_P[p - 1] if p else 0
             return neighbour(self.config.labels, tuple(places_N[first : end_P[p]]), rate_C2)
 
@@ -308,20 +308,22 @@ class ECHead(nn.Module):
         evidences: Sequence[Evidence],
         calls: Sequence[tuple[ECCall, ...]],
         least: float,
-        silent: Collection[str],
+        ignored: Collection[str],
     ) -> list[str]:
         """For each protein the source that carried its first call; '' without a call.
 
-        Sources that are not silent are heard one after another, the plainest first; the one that makes the
+        Sources that are not ignored are added one after another, the plainest first; the one that makes the
         call likely enough carried it.
         """
         searched = any(evidence.homologues for evidence in evidences)
         there = [source for source in SOURCES if (searched if source == "reference" else self._has(source))]
-        sources = [source for source in there if source not in silent] or there
+        sources = [source for source in there if source not in ignored] or there
         carriers = [sources[-1] if ec else "" for ec in calls]
         waiting = [row for row, ec in enumerate(calls) if ec]
-        for heard, source in enumerate(sources[:-1], start=1):
-            found = self.confidences([evidences[row] for row in waiting], silent=[*sources[heard:], *silent])
+        for added, source in enumerate(sources[:-1], start=1):
+            found = self.confidences(
+                [evidences[row] for row in waiting], ignored=[*sources[added:], *ignored]
+            )
             still = []
             for row, confidence in zip(waiting, found, strict=True):
                 called = node(calls[row][0].number)
@@ -335,7 +337,7 @@ class ECHead(nn.Module):
 
 
 def _judged(
-    steps: nn.ModuleList, evidences: Sequence[Evidence], silent: Collection[str]
+    steps: nn.ModuleList, evidences: Sequence[Evidence], ignored: Collection[str]
 ) -> list[Confidences]:
     """Probability of every candidate node of proteins that the same steps judge."""
     candidates = [evidence.candidates() for evidence in evidences]
@@ -343,32 +345,32 @@ def _judged(
     rows = [row for one, nodes in zip(evidences, candidates, strict=True) for row in one.features(nodes)]
     if not rows:
         return []
-    columns = [column for source in silent for column in SOURCES[source] if column < len(rows[0])]
+    columns = [column for source in ignored for column in SOURCES[source] if column < len(rows[0])]
     probability = iter(_conditional(steps, level_R, np.array(rows, np.float32), columns).tolist())
     return [_chain(nodes, probability) for nodes in candidates]
 
 
 @torch.inference_mode()
 def _conditional(
-    steps: nn.ModuleList, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32], silent: list[int]
+    steps: nn.ModuleList, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32], ignored: list[int]
 ) -> npt.NDArray[np.float32]:
-    """What each row's step makes of its features, but for the silent columns."""
+    """What each row's step makes of its features, but for the ignored columns."""
     probability_R = np.zeros(len(level_R), np.float32)
     for level, step in enumerate(steps):
         assert isinstance(step, Step)
         chosen_R = level_R == level
         x_RF = torch.from_numpy(rows_RF[chosen_R]).to(step.mean_F.device)
-        x_RF[:, silent] = step.mean_F[silent]
+        x_RF[:, ignored] = step.mean_F[ignored]
         probability_R[chosen_R] = torch.sigmoid(step(x_RF)).cpu().numpy()
     return probability_R
 
 
 def neighbour(
     labels: Sequence[str], places: tuple[int, ...], rate_C2: Sequence[Sequence[float]]
-) -> Neighbour:
+) -> SimilarFamily:
     """A profile with the labels at these places, not yet compared with anything."""
     rates = [rate_C2[place] for place in places]
-    return Neighbour(
+    return SimilarFamily(
         similarity=0.0,
         nodes=ancestry(labels[place] for place in places),
         labels=places,

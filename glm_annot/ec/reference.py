@@ -12,7 +12,6 @@ import importlib.metadata
 import importlib.util
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from glm_annot.ec.evidence import Homologue
 from glm_annot.ec_numbers import ancestry, is_number
 from glm_annot.ec_transferred import current
 from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.io.sequences import clean_protein, fasta_records, is_nucleotide
+from glm_annot.io.sequences import clean_protein, fasta_records, is_nucleotide, write_fasta
 from glm_annot.io.source import check_text, read_bytes
+from glm_annot.processes import run_tool
 
 MOST_HITS = 10  # homologues that speak for a protein
 E_VALUE = 1e-3
@@ -250,62 +250,3 @@ def diamond(
             for line in stream:
                 query, target, *figures = line.split("\t")
                 yield int(query), int(target), tuple(map(float, figures))
-
-
-def run_tool(command: Sequence[str], *, install: str, idle_limit: float | None = None) -> str:
-    """Run an outside program and return its standard output.
-
-    Args:
-        command: the program and its arguments.
-        install: says how to get it.
-        idle_limit: seconds without any computing after which the program counts as hanging and is started
-            once more; for programs that compute in their own process. Needs Linux; elsewhere it waits on.
-
-    Raises:
-        GlmAnnotError: it is not installed, it failed (its last line), or it hung twice.
-    """
-    if shutil.which(command[0]) is None:
-        raise GlmAnnotError(f"{command[0]} is not installed or not on PATH; {install}")
-    done = _run(command, idle_limit) or _run(command, idle_limit)
-    if done is None:
-        raise GlmAnnotError(f"{command[0]} {command[1]} hung twice, computing nothing for {idle_limit:g} s")
-    if done.returncode:
-        tail = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
-        raise GlmAnnotError(f"{command[0]} {command[1]} ended with status {done.returncode}: {tail[0]}")
-    return done.stdout
-
-
-def _run(command: Sequence[str], idle_limit: float | None) -> subprocess.CompletedProcess[str] | None:
-    """A program's end; None if it hung and was killed."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        before = None
-        while True:
-            try:
-                out, error = process.communicate(timeout=idle_limit)
-            except subprocess.TimeoutExpired:
-                before, earlier = _computed(process.pid), before
-                if before is None or before != earlier:
-                    continue
-                process.kill()
-                process.communicate()
-                return None
-            except BaseException:
-                process.kill()
-                raise
-            return subprocess.CompletedProcess(command, process.returncode, out, error)
-
-
-def _computed(pid: int) -> int | None:
-    """Clock ticks that a process has computed, if it sleeps; None if it is at work, or where nothing says."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    fields = status.rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12]) if fields[0] == "S" else None  # man 5 proc: state, utime, stime
-
-
-def write_fasta(path: Path, sequences: Iterable[str]) -> None:
-    """Write sequences under their positions 0, 1, 2, ... as names."""
-    with path.open("w", encoding="ascii") as stream:
-        stream.writelines(f">{number}\n{sequence}\n" for number, sequence in enumerate(sequences))

@@ -12,7 +12,9 @@ from typing import Protocol
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.io import sequences, source
+from glm_annot.io.genbank import patch as genbank_patch
 from glm_annot.io.genbank import read as genbank
+from glm_annot.io.gff3 import patch as gff3_patch
 from glm_annot.io.gff3 import read as gff3
 from glm_annot.io.table import write_table
 from glm_annot.records import Genome, Predictions
@@ -20,9 +22,9 @@ from glm_annot.records import Genome, Predictions
 __all__ = ["read", "render", "strip", "write_table"]
 
 _PARSE = {"gff3": gff3.parse, "genbank": genbank.parse}
-_RENDER = {"gff3": gff3.render, "genbank": genbank.render}
-_STRIP = {"gff3": gff3.strip, "genbank": genbank.strip}
-_PROVENANCE = {"gff3": gff3.provenance, "genbank": genbank.provenance}
+_RENDER = {"gff3": gff3_patch.render, "genbank": genbank_patch.render}
+_STRIP = {"gff3": gff3_patch.strip, "genbank": genbank_patch.strip}
+_PROVENANCE = {"gff3": gff3_patch.provenance, "genbank": genbank_patch.provenance}
 
 
 def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:
@@ -61,9 +63,9 @@ def open_sections(path: str | Path, *, fasta: Path | None = None, faa: Path | No
     """
     file = source.spool(path)
     if source.sniff_file(file, path) == "gff3":
-        return gff3.Sections(str(path), gff3.strip_file(file), sequences.load(fasta, faa))
+        return gff3.Sections(str(path), gff3_patch.strip_file(file), sequences.load(fasta, faa))
     with file:
-        text = genbank.strip(file.read())
+        text = genbank_patch.strip(file.read())
     return genbank.Whole(genbank.parse(str(path), text, sequences.load(fasta, faa)))
 
 

@@ -147,6 +147,12 @@ def fasta_records(text: bytes, path: str | Path, first_line: int = 1) -> Iterato
         yield header, place.sequence(file), place.line
 
 
+def write_fasta(path: Path, sequences: Iterable[str]) -> None:
+    """Write sequences under their positions 0, 1, 2, ... as names."""
+    with path.open("w", encoding="ascii") as stream:
+        stream.writelines(f">{number}\n{sequence}\n" for number, sequence in enumerate(sequences))
+
+
 class _Place(NamedTuple):
     """Where a sequence stands: bytes of its file from `start` to before `stop`, and its header's line."""
 

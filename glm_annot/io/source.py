@@ -106,6 +106,19 @@ def recognise(text: bytes) -> str | None:
     return None
 
 
+def recognise_file(path: str | Path) -> str | None:
+    """As `recognise`, of a file, of which mostly the first block is read.
+
+    Raises:
+        InputError: as for `read_bytes`.
+    """
+    first = next(_blocks(path), b"")
+    found = recognise(first)
+    if found is None and len(first) == _BLOCK and not first.removeprefix(BOM).lstrip().startswith(b">"):
+        return recognise(read_bytes(path))
+    return found
+
+
 def sniff(text: bytes, path: str | Path) -> str:
     """As `recognise`, but anything else is an error.
 

@@ -32,7 +32,6 @@ from glm_annot.model.glm import (
     mask_inputs,
 )
 from glm_annot.model.windows import MAX_GENES, central_gene, central_pair, windows
-from glm_annot.operons.features import pairs_of
 from glm_annot.records import Genome, Window
 
 BATCH_WINDOWS = 32  # windows a batch; larger ones are no faster on two cores
@@ -121,9 +120,7 @@ class _Reader:
         n_genes, config = len(embeddings_GD), glm.config
         columns = config.layers * config.heads if attention else 0
         self.hidden_GSF = np.zeros((n_genes, len(layers), config.dim), np.float32)
-        self.attention_NA = [
-            np.zeros((len(pairs_of(contig)), columns), np.float32) for contig in genome.contigs
-        ]
+        self.attention_NA = [np.zeros((len(contig.pairs), columns), np.float32) for contig in genome.contigs]
         self.log_ratio_G = np.full(n_genes, np.nan, np.float32)
         self.confidence_G = np.full(n_genes, np.nan, np.float32)
 

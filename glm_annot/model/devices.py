@@ -1,4 +1,4 @@
-"""Getting along with a GPU: transfers that nobody waits for, and memory that does not do."""
+"""GPUs: transfers that nobody waits for, and what happens when memory runs out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ _Result = TypeVar("_Result")
 
 class _Movable(Protocol):
     def to(self, device: str, /) -> object: ...
+
+
+def best_device() -> str:
+    """The device to compute on where none is asked for: the GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
@@ -43,10 +48,10 @@ def one_ahead(
 
 
 def in_halves(work: Callable[[Sequence[_Item]], _Result], items: Sequence[_Item]) -> list[_Result]:
-    """What some work makes of all items at once, or of each half where a GPU's memory does not do, and so on.
+    """What some work makes of all items at once, or of each half where GPU memory runs out, and so on.
 
     Raises:
-        torch.cuda.OutOfMemoryError: it does not do for a single item.
+        torch.cuda.OutOfMemoryError: a single item is too large for it.
     """
     try:
         return [work(items)]
@@ -61,7 +66,7 @@ def in_halves(work: Callable[[Sequence[_Item]], _Result], items: Sequence[_Item]
 def or_on_cpu(
     work: Callable[[], _Result], part: _Movable, name: str, report: Callable[[str], None]
 ) -> _Result:
-    """What some work returns; on the CPU from now on if a GPU's memory does not do for it.
+    """What some work returns; on the CPU from now on if GPU memory runs out.
 
     Args:
         work: computes on whatever device `part` is on.
@@ -73,7 +78,7 @@ def or_on_cpu(
         return work()
     except torch.cuda.OutOfMemoryError:
         pass
-    report(f"the GPU's memory does not do for {name}; it goes on on the CPU, which is slower")
+    report(f"out of GPU memory for {name}; continuing on the CPU, which is slower")
     part.to("cpu")
     torch.cuda.empty_cache()
     return work()

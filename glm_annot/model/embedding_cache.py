@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from glm_annot.errors import GlmAnnotError
-from glm_annot.model.esm import Encoder, fingerprint, precision_on
+from glm_annot.model.encoder import ProteinEncoder, precision_of
+from glm_annot.model.esm import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,17 @@ class EmbeddingCache:
     Args:
         folder: of all caches; made if need be.
         encoder: whose embeddings are kept, on its device.
-        precision: that it runs in, as `plm.embed` takes it; other precisions are kept apart.
+        precision: that it runs in, as `encoder.embed` takes it; other precisions are kept apart.
         max_bytes: size of the file beyond which the proteins not asked for for longest are dropped.
 
     Raises:
         GlmAnnotError: the folder or the file cannot be used.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder, *, precision: str = "auto", max_bytes: int) -> None:
-        precision = precision_on(next(encoder.parameters()).device, precision)
+    def __init__(
+        self, folder: Path, encoder: ProteinEncoder, *, precision: str = "auto", max_bytes: int
+    ) -> None:
+        precision = precision_of(encoder, precision)
         self.path = folder / f"{fingerprint(encoder)[:32]}-{precision}.sqlite"
         self._bytes = 4 * encoder.config.dim
         self._max_bytes = max_bytes
@@ -90,7 +93,7 @@ class EmbeddingCache:
         try:
             self._add(embeddings)
         except GlmAnnotError as error:
-            log.warning("%s; goes on without keeping %d embeddings", error, len(embeddings))
+            log.warning("%s; continuing without keeping %d embeddings", error, len(embeddings))
 
     def _add(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
         now = time.time()

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from glm_annot.errors import InputError
 from glm_annot.model.devices import in_halves, one_ahead, sent
+from glm_annot.model.sizes import PLMConfig
 
 ALPHABET = esm.data.Alphabet.from_architecture("ESM-1b")  # ESM2 kept the alphabet of ESM-1b
 N_TOKENS = len(ALPHABET)
@@ -72,29 +73,6 @@ def tokenize(protein: str) -> npt.NDArray[np.int64]:
     if not letters.size:
         raise InputError("a protein is empty")
     return _TOKEN_OF_BYTE[letters]
-
-
-@dataclass(frozen=True, slots=True)
-class PLMConfig:
-    """Shape of an ESM2 encoder and how it reads long proteins.
-
-    Attributes:
-        layers, dim, heads: as in fair-esm; the feed-forward layer is 4 * dim wide.
-        max_residues: proteins up to this length are read whole. Longer ones are read in pieces of this
-            length that overlap by `overlap` residues, and their means are averaged, weighted by length.
-    """
-
-    layers: int
-    dim: int
-    heads: int
-    max_residues: int = 4096
-    overlap: int = 256
-
-    def __post_init__(self) -> None:
-        if self.dim % self.heads or (self.dim // self.heads) % 2:
-            raise ValueError(f"dim {self.dim} must be an even multiple of heads {self.heads}")
-        if not 0 <= self.overlap < self.max_residues:
-            raise ValueError("overlap must be smaller than max_residues")
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +281,7 @@ def embed(
 
     Raises:
         InputError: an empty protein.
-        torch.cuda.OutOfMemoryError: a GPU's memory does not do for one piece of a protein.
+        torch.cuda.OutOfMemoryError: one piece of a protein is too large for the GPU.
     """
     device = next(encoder.parameters()).device
     sums_GD = np.zeros((len(proteins), encoder.config.dim), dtype=np.float32)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from glm_annot.model.sizes import GLMConfig
+
 ORIENTATION = 0.5  # forward +0.5, reverse -0.5
 MASK_VALUE = -1.0  # every number of a masked gene
 MASK_STRIDE = 7  # every 7th gene masked, 14 %: nearest to the 15 % of training
@@ -26,50 +28,20 @@ DISTANCE_STD = 1.0  # of initial distances; small ones leave all masked genes of
 
 
 @dataclass(frozen=True)
-class GLMConfig:
-    """Sizes of a gLM. The published model: GLMConfig(1281, 1280, 19, 10, 3072, max_distance=512).
-
-    Attributes:
-        input_dim: numbers per gene: the protein embedding's dimensions and the orientation.
-        dim: hidden features, a multiple of `heads`.
-        layers, heads: transformer layers, and attention heads of each.
-        ffn: hidden features of the feed-forward block.
-        max_distance: most genes in a window; the table of relative positions has 2 * max_distance - 1 rows.
-        predictions: alternative predictions per gene, each with a likelihood.
-        labels: numbers that a prediction consists of: principal components and the orientation.
-        dropout: rate on hidden features and attention while training.
-    """
-
-    input_dim: int
-    dim: int
-    layers: int
-    heads: int
-    ffn: int
-    max_distance: int = 32
-    predictions: int = 4
-    labels: int = 100
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} is not a multiple of heads {self.heads}")
-        if not 2 <= self.labels <= self.input_dim:
-            raise ValueError(f"labels must be 2 to input_dim ({self.input_dim}), not {self.labels}")
-
-
-@dataclass(frozen=True)
 class GLMOutput:
     """What gLM says of a batch of windows.
 
     Attributes:
         predictions_BTPL: P predictions of each gene's label.
         likelihood_logits_BTP: how likely each is, as logits.
+        last_BTF: the last hidden state; None where what made the predictions keeps none.
         hidden_states: layers + 1 tensors (B, T, F), the embedding's output first; None unless asked for.
         attentions: one tensor (B, H, T, T) per layer, a row per querying gene; None unless asked for.
     """
 
     predictions_BTPL: Tensor
     likelihood_logits_BTP: Tensor
+    last_BTF: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
 
@@ -94,6 +66,8 @@ class GLM(nn.Module):
         self.embedding_norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        pre = config.norm == "pre"
+        self.last_norm = nn.LayerNorm(config.dim, eps=NORM_EPS) if pre else nn.Identity()
         self.predict = nn.Linear(config.dim, config.predictions * config.labels)
         self.likelihood = nn.Linear(config.dim, config.predictions)
         self.apply(_initialise)
@@ -122,20 +96,25 @@ class GLM(nn.Module):
                 states.append(h_BTF)
             if attentions:
                 maps.append(attention_BHTT)
+        h_BTF = self.last_norm(h_BTF)
+        if hidden_states:
+            states[-1] = h_BTF
         shape = (*x_BTE.shape[:2], self.config.predictions, self.config.labels)
         return GLMOutput(
             predictions_BTPL=self.predict(h_BTF).view(shape),
             likelihood_logits_BTP=self.likelihood(h_BTF),
+            last_BTF=h_BTF,
             hidden_states=tuple(states) if hidden_states else None,
             attentions=tuple(maps) if attentions else None,
         )
 
 
 class Layer(nn.Module):
-    """One transformer layer; the norm follows each residual sum."""
+    """One transformer layer, normalised as `GLMConfig.norm` says."""
 
     def __init__(self, config: GLMConfig) -> None:
         super().__init__()
+        self.pre = config.norm == "pre"
         self.attention = Attention(config)
         self.attention_norm = nn.LayerNorm(config.dim, eps=NORM_EPS)
         self.ffn = nn.Sequential(
@@ -146,6 +125,10 @@ class Layer(nn.Module):
 
     def forward(self, h_BTF: Tensor, real_BT: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, F) -> (B, T, F) and the attention (B, H, T, T)."""
+        if self.pre:
+            mixed_BTF, attention_BHTT = self.attention(self.attention_norm(h_BTF), real_BT)
+            h_BTF = h_BTF + self.dropout(mixed_BTF)
+            return h_BTF + self.dropout(self.ffn(self.ffn_norm(h_BTF))), attention_BHTT
         mixed_BTF, attention_BHTT = self.attention(h_BTF, real_BT)
         h_BTF = self.attention_norm(h_BTF + self.dropout(mixed_BTF))
         return self.ffn_norm(h_BTF + self.dropout(self.ffn(h_BTF))), attention_BHTT
@@ -291,9 +274,18 @@ class ContextFit(nn.Module):
         return 100.0 / last * (above - 1 + part.clamp(0.0, 1.0))
 
 
-def mask_inputs(x_BTE: Tensor, masked_BT: Tensor) -> Tensor:
-    """The inputs with every number of the masked genes, orientation included, replaced by -1."""
-    return x_BTE.masked_fill(masked_BT[..., None], MASK_VALUE)
+def mask_inputs(x_BTE: Tensor, masked_BT: Tensor, keep_strand_BT: Tensor | None = None) -> Tensor:
+    """The inputs with every number of the masked genes replaced by -1.
+
+    Args:
+        x_BTE: inputs.
+        masked_BT: genes to mask.
+        keep_strand_BT: masked genes whose orientation stays; None replaces it, too, as published.
+    """
+    x_BTE, unmasked_BTE = x_BTE.masked_fill(masked_BT[..., None], MASK_VALUE), x_BTE
+    if keep_strand_BT is not None:
+        x_BTE[..., -1] = torch.where(keep_strand_BT, unmasked_BTE[..., -1], x_BTE[..., -1])
+    return x_BTE
 
 
 @torch.inference_mode()

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from glm_annot.records import PART_GENES, Contig, Genome, Window
+from glm_annot.records import Contig, Genome, Window
 
 MAX_GENES = 30  # genes per window, Hwang et al. 2023
+PART_GENES = 8192  # genes read at once, 40 kB each; with more, the encoder's packs grow no fuller
 
 
 class Place(NamedTuple):

@@ -36,7 +36,7 @@ CROWD = 10  # genes on each side over which coding density is taken
 
 @dataclass(frozen=True)
 class Track:
-    """A contig reduced to arrays: its genes (G,) in order, and gaps (P,) of its pairs as in `pairs_of`."""
+    """A contig reduced to arrays: its genes (G,) in order, and gaps (P,) of its `pairs`."""
 
     start: Floats
     end: Floats
@@ -79,16 +79,6 @@ class Track:
         if kind == "tandem":
             return self.same
         return np.greater(first, second) if kind == "convergent" else np.less(first, second)
-
-
-def pairs_of(contig: Contig) -> list[tuple[int, int]]:
-    """Positions (left, right) in `contig.coding` of its neighbouring pairs, in order along the contig.
-
-    A circular contig of two or more genes has one pair more: the last gene with the first.
-    """
-    n = len(contig.coding)
-    pairs = [(i, i + 1) for i in range(n - 1)]
-    return [*pairs, (n - 1, 0)] if contig.circular and n > 1 else pairs
 
 
 def circumference(contig: Contig) -> int:

@@ -27,7 +27,6 @@ from glm_annot.operons.features import (
     Track,
     circumference,
     geometry,
-    pairs_of,
 )
 from glm_annot.operons.promoters import Promoters, promoter_counts
 from glm_annot.records import Contig, Gene, Genome, OperonCall
@@ -165,7 +164,7 @@ class OperonHead(nn.Module):
             promoters: learned from the whole genome; None where `contigs` are all of it.
 
         Returns:
-            for each contig (P,) in order of `pairs_of(contig)`; 0.0 where the strands differ.
+            for each contig (P,) in order of `contig.pairs`; 0.0 where the strands differ.
 
         Raises:
             ValueError: attention is missing or of another shape than contigs and config say.
@@ -228,7 +227,7 @@ def pair_probabilities(
     """What `OperonHead.predict` gave, keyed by the pair's gene indices, as `Predictions.pairs` holds it."""
     found = {}
     for contig, of_contig in zip(contigs, probabilities, strict=True):
-        for (left, right), probability in zip(pairs_of(contig), of_contig, strict=True):
+        for (left, right), probability in zip(contig.pairs, of_contig, strict=True):
             found[contig.coding[left].index, contig.coding[right].index] = float(probability)
     return found
 
@@ -268,7 +267,7 @@ def _runs(contig: Contig, pairs: Mapping[tuple[int, int], float], threshold: flo
     linked = [
         genes[left].strand == genes[right].strand
         and pairs[genes[left].index, genes[right].index] >= threshold
-        for left, right in pairs_of(contig)
+        for left, right in contig.pairs
     ]
     circle = len(linked) == n  # there is a pair after the last gene
     begins = [i for i in range(n) if not (linked[i - 1] if i or circle else False)]

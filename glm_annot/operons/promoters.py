@@ -173,7 +173,7 @@ class Promoters:
             by_score_F = _logistic(x_NF, divergent_N, convergent_N)
             if by_score_F[-1] > 0:
                 return cls(_logistic(x_NF[:, :-1], divergent_N, convergent_N), by_score_F)
-        return SILENT
+        return NO_PROMOTERS
 
     def log_odds(self, contigs: Sequence[Contig]) -> list[Floats]:
         """(P,) log-likelihood ratio of each tandem gap: a transcript begins there, over within an operon.
@@ -196,7 +196,7 @@ class Promoters:
         return found
 
 
-SILENT = Promoters(np.zeros(3), np.zeros(4))  # says nothing of any gap
+NO_PROMOTERS = Promoters(np.zeros(3), np.zeros(4))  # says nothing of any gap
 
 
 def _features(gap_N: Floats, score_N: Floats) -> Floats:

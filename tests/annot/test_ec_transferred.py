@@ -1,12 +1,11 @@
 import csv
 from pathlib import Path
 
-from glm_annot.training.ec.labels import numbers
-
 from glm_annot.ec.reference import header_numbers
 from glm_annot.ec_numbers import is_complete, is_number
 from glm_annot.ec_transferred import TRANSFERRED, current
 from glm_annot.io.table import Agreement, agreement
+from glm_annot.training.ec.labels import numbers
 
 
 def test_every_transfer_leads_to_a_number_that_stays() -> None:

@@ -1,4 +1,4 @@
-"""README's table of figures, the tables of the card and the screen, and how tables come into pages."""
+"""Tables of figures in the documentation, on the card and on the screen, and how they get into pages."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from glm_annot.training.evaluate.tables import aligned, fill, tables
 
 from glm_annot.bundle import known
 from glm_annot.errors import InputError
 from glm_annot.figures import FIGURES, figures_table
+from glm_annot.training.evaluate.tables import aligned, fill, tables
 
 METRICS = {
     "masked_genes": {
@@ -63,13 +63,14 @@ def test_every_figure_is_a_place_of_its_own() -> None:
 
 def test_tables_of_what_was_measured_and_no_others() -> None:
     found = tables(METRICS)
-    assert "| no context | 0.250 |  | 0.125 |" in found and "encoder alone" not in found
-    assert "| pairs on one strand | 0.900 |  | 0.800 |  |" in found
+    assert "neither gLM nor the enzymes beside the gene | 0.250 |  | 0.125 |" in found
+    assert "encoder alone" not in found
+    assert "| neighbours on one strand | 0.900 |  | 0.800 |  |" in found
     assert "| 0 to 0.2 | 10 | 0.100 | 0.200 |  |  |  |" in found
     assert "| no hit | 1 | 0.000 |  |  |  | 1.000 |" in found
     assert "| >= 90 % | 0 |  |  |  |  |  |" in found
-    assert "confirm 4 and contradict 2, and 1 have none" in found
-    assert "Calibration" not in found
+    assert "confirm 4 and contradict 2; 1 have no such entry" in found
+    assert "Confidences" not in found
 
 
 def test_aligned_tables_say_the_same() -> None:

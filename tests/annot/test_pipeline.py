@@ -124,7 +124,7 @@ def test_batches_are_halved_and_the_cpu_takes_over_where_a_gpu_is_too_small(
     found = glm_annot.annotate(genome, tiny_model, precision="fp32")
     assert sizes[:3] == [2, 1, 1] and moves == ["cpu"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"the GPU's memory does not do for model {tiny_model.name}; it goes on on the CPU, which is slower"
+        f"out of GPU memory for model {tiny_model.name}; continuing on the CPU, which is slower"
     ]
     assert found.n_windows == expected.n_windows and list(found.genes) == list(expected.genes)
     for index, gene in expected.genes.items():

@@ -8,40 +8,21 @@ import re
 import runpy
 import shutil
 import subprocess
-from importlib.resources import files
 from pathlib import Path
 
 import gffutils
-import pyrodigal
 import pytest
 from Bio import SeqIO
 
 import glm_annot
 from tests.support.paths import EXAMPLES
+from tests.support.real_genomes import CORYNEBACTERIUM, call_genes
 
-GENOME = "tests/data/GCF_001457455.1_NCTC11397_genomic.fna.gz"  # Corynebacterium diphtheriae, 2.5 Mb
 MODEL_OPTIONS = {"precision": "fp32"}
 
 
-@pytest.fixture(scope="session")
-def corynebacterium(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, int]:
-    """The genome that pyrodigal carries: Prodigal's GFF3 of its genes, its FASTA, its number of genes."""
-    folder = tmp_path_factory.mktemp("corynebacterium")
-    text = gzip.decompress((files("pyrodigal") / GENOME).read_bytes()).decode()
-    title, *lines = text.splitlines()
-    sequence = "".join(lines)
-    finder = pyrodigal.GeneFinder()
-    finder.train(sequence)
-    genes = finder.find_genes(sequence)
-    gff, fasta = folder / "genome.gff", folder / "genome.fna"
-    with gff.open("w") as stream:
-        genes.write_gff(stream, title[1:].split()[0])
-    fasta.write_text(text)
-    return gff, fasta, len(genes)
-
-
-def test_a_whole_chromosome(corynebacterium: tuple[Path, Path, int], tiny_model: glm_annot.Model) -> None:
-    gff, fasta, n_genes = corynebacterium
+def test_a_whole_chromosome(tiny_model: glm_annot.Model, tmp_path: Path) -> None:
+    gff, fasta, n_genes = call_genes(CORYNEBACTERIUM, tmp_path)
     genome = glm_annot.read(gff, fasta=fasta)
     predictions = glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS)
     annotated = glm_annot.render(genome, predictions)

@@ -144,10 +144,11 @@ def encoder(name: str, settings: Settings) -> list[Line]:
     """The protein encoder beside stock fair-esm in float32, and beside the machine's matrix products."""
     import esm
     import torch
+
+    from glm_annot.model.esm import ALPHABET, DTYPES, Encoder, embed, precision_on
+    from glm_annot.model.sizes import PLMConfig
     from glm_annot.training.plan.flops import encoder_token
     from glm_annot.training.plan.speed import made_proteins, matrix_product
-
-    from glm_annot.model.esm import ALPHABET, DTYPES, Encoder, PLMConfig, embed, precision_on
 
     (layers, dim, heads), residues = ENCODERS[name]
     proteins = sorted(made_proteins(residues * settings.work), key=len)
@@ -200,10 +201,11 @@ def padded_batches(proteins: Sequence[str], tokens: int = 4096) -> Iterator[list
 def glm(name: str, settings: Settings) -> list[Line]:
     """One pass of gLM over full windows, beside what the matrix products of its linear layers take."""
     import torch
+
+    from glm_annot.model.glm import GLM
+    from glm_annot.model.sizes import GLMConfig
     from glm_annot.training.plan.flops import glm_window
     from glm_annot.training.plan.speed import matrix_product
-
-    from glm_annot.model.glm import GLM, GLMConfig
 
     sizes, batches = GLMS[name]
     config = GLMConfig(*sizes)
@@ -233,12 +235,11 @@ def glm(name: str, settings: Settings) -> list[Line]:
 
 def genome(settings: Settings) -> list[Line]:
     """A whole genome with mini, from start to results, beside the matrix products that it takes."""
-    from glm_annot.training.plan.flops import encoder_token, glm_window
-    from glm_annot.training.plan.speed import gemm_peak
-
     import glm_annot
     from glm_annot.model.glm import MASK_STRIDE
     from glm_annot.model.windows import windows
+    from glm_annot.training.plan.flops import encoder_token, glm_window
+    from glm_annot.training.plan.speed import gemm_peak
 
     with tempfile.TemporaryDirectory() as folder:
         taken, memory = annotate([settings.genome, "-o", f"{folder}/"], settings)

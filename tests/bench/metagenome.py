@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from glm_annot.io import sequences
 from glm_annot.io.gff3 import read as gff3
-from glm_annot.io.gff3.patch import split_text
+from glm_annot.io.gff3.text import split_text
 from glm_annot.io.source import read_bytes
 from glm_annot.records import Gene
 

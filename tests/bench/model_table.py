@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import click
-from glm_annot.training.evaluate.tables import around, fill
 
 from glm_annot.errors import InputError
+from glm_annot.training.evaluate.tables import around, fill
 from tests.bench.benchmarks import mebibytes
 
 MARKERS = "models"  # of the table's place in the page
@@ -81,9 +81,9 @@ class Row:
 
 def encoder(name: str) -> Row:
     """An encoder in the precision that the program chooses here."""
+    from glm_annot.model.esm import Encoder
+    from glm_annot.model.sizes import PLMConfig
     from glm_annot.training.plan import flops, speed
-
-    from glm_annot.model.esm import Encoder, PLMConfig
 
     sizes, residues = ENCODERS[name]
     config = PLMConfig(*sizes)
@@ -97,10 +97,11 @@ def encoder(name: str) -> Row:
 def glm(name: str) -> Row:
     """A gLM in float32."""
     import torch
-    from glm_annot.training.plan import flops, speed
 
-    from glm_annot.model.glm import GLM, GLMConfig
+    from glm_annot.model.glm import GLM
+    from glm_annot.model.sizes import GLMConfig
     from glm_annot.model.windows import MAX_GENES
+    from glm_annot.training.plan import flops, speed
 
     sizes, windows = GLMS[name]
     config = GLMConfig(*sizes)

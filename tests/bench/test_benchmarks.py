@@ -6,13 +6,14 @@ import re
 
 import torch
 from click.testing import CliRunner
-from glm_annot.training.plan.speed import made_proteins
 
-from glm_annot.model.glm import GLM, GLMConfig
+from glm_annot.model.glm import GLM
+from glm_annot.model.sizes import GLMConfig
+from glm_annot.training.plan.speed import made_proteins
 from tests.bench import benchmarks
 from tests.support.paths import ROOT
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "speed.md"
 
 
 def test_sizes_are_those_of_the_models() -> None:
@@ -30,12 +31,12 @@ def test_padded_batches_hold_everything_once_within_the_limit() -> None:
     assert all(len(batch) * (len(batch[-1]) + 2) <= 2000 for batch in batches) and len(batches) > 5
 
 
-def test_help_and_readme_name_every_row() -> None:
+def test_help_and_documentation_name_every_row() -> None:
     shown = CliRunner().invoke(benchmarks.main, ["--help"]).output
-    readme = README.read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     for row in benchmarks.ROWS:
         assert re.search(rf"^ +{row} +[A-Z`]", shown, re.MULTILINE), row
-        assert f"`{row}`" in readme
+        assert f"`{row}`" in page
 
 
 def test_a_row_prints_as_a_line_of_the_table() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
+from glm_annot.bundle import known
 from glm_annot.training.encoder import official
 from glm_annot.training.evaluate.tables import around
 from glm_annot.training.plan.plan import PUBLISHED, UTILISATION, span
-
-from glm_annot.bundle import known
 from tests.bench import model_table
 from tests.support.paths import ROOT
 

@@ -6,10 +6,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from glm_annot.plugins import bakta, prokka
 
 from glm_annot.cli import tool_folders
 from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.plugins import bakta, prokka
 
 # Files each tool writes for the prefix `s`, and what is to be read of them.
 FOLDERS = {
@@ -47,6 +47,13 @@ def test_our_own_results_are_no_second_annotation(tool: str, tmp_path: Path) -> 
     stem, suffix = annotation.split(".")
     make(tmp_path, [*names, f"{stem}.glm.{suffix}", f"{stem}.glm.tsv"])
     assert tool_folders.find_output(tmp_path).annotation.name == annotation
+
+
+@pytest.mark.parametrize("name", ["genome", "genome.gz"])
+def test_a_file_without_a_suffix_has_its_name_for_a_stem(name: str, tmp_path: Path) -> None:
+    assert tool_folders.beside(tmp_path / name, [".faa"]) is None
+    (tmp_path / "genome.faa").touch()
+    assert tool_folders.beside(tmp_path / name, [".faa"]) == tmp_path / "genome.faa"
 
 
 def test_several_annotations_are_not_guessed_between(tmp_path: Path) -> None:

@@ -132,9 +132,10 @@ def test_training_imports_itself_relatively_and_the_library_absolutely() -> None
 
 def test_command_line_imports_only_light_modules() -> None:
     light = {"click", "glm_annot", "__future__", *sys.stdlib_module_names}
-    for path in (ROOT / "glm_annot/cli/app.py", ROOT / "glm_annot/cli/batch.py"):
-        for name, line in imports(path, top_level=True):
-            assert name.split(".")[0] in light, f"{path.name}:{line} imports {name}"
+    for name in ("app", "batch", "one_input", "loading", "write"):
+        path = ROOT / "glm_annot/cli" / f"{name}.py"
+        for imported, line in imports(path, top_level=True):
+            assert imported.split(".")[0] in light, f"{path.name}:{line} imports {imported}"
 
 
 def printed_by(code: str) -> str:
@@ -153,6 +154,12 @@ def test_importing_is_light(module: str) -> None:
 def test_loading_a_model_loads_no_compiler() -> None:
     code = "import sys, glm_annot; glm_annot.load_model('mini'); print('torch._dynamo' in sys.modules)"
     assert printed_by(code) == "False"
+
+
+def test_reading_a_recipe_loads_nothing_heavy() -> None:
+    heavy = "{'torch', 'esm', 'deepspeed', 'sklearn', 'scipy'}"
+    code = "import sys; from glm_annot.training.recipe import read; read('mini')"
+    assert printed_by(f"{code}; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
 def test_public_door() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from glm_annot.training.corpus import genome_folder
 from glm_annot.training.corpus.tables import TABLES
-
 from tests.support.made_genomes import OPERON, ancestors, genbank, make_genome, write_folder
 
 FAMILIES = 30

@@ -8,8 +8,9 @@ import torch
 
 from glm_annot.bundle import Model
 from glm_annot.ec.head import ECHead, ECHeadConfig
-from glm_annot.model.esm import Encoder, PLMConfig
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.model.esm import Encoder
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 PLM = PLMConfig(layers=2, dim=16, heads=2)

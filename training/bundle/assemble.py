@@ -15,13 +15,16 @@ from torch import nn
 from glm_annot import bundle
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.errors import InputError
-from glm_annot.model.esm import Encoder, PLMConfig, fingerprint
+from glm_annot.model.esm import fingerprint
 from glm_annot.model.glm import GLM
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
+from ..common import hardware
 from ..common.json_files import write_json
+from ..encoder.exports import read_encoder
 from ..glm.train import load_run
 from ..recipe import Recipe
+from ..settings import EncoderPart, GLMPart, Trained
 from .card import model_card, with_metrics
 
 OPERONS, EC = "operons", "ec"  # names of a head's files
@@ -41,27 +44,6 @@ class Runs:
     plm: Path
     glm: Path
     heads: Path | None = None
-
-
-def read_encoder(run: Path) -> Encoder:
-    """Read the encoder that a finished run exported.
-
-    Raises:
-        InputError: the folder holds no finished run.
-    """
-    config, weights = run / "plm.json", run / "plm.safetensors"
-    if not (config.exists() and weights.exists()):
-        raise InputError("holds no finished encoder training", run)
-    encoder = Encoder(PLMConfig(**_config(run, "plm")))
-    load_model(encoder, str(weights))
-    return encoder
-
-
-def export_encoder(encoder: Encoder, run: Path) -> None:
-    """Write an encoder that came from elsewhere as if a run had trained it."""
-    run.mkdir(parents=True, exist_ok=True)
-    save_model(encoder, str(run / "plm.safetensors"))
-    write_json(run / "plm.json", asdict(encoder.config))
 
 
 def save_head(folder: Path, head: OperonHead | ECHead) -> None:
@@ -152,7 +134,10 @@ def rewrite_card(
     """Write a measured bundle's card anew, as the recipe now words it; arguments as for `model_card`."""
     metrics, _ = bundle.read_texts(folder)
     model, corpus = bundle.load(folder), _record(runs)
-    card = model_card(recipe, model=model, corpus=corpus, command=command, seconds=seconds)
+    trained_on = {part: hardware.read(run) for part, run in (("plm", runs.plm), ("glm", runs.glm))}
+    card = model_card(
+        recipe, model=model, corpus=corpus, command=command, seconds=seconds, hardware=trained_on
+    )
     bundle.rewrite_texts(folder, metrics=metrics, card=with_metrics(card, metrics))
 
 
@@ -163,15 +148,14 @@ def _record(runs: Runs) -> dict[str, Any]:
 
 def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:
     """Parts to be stored as bfloat16: those trained here, and others that lose nothing by it."""
-    parts: tuple[tuple[str, Mapping[str, Any], nn.Module], ...] = (
+    parts: tuple[tuple[str, EncoderPart | GLMPart, nn.Module], ...] = (
         ("plm", recipe.plm, model.encoder),
         ("glm", recipe.glm, model.glm),
     )
     return [
         name
         for name, section, part in parts
-        if "task" in section
-        or "network" in section
+        if isinstance(section, Trained)
         or all(torch.equal(weight, weight.bfloat16().float()) for weight in part.parameters())
     ]
 

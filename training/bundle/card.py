@@ -1,4 +1,4 @@
-"""The model card, for people: what a bundle is, what trained it, what was kept out, and how well it does."""
+"""The model card: what a model is, how good it is, what trained it and what was kept out, in plain words."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from glm_annot.cli.jobs import cores
-
-from ..corpus.sample import UNKNOWN_GENUS
-from ..evaluate.tables import shown, table, tables
+from ..corpus.sample import RELATED, UNKNOWN_GENUS
+from ..evaluate.tables import table, tables
 from ..recipe import Recipe
+from ..settings import Kept, Official, TrainedEncoder, TrainedFamilies, TrainedGLM
+from .glossary import terms_of
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
 
 
 NOT_MEASURED = "Nothing yet; `glm-train evaluate --model FOLDER --write` measures it and says so here."
+GROUPS = {"masked_genes": "masked genes", "ec": "EC numbers", "operons": "operons"}  # of metrics.json
 _MEASURED = re.compile(r"^## Measured\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -31,6 +30,7 @@ def model_card(
     corpus: Mapping[str, Any],
     command: str,
     seconds: Mapping[str, float] | None = None,
+    hardware: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Write the card of a model that was not measured yet, as Markdown (see `with_metrics`).
 
@@ -40,16 +40,17 @@ def model_card(
         corpus: what corpus.json holds.
         command: what trained it.
         seconds: that each step took, where it is known.
+        hardware: what each part was trained on, where it is known.
     """
     sections = [
         f"# {recipe.name} {recipe.version}",
         recipe.summary,
-        parts_table(model),
-        _training(recipe, corpus, command),
-        _cost(seconds or {}),
-        _held_out(recipe, corpus),
         f"## Measured\n\n{NOT_MEASURED}",
         _listed("Limits", recipe.limits),
+        _training(recipe, corpus, command),
+        _cost(seconds or {}, hardware or {}),
+        _held_out(recipe, corpus),
+        parts_table(model),
         _listed("Terms of the training data", recipe.terms),
         _genomes(corpus),
     ]
@@ -64,107 +65,118 @@ def with_metrics(card: str, metrics: Mapping[str, Any]) -> str:
     return _MEASURED.sub(lambda _: f"{section}\n", card, count=1).rstrip("\n") + "\n"
 
 
-def _cost(seconds: Mapping[str, float]) -> str:
+def _cost(seconds: Mapping[str, float], hardware: Mapping[str, Sequence[str]]) -> str:
     if not seconds:
         return ""
     parts = ", ".join(f"{step} {spent:,.0f} s" for step, spent in seconds.items())
-    hardware = f"{cores()} CPU cores"
-    if torch.cuda.is_available():
-        hardware += f" and {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-    return f"Wall-clock time on {hardware}: {parts}; {sum(seconds.values()) / 60:,.0f} minutes in all."
+    trained = "; ".join(f"{part} on {', then on '.join(noted)}" for part, noted in hardware.items() if noted)
+    text = f"Wall-clock time: {parts}; {sum(seconds.values()) / 60:,.0f} minutes in all."
+    return f"{text} Trained: {trained}." if trained else text
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:
     return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
-def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Nested metrics as dotted names, in order."""
-    flat: dict[str, object] = {}
-    for key, value in metrics.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = value
-    return flat
-
-
 def parts_table(model: Model) -> str:
     """The section that says of which parts a model is, how large and how configured."""
-    parts: dict[str, Any] = {"plm": model.encoder, "glm": model.glm, "operons": model.operons, "ec": model.ec}
+    parts: dict[str, Any] = {
+        "protein encoder (plm)": model.encoder,
+        "genomic language model (glm)": model.glm,
+        "operon head": model.operons,
+        "EC head": model.ec,
+    }
     rows = [
         # numbers that a part holds, fitted buffers included
         (name, f"{sum(t.numel() for t in part.state_dict().values()):,}", _brief(asdict(part.config)))
         for name, part in parts.items()
         if part is not None
     ]
-    return "## Parts\n\n" + table(("part", "numbers", "configuration"), rows)
+    return "## Parts\n\n" + table(("part", "stored numbers", "settings"), rows)
 
 
 def _brief(config: Mapping[str, Any]) -> str:
     """A configuration in one cell; long lists are counted."""
     shortened = {
-        key: f"{len(value)} entries" if isinstance(value, list | tuple) and len(value) > 8 else value
+        key: f"({len(value):,})" if isinstance(value, list | tuple) and len(value) > 8 else json.dumps(value)
         for key, value in config.items()
     }
-    return ", ".join(f"{key} {json.dumps(value)}" for key, value in shortened.items())
+    return ", ".join(f"{key} {value}" for key, value in shortened.items())
 
 
 def _training(recipe: Recipe, corpus: Mapping[str, Any], command: str) -> str:
     counts = corpus["counts"]
     options = corpus["options"]
     if options["genomes"] is None and options["residues"] is None:
-        extent = "All genomes of the source train it, but those listed as left out in corpus.json."
+        extent = "All genomes of the source were used, but those that corpus.json lists as left out."
     else:
         extent = (
-            "It was trained on a fixed sample of the source, balanced over genera and listed below, "
-            "not on all of it."
+            "A fixed sample of the source was used, balanced over genera and listed below, not all of it."
         )
-    apart = _genera_apart(corpus)
-    whose = " of other genera" if apart else ""
     text = (
-        "## Training\n\n"
-        f"{extent} {counts['genomes_train']} genomes train {_trained(recipe)}, {counts['genomes_valid']}"
-        f"{whose} validate: {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
+        f"## Training\n\n{extent} {counts['genomes_train']} genomes train {_trained(recipe)}. "
+        f"{_set_aside(corpus)}All together have {counts['genes']:,} genes on {counts['contigs']:,} contigs, "
         f"{counts['residues']:,} residues."
     )
-    if not apart:
-        text += (
-            " There were too few genera to set whole ones aside: the split is by genome, with relatives on "
-            "both sides, so what was measured on the corpus's own genomes is rather too good."
-        )
-    if "task" in recipe.plm:
+    if isinstance(recipe.plm, TrainedEncoder):
         text += f" The encoder's corpus has {counts['encoder_proteins']:,} proteins."
     return f"{text}\n\nMade by `{command}` from `{corpus['origin']}`."
 
 
-def _genera_apart(corpus: Mapping[str, Any]) -> bool:
-    """Whether no genome that was set aside is of a genus that trains."""
-    if "split_by" in corpus:
-        return bool(corpus["split_by"] == "genus")
-    # Corpora of before do not say it, but name the genera.
-    named = {(item["genus"], item["split"]) for item in corpus["genomes"] if item["genus"] != UNKNOWN_GENUS}
-    return len(named) == len({genus for genus, _ in named})
+def _set_aside(corpus: Mapping[str, Any]) -> str:
+    """What is known of how the genomes that do not train are related to those that do."""
+    genera = {split: _genera(corpus, split) for split in ("train", "valid", "test")}
+    text = ""
+    for split, does in (("valid", "validate"), ("test", "test")):
+        if genera[split]:
+            number = len(genera[split])
+            verb = does if number > 1 else f"{does}s"
+            text += f"{number} more {verb}: {_compared(genera[split], genera['train'])}. "
+    if not text:
+        return ""
+    if corpus["split_by"] == "genus":
+        share = f"{RELATED:.0%} or more of its proteins, identical,"
+        return f"{text}None of these shares {share} with one that trains. "
+    return (
+        f"{text}There were too few genera to set whole ones aside: relatives stand on both sides, so what "
+        "was measured on the corpus's own genomes is rather too good. "
+    )
+
+
+def _genera(corpus: Mapping[str, Any], split: str) -> list[str]:
+    """The genus of each genome of a split."""
+    return [item["genus"] for item in corpus["genomes"] if item["split"] == split]
+
+
+def _compared(genera: Sequence[str], trained: Sequence[str]) -> str:
+    """Count genomes by what is known of their genera. An unknown one is neither the same nor another."""
+    known = [genus for genus in genera if genus != UNKNOWN_GENUS]
+    same = sum(genus in trained for genus in known)
+    counts = {
+        "of a genus that no training genome is known to be of": len(known) - same,
+        "of a genus that also trains": same,
+        "of unknown genus": len(genera) - len(known),
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def _trained(recipe: Recipe) -> str:
     """What the genomes of a corpus train, and whose the rest is."""
-    if "keep" in recipe.glm:
-        kept = recipe.glm["keep"]
+    if isinstance(recipe.glm, Kept):
         terms = "the licence and limits on its card hold here too"
-        return f"the heads (encoder and gLM are those of model `{kept}`; {terms})"
-    if "official" in recipe.plm:
-        return f"gLM and the heads (the encoder is the official `{recipe.plm['official']}`)"
-    if "keep" in recipe.plm:
-        return f"gLM and the heads (the encoder is that of model `{recipe.plm['keep']}`)"
+        return f"the heads (encoder and gLM are those of model `{recipe.glm.keep}`; {terms})"
+    if isinstance(recipe.plm, Official):
+        return f"gLM and the heads (the encoder is the official `{recipe.plm.official}`)"
+    if isinstance(recipe.plm, Kept):
+        return f"gLM and the heads (the encoder is that of model `{recipe.plm.keep}`)"
     return "gLM and the heads"
 
 
 def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
     """What was kept out of the parts that were trained here, and of which parts nobody here can say it."""
     names, counts = corpus["held_out"], corpus["counts"]
-    encoder, glm = "task" in recipe.plm, "network" in recipe.glm
+    encoder = isinstance(recipe.plm, TrainedEncoder | TrainedFamilies)
+    glm = isinstance(recipe.glm, TrainedGLM)
     text = "Nothing was held out by sequence; judge it on genomes that did not train it."
     if names:
         trained = "trained the encoder or carried" if encoder else "carried"
@@ -176,21 +188,33 @@ def _held_out(recipe: Recipe, corpus: Mapping[str, Any]) -> str:
             )
     if not encoder:
         parts = "the encoder" if glm else "the encoder and gLM"
-        card = f" (the card of `{recipe.plm['keep']}` may say it)" if "keep" in recipe.plm else ""
+        card = f" (the card of `{recipe.plm.keep}` may say it)" if isinstance(recipe.plm, Kept) else ""
         text += f" What trained {parts} is not known here{card}, and may hold the same proteins."
     return f"## Held out\n\n{text}"
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:
-    summary = tables(metrics)
-    blocks = [summary.rstrip()] if summary else []
-    for suite, result in metrics.items():
-        flat = flatten(result) if isinstance(result, Mapping) else {suite: result}
-        command = flat.pop("command", None)
-        rows = [(name, shown(value)) for name, value in flat.items()]
-        measured = f"\n\nMeasured by `{command}`." if command else ""
-        blocks.append(f"### {suite}\n\n{table(('metric', 'value'), rows)}{measured}")
-    return "\n\n".join(blocks)
+    """How to read the figures, the tables, and what each group of figures was measured on."""
+    terms = terms_of([*metrics])
+    origins = "\n".join(
+        f"- {GROUPS.get(group, group)}: {', '.join(_origin(of))}"
+        for group, of in metrics.items()
+        if isinstance(of, Mapping) and _origin(of)
+    )
+    blocks = [
+        f"How to read the figures:\n\n{terms}" if terms else "",
+        tables(metrics).rstrip(),
+        f"### What was measured, and how\n\n{origins}" if origins else "",
+        "All figures, also those that no table shows, are in `metrics.json` beside this card."
+        if metrics
+        else "",
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _origin(of: Mapping[str, Any]) -> list[str]:
+    """What a group of figures says of the data, and of the command that measured them."""
+    return [*([of["of"]] if "of" in of else []), *([f"`{of['command']}`"] if "command" in of else [])]
 
 
 def _genomes(corpus: Mapping[str, Any]) -> str:

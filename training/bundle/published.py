@@ -21,7 +21,8 @@ from torch import Tensor
 from glm_annot import bundle
 from glm_annot.errors import InputError
 from glm_annot.model.esm import Encoder
-from glm_annot.model.glm import GLM, GeneFeatures, GLMConfig
+from glm_annot.model.glm import GLM, GeneFeatures
+from glm_annot.model.sizes import GLMConfig
 
 from ..common.untrusted import Array, PCAState, read_pickle, read_torch
 from .card import parts_table

@@ -1,8 +1,9 @@
 """Optimisation through DeepSpeed: the same loop on one CPU core, several processes or GPUs.
 
 This is the only file that imports deepspeed. A model to be trained is an `Objective`: a module whose
-forward pass takes a batch and returns the loss with the figures worth logging. All randomness of a step is
-a function of (seed, step, rank), so a resumed run continues as if it had never stopped.
+forward pass takes a batch and returns the loss with the figures worth logging, all as tensors. All
+randomness of a step is a function of (seed, step, rank), so a resumed run continues as if it had never
+stopped.
 
 DeepSpeed's checkpoints are pickles: resume only from run folders that you made.
 """
@@ -15,15 +16,17 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.errors import GlmAnnotError
 
+from ..settings import EngineConfig
+from . import hardware
 from .json_files import write_json
 
 # Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
@@ -34,87 +37,12 @@ from deepspeed.ops import __compatible_ops__ as _deepspeed_ops
 
 _deepspeed_ops["deepspeed_shm_comm"] = False
 
-Objective: TypeAlias = nn.Module  # forward(batch) -> (loss, {name: figure})
+Objective: TypeAlias = nn.Module  # forward(batch) -> (loss, {name: figure}), detached scalars
 MakeBatch: TypeAlias = Callable[[int], Any]  # step -> batch on the engine's device
 Validate: TypeAlias = Callable[[], Mapping[str, float]]
 
 _LOG_EVERY = 20  # steps
 _SEED_STRIDE = 1_000_003  # a prime, so that (seed, rank) pairs do not meet on neighbouring steps
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """How a model is optimised; DeepSpeed's own configuration is derived from it.
-
-    Attributes:
-        learning_rate: the highest one, after warm-up.
-        warmup_steps: steps of linear warm-up.
-        steps: optimiser steps in all; None when `seconds` ends the run.
-        seconds: wall-clock budget over all resumed parts; None when `steps` ends the run.
-        schedule: 'constant' (the paper's) or 'cosine' to a tenth over the steps or seconds.
-        weight_decay, betas: of AdamW.
-        max_grad_norm: gradients are clipped to this norm before the step.
-        precision: 'bf16' runs matrix products in bfloat16 by autocast; weights and optimiser state stay
-        float32.
-        micro_batch: examples a process sees at once. gLM's batches have this size; the encoder's hold
-            `TrainPLMConfig.pairs` pairs whatever this says, which there only divides a `batch`.
-        batch: examples a step over all processes, in as many micro-batches as it takes; None for one
-            micro-batch of each process.
-        zero_stage: DeepSpeed ZeRO stage, 0 to 2.
-        validate_every: steps between validations; 0 for the end only.
-        save_every: seconds between checkpoints.
-        seed: of everything random.
-    """
-
-    learning_rate: float
-    warmup_steps: int = 0
-    steps: int | None = None
-    seconds: float | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    micro_batch: int = 1
-    batch: int | None = None
-    zero_stage: int = 0
-    validate_every: int = 0
-    save_every: float = 180.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.seconds is None):
-            raise ValueError("give either steps or seconds as the budget of a run")
-        if self.zero_stage not in (0, 1, 2):
-            raise ValueError("zero_stage is 0, 1 or 2")
-        object.__setattr__(self, "betas", tuple(self.betas))
-
-    def accumulation(self, world_size: int) -> int:
-        """Micro-batches that each process sees in a step.
-
-        Raises:
-            InputError: so many processes cannot share the batch evenly.
-        """
-        at_once = self.micro_batch * world_size
-        batch = self.batch or at_once
-        if batch % at_once:
-            raise InputError(
-                f"a batch of {batch} is no multiple of what {world_size} processes see at once, {at_once}; "
-                "set another micro_batch, or start another number of processes"
-            )
-        return batch // at_once
-
-    def deepspeed(self, world_size: int) -> dict[str, Any]:
-        """DeepSpeed's configuration."""
-        return {
-            "train_micro_batch_size_per_gpu": self.micro_batch,
-            "gradient_accumulation_steps": self.accumulation(world_size),
-            "train_batch_size": self.batch or self.micro_batch * world_size,
-            "gradient_clipping": self.max_grad_norm,
-            "zero_optimization": {"stage": self.zero_stage},
-            "zero_allow_untested_optimizer": True,
-            "steps_per_print": 2**31 - 1,
-        }
 
 
 def _join_process_group() -> None:
@@ -130,32 +58,56 @@ def _join_process_group() -> None:
         deepspeed.init_distributed(dist_backend=backend, verbose=False)
 
 
+def _by_rate(objective: Objective, rates: Mapping[str, float]) -> dict[float, list[nn.Parameter]]:
+    """What is trained, by the multiple of the learning rate that it has; most has the rate itself."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(rates.get(name, 1.0), []).append(parameter)
+    return groups
+
+
 class Engine:
     """Trains an objective in a run folder: checkpoints, exact resume, a log and TensorBoard events.
 
-    The folder holds `log.jsonl` (one line an entry), `tensorboard/` and `checkpoint/`.
+    The folder holds `log.jsonl` (one line an entry), `tensorboard/`, `checkpoint/` and `hardware.json`.
 
     Args:
         objective: the module to train.
         config: see EngineConfig.
         folder: the run folder; a checkpoint in it is resumed.
+        rates: parameters with learning rates of their own: name -> multiple of the configured rate.
 
     Raises:
         GlmAnnotError: the checkpoint comes from another number of processes.
     """
 
-    def __init__(self, objective: Objective, config: EngineConfig, folder: Path) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        config: EngineConfig,
+        folder: Path,
+        *,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
         _join_process_group()
         self.config = config
         self.folder = folder
         self.rank, self.world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
         self.step = 0
         self._spent = 0.0  # seconds of training before this start
-        self._figures: list[Mapping[str, float]] = []
+        self._sums: dict[str, Tensor] = {}  # of what is logged, over the micro-batches since the last entry
+        self._summed = 0  # micro-batches
+        self._rates: list[float] = []  # learning rate of each step since the last entry
         folder.mkdir(parents=True, exist_ok=True)
-        trainable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        groups = _by_rate(objective, rates or {})
+        self._group_rates = list(groups)  # learning rates of the groups, as multiples
         optimizer = torch.optim.AdamW(
-            trainable, config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+            [{"params": parameters} for parameters in groups.values()],
+            config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=True,  # one pass over the weights: a large table takes a fifth of the time
         )
         self._deepspeed, *_ = deepspeed.initialize(
             model=objective, optimizer=optimizer, config=config.deepspeed(self.world_size)
@@ -176,6 +128,15 @@ class Engine:
             make_batch: gives the batch of a micro-step. Call `generator(step)` for its randomness.
             validate: gives figures of held-out data; they are logged under 'valid/'.
         """
+        if self._progress() < 1:
+            self._note_hardware()
+        try:
+            self._fit(make_batch, validate)
+        finally:
+            if self._events is not None:
+                self._events.flush()  # later the file would change after the run has ended
+
+    def _fit(self, make_batch: MakeBatch, validate: Validate | None) -> None:
         started = saved = time.monotonic()
         spent_before = self._spent
         while (progress := self._progress()) < 1:
@@ -224,10 +185,18 @@ class Engine:
         for name, value in figures.items():
             self._events.add_scalar(name, value, self.step)
 
+    def _note_hardware(self) -> None:
+        mine = hardware.Hardware.here(self.device)
+        processes = [mine] * self.world_size
+        if self.world_size > 1:
+            torch.distributed.all_gather_object(processes, mine)
+        if self.rank == 0:
+            hardware.note(self.folder, hardware.described(processes))
+
     def _train_step(self, make_batch: MakeBatch, progress: float) -> None:
         learning_rate = self._learning_rate(progress)
-        for group in self._deepspeed.optimizer.param_groups:
-            group["lr"] = learning_rate
+        for group, rate in zip(self._deepspeed.optimizer.param_groups, self._group_rates, strict=True):
+            group["lr"] = learning_rate * rate
         self._deepspeed.train()
         accumulation = self.config.accumulation(self.world_size)
         for micro in range(accumulation):
@@ -238,17 +207,28 @@ class Engine:
                 loss, figures = self._deepspeed(batch)
             self._deepspeed.backward(loss)
             self._deepspeed.step()
+            self._add({"loss": loss.detach(), **figures})
         self.step += 1
-        self._figures.append({"loss": loss.item(), **figures, "learning_rate": learning_rate})
-        if len(self._figures) == _LOG_EVERY:
+        self._rates.append(learning_rate)
+        if len(self._rates) == _LOG_EVERY:
             self._flush()
 
+    def _add(self, figures: Mapping[str, Tensor]) -> None:
+        """Adds a micro-batch to what is logged next; it stays on the device, for reading it would wait."""
+        for name, value in figures.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._summed += 1
+
     def _flush(self) -> None:
-        """Logs the means since the last entry."""
-        if self._figures:
-            names = self._figures[0]
-            self.log({f"train/{n}": sum(f[n] for f in self._figures) / len(self._figures) for n in names})
-        self._figures = []
+        """Logs the means over all micro-batches of all processes since the last entry."""
+        if self._rates:
+            sums_F = torch.stack(list(self._sums.values())).double()
+            if self.world_size > 1:
+                torch.distributed.all_reduce(sums_F)
+            means = (sums_F / (self._summed * self.world_size)).tolist()
+            figures = {f"train/{name}": mean for name, mean in zip(self._sums, means, strict=True)}
+            self.log({**figures, "train/learning_rate": sum(self._rates) / len(self._rates)})
+        self._sums, self._summed, self._rates = {}, 0, []
 
     def _validate(self, validate: Validate) -> None:
         self._flush()
@@ -278,6 +258,8 @@ class Engine:
         warm = min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
         if self.config.schedule == "constant":
             return self.config.learning_rate * warm
+        if self.config.schedule == "linear":
+            return self.config.learning_rate * warm * max(0.02, 1 - progress)
         cosine = 0.5 * (1 + torch.cos(torch.tensor(progress * torch.pi)).item())
         return self.config.learning_rate * warm * (0.1 + 0.9 * cosine)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import torch
 
-from glm_annot.bundle import best_device
+from glm_annot.model.devices import best_device
 
 _PATIENCE = timedelta(days=30)  # a launcher ends the others where one fails, so that nobody waits in vain
 

@@ -17,9 +17,8 @@ genomes: all are mistakes more often than not. Prodigal calls genes alike in eac
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from glm_annot.errors import InputError
 from glm_annot.io import source
 from glm_annot.records import Contig, Gene, Genome
 
+from ..common.tsv import read_tsv
 from .sample import UNKNOWN_GENUS
 from .tables import Tables
 
@@ -41,7 +41,12 @@ OPERON_TABLE = "operons.tsv"
 
 _ORGANISM = re.compile(rb"^(?:  ORGANISM  |# ?organism:? )(.+?)\r?$", re.MULTILINE | re.IGNORECASE)
 _CONTIGS = (".fna", ".fa", ".fasta")
-_NO_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "bacterium", "archaeon", "synthetic"}
+# First words of an organism's name that are no genus; 'Genus species' is Prokka's default.
+_NO_GENUS = {
+    *("uncultured", "unclassified", "unidentified", "unspecified", "unknown", "none", "genus"),
+    *("organism", "bacterium", "archaeon", "bacteria", "archaea", "synthetic", "metagenome"),
+}
+_HIGHER_RANK = ("aceae", "ales", "bacteria", "ota")  # families, orders, classes, phyla
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,8 @@ class OperonPair:
     label: int
 
 
-def annotation_files(folder: Path) -> list[Path]:
-    """The annotated genomes of a folder, told by content, in order of their names.
+def annotation_files(folder: Path) -> dict[Path, str]:
+    """The annotated genomes of a folder and the format of each, told by content, in order of their names.
 
     Several files of one stem are one genome, as tools write them: the GenBank file is read, for it says
     more than GFF3.
@@ -65,23 +70,23 @@ def annotation_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError("no such folder; give one with GenBank or GFF3 files", folder)
-    chosen: dict[str, Path] = {}
+    chosen: dict[str, tuple[Path, str]] = {}
     for path in sorted(folder.iterdir()):
         if path.is_dir() or path.suffix == ".tsv" or is_result(path):  # results lie beside their inputs
             continue
-        format = source.recognise(source.read_bytes(path))
+        format = source.recognise_file(path)
         stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
         if format == "genbank" or (format and stem not in chosen):
-            chosen[stem] = path
+            chosen[stem] = path, format
     if not chosen:
         raise InputError("holds no GenBank or GFF3 file (results, *.glm.*, do not count)", folder)
-    return list(chosen.values())
+    return dict(chosen.values())
 
 
 def genome_files(folder: Path) -> Iterator[tuple[Path, Path | None, Path | None]]:
     """Each annotated genome of a folder, with the contigs and proteins of a GFF3: NAME.fna and NAME.faa."""
-    for path in annotation_files(folder):
-        alone = source.recognise(source.read_bytes(path)) == "genbank"
+    for path, format in annotation_files(folder).items():
+        alone = format == "genbank"
         yield path, None if alone else beside(path, _CONTIGS), None if alone else beside(path, (".faa",))
 
 
@@ -91,9 +96,10 @@ def read_genomes(folder: Path) -> Iterator[tuple[Path, Genome]]:
         yield path, io.read(path, fasta=fasta, faa=faa)
 
 
-def read_tables(folder: Path) -> Tables:
+def read_tables(folder: Path, also: Callable[[Path, Genome], None] | None = None) -> Tables:
     """Read a folder of annotated genomes into corpus tables, labels of ec.tsv included.
 
+    Each genome is read once; `also` is called with it, for what else is to be known of it.
     Genes without a usable protein are no part of a corpus; `genes.gene` keeps the names that tables refer to.
 
     Raises:
@@ -104,6 +110,8 @@ def read_tables(folder: Path) -> Tables:
     collector = _Collector(labels)
     for path, genome in read_genomes(folder):
         collector.add(path, genome)
+        if also is not None:
+            also(path, genome)
     for name in labels:
         proteins = collector.named.get(name, set())
         if len(proteins) != 1:
@@ -137,9 +145,8 @@ def read_operons(path: Path) -> list[OperonPair]:
     """
     pairs: dict[tuple[str, frozenset[str]], OperonPair] = {}
     for line, row in _rows(path, ("contig", "gene_a", "gene_b", "label")):
-        if row["label"] not in ("0", "1"):
-            raise InputError(f"label is 1 or 0, not {row['label']!r}", path, line)
-        pair = OperonPair(row["contig"], row["gene_a"], row["gene_b"], int(row["label"]))
+        label = read_label(row["label"], path, line)
+        pair = OperonPair(row["contig"], row["gene_a"], row["gene_b"], label)
         said = pairs.setdefault((pair.contig, frozenset((pair.gene_a, pair.gene_b))), pair)
         if said.label != pair.label:
             raise InputError(
@@ -151,33 +158,46 @@ def read_operons(path: Path) -> list[OperonPair]:
     return list(pairs.values())
 
 
+def read_label(text: str, path: Path, line: int) -> int:
+    """The label of a pair of genes: 1 for one operon, 0 for none in common.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text not in ("0", "1"):
+        raise InputError(
+            f"label {text!r} is not valid; write 1 for two genes of one operon, 0 for two that share none",
+            path,
+            line,
+        )
+    return int(text)
+
+
 def gene_name(gene: Gene) -> str:
     """The name that ec.tsv and operons.tsv know a gene by."""
     return gene.locus_tag or gene.id
 
 
 def genus_of(organism: str) -> str:
-    """The genus of an organism's name, `UNKNOWN_GENUS` when the name has none."""
+    """The genus of an organism's name, `UNKNOWN_GENUS` when the name has none.
+
+    Placeholders ('Genus species', 'uncultured bacterium') and names of higher ranks ('Gammaproteobacteria
+    sp.') are no genus.
+    """
     words = organism.replace("Candidatus ", "").strip("[] ").split()
     genus = words[0].strip("[]'") if words else ""
-    return genus if genus[:1].isupper() and genus.lower() not in _NO_GENUS else UNKNOWN_GENUS
+    named = genus.isalpha() and genus[0].isupper() and genus.lower() not in _NO_GENUS
+    return genus if named and not genus.endswith(_HIGHER_RANK) else UNKNOWN_GENUS
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Yield (line number, row) of a table with a header; nothing when there is no such file."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t")
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"no column {missing[0]!r}; needed: {', '.join(columns)}, with tabs between", path, 1
-            )
-        for row in reader:
-            if any(not row[column] for column in columns):
-                raise InputError(f"an empty field; needed: {', '.join(columns)}", path, reader.line_num)
-            yield reader.line_num, row
+    for line, row in read_tsv(path, *columns):
+        if any(not row[column] for column in columns):
+            raise InputError(f"an empty field; needed: {', '.join(columns)}", path, line)
+        yield line, row
 
 
 class _Collector:

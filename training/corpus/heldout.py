@@ -5,7 +5,6 @@ Exclusion goes by sequence, never by where a protein was found: the same protein
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from glm_annot import io
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.io import source
 from glm_annot.io.sequences import clean_protein, read_fasta
+
+from ..common.tsv import columns_of, read_tsv
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,17 @@ def read_sequences(path: Path) -> frozenset[str]:
     elif text.lstrip().startswith(b">"):
         found = list(read_fasta(text, path).values())
     else:
-        found = _column(text, path)
+        found = _column(path)
     sequences = frozenset(map(clean_protein, found)) - {""}
     if not sequences:
         raise InputError("holds no protein", path)
     return sequences
 
 
-def _column(text: bytes, path: Path) -> list[str]:
-    rows = csv.reader(text.decode("utf-8").splitlines(), delimiter="\t")
-    header = next(rows, [])
-    if "sequence" not in header:
+def _column(path: Path) -> list[str]:
+    if "sequence" not in columns_of(path):
         raise InputError("is neither GenBank, GFF3 nor FASTA, and has no column `sequence`", path, 1)
-    column = header.index("sequence")
-    return [row[column] for row in rows if len(row) > column]
+    return [row["sequence"] for _, row in read_tsv(path, "sequence") if row["sequence"]]
 
 
 def refuse_leaks(labelled: Iterable[str], held_out: HeldOut) -> None:

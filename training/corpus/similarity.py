@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from glm_annot.ec.reference import run_tool, write_fasta
+from glm_annot.io.sequences import write_fasta
+from glm_annot.processes import run_tool
 
 MEMORY_LIMIT = "4G"  # what MMseqs2 may hold at once; it works in pieces beyond that
 

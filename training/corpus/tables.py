@@ -2,18 +2,21 @@
 
 A corpus is a folder of Parquet tables that join by number:
 
-    genomes.parquet    genome, organism, genus ('?' unknown), split (train, valid, test), n_genes, n_ec,
-                       source
+    genomes.parquet    genome, organism, genus ('?' unknown), split (train, valid, test; relative: near one
+                       of these two, which trains nothing), n_genes, n_ec, source
     contigs.parquet    contig, genome, name, length (bp or null), n_genes; at least `MIN_GENES` genes each
     genes.parquet      contig, index (order on the contig), start, end (1-based, inclusive), strand
                        (1, -1), protein, ec (';'-separated or null); ordered by contig, then index
     proteins.parquet   protein (0, 1, 2, ... in order: the row's position), sequence (distinct), cluster
                        (equal numbers: alike proteins), near_heldout (resembles a protein of a held-out
-                       genome), is_heldout_identical (is a protein of a held-out genome or a benchmark)
+                       genome), is_heldout_identical (is a protein of a held-out genome or a benchmark);
+                       family (wider than a cluster) where the recipe has families
     encoder_proteins.parquet
                        sequence, cluster: all proteins that may train the encoder, also those of genomes
                        that the sample leaves out; none that is identical to a held-out protein, or
                        occurs in genomes of the split 'test' alone
+    family_proteins.parquet
+                       where the recipe has families: see `family_proteins`
     corpus.json        where it came from, options, each chosen genome and its split, whether that is by
                        genus or by genome, each genome left out and why, and what was counted
     DONE               written last: the folder is complete
@@ -58,7 +61,7 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Options:
+class CorpusOptions:
     """How to make a corpus.
 
     Attributes:
@@ -67,6 +70,7 @@ class Options:
             `sample.choose`); corpus.json has 'split_by': 'genus' or 'genome'.
         seed: of the order in which genera are drawn.
         exclude: genome numbers to leave out, with the reason.
+        splits: genomes whose split is fixed; then no other one is set aside, and the sample is of the others.
     """
 
     genomes: int | None = None
@@ -75,6 +79,7 @@ class Options:
     test: int = 0
     seed: int = 0
     exclude: Mapping[int, str] = field(default_factory=dict)
+    splits: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_tables(folder: Path) -> Tables:
@@ -140,10 +145,12 @@ def build(
     source: Tables,
     folder: Path,
     *,
-    options: Options,
+    options: CorpusOptions,
     origin: str,
     held_out: HeldOut,
     clusters: npt.NDArray[np.int64] | None = None,
+    families: npt.NDArray[np.int64] | None = None,
+    trains_P: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Draw a sample of `source` and write it as a corpus folder.
 
@@ -154,6 +161,8 @@ def build(
         origin: where `source` was read from, for the record.
         held_out: sequences to mark, and to keep out of the encoder's proteins.
         clusters: a cluster number for each protein of `source`; computed with MMseqs2 when None.
+        families: a family number for each of them, wider than clusters; None for none.
+        trains_P: which of these may be among the encoder's proteins; None for all that are not held out.
 
     Returns:
         what corpus.json holds.
@@ -165,10 +174,16 @@ def build(
     identical = _is_in(source.proteins["sequence"], held_out.all)
     proteins = source.proteins.append_column("cluster", pa.array(clusters, pa.int32()))
     proteins = proteins.append_column("is_heldout_identical", pa.array(identical))
+    if families is not None:
+        proteins = proteins.append_column("family", pa.array(families, pa.int32()))
 
-    close = relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
+    close = {}
+    if not options.splits:
+        close = relatives(source, _is_in(source.proteins["sequence"], held_out.genomes))
     chosen, left_out = draw(source, options, {**close, **options.exclude})
     kept = ~identical & ~_of_tests_alone(source, chosen)
+    if trains_P is not None:
+        kept &= trains_P
     encoder = proteins.filter(pa.array(kept)).select(["sequence", "cluster"])
     sample = _restrict(source, proteins, chosen)
     near = _near(sample.proteins["sequence"], held_out.genomes)
@@ -185,7 +200,8 @@ def build(
         "format": 1,
         "origin": origin,
         "held_out": list(held_out.names),
-        "options": asdict(options) | {"exclude": {str(k): v for k, v in options.exclude.items()}},
+        "options": asdict(options)
+        | {name: {str(k): v for k, v in getattr(options, name).items()} for name in ("exclude", "splits")},
         "split_by": split_by(chosen),
         "genomes": _listing(sample, chosen),
         "left_out": {str(genome): reason for genome, reason in left_out.items()},
@@ -204,6 +220,10 @@ def split_line(record: Mapping[str, Any]) -> str:
     """
     counts = {split: record["counts"][f"genomes_{split}"] for split in ("train", "valid", "test")}
     line = "split: " + ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    if record["options"]["splits"]:
+        return (
+            f"{line}; as the recipe's sets say, with {record['counts']['genomes_relative']:,} near relatives"
+        )
     wanted = {split: record["options"][split] for split in ("valid", "test")}
     if record["split_by"] == "genome":
         return f"{line}; by genome, because there are too few genera: relatives of what trains are set aside"
@@ -237,7 +257,7 @@ def _near(sequences: pa.ChunkedArray, held_out: frozenset[str]) -> npt.NDArray[n
     return similarity.resembles(sequences.to_pylist(), sorted(held_out), min_identity=0.7, coverage=0.8)
 
 
-def _gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Give each gene's row in `genomes`, and whether its contig is long enough for a window."""
     genome_row = {genome: row for row, genome in enumerate(source.genomes["genome"].to_pylist())}
     contigs = source.contigs["contig"].to_numpy()
@@ -251,7 +271,7 @@ def _gene_columns(source: Tables) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 def relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str]:
     """Name the genomes so near a held-out one that nearly all of their windows would be left out."""
-    rows, _ = _gene_columns(source)
+    rows, _ = gene_columns(source)
     n = source.genomes.num_rows
     genes = np.bincount(rows, minlength=n)
     same = np.bincount(rows, weights=identical[source.genes["protein"].to_numpy()], minlength=n)
@@ -263,7 +283,9 @@ def relatives(source: Tables, identical: npt.NDArray[np.bool_]) -> dict[int, str
     }
 
 
-def draw(source: Tables, options: Options, exclude: Mapping[int, str]) -> tuple[list[Chosen], dict[int, str]]:
+def draw(
+    source: Tables, options: CorpusOptions, exclude: Mapping[int, str]
+) -> tuple[list[Chosen], dict[int, str]]:
     """Draw a sample of genomes, balanced over genera.
 
     Args:
@@ -280,7 +302,7 @@ def draw(source: Tables, options: Options, exclude: Mapping[int, str]) -> tuple[
 
 def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candidate], dict[int, str]]:
     """Describe every genome that may be drawn; say why the others may not."""
-    rows, long = _gene_columns(source)
+    rows, long = gene_columns(source)
     n = source.genomes.num_rows
     proteins = source.genes["protein"].to_numpy()
     length = pc.utf8_length(source.proteins["sequence"]).to_numpy()[proteins]
@@ -304,21 +326,28 @@ def _candidates(source: Tables, exclude: Mapping[int, str]) -> tuple[list[Candid
     return candidates, left_out
 
 
-def _choose(source: Tables, candidates: list[Candidate], options: Options) -> list[Chosen]:
-    rows, _ = _gene_columns(source)
+def _choose(source: Tables, candidates: list[Candidate], options: CorpusOptions) -> list[Chosen]:
+    rows, _ = gene_columns(source)
     groups = related_groups(
         source.genomes["genus"].to_pylist(), rows, source.genes["protein"].to_numpy().astype(np.int64)
     )
     row_of = {genome: row for row, genome in enumerate(source.genomes["genome"].to_pylist())}
-    return choose(
-        candidates,
-        groups[[row_of[candidate.genome] for candidate in candidates]],
+    fixed = [
+        Chosen(candidate, int(groups[row_of[candidate.genome]]), options.splits[candidate.genome])
+        for candidate in candidates
+        if candidate.genome in options.splits
+    ]
+    free = [candidate for candidate in candidates if candidate.genome not in options.splits]
+    drawn = choose(
+        free,
+        groups[[row_of[candidate.genome] for candidate in free]],
         genomes=options.genomes,
         residues=options.residues,
-        valid=options.valid,
-        test=options.test,
+        valid=0 if fixed else options.valid,
+        test=0 if fixed else options.test,
         seed=options.seed,
     )
+    return [*drawn, *fixed]
 
 
 def _restrict(source: Tables, proteins: pa.Table, chosen: list[Chosen]) -> Tables:
@@ -363,7 +392,7 @@ def _counts(sample: Tables, encoder: pa.Table) -> dict[str, int]:
     length = pc.sum(pc.utf8_length(sample.proteins["sequence"])).as_py()
     by_split = Counter(sample.genomes["split"].to_pylist())
     return {
-        **{f"genomes_{name}": by_split[name] for name in ("train", "valid", "test")},
+        **{f"genomes_{name}": by_split[name] for name in ("train", "valid", "test", "relative")},
         "contigs": sample.contigs.num_rows,
         "genes": sample.genes.num_rows,
         "proteins": sample.proteins.num_rows,

@@ -31,7 +31,7 @@ PRIOR = 2.0  # proteins that the mean rate counts for beside those seen
 
 
 @dataclass(frozen=True)
-class Example:
+class CalibrationExample:
     """A protein that nothing else was fitted on.
 
     Attributes:
@@ -47,7 +47,7 @@ class Example:
     run: int = 0
 
 
-def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> None:
+def calibrate(head: ECHead, examples: Sequence[CalibrationExample], *, seed: int = 0) -> None:
     """Fit the rates, all steps and the default threshold of a head in place.
 
     The rates that a genome's own proteins are judged by come from the other genomes. What genes are likely to
@@ -79,7 +79,7 @@ def calibrate(head: ECHead, examples: Sequence[Example], *, seed: int = 0) -> No
     head.config = replace(head.config, threshold=best_threshold(head, alone))
 
 
-def best_threshold(head: ECHead, examples: Sequence[Example]) -> float:
+def best_threshold(head: ECHead, examples: Sequence[CalibrationExample]) -> float:
     """The threshold whose calls have the best F1 over all proteins of genomes, of `THRESHOLDS`.
 
     F1 counts complete numbers, 2 right / (called + true), over all proteins together; of equally good
@@ -100,7 +100,7 @@ def best_threshold(head: ECHead, examples: Sequence[Example]) -> float:
     return max(zip(f1, THRESHOLDS, strict=True))[1]
 
 
-def _rates(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.float32]:
+def _rates(examples: Sequence[CalibrationExample], labels: Sequence[str]) -> npt.NDArray[np.float32]:
     """For each label how often proteins of genomes nearest to it have an EC, and this one, (C, 2)."""
     count_C, given_C2 = np.zeros((len(labels), 1)), np.zeros((len(labels), 2))
     for example in examples:
@@ -116,7 +116,7 @@ def _rates(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np
     return rate_C2.astype(np.float32)
 
 
-def _with_rates(example: Example, rate_C2: Sequence[Sequence[float]]) -> Example:
+def _with_rates(example: CalibrationExample, rate_C2: Sequence[Sequence[float]]) -> CalibrationExample:
     profiles = []
     for near in example.evidence.profiles:
         rates = [rate_C2[place] for place in near.labels] or [[0.0, 0.0]]
@@ -125,7 +125,7 @@ def _with_rates(example: Example, rate_C2: Sequence[Sequence[float]]) -> Example
     return replace(example, evidence=replace(example.evidence, profiles=profiles))
 
 
-def _with_neighbours(head: ECHead, examples: Sequence[Example]) -> list[Example]:
+def _with_neighbours(head: ECHead, examples: Sequence[CalibrationExample]) -> list[CalibrationExample]:
     """The same with what the enzymes beside each gene of a genome say."""
     found = [e for e in examples if e.genome is None]
     for _, own in groupby((e for e in examples if e.genome is not None), key=lambda e: e.genome):
@@ -136,7 +136,7 @@ def _with_neighbours(head: ECHead, examples: Sequence[Example]) -> list[Example]
 
 
 def _rows(
-    examples: Sequence[Example], level: int, features: int
+    examples: Sequence[CalibrationExample], level: int, features: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Features of all candidates of one level whose parent is right, and whether they are right."""
     rows, right = [], []

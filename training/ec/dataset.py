@@ -44,7 +44,7 @@ GENOMES, PROTEINS, CLASSES, RECORD = "genomes.tsv", "proteins.tsv", "classes.tsv
 
 
 @dataclass(frozen=True)
-class Options:
+class DatasetOptions:
     """How to make a dataset.
 
     Attributes:
@@ -71,7 +71,7 @@ class Enzyme:
 
 
 def build(
-    source: Tables, labelled: Sequence[Labelled], folder: Path, *, options: Options, threads: int = 1
+    source: Tables, labelled: Sequence[Labelled], folder: Path, *, options: DatasetOptions, threads: int = 1
 ) -> dict[str, Any]:
     """Make a dataset and write it.
 
@@ -90,7 +90,7 @@ def build(
         GlmAnnotError: DIAMOND is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = tables.Options(genomes=options.genomes, valid=0, seed=options.seed)
+    drawn = tables.CorpusOptions(genomes=options.genomes, valid=0, seed=options.seed)
     chosen, _ = tables.draw(source, drawn, options.exclude)
     enzymes = label(source, [item.candidate.genome for item in chosen], labelled, threads=threads)
     groups_N = identity_groups(enzymes, threads=threads)

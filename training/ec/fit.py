@@ -34,7 +34,7 @@ from ..corpus import similarity
 from ..corpus.heldout import HeldOut, refuse_leaks
 from . import profiles
 from .adjacency import count
-from .calibrate import Example, calibrate
+from .calibrate import CalibrationExample, calibrate
 from .families import all_labels, families, head_of
 from .labels import Labelled, as_reference, transfer
 from .linear import fit_linear
@@ -63,7 +63,7 @@ class Reader:
 
     def __call__(self, genome: Genome) -> States:
         """States of all coding genes."""
-        proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
+        proteins = genome.proteins
         if self.model is None:
             return np.zeros((len(proteins), 0), np.float32), np.zeros((len(proteins), 0, 0), np.float32)
         embeddings_GD = embed_distinct(self.model.encoder, proteins)
@@ -217,7 +217,7 @@ def _held(labelled: Sequence[Labelled], seed: int) -> frozenset[int]:
 
 def _examples(
     head: ECHead, sources: Sources, held: frozenset[int], reader: Reader, homologues: Search
-) -> list[Example]:
+) -> list[CalibrationExample]:
     """Evidence for the calibrating genomes' proteins and for held labelled ones, with their true numbers."""
     examples = []
     for genome in sources.calibration:
@@ -226,14 +226,16 @@ def _examples(
         proteins = [genome.proteins[row] for row in kept]
         evidences = head.gather(proteins, embeddings_GD[kept], hidden_GLD[kept], homologues(proteins))
         examples += [
-            Example(evidence, genome.ec[row], genome.number, run_G[row])
+            CalibrationExample(evidence, genome.ec[row], genome.number, run_G[row])
             for evidence, row in zip(evidences, kept, strict=True)
         ]
     some = [sources.labelled[place] for place in sorted(held)]
     some = some[:: -(-len(some) // HELD_PROTEINS) or 1]
     sequences = [protein.sequence for protein in some]
     evidences = head.gather(sequences, *reader(lone_genes(sequences)), homologues(sequences))
-    return examples + [Example(e, protein.ec, None) for e, protein in zip(evidences, some, strict=True)]
+    return examples + [
+        CalibrationExample(e, protein.ec, None) for e, protein in zip(evidences, some, strict=True)
+    ]
 
 
 def _usable(genome: AnnotatedGenome, held_out: frozenset[str]) -> list[int]:

@@ -7,7 +7,6 @@ over most of both (as the paper's MGYE-EC was made).
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import pyarrow.parquet as pq
 from glm_annot.ec.reference import Reference
 from glm_annot.ec_numbers import is_complete, is_number, sort_key
 from glm_annot.ec_transferred import current
-from glm_annot.errors import InputError
 from glm_annot.io.sequences import clean_protein
 
+from ..common.tsv import read_tsv
 from ..corpus import diamond
 from ..corpus.tables import Tables
 
@@ -46,7 +45,7 @@ def as_reference(proteins: Sequence[Labelled]) -> Reference:
 
 def read_updates(path: Path) -> dict[str, str]:
     """Read which EC numbers have moved to exactly one other, current number (ec_names.tsv)."""
-    rows = list(_rows(path, ("ec", "status", "source")))
+    rows = [row for _, row in read_tsv(path, "ec", "status", "source", quotes=False)]
     current = {row["ec"] for row in rows if row["status"] == _CURRENT}
     moved = {}
     for row in rows:
@@ -101,7 +100,7 @@ def read_non_enzymes(path: Path, *, held_out: Collection[str], stated: bool = Tr
     """
     chosen = (
         clean_protein(row["sequence"])
-        for row in _rows(path, ("source", "sequence"))
+        for _, row in read_tsv(path, "source", "sequence", quotes=False)
         if row["source"] == NON_ENZYMES or not stated
     )
     return [Labelled(sequence, ()) for sequence in dict.fromkeys(chosen) if sequence not in held_out]
@@ -158,12 +157,3 @@ def transfer(
         threads=threads,
     )
     return {allowed[query]: target for query, target in found.items()}
-
-
-def _rows(path: Path, columns: Sequence[str]) -> Iterable[Mapping[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"no column {missing[0]!r}; needed: {', '.join(columns)}", path, 1)
-        yield from reader

@@ -20,6 +20,7 @@ from glm_annot.records import Contig, Gene, Genome
 
 from ..common.console import Report
 from ..corpus.heldout import HeldOut
+from ..corpus.shared_data import SharedData
 from ..corpus.tables import Tables, read_tables, relatives
 from .adjacency import GeneRuns, gene_runs
 from .labels import Labelled, annotated, numbers, read_labelled, read_non_enzymes, read_updates
@@ -40,7 +41,7 @@ class AnnotatedGenome:
     @property
     def proteins(self) -> list[str]:
         """The proteins of its coding genes."""
-        return [gene.protein or "" for contig in self.genome.contigs for gene in contig.coding]
+        return self.genome.proteins
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,15 @@ def from_shared(data: Path, held_out: HeldOut) -> Sources:
 
     Of the well annotated genomes, ordered by their share of enzymes, every other one calibrates.
     """
-    updates = read_updates(data / "ec" / "ec_names.tsv")
-    unnumbered = data / "ec" / "unlabelled_or_non_enzyme.tsv"
-    tables = read_tables(data / "corpus")
+    shared = SharedData(data)
+    updates = read_updates(shared.ec_names)
+    tables = read_tables(shared.corpus)
     chosen = well_annotated(tables, held_out)
     return _sources(
         tables,
-        read_labelled(data / "ec" / "labelled.parquet", held_out=held_out.all, updates=updates),
-        read_non_enzymes(unnumbered, held_out=held_out.all),
-        read_non_enzymes(unnumbered, held_out=held_out.all, stated=False),
+        read_labelled(shared.labelled, held_out=held_out.all, updates=updates),
+        read_non_enzymes(shared.unnumbered, held_out=held_out.all),
+        read_non_enzymes(shared.unnumbered, held_out=held_out.all, stated=False),
         [read_genome(tables, number, updates=updates) for number in chosen[::2]],
         [read_genome(tables, number, updates=updates) for number in chosen[1::2]],
         held_out,

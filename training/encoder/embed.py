@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 
 from glm_annot.errors import InputError
 from glm_annot.model.devices import or_on_cpu
-from glm_annot.model.esm import Encoder, embed, fingerprint, precision_on
+from glm_annot.model.encoder import ProteinEncoder, embed, precision_of
+from glm_annot.model.esm import fingerprint
 
 from ..common import ranks
 from ..common.console import Report
@@ -34,7 +35,7 @@ SHARD = 4096  # proteins in a file
 
 def embed_corpus(
     corpus: Path,
-    encoder: Encoder,
+    encoder: ProteinEncoder,
     *,
     precision: str = "auto",
     shard: int = SHARD,
@@ -61,7 +62,7 @@ def embed_corpus(
             of other proteins.
     """
     sequences = read_table(corpus, "proteins", ["sequence"])["sequence"].combine_chunks()
-    precision = precision_on(next(encoder.parameters()).device, precision)  # the same for all shards
+    precision = precision_of(encoder, precision)  # the same for all shards
     identity = {
         "encoder": fingerprint(encoder),
         "precision": precision,

@@ -24,17 +24,15 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor, nn
 
-from glm_annot.model.esm import ALPHABET, STANDARD_RESIDUES, TRAINING_BLANKED, Encoder, PLMConfig, tokenize
+from glm_annot.model.esm import ALPHABET, STANDARD_RESIDUES, TRAINING_BLANKED, Encoder, tokenize
+
+from ..settings import wide_enough_for_pairs
 
 Floats = npt.NDArray[np.float64]
 
 _N = len(STANDARD_RESIDUES)
 _HERE, _COPY = 0, _N  # first dimensions of the residue here and of the copied one
 _FEATURES = 2 * _N  # first dimension of the projections
-NARROWEST = (
-    _N * _N + _N + 3
-) // 4  # dim from which on the feed-forward layer has a unit for each pair and residue
-NARROWEST_HEAD = _N  # dimensions of a head that can copy a residue
 _FREQUENCIES = 8  # rotary frequencies that point at one place; slower ones hardly tell neighbours apart
 _SHARPNESS = 7.0  # amplitude of the pointing biases: the next-best place gets 0.2 % of the attention
 _GATE = 4.0  # a unit's input is +4 when its pair is there, else -4 or less: GELU gives 4 or nothing
@@ -44,22 +42,17 @@ _ENERGY = (
 _SHRINKAGE = 0.05  # of the variance within families towards its mean
 
 
-def fits(config: PLMConfig) -> bool:
-    """Whether such an encoder is wide enough for this start."""
-    return config.dim >= NARROWEST and config.dim // config.heads >= NARROWEST_HEAD
-
-
 def start_from_pairs(encoder: Encoder, homologues: Sequence[str]) -> None:
     """Overwrites the encoder's weights.
 
     Args:
-        encoder: as wide as `fits` says; each layer adds one distance between residues.
+        encoder: as wide as `wide_enough_for_pairs` says; each layer adds one distance between residues.
         homologues: proteins, two of each family after another; some 10^4 pairs do.
 
     Raises:
         ValueError: the encoder is too narrow, or the proteins are no pairs.
     """
-    if not fits(encoder.config):
+    if not wide_enough_for_pairs(encoder.config):
         raise ValueError(f"an encoder of {encoder.config} has no room for pairs of residues")
     if len(homologues) % 2 or not homologues:
         raise ValueError("homologues must be pairs")

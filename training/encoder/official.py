@@ -13,7 +13,8 @@ from torch import Tensor
 
 from glm_annot.bundle import filled
 from glm_annot.errors import InputError
-from glm_annot.model.esm import Encoder, PLMConfig
+from glm_annot.model.esm import Encoder
+from glm_annot.model.sizes import PLMConfig
 
 from ..common.untrusted import read_torch
 

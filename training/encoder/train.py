@@ -12,10 +12,8 @@ A batch holds two members of each of P clusters (MMseqs2, see `corpus`), cropped
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,75 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
-from glm_annot.model.esm import (
-    ALPHABET,
-    MASK,
-    N_TOKENS,
-    STANDARD_RESIDUES,
-    Encoder,
-    Pack,
-    PLMConfig,
-    embed,
-    tokenize,
-)
+from glm_annot.model.esm import ALPHABET, MASK, N_TOKENS, STANDARD_RESIDUES, Encoder, Pack, embed, tokenize
 
-from ..common.engine import Engine, EngineConfig
-from ..common.json_files import write_json
-from .head_start import NARROWEST, NARROWEST_HEAD, fits, start_from_pairs
+from ..common.engine import Engine
+from ..settings import EngineConfig, TrainPLMConfig
+from .exports import export_encoder
+from .head_start import start_from_pairs
 
 _CROP_STEP = 16  # residues; crops are multiples of it, so that a pack holds few distinct lengths
 _IGNORED = -1  # cluster number of an empty slot of the memory
 _STANDARD_TOKENS = torch.tensor([ALPHABET.get_idx(letter) for letter in STANDARD_RESIDUES])
-
-
-@dataclass(frozen=True)
-class TrainPLMConfig:
-    """What the encoder is trained on and for.
-
-    Attributes:
-        encoder: its shape.
-        pairs: clusters in a batch, two members each.
-        crop: longest stretch of a protein in a batch, residues.
-        mask_rate: share of residues to be predicted.
-        pair_weight: weight of the loss over homologues beside that over masked residues.
-        temperature: of the similarities.
-        projection: width that embeddings are projected to before they are compared.
-        memory: embeddings of past batches kept as negatives.
-        most_per_cluster: clusters are drawn in proportion to their size, up to this many members.
-        held_out_clusters: clusters kept from training to measure retrieval on.
-        start: 'random' weights, or 'pairs', the head start of plm_start.
-        start_proteins: proteins of training clusters that the head start is computed from.
-    """
-
-    encoder: PLMConfig
-    pairs: int = 24
-    crop: int = 160
-    mask_rate: float = 0.15
-    pair_weight: float = 1.0
-    temperature: float = 0.1
-    projection: int = 128
-    memory: int = 2048
-    most_per_cluster: int = 16
-    held_out_clusters: int = 500
-    start: Literal["random", "pairs"] = "random"
-    start_proteins: int = 40_000
-
-    def __post_init__(self) -> None:
-        if isinstance(self.encoder, Mapping):
-            object.__setattr__(self, "encoder", PLMConfig(**self.encoder))
-        if self.start not in ("random", "pairs"):
-            raise ValueError(f"start is 'random' or 'pairs', not {self.start!r}")
-        if self.start == "pairs" and not fits(self.encoder):
-            raise ValueError(
-                f"start 'pairs' needs an encoder with a dim of {NARROWEST} at least and of {NARROWEST_HEAD} "
-                "for each head; give it these, or start 'random'"
-            )
-        if not 0 <= self.mask_rate < 1:
-            raise ValueError(f"mask_rate is a share below 1, not {self.mask_rate}")
 
 
 @dataclass(frozen=True)
@@ -222,7 +164,7 @@ class EncoderObjective(nn.Module):
         self.register_buffer("bank_clusters_Q", torch.full((config.memory,), _IGNORED))
         self.register_buffer("bank_next", torch.zeros((), dtype=torch.long))
 
-    def forward(self, batch: EncoderBatch) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: EncoderBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum of both losses and each of them."""
         x_ND = self.encoder(batch.pack)
         logits_MV = self.encoder.lm_head(x_ND[batch.places_M]).float()
@@ -231,7 +173,7 @@ class EncoderObjective(nn.Module):
         pairs = self._pair_loss(projected_SP, batch.clusters_S)
         if self.training:
             self._remember(projected_SP.detach(), batch.clusters_S)
-        figures = {"mlm": mlm.item(), "pairs": pairs.item(), "perplexity": mlm.exp().item()}
+        figures = {"mlm": mlm.detach(), "pairs": pairs.detach(), "perplexity": mlm.detach().exp()}
         return mlm + self.config.pair_weight * pairs, figures
 
     def _pair_loss(self, z_SP: Tensor, clusters_S: Tensor) -> Tensor:
@@ -283,8 +225,6 @@ def train_plm(
     folder: Path,
     config: TrainPLMConfig,
     engine_config: EngineConfig,
-    *,
-    start_from: Path | None = None,
 ) -> Path:
     """Pretrains an encoder and exports it; resumes where an earlier call stopped.
 
@@ -294,7 +234,6 @@ def train_plm(
         folder: run folder.
         config: the task.
         engine_config: the optimiser; a step sees `config.pairs` pairs a process.
-        start_from: weights to begin with (a `plm.safetensors`) instead of those that `config.start` names.
 
     Returns:
         The folder, holding `plm.safetensors` and `plm.json`.
@@ -302,9 +241,7 @@ def train_plm(
     pairs = ProteinPairs(pq.read_table(proteins, columns=["sequence", "cluster"]), config)
     torch.manual_seed(engine_config.seed)
     objective = EncoderObjective(config)
-    if start_from:
-        load_model(objective.encoder, str(start_from))
-    elif config.start == "pairs":
+    if config.start == "pairs":
         start_from_pairs(objective.encoder, pairs.many(config.start_proteins))
     engine = Engine(objective, engine_config, folder)
     held_out = pairs.held_out()
@@ -318,6 +255,5 @@ def train_plm(
 
     engine.fit(batch, validate)
     if engine.rank == 0:
-        save_model(objective.encoder, str(folder / "plm.safetensors"))
-        write_json(folder / "plm.json", asdict(config.encoder))
+        export_encoder(objective.encoder, folder)
     return folder

@@ -19,6 +19,7 @@ from glm_annot.ec_numbers import is_complete, lineage, node
 from glm_annot.io.sequences import clean_protein
 from glm_annot.records import Gene, Genome
 
+from ..corpus.shared_data import SharedData
 from ..ec.labels import read_labelled, read_non_enzymes
 
 ANY_TRUST = 4  # the last tier there is
@@ -38,13 +39,12 @@ class Call:
     verdict: Verdict
 
 
-def read_curated(folder: Path) -> dict[str, frozenset[str]]:
+def read_curated(shared: SharedData) -> dict[str, frozenset[str]]:
     """Numbers of the proteins in labelled.parquet; none for those that are stated to be no enzymes."""
     found: dict[str, frozenset[str]] = {
-        protein.sequence: frozenset()
-        for protein in read_non_enzymes(folder / "unlabelled_or_non_enzyme.tsv", held_out=())
+        protein.sequence: frozenset() for protein in read_non_enzymes(shared.unnumbered, held_out=())
     }
-    for protein in read_labelled(folder / "labelled.parquet", held_out=(), updates={}, max_trust=ANY_TRUST):
+    for protein in read_labelled(shared.labelled, held_out=(), updates={}, max_trust=ANY_TRUST):
         found[protein.sequence] = found.get(protein.sequence, frozenset()).union(protein.ec)
     return found
 

@@ -21,16 +21,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from glm_annot.bundle import Model
 from glm_annot.operons.features import Floats, Track
 from glm_annot.operons.head import OperonHead
-from glm_annot.operons.promoters import SILENT
+from glm_annot.operons.promoters import NO_PROMOTERS
 
+from ..corpus.shared_data import ECOLI, SharedData
 from ..operons.data import UNKNOWN, LabelledGenome, read_all_adjacent, read_confirmed, read_organisms
 from ..operons.fit import Example, fit, hide, regions
+from .scores import calibration_error
 
-ECOLI = "escherichia_coli_k12"
 SALMONELLA = "salmonella_enterica_14028s"  # so near to E. coli that most of its operons are the same
-K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
 FOLDS = 5
-BINS = 15  # of equal mass, for calibration
 BANDS = (0.2, 0.4, 0.6, 0.8)  # of probability, to look at the calibration in detail
 SIDE = 2  # pairs on each side that the boosting bar sees
 
@@ -47,15 +46,15 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
             Only E. coli has its sequence, so that promoters are seen there alone.
         confirmed: method -> figures, on E. coli's pairs with strong or confirmed evidence.
         all_adjacent: method -> figures, on all adjacent pairs of K-12, five folds by region.
-        calibration: what `reliability` finds of a head fitted without E. coli.
+        calibration: what `reliability_by_band` finds of a head fitted without E. coli.
     """
-    operons = data / "operons"
-    all_adjacent = read_all_adjacent(data / K12, operons / ECOLI / "operons.tsv")
-    organisms = read_organisms(operons)
+    shared = SharedData(data)
+    all_adjacent = read_all_adjacent(shared.k12, shared.k12_operons)
+    organisms = read_organisms(shared.operons)
     organisms[ECOLI] = _with_sequence(organisms[ECOLI], all_adjacent)
     examples = {name: Example.of(genome, model) for name, genome in organisms.items()}
     k12 = Example.of(all_adjacent, model)
-    confirmed = read_confirmed(data / K12, operons / ECOLI / "pairs_strong_confirmed.tsv")
+    confirmed = read_confirmed(shared.k12, shared.k12_confirmed)
     return measure(examples, k12, confirmed)
 
 
@@ -106,8 +105,8 @@ def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
     alone.config = replace(head.config, attention=0)
     return {
         "head": np.concatenate(head.log_odds(contigs, test.attention)),
-        "no_promoters": np.concatenate(head.log_odds(contigs, test.attention, promoters=SILENT)),
-        "layout": np.concatenate(alone.log_odds(contigs, promoters=SILENT)),
+        "no_promoters": np.concatenate(head.log_odds(contigs, test.attention, promoters=NO_PROMOTERS)),
+        "layout": np.concatenate(alone.log_odds(contigs, promoters=NO_PROMOTERS)),
     }
 
 
@@ -139,10 +138,10 @@ def _calibration(head: OperonHead, test: Example) -> dict[str, Any]:
     probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
     label = _stacked([test])
     chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
-    return reliability(probability[chosen], label[chosen].astype(np.float64))
+    return reliability_by_band(probability[chosen], label[chosen].astype(np.float64))
 
 
-def reliability(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
+def reliability_by_band(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
     """Calibration error, and of all pairs and of each band of probability: number, mean and true share."""
     found: dict[str, Any] = {"ece": calibration_error(probability_N, label_N)}
     found |= _said_and_true(probability_N, label_N)
@@ -162,14 +161,6 @@ def _said_and_true(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
         "share": float(label_N.mean()),
         "pairs": len(label_N),
     }
-
-
-def calibration_error(probability_N: Floats, label_N: Floats) -> float:
-    """Expected calibration error: mean of |mean probability - share| over `BINS` bins of equal mass."""
-    order = np.argsort(probability_N, kind="stable")
-    bins = [part for part in np.array_split(order, BINS) if len(part)]
-    gaps = [abs(probability_N[part].mean() - label_N[part].mean()) * len(part) for part in bins]
-    return float(sum(gaps) / len(probability_N))
 
 
 def figures(label_N: NDArray[np.int8], score_N: Floats) -> dict[str, float]:

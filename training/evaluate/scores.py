@@ -22,7 +22,7 @@ RESAMPLES = 200  # of the bootstrap interval
 
 
 @dataclass(frozen=True)
-class Cases:
+class TrueNumbers:
     """Proteins with the EC numbers that are held to be true; none: not an enzyme."""
 
     proteins: tuple[str, ...]
@@ -41,7 +41,7 @@ class Results:
     Attributes:
         alone: by a head by itself.
         with_reference: by a head with labelled proteins as a reference.
-        diamond: the numbers of DIAMOND's best hit among these proteins; none without a hit.
+        diamond: the complete numbers of DIAMOND's best hit among these proteins; none without a hit.
         identity: of that hit, as a share; 0 without one.
     """
 
@@ -51,7 +51,7 @@ class Results:
     identity: Sequence[float]
 
 
-def compare(results: Results, cases: Cases, places: Sequence[int]) -> dict[str, Any]:
+def compare(results: Results, cases: TrueNumbers, places: Sequence[int]) -> dict[str, Any]:
     """Hit rates and F1 of the proteins at some places, by the head and by DIAMOND's best hit."""
     if not places:
         return {"proteins": 0}
@@ -99,7 +99,7 @@ def micro(answers: Sequence[frozenset[str]], true: Sequence[frozenset[str]]) -> 
     }
 
 
-def confidence(results: Sequence[ECResult], cases: Cases, *, seed: int = 0) -> dict[str, Any]:
+def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0) -> dict[str, Any]:
     """Calibration over all proteins, enzymes and others: of 'is an enzyme' and of the first guess's number.
 
     A protein without a true number counts as no enzyme, and whatever is said of it as wrong. Where the truth
@@ -118,12 +118,14 @@ def confidence(results: Sequence[ECResult], cases: Cases, *, seed: int = 0) -> d
     return {
         "proteins": len(results),
         "enzymes": int(is_enzyme_G.sum()),
-        "enzyme": reliability(enzyme_G, is_enzyme_G, seed),
-        "number": reliability(first_G[told_G], right_G[told_G], seed),
+        "enzyme": reliability_of_calls(enzyme_G, is_enzyme_G, seed),
+        "number": reliability_of_calls(first_G[told_G], right_G[told_G], seed),
     }
 
 
-def by_level(confidences: Sequence[Confidences], cases: Cases, *, seed: int = 0) -> dict[str, dict[str, Any]]:
+def by_level(
+    confidences: Sequence[Confidences], cases: TrueNumbers, *, seed: int = 0
+) -> dict[str, dict[str, Any]]:
     """Calibration of the likeliest class of each level, 1 to 4, over all proteins; as `confidence`.
 
     A protein of which a true number ends above a level is left out there.
@@ -137,11 +139,11 @@ def by_level(confidences: Sequence[Confidences], cases: Cases, *, seed: int = 0)
                 best = max(here, key=lambda step: of[step], default=None)
                 p.append(0.0 if best is None else of[best])
                 right.append(best in ancestry(true))
-        found[str(level)] = reliability(np.array(p), np.array(right, bool), seed)
+        found[str(level)] = reliability_of_calls(np.array(p), np.array(right, bool), seed)
     return found
 
 
-def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_]) -> float:
+def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_ | np.float64]) -> float:
     """Expected calibration error: mean |mean confidence - share right| over bins of equal mass.
 
     Ties are broken by position (a stable sort), so that equal confidences may fall into two bins.
@@ -152,7 +154,9 @@ def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_
     return float(sum(gaps) / len(p_G))
 
 
-def reliability(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_], seed: int) -> dict[str, Any]:
+def reliability_of_calls(
+    p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_], seed: int
+) -> dict[str, Any]:
     """Calibration error with its 95 % bootstrap interval; precision and coverage above two thresholds."""
     rng = np.random.default_rng(seed)
     draws = (rng.integers(0, len(p_G), len(p_G)) for _ in range(RESAMPLES))

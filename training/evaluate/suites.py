@@ -20,6 +20,7 @@ from glm_annot.bundle import Model
 from glm_annot.pipeline import embed_distinct
 
 from ..corpus import heldout
+from ..corpus.shared_data import SharedData
 from ..corpus.tables import read_table
 from ..glm.masked import evaluate_masked, place_auroc
 from ..glm.train import GLMRun, load_baseline, read_embeddings
@@ -33,10 +34,6 @@ REFITTED = (
     "tested on; not the model's own head"
 )
 STAND_IN = "the corpus's validation genomes (it has no test genomes), which chose gLM's weights"
-
-K12 = Path("annotated/ncbi/ecoli_k12.gbff.gz")
-K12_PRODIGAL = Path("operons/escherichia_coli_k12/GCF_000005845.2.faa.gz")  # some start elsewhere
-EC_BENCHMARKS = tuple(f"ec/{name}.tsv" for name in (*evaluate_ec.BENCHMARKS, "CARE-promiscuous"))
 
 
 def benchmark(
@@ -55,15 +52,15 @@ def benchmark(
         InputError: the run is not one of the baseline, or on another encoder.
     """
     baseline = None if lstm is None else load_baseline(lstm, model)
-    k12 = io.read(data / K12)
-    proteins = [gene.protein or "" for contig in k12.contigs for gene in contig.coding]
-    embeddings_GD = embed_distinct(model.encoder, proteins)
+    shared = SharedData(data)
+    k12 = io.read(shared.k12)
+    embeddings_GD = embed_distinct(model.encoder, k12.proteins)
     masked = _masked_genes(model, baseline, GeneOrder.of_genome(k12), embeddings_GD)
     found: dict[str, Any] = {"masked_genes": {**masked, "of": "E. coli K-12"}}
     if model.ec is not None:
-        held_out = heldout.read([data / K12, data / K12_PRODIGAL], [data / name for name in EC_BENCHMARKS])
+        known = heldout.read(shared.held_out).genomes
         threads = torch.get_num_threads()
-        found["ec"] = evaluate_ec.benchmark(model, data, held_out, k12, threads=threads, audit=audit)
+        found["ec"] = evaluate_ec.benchmark(model, data, k12, known, threads=threads, audit=audit)
     if model.operons is not None:
         found["operons"] = {"of": REFITTED, **evaluate_operons.benchmark(model, data)}
     return {suite: {**figures, "command": command} for suite, figures in found.items()}

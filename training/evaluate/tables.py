@@ -1,4 +1,4 @@
-"""What was measured as a few tables for people, out of metrics.json: figures, ablations, where it is weak.
+"""What was measured, as a few tables for people, out of metrics.json.
 
 What metrics.json lacks, because it is older or its model has no such head, is left out. Tables come into
 the pages of the documentation between two marker lines, `<!-- NAME: start -->` and `<!-- NAME: end -->`.
@@ -18,44 +18,57 @@ Metrics = Mapping[str, Any]
 Column = tuple[str, tuple[str, ...]]  # its head, and the keys down to its values from those of a row
 
 HEADER = 2  # lines of a table before its rows
-_HIT: tuple[Column, ...] = (("hit rate", ("hit_rate",)), ("first guess", ("hit_rate_first_guess",)))
+_HIT: tuple[Column, ...] = (
+    ("hit rate", ("hit_rate",)),
+    ("hit rate of the first guess", ("hit_rate_first_guess",)),
+)
 IDENTITY: tuple[Column, ...] = (
     ("enzymes", ("proteins",)),
     *_HIT,
-    *((f"{name}, with reference", ("with_reference", *path)) for name, path in _HIT),
+    *((f"{name}, with `--reference`", ("with_reference", *path)) for name, path in _HIT),
     ("DIAMOND best hit", ("diamond", "hit_rate")),
 )
 EC_ABLATIONS: tuple[Column, ...] = (*_HIT, ("F1, all genes", ("genome_f1",)))
 EC_SOURCES = {
     "all": "all evidence",
-    "no context": "no context",
-    "no neighbours": "no enzymes beside",
-    "encoder alone": "encoder alone",
-    "kmer alone": "k-mer families alone",
+    "no context": "without the context: neither gLM nor the enzymes beside the gene",
+    "no neighbours": "without the enzymes beside the gene",
+    "encoder alone": "the protein encoder alone",
+    "kmer alone": "k-mer families of known enzymes alone",
 }
 OPERON_PAIRS = {
-    "leave_one_out.escherichia_coli_k12": "pairs on one strand",
-    "confirmed": "confirmed ones",
-    "all_adjacent": "all adjacent pairs",
+    "leave_one_out.escherichia_coli_k12": "neighbours on one strand",
+    "confirmed": "those of confirmed operons",
+    "all_adjacent": "all neighbours",
 }
 OPERON_ABLATIONS: tuple[Column, ...] = (
-    ("everything", ("head", "ap")),
-    ("no promoters", ("no_promoters", "ap")),
-    ("no attention either", ("layout", "ap")),
-    ("gradient boosting on the layout", ("boosting", "ap")),
+    ("whole head", ("head", "ap")),
+    ("without promoters", ("no_promoters", "ap")),
+    ("without promoters and gLM's attention", ("layout", "ap")),
+    ("gradient boosting on strands and distances", ("boosting", "ap")),
+)
+OPERON_ORGANISMS: tuple[Column, ...] = (
+    ("head", ("head", "ap")),
+    ("intergenic distance alone", ("distance", "ap")),
+    ("gradient boosting", ("boosting", "ap")),
 )
 OPERON_BANDS: tuple[Column, ...] = tuple(
     (f"{what}{of}", (key, name))
-    for key, of in (("all tandem", ""), ("confirmed", ", confirmed"))
-    for what, name in (("pairs", "pairs"), ("mean", "mean_probability"), ("share an operon", "share"))
+    for key, of in (("all tandem", ""), ("confirmed", ", confirmed operons"))
+    for what, name in (
+        ("pairs", "pairs"),
+        ("mean prediction", "mean_probability"),
+        ("in one operon", "share"),
+    )
 )
 LEVELS: tuple[Column, ...] = (
     ("calibration error", ("calibration_error",)),
-    ("precision at 0.9", ("at_0.9", "precision")),
-    ("coverage at 0.9", ("at_0.9", "coverage")),
-    ("precision at 0.5", ("at_0.5", "precision")),
-    ("coverage at 0.5", ("at_0.5", "coverage")),
+    ("genes at 0.9 or more", ("at_0.9", "coverage")),
+    ("right among these", ("at_0.9", "precision")),
+    ("genes at 0.5 or more", ("at_0.5", "coverage")),
+    ("right among these", ("at_0.5", "precision")),
 )
+LEVEL_NAMES = {"1": "class", "2": "subclass", "3": "sub-subclass", "4": "whole number"}
 
 
 def tables(metrics: Metrics) -> str:
@@ -67,27 +80,44 @@ def tables(metrics: Metrics) -> str:
     said = {name: _within(operons, "calibration", name, "bands") for name in ("all tandem", "confirmed")}
     bands = {band: {name: of.get(band, {}) for name, of in said.items()} for band in said["all tandem"]}
     sources = {name: _within(ec, "K-12 ablations", key) for key, name in EC_SOURCES.items()}
-    levels = {f"level {n}": of for n, of in _within(ec, "K-12 confidence", "levels").items()}
+    levels = {f"{n} ({of})": _within(ec, "K-12 confidence", "levels", n) for n, of in LEVEL_NAMES.items()}
+    organisms = {_organism(name): of for name, of in _within(operons, "leave_one_out").items()}
     parts = (
         ("Figures", figures if figures.count("\n") > HEADER else ""),
-        ("Ablations: EC numbers of *E. coli* K-12", _table("heard", sources, EC_ABLATIONS)),
         (
-            "Ablations: operons of *E. coli* K-12, average precision of heads fitted anew",
+            "EC numbers of *E. coli* K-12: what each kind of evidence adds",
+            _table("evidence", sources, EC_ABLATIONS),
+        ),
+        (
+            "EC numbers of *E. coli* K-12, by identity to the most similar protein with a known number",
+            _table("identity", _within(ec, "K-12 enzymes by identity"), IDENTITY),
+        ),
+        (
+            "Confidences of EC numbers against the truth: the likeliest class of each gene of *E. coli* K-12",
+            _table("level", levels, LEVELS),
+        ),
+        ("EC numbers called for genes of *E. coli* K-12 that carry none", _audit(_within(ec, "K-12 audit"))),
+        (
+            "Operons of *E. coli* K-12: what each part adds (average precision, heads fitted anew)",
             _table("measured on", pairs, OPERON_ABLATIONS),
         ),
         (
-            "Operon probabilities, by a head fitted anew, of *E. coli* K-12's neighbours on one strand, all "
-            "and confirmed ones",
-            _table("probability", bands, OPERON_BANDS),
+            "Operons of each organism, by a head fitted to the others (average precision)",
+            _table("organism", organisms, OPERON_ORGANISMS),
         ),
         (
-            "EC numbers of *E. coli* K-12 by identity to the nearest labelled protein",
-            _table("identity", _within(ec, "K-12 enzymes by identity"), IDENTITY),
+            "Operon probabilities against the truth: neighbours on one strand of *E. coli* K-12",
+            _table("probability", bands, OPERON_BANDS),
         ),
-        ("Calibration of EC numbers of *E. coli* K-12", _table("likeliest class", levels, LEVELS)),
-        ("Calls on genes of *E. coli* K-12 without an EC number", _audit(_within(ec, "K-12 audit"))),
     )
     return "\n".join(f"### {title}\n\n{text}" for title, text in parts if text)
+
+
+def _organism(folder: str) -> str:
+    """An organism's name from that of its folder: 'escherichia_coli_k12' is Escherichia coli K12."""
+    words = folder.replace("_", " ").split()
+    strain = [word.upper() if any(map(str.isdigit, word)) else word for word in words]
+    return " ".join([words[0].capitalize(), *strain[1:]])
 
 
 def aligned(text: str) -> str:
@@ -153,8 +183,8 @@ def _audit(of: Metrics) -> str:
     if not of:
         return ""
     return (
-        f"{of['calls']} calls at or above the threshold; entries of identical proteins in curated sources "
-        f"confirm {of['confirmed']} and contradict {of['contradicted']}, and {of['unknown']} have none.\n"
+        f"{of['calls']} numbers were called. Curated entries of the identical protein confirm "
+        f"{of['confirmed']} and contradict {of['contradicted']}; {of['unknown']} have no such entry.\n"
     )
 
 

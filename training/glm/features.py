@@ -12,20 +12,15 @@ import numpy.typing as npt
 import torch
 
 from glm_annot.errors import InputError
-from glm_annot.model.glm import GeneFeatures, GLMConfig
+from glm_annot.model.glm import GeneFeatures
+from glm_annot.model.sizes import GLMConfig
 
 from .windows import Embeddings
 
-MAX_COMPONENTS = 99  # in a label, Hwang et al. 2023
 SAMPLE = 200_000  # proteins that are enough for a mean and a covariance of a few hundred dimensions
 SMALLEST_SCALE = 1e-3  # of the first component's deviation: flatter directions are not blown up beyond it
 SHRINKAGE = 0.02  # of the variance within families towards its mean
 _CHUNK = 8192  # rows read at a time
-
-
-def label_size(embedding_dim: int, components: int = MAX_COMPONENTS) -> int:
-    """Numbers in a label: the components, as many as there are dimensions at most, and the orientation."""
-    return min(components, embedding_dim) + 1
 
 
 def fit_features(

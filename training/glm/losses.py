@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from glm_annot.model.glm import GLMOutput
 
@@ -55,6 +56,41 @@ def glm_loss(output: GLMOutput, labels_BTL: Tensor, masked_BT: Tensor) -> GLMLos
     regression = (errors_BTP.gather(-1, nearest_BT)[..., 0] * masked_BT).sum() / (B * T * L)
     likelihood = -(log_p_BTP.gather(-1, nearest_BT)[..., 0] * masked_BT).sum() / (B * T)
     return GLMLoss(regression + LIKELIHOOD_WEIGHT * likelihood, regression, likelihood)
+
+
+@dataclass(frozen=True)
+class FamilyLoss:
+    """Loss of a batch's masked genes by family; each is a scalar tensor, 0 where nothing is asked.
+
+    Attributes:
+        family: mean cross entropy of the families, 'none' among them, in nats.
+        strand: mean cross entropy of the strand, of genes whose orientation is masked, too.
+    """
+
+    family: Tensor
+    strand: Tensor
+
+
+def family_loss(
+    logits_NF: Tensor, family_N: Tensor, strand_logits_N: Tensor, forward_N: Tensor, asked_N: Tensor
+) -> FamilyLoss:
+    """Cross entropies of masked genes, in float32: unlike squared errors they have a gradient from the start.
+
+    Args:
+        logits_NF: of the families and 'none'.
+        family_N: the true ones.
+        strand_logits_N: logits of the forward strand.
+        forward_N: whether a gene is on it.
+        asked_N: whether its orientation is masked.
+    """
+    if not len(family_N):
+        zero = logits_NF.sum() * 0.0
+        return FamilyLoss(zero, zero)
+    family = functional.cross_entropy(logits_NF.float(), family_N)
+    strands_N = functional.binary_cross_entropy_with_logits(
+        strand_logits_N.float(), forward_N.float(), reduction="none"
+    )
+    return FamilyLoss(family, (strands_N * asked_N).sum() / asked_N.sum().clamp_min(1))
 
 
 @dataclass(frozen=True)

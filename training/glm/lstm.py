@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from glm_annot.model.glm import GLM, GLMConfig, GLMOutput
+from glm_annot.model.glm import GLM, GLMOutput
+from glm_annot.model.sizes import GLMConfig
 
 DEPTH = 3  # layers; deeper stacks of LSTMs train badly without further measures
 WIDEST = 20_000  # hidden features; a bound of the search for equal size, 14 billion parameters
@@ -59,7 +60,7 @@ class BiLSTM(nn.Module):
         packed = pack_padded_sequence(x_BTE, lengths_B, batch_first=True, enforce_sorted=False)
         h_BTF, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x_BTE.shape[1])
         shape = (*x_BTE.shape[:2], self.config.predictions, self.config.labels)
-        return GLMOutput(self.predict(h_BTF).view(shape), self.likelihood(h_BTF))
+        return GLMOutput(self.predict(h_BTF).view(shape), self.likelihood(h_BTF), h_BTF)
 
 
 def of_equal_size(glm: GLMConfig, layers: int = DEPTH) -> LSTMConfig:

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
+from glm_annot.model.families import FamilyGLM
 from glm_annot.model.glm import ContextFit, ContextFitConfig, GLMOutput, context_masks, lone_gene, mask_inputs
 from glm_annot.model.windows import MAX_GENES
 
@@ -37,6 +39,7 @@ class MaskedPass:
     labels_BTL: Tensor
     real_BT: Tensor
     masked_BT: Tensor
+    protein_BT: Tensor
 
 
 @torch.inference_mode()
@@ -50,31 +53,67 @@ def masked_passes(
             for _ in range(passes):
                 masked_BT = random_mask(batch.real_BT, generator)
                 output = network(mask_inputs(batch.x_BTE, masked_BT), batch.real_BT)
-                yield MaskedPass(output, batch.labels_BTL, batch.real_BT, masked_BT)
+                yield MaskedPass(output, batch.labels_BTL, batch.real_BT, masked_BT, batch.protein_BT)
 
 
 def evaluate_masked(
-    model: nn.Module, reader: WindowReader, spans: Spans, *, passes: int = PASSES, seed: int = 0
+    model: nn.Module,
+    reader: WindowReader,
+    spans: Spans,
+    *,
+    family_N: npt.NDArray[np.int32] | None = None,
+    passes: int = PASSES,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Loss and accuracies on masked genes, masked at random as in training.
 
     Args:
-        model: a gLM or its baseline.
+        model: a gLM or its baseline; one that tells families where `family_N` is given.
         reader: reads the windows.
         spans: the windows.
+        family_N: family of each protein of the reader.
         passes: maskings of each window.
         seed: of the maskings; equal seeds mask the same genes.
 
     Returns:
-        the shares of `MaskedGeneCounts.metrics`; loss, regression and likelihood, means over the windows.
+        the shares of `MaskedGeneCounts.metrics`; loss, regression and likelihood, means over the windows;
+        with `family_N`, of the genes that have a family: family_accuracy (the favourite is theirs) and
+        family_accuracy_4 (one of the four likeliest is), and of all family_loss, the cross entropy in nats.
     """
     counts, losses_3, windows = MaskedGeneCounts(), torch.zeros(3, dtype=torch.float64), 0
+    families = torch.zeros(5, dtype=torch.float64)
     for read in masked_passes(model, reader, spans, passes=passes, seed=seed):
         counts += count_masked_genes(read.output, read.labels_BTL, read.real_BT, read.masked_BT)
         losses_3 += len(read.masked_BT) * losses_of(read)
         windows += len(read.masked_BT)
+        if family_N is not None and isinstance(model, FamilyGLM):
+            families += _count_families(model, read, family_N)
     names = ("loss", "regression", "likelihood")
-    return counts.metrics() | dict(zip(names, (losses_3 / max(windows, 1)).tolist(), strict=True))
+    metrics = counts.metrics() | dict(zip(names, (losses_3 / max(windows, 1)).tolist(), strict=True))
+    genes, nats, known, first, four = families.tolist()
+    if known:
+        metrics |= {
+            "family_loss": nats / genes,
+            "family_accuracy": first / known,
+            "family_accuracy_4": four / known,
+        }
+    return metrics
+
+
+@torch.inference_mode()
+def _count_families(model: FamilyGLM, read: MaskedPass, family_N: npt.NDArray[np.int32]) -> Tensor:
+    """Of masked genes: how many, summed nats, with a family, found first, found among four; (5,)."""
+    masked_BT = read.masked_BT
+    logits_NF = model.family_logits(read.output, masked_BT).float()
+    true_N = torch.from_numpy(family_N[read.protein_BT.numpy()].astype(np.int64)).to(masked_BT.device)[
+        masked_BT
+    ]
+    nats = nn.functional.cross_entropy(logits_NF, true_N, reduction="sum")
+    known_N = true_N < model.table.none
+    top_N4 = logits_NF[known_N, : model.table.none].topk(min(4, model.table.none), dim=-1).indices
+    right_N4 = top_N4 == true_N[known_N, None]
+    counts = (masked_BT.sum(), nats, known_N.sum(), right_N4[:, 0].sum(), right_N4.any(1).sum())
+    return torch.stack([count.double() for count in counts]).cpu()
 
 
 def losses_of(read: MaskedPass) -> Tensor:

@@ -8,146 +8,47 @@ network, its features and its fit as glm.safetensors, features.safetensors and f
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from glm_annot.bundle import Model
-from glm_annot.errors import InputError
+from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import fingerprint
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, mask_inputs
-from glm_annot.model.windows import MAX_GENES
+from glm_annot.model.families import FamilyGLM, FamilyHead, FamilyHeadConfig, FamilyTable
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.sizes import GLMConfig
 
-from ..common.engine import Engine, EngineConfig
+from ..common.engine import Engine
 from ..common.json_files import write_json
 from ..corpus.tables import MIN_GENES, read_table
 from ..encoder.embed import EMBEDDINGS, encoder_of
-from .features import MAX_COMPONENTS, fit_features, label_size
-from .losses import glm_loss
+from ..settings import EngineConfig, TrainGLMConfig
+from .batches import TrainingWindows
+from .families import Families, read_families
+from .features import fit_features
 from .lstm import BiLSTM, of_equal_size
 from .masked import evaluate_masked, fit_context_fit
+from .objective import MaskedGenes
 from .windows import (
-    LABEL_LIMIT,
-    MASK_PROBABILITY,
     Embeddings,
     GeneOrder,
     Spans,
     WindowReader,
-    all_windows,
     cut,
-    random_mask,
-    without_near,
 )
 
 RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
 BEGUN = "begun.json"  # in a run folder: whose embeddings it is trained on
 VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
-
-
-@dataclass(frozen=True)
-class TrainGLMConfig:
-    """What to train. How is the engine's to say (published: 1e-4, 5000 steps of warm-up, batches of 1000).
-
-    Attributes:
-        backbone: 'glm', or 'lstm' for the baseline of equal size, same inputs, heads and losses.
-        components: numbers in a label beside the orientation, as many as an embedding has at most.
-        directions: 'principal' components, as published, or 'discriminant' ones of the corpus's families.
-        masked: share of genes masked in training; more than the published 0.15 gives more to learn from a
-            window. Evaluation always masks 0.15.
-        dim, layers, heads, ffn, max_distance, predictions, dropout: as in `GLMConfig`.
-    """
-
-    backbone: Literal["glm", "lstm"] = "glm"
-    components: int = MAX_COMPONENTS
-    directions: Literal["principal", "discriminant"] = "principal"
-    masked: float = MASK_PROBABILITY
-    dim: int = 256
-    layers: int = 6
-    heads: int = 4
-    ffn: int = 1024
-    max_distance: int = 32
-    predictions: int = 4
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.backbone not in ("glm", "lstm"):
-            raise ValueError(f"backbone is 'glm' or 'lstm', not {self.backbone!r}")
-        if self.directions not in ("principal", "discriminant"):
-            raise ValueError(f"directions is 'principal' or 'discriminant', not {self.directions!r}")
-        if not 0 < self.masked < 1:
-            raise ValueError(f"masked is a share between 0 and 1, not {self.masked}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is 0 or above and below 1, not {self.dropout}")
-        if self.max_distance < MAX_GENES:
-            raise ValueError(
-                f"max_distance is {MAX_GENES} at least, the genes of a window, not {self.max_distance}"
-            )
-        self.glm(embedding_dim=self.components)  # says what sizes do not go together, whatever the encoder
-
-    def glm(self, embedding_dim: int) -> GLMConfig:
-        """The network's configuration for embeddings of some size."""
-        other = ("backbone", "components", "directions", "masked")
-        sizes = {name: value for name, value in asdict(self).items() if name not in other}
-        labels = label_size(embedding_dim, self.components)
-        return GLMConfig(input_dim=embedding_dim + 1, labels=labels, **sizes)
-
-
-@dataclass(frozen=True, slots=True)
-class MaskedBatch:
-    """A batch to train on: masked inputs, clipped labels, which slots are genes, which of them are masked."""
-
-    x_BTE: Tensor
-    labels_BTL: Tensor
-    real_BT: Tensor
-    masked_BT: Tensor
-
-
-class MaskedGenes(nn.Module):
-    """The objective: a batch to its loss."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, batch: MaskedBatch) -> tuple[Tensor, dict[str, float]]:
-        """Loss, and its two parts to be logged."""
-        loss = glm_loss(self.network(batch.x_BTE, batch.real_BT), batch.labels_BTL, batch.masked_BT)
-        return loss.total, {"regression": loss.regression.item(), "likelihood": loss.likelihood.item()}
-
-
-class TrainingWindows:
-    """Draws training batches: windows at any offset, half of them on the other strand, genes masked.
-
-    Args:
-        reader: reads the windows of the training genomes.
-        size: windows a batch.
-        masked: share of genes to mask.
-
-    Raises:
-        InputError: no window may be trained on.
-    """
-
-    def __init__(self, reader: WindowReader, size: int, masked: float = MASK_PROBABILITY) -> None:
-        self.reader, self.size, self.masked = reader, size, masked
-        self.spans = without_near(reader.order, all_windows(reader.order))
-        if not len(self.spans):
-            raise InputError("no contig of the training genomes gives a window to train on")
-
-    def draw(self, generator: torch.Generator) -> MaskedBatch:
-        """One batch; equal states of the generator give equal batches."""
-        which = torch.randint(len(self.spans), (self.size,), generator=generator).numpy()
-        flip_B = torch.rand(self.size, generator=generator).lt(0.5).numpy()
-        batch = self.reader.read(self.spans.take(which), flip_B)
-        masked_BT = random_mask(batch.real_BT, generator, self.masked)
-        labels_BTL = batch.labels_BTL.clamp(-LABEL_LIMIT, LABEL_LIMIT)
-        return MaskedBatch(mask_inputs(batch.x_BTE, masked_BT), labels_BTL, batch.real_BT, masked_BT)
 
 
 def train_glm(
@@ -167,37 +68,71 @@ def train_glm(
     Raises:
         InputError: the corpus has no embeddings, or no window to train on or to validate with, or the run
             was begun on embeddings by another encoder.
+        GlmAnnotError: the loss of no validation was a number.
     """
     embeddings_ND = read_embeddings(corpus)
     encoder = encoder_of(corpus)
     _refuse_other_encoder(folder, encoder)
     glm_config = config.glm(embeddings_ND.shape[1])
     order = GeneOrder.read(corpus, "train")
-    families_N = _families(corpus) if config.directions == "discriminant" else None
+    clusters_N = _clusters(corpus) if config.directions == "discriminant" else None
     features = fit_features(
-        glm_config, embeddings_ND, order.protein_G, families_N=families_N, seed=engine_config.seed
+        glm_config, embeddings_ND, order.protein_G, families_N=clusters_N, seed=engine_config.seed
     )
+    families = read_families(corpus) if config.family_weight or config.substituted else None
     torch.manual_seed(engine_config.seed)
     network = _network(config.backbone, glm_config)
-    engine = Engine(MaskedGenes(network), engine_config, folder)
+    part = _family_part(network, families, order, features) if config.family_weight and families else None
+    table, head = (part.table, part.head) if part else (None, None)
+    objective = MaskedGenes(
+        network,
+        paper_weight=config.paper_weight,
+        family_weight=config.family_weight,
+        table=table,
+        head=head,
+    )
+    engine = Engine(objective, engine_config, folder)
     if engine.rank == 0:
         write_json(folder / BEGUN, {"encoder": encoder})
     features.to(engine.device)
     train_reader = WindowReader(order, embeddings_ND, features)
-    windows = TrainingWindows(train_reader, engine_config.micro_batch, config.masked)
+    windows = TrainingWindows(
+        train_reader,
+        engine_config.micro_batch,
+        masked=config.masked,
+        keep_strand=config.keep_strand,
+        substituted=config.substituted,
+        families=families,
+    )
     reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, features)
     spans = _validation_windows(reader, corpus)
-    best = _Best(network, folder, resumed=engine.step > 0, writes=engine.rank == 0)
+    predictor = part or network
+    family_N = families.family_N if part and families else None
+    best = _Best(predictor, folder, resumed=engine.step > 0, writes=engine.rank == 0)
+    few = _evenly(spans, VALIDATION_WINDOWS)
     engine.fit(
         lambda step: windows.draw(engine.generator(step)),
-        lambda: best.keep(evaluate_masked(network, reader, _evenly(spans, VALIDATION_WINDOWS)), engine.step),
+        lambda: best.keep(evaluate_masked(predictor, reader, few, family_N=family_N), engine.step),
     )
-    network.load_state_dict(load_file(folder / BEST_WEIGHTS))
-    metrics = evaluate_masked(network, reader, spans)
+    best.load()
+    metrics = evaluate_masked(predictor, reader, spans, family_N=family_N)
     if engine.rank == 0:
-        fit = fit_context_fit(network, reader, ContextFitConfig())
-        _export(network, features, fit, metrics, folder, encoder=encoder)
+        fit = fit_context_fit(predictor, reader, ContextFitConfig())
+        _export(network, features, fit, metrics, folder, encoder=encoder, head=head)
     return metrics
+
+
+def _family_part(
+    network: GLM | BiLSTM, families: Families, order: GeneOrder, features: GeneFeatures
+) -> FamilyGLM:
+    """The network with a head for families, which begins at how frequent each is in the training genomes."""
+    table = families.table
+    width = network.config.dim if isinstance(network, GLM) else 2 * network.config.width
+    head = FamilyHead(FamilyHeadConfig(width, table.config.families, table.config.dim))
+    count_F = np.bincount(families.family_N[order.protein_G], minlength=table.none + 1)
+    with torch.no_grad():
+        head.bias_F.copy_(torch.from_numpy(np.log((count_F + 1) / (count_F + 1).sum())))
+    return FamilyGLM(network, table, head, features)
 
 
 def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:
@@ -237,6 +172,7 @@ class GLMRun:
         fit: judges masked genes.
         metrics: on all windows of the validation genomes.
         encoder: fingerprint of the one whose embeddings trained it; '' where it was not noted.
+        family_head: tells families; None where they were not trained.
     """
 
     network: GLM | BiLSTM
@@ -244,6 +180,13 @@ class GLMRun:
     fit: ContextFit
     metrics: Mapping[str, float]
     encoder: str
+    family_head: FamilyHead | None = None
+
+    def predictor(self, table: FamilyTable | None) -> nn.Module:
+        """The network, telling families where it was trained to; `table` is the corpus's."""
+        if self.family_head is None or table is None:
+            return self.network
+        return FamilyGLM(self.network, table, self.family_head, self.features)
 
 
 def load_run(folder: Path) -> GLMRun:
@@ -262,7 +205,12 @@ def load_run(folder: Path) -> GLMRun:
     for name, part in (("glm", network), ("features", features), ("fit", fit)):
         part.load_state_dict(load_file(folder / f"{name}.safetensors"))
         part.eval().requires_grad_(False)
-    return GLMRun(network, features, fit, record["metrics"], record.get("encoder", ""))
+    head = None
+    if record.get("family_head"):
+        head = FamilyHead(FamilyHeadConfig(**record["family_head"]))
+        head.load_state_dict(load_file(folder / "family_head.safetensors"))
+        head.eval().requires_grad_(False)
+    return GLMRun(network, features, fit, record["metrics"], record.get("encoder", ""), head)
 
 
 def load_baseline(folder: Path, model: Model) -> GLMRun:
@@ -305,8 +253,8 @@ def _refuse_other_encoder(folder: Path, encoder: str) -> None:
         raise InputError("was begun on embeddings by another encoder; give another folder", folder)
 
 
-def _families(corpus: Path) -> npt.NDArray[np.int64]:
-    """Family of each protein of a corpus: its cluster."""
+def _clusters(corpus: Path) -> npt.NDArray[np.int64]:
+    """Cluster of each protein of a corpus."""
     clusters = read_table(corpus, "proteins", ["cluster"])["cluster"]
     return np.asarray(clusters, np.int64)
 
@@ -336,18 +284,37 @@ class _Best:
     def __init__(self, network: nn.Module, folder: Path, *, resumed: bool, writes: bool) -> None:
         self._network, self._folder, self._writes = network, folder, writes
         record = folder / BEST_RECORD
-        self._loss = (
-            json.loads(record.read_text(encoding="utf-8"))["loss"] if resumed and record.exists() else None
-        )
+        self._loss = math.inf  # nothing kept yet
+        if resumed and record.exists():
+            kept = _decisive(json.loads(record.read_text(encoding="utf-8")))
+            self._loss = kept if math.isfinite(kept) else math.inf
+
+    def load(self) -> None:
+        """Give the network the weights that were kept.
+
+        Raises:
+            GlmAnnotError: none were, because no validation had a loss that is a number.
+        """
+        if self._loss == math.inf:
+            raise GlmAnnotError(
+                f"{self._folder}: training diverged: no validation had a finite loss; lower "
+                "glm.engine.learning_rate or give more warmup_steps"
+            )
+        self._network.load_state_dict(load_file(self._folder / BEST_WEIGHTS))
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
-        """Note a validation; returns its metrics."""
-        if self._loss is None or metrics["loss"] < self._loss:
-            self._loss = metrics["loss"]
+        """Note a validation; returns its metrics. A loss that is no number is never the best."""
+        if _decisive(metrics) < self._loss:
+            self._loss = _decisive(metrics)
             if self._writes:
                 _save(self._network, self._folder / BEST_WEIGHTS)
                 write_json(self._folder / BEST_RECORD, {"step": step, **metrics})
         return metrics
+
+
+def _decisive(metrics: Mapping[str, float]) -> float:
+    """The loss that says which weights are best: by family where families are trained."""
+    return metrics.get("family_loss", metrics["loss"])
 
 
 def _export(
@@ -358,8 +325,10 @@ def _export(
     folder: Path,
     *,
     encoder: str,
+    head: FamilyHead | None = None,
 ) -> None:
-    for name, part in (("glm", network), ("features", features), ("fit", fit)):
+    parts = {"glm": network, "features": features, "fit": fit}
+    for name, part in (parts if head is None else parts | {"family_head": head}).items():
         _save(part, folder / f"{name}.safetensors")
     record = {
         "backbone": "glm" if isinstance(network, GLM) else "lstm",
@@ -367,6 +336,7 @@ def _export(
         "fit": asdict(fit.config),
         "metrics": metrics,
         "encoder": encoder,
+        "family_head": None if head is None else asdict(head.config),
     }
     write_json(folder / RECORD, record)
 

@@ -6,7 +6,7 @@ D dimensions of a protein's embedding; E numbers of a gLM input; L of a label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from glm_annot.model.windows import MAX_GENES
 from glm_annot.records import Genome
 
 from ..corpus.tables import MIN_GENES, read_table
+from ..settings import MASK_PROBABILITY
 
-MASK_PROBABILITY = 0.15  # Hwang et al. 2023
 LABEL_LIMIT = 10.0  # labels are clipped to +-10 in training, the same
 Embeddings = npt.NDArray[np.floating[Any]]
 
@@ -147,11 +147,13 @@ class Batch:
         x_BTE: inputs, unmasked, zero at padding.
         labels_BTL: labels, not clipped.
         real_BT: True where there is a gene.
+        protein_BT: rows of the genes' proteins in the embeddings, on the CPU; anything at padding.
     """
 
     x_BTE: Tensor
     labels_BTL: Tensor
     real_BT: Tensor
+    protein_BT: Tensor
 
 
 class WindowReader:
@@ -166,8 +168,19 @@ class WindowReader:
     def __init__(self, order: GeneOrder, embeddings_ND: Embeddings, features: GeneFeatures) -> None:
         self.order, self.embeddings_ND, self.features = order, embeddings_ND, features
 
-    def read(self, spans: Spans, flip_W: npt.NDArray[np.bool_] | None = None) -> Batch:
-        """All spans as one batch; those to flip are read on the other strand: backwards, strands turned."""
+    def read(
+        self,
+        spans: Spans,
+        flip_W: npt.NDArray[np.bool_] | None = None,
+        substitute: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] | None = None,
+    ) -> Batch:
+        """All spans as one batch.
+
+        Args:
+            spans: the windows.
+            flip_W: those to read on the other strand: backwards, strands turned.
+            substitute: gives for the genes' proteins (B, T) those to read in their place.
+        """
         slot_T = np.arange(MAX_GENES)
         real_BT = slot_T < spans.length_W[:, None]
         place_BT = np.where(real_BT, slot_T, 0)
@@ -177,8 +190,10 @@ class WindowReader:
         strand_BT = self.order.strand_G[gene_BT]
         if flip_W is not None:
             strand_BT = np.where(flip_W[:, None], -strand_BT, strand_BT)
-        embeddings_BTD = self.embeddings_ND[self.order.protein_G[gene_BT]]
-        return self._batch(embeddings_BTD, strand_BT, real_BT)
+        protein_BT = self.order.protein_G[gene_BT]
+        if substitute is not None:
+            protein_BT = substitute(protein_BT)
+        return self._batch(protein_BT, strand_BT, real_BT)
 
     def batches(self, spans: Spans, size: int) -> Iterator[Batch]:
         """The spans in order, `size` a batch."""
@@ -186,14 +201,15 @@ class WindowReader:
             yield self.read(spans.take(np.arange(start, min(start + size, len(spans)))))
 
     def _batch(
-        self, embeddings_BTD: Embeddings, strand_BT: npt.NDArray[np.int64], real: npt.NDArray[np.bool_]
+        self, protein_BT: npt.NDArray[np.int64], strand_BT: npt.NDArray[np.int64], real: npt.NDArray[np.bool_]
     ) -> Batch:
         device = self.features.mean_D.device
+        embeddings_BTD = self.embeddings_ND[protein_BT]
         embeddings = torch.from_numpy(np.ascontiguousarray(embeddings_BTD)).to(device)
         strands, real_BT = torch.from_numpy(strand_BT).to(device), torch.from_numpy(real).to(device)
         x_BTE = self.features.inputs(embeddings, strands).masked_fill(~real_BT[..., None], 0.0)
         labels_BTL = self.features.labels(embeddings, strands).masked_fill(~real_BT[..., None], 0.0)
-        return Batch(x_BTE, labels_BTL, real_BT)
+        return Batch(x_BTE, labels_BTL, real_BT, torch.from_numpy(protein_BT))
 
 
 def random_mask(real_BT: Tensor, generator: torch.Generator, probability: float = MASK_PROBABILITY) -> Tensor:

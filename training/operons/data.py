@@ -11,9 +11,8 @@ Three sources, one form (`LabelledGenome`):
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +21,10 @@ from numpy.typing import NDArray
 
 from glm_annot import io
 from glm_annot.errors import InputError
-from glm_annot.io.source import read_bytes
-from glm_annot.operons.features import pairs_of
 from glm_annot.records import Contig, Gene, Genome
 
-from ..corpus.genome_folder import OPERON_TABLE, OperonPair, gene_name, read_genomes, read_operons
+from ..common.tsv import columns_of, read_tsv
+from ..corpus.genome_folder import OPERON_TABLE, OperonPair, gene_name, read_genomes, read_label, read_operons
 
 Labels = NDArray[np.int8]
 UNKNOWN = -1
@@ -44,7 +42,7 @@ class LabelledGenome:
     Attributes:
         name: of the organism.
         genome: as read.
-        labels: for each contig (P,) in order of `pairs_of`: 1 one operon, 0 not, `UNKNOWN`.
+        labels: for each contig (P,) in order of its `pairs`: 1 one operon, 0 not, `UNKNOWN`.
         reach: gap in bases from which on a label 0 says nothing; infinite for curated operons.
         left_out: labelled pairs of the source whose genes carry no prediction (pseudogenes).
     """
@@ -66,16 +64,14 @@ def read_organism(folder: Path) -> LabelledGenome:
     """
     genome = io.read(_only(folder, "*.gff.gz"), faa=_only(folder, "*.faa.gz"))
     path = folder / "pairs.tsv"
-    known = {
-        (row["gene_a"], row["gene_b"]): int(row["label"]) for row in _rows(path, "gene_a", "gene_b", "label")
-    }
+    known = _read_pairs(path, "gene_a", "gene_b")
     names = {
         gene.index: f"{contig.name}_{number}"
         for contig in genome.contigs
         for number, gene in enumerate(contig.genes, 1)
     }
     labels, left_out = _label(genome, known, lambda gene: names[gene.index], path)
-    curated = "evidence" in _header(folder / OPERON_TABLE)
+    curated = "evidence" in columns_of(folder / OPERON_TABLE)
     return LabelledGenome(folder.name, genome, labels, math.inf if curated else RNA_SEQ_REACH, left_out)
 
 
@@ -108,7 +104,7 @@ def read_all_adjacent(annotation: Path, operons: Path) -> LabelledGenome:
     """
     genome = io.read(annotation)
     operons_of: dict[str, set[int]] = {}
-    for number, row in enumerate(_rows(operons, "locus_tags")):
+    for number, row in read_tsv(operons, "locus_tags"):
         for locus_tag in filter(None, row["locus_tags"].split(",")):
             operons_of.setdefault(locus_tag, set()).add(number)
 
@@ -129,8 +125,7 @@ def read_confirmed(annotation: Path, pairs: Path) -> LabelledGenome:
         InputError: a pair of the table is no pair of neighbours.
     """
     genome = io.read(annotation)
-    rows = _rows(pairs, "locus_a", "locus_b", "label")
-    known = {(row["locus_a"], row["locus_b"]): int(row["label"]) for row in rows}
+    known = _read_pairs(pairs, "locus_a", "locus_b")
     labels, left_out = _label(genome, known, lambda gene: gene.locus_tag, pairs)
     return LabelledGenome(annotation.name, genome, labels, left_out=left_out)
 
@@ -139,34 +134,79 @@ def read_folder(folder: Path) -> list[LabelledGenome]:
     """Read a user's annotated genomes of which `operons.tsv` names a contig; empty without that table.
 
     Raises:
-        InputError: a contig with these genes is in none of them or in several, or the genes are no
-            neighbours.
+        InputError: as `FolderOperons`.
     """
-    table = folder / OPERON_TABLE
-    pairs = read_operons(table)
-    found_in: dict[OperonPair, str] = {}
-    labelled = []
-    for path, genome in read_genomes(folder) if pairs else ():
-        genes = {(gene.contig, gene_name(gene)) for gene in genome.genes}
-        here = [pair for pair in pairs if {(pair.contig, pair.gene_a), (pair.contig, pair.gene_b)} <= genes]
+    operons = FolderOperons(folder)
+    for path, genome in read_genomes(folder) if operons.pairs else ():
+        operons.add(path, genome)
+    return operons.labelled()
+
+
+class FolderOperons:
+    """Finds the genes that the `operons.tsv` of a folder names, genome by genome as they are read.
+
+    Args:
+        folder: of annotated genomes; it need not have such a table.
+
+    Raises:
+        InputError: the table is malformed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.pairs = read_operons(folder / OPERON_TABLE)
+        self._table = folder / OPERON_TABLE
+        self._found_in: dict[OperonPair, str] = {}
+        self._labelled: list[LabelledGenome] = []
+
+    def add(self, path: Path, genome: Genome) -> None:
+        """Look at one genome.
+
+        Raises:
+            InputError: another one has a contig with the same genes, or the genes are no neighbours.
+        """
+        genes = {(gene.contig, gene_name(gene)) for gene in genome.genes} if self.pairs else set()
+        here = [
+            pair for pair in self.pairs if {(pair.contig, pair.gene_a), (pair.contig, pair.gene_b)} <= genes
+        ]
         for pair in here:
-            if found_in.setdefault(pair, path.name) != path.name:
+            if self._found_in.setdefault(pair, path.name) != path.name:
                 raise InputError(
-                    f"{found_in[pair]} and {path.name} both have a contig {pair.contig!r} with genes "
+                    f"{self._found_in[pair]} and {path.name} both have a contig {pair.contig!r} with genes "
                     f"{pair.gene_a!r} and {pair.gene_b!r}; give the contigs names of their own",
-                    table,
+                    self._table,
                 )
         if here:
             known = {(f"{p.contig}: {p.gene_a}", f"{p.contig}: {p.gene_b}"): p.label for p in here}
-            labels, left_out = _label(genome, known, lambda gene: f"{gene.contig}: {gene_name(gene)}", table)
-            labelled.append(LabelledGenome(path.name, genome, labels, left_out=left_out))
-    for pair in pairs:
-        if pair not in found_in:
-            raise InputError(
-                f"no genome has a contig {pair.contig!r} with genes {pair.gene_a!r} and {pair.gene_b!r}",
-                table,
+            labels, left_out = _label(
+                genome, known, lambda gene: f"{gene.contig}: {gene_name(gene)}", self._table
             )
-    return labelled
+            self._labelled.append(LabelledGenome(path.name, genome, labels, left_out=left_out))
+
+    def labelled(self) -> list[LabelledGenome]:
+        """The genomes with known operons, of all that were added.
+
+        Raises:
+            InputError: a contig with the genes of a pair is in none of them.
+        """
+        for pair in self.pairs:
+            if pair not in self._found_in:
+                raise InputError(
+                    f"no genome has a contig {pair.contig!r} with genes {pair.gene_a!r} and {pair.gene_b!r}",
+                    self._table,
+                )
+        return self._labelled
+
+
+def _read_pairs(path: Path, first: str, second: str) -> dict[tuple[str, str], int]:
+    """Labels by the names in two columns.
+
+    Raises:
+        InputError: a missing column, or a label that is neither 0 nor 1.
+    """
+    return {
+        (row[first], row[second]): read_label(row["label"], path, line)
+        for line, row in read_tsv(path, first, second, "label")
+    }
 
 
 def _label(
@@ -193,7 +233,7 @@ def _label(
 
 def _label_contig(contig: Contig, label: Callable[[Gene, Gene], int]) -> Labels:
     genes = contig.coding
-    return np.array([label(genes[left], genes[right]) for left, right in pairs_of(contig)], dtype=np.int8)
+    return np.array([label(genes[left], genes[right]) for left, right in contig.pairs], dtype=np.int8)
 
 
 def _only(folder: Path, pattern: str) -> Path:
@@ -201,18 +241,3 @@ def _only(folder: Path, pattern: str) -> Path:
     if len(found) != 1:
         raise InputError(f"holds {len(found)} files {pattern}; one is needed", folder)
     return found[0]
-
-
-def _header(path: Path) -> list[str]:
-    return read_bytes(path).decode("utf-8").splitlines()[0].split("\t")
-
-
-def _rows(path: Path, *columns: str) -> Iterable[Mapping[str, str]]:
-    """Rows of a table with tabs and a header that names at least these columns."""
-    reader = csv.DictReader(read_bytes(path).decode("utf-8").splitlines(), delimiter="\t")
-    for column in columns:
-        if column not in (reader.fieldnames or ()):
-            raise InputError(
-                f"no column {column!r}; needed: {', '.join(columns)}, with tabs between", path, 1
-            )
-    return reader

@@ -70,8 +70,7 @@ class Example:
     def of(cls, labelled: LabelledGenome, model: Model) -> Example:
         """What an encoder and a gLM make of a labelled genome."""
         genome = labelled.genome
-        proteins = [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
-        embeddings_GD = embed_distinct(model.encoder, proteins)
+        embeddings_GD = embed_distinct(model.encoder, genome.proteins)
         states = contextualise(genome, embeddings_GD, model.glm, model.features, attention=True)
         return cls(labelled, states.attention_NA)
 
@@ -181,8 +180,8 @@ def _rows(example: Example, prior_3K: Floats) -> _Rows:
     label = np.concatenate(example.genome.labels)[same]
     by_layout = _posterior(tables, example.genome.reach)
     posterior = np.interp(warp(gap), AXIS, by_layout)
-    silent = (label == 0) & (gap >= example.genome.reach)
-    target = np.where((label == UNKNOWN) | silent, posterior, label)
+    unobserved = (label == 0) & (gap >= example.genome.reach)
+    target = np.where((label == UNKNOWN) | unobserved, posterior, label)
     attention = None
     if example.attention is not None:
         of_contigs = [attention_features(*pair) for pair in zip(tracks, example.attention, strict=True)]

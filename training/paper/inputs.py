@@ -12,12 +12,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from glm_annot.bundle import Model, file_sha256
+from glm_annot.bundle import Model
 from glm_annot.errors import InputError
+from glm_annot.io.checksums import file_sha256
 from glm_annot.model.glm import GLM, mask_inputs
 from glm_annot.model.windows import MAX_GENES
 from glm_annot.records import Genome
 
+from ..corpus.shared_data import SharedData
 from ..corpus.tables import TABLES, table_files
 from ..glm.masked import BATCH_WINDOWS
 from ..glm.windows import GeneOrder, Spans, WindowReader
@@ -47,13 +49,8 @@ class Files:
         Raises:
             InputError: one of them is not there.
         """
-        files = cls(
-            data / "annotated" / "ncbi" / "ecoli_k12.gbff.gz",
-            data / "operons" / "escherichia_coli_k12" / "operons.tsv",
-            data / "ec" / "labelled.parquet",
-            data / "ec" / "ec_names.tsv",
-            corpus or data / "corpus",
-        )
+        shared = SharedData(data)
+        files = cls(shared.k12, shared.k12_operons, shared.labelled, shared.ec_names, corpus or shared.corpus)
         for path in (files.genome, files.operons, files.labelled, files.ec_names, files.corpus):
             if not path.exists():
                 raise InputError(
@@ -68,11 +65,6 @@ class Files:
             path.name: file_sha256(path)
             for path in (self.genome, self.operons, self.labelled, self.ec_names, *tables)
         }
-
-
-def coding_proteins(genome: Genome) -> list[str]:
-    """Proteins of all coding genes, contig by contig."""
-    return [gene.protein or "" for contig in genome.contigs for gene in contig.coding]
 
 
 def centred(order: GeneOrder, rows_N: npt.NDArray[np.int64], longest: int = MAX_GENES) -> Spans:

@@ -18,8 +18,9 @@ from . import figures as paper_figures
 from .attention import BY_REGION, SHUFFLED
 from .inputs import read
 from .inputs import write as write_table
+from .probes import best as best_layer
 
-VERSION = 2  # raised when figures or page change, so that they are made anew
+VERSION = 3  # raised when figures or page change, so that they are made anew
 PAGE, FIGURES, COMPARISON, TABLE = "index.html", "figures", "comparison.tsv", "table.md"
 MARKERS = "paper"  # of the place for the table in the documentation
 
@@ -195,17 +196,15 @@ def _exclusion(folder: Path) -> str:
 
 
 def _probe(masked: bool, which: str) -> Callable[[Path], str | None]:
-    """Accuracy of one kind of features: the best gLM layer ('best') or those of a name."""
+    """Accuracy of one kind of features: of a name, or of the gLM layer that validates best ('best')."""
 
     def find(folder: Path) -> str | None:
         table = read(folder / "probes" / "layers.tsv")
         rows = table[table["masked"] == masked]
-        if which == "best":
-            rows = rows[rows["features"].str.startswith("gLM layer")]
-            row = rows.loc[rows["accuracy"].idxmax()]
-            return f"{row['accuracy']:.1%} ± {row['sd']:.1%} ({row['features']})"
-        row = rows[rows["features"] == which].iloc[0]
-        return f"{row['accuracy']:.1%} ± {row['sd']:.1%}"
+        name = best_layer(table, masked=masked) if which == "best" else which
+        row = rows[rows["features"] == name].iloc[0]
+        shown = f"{row['accuracy']:.1%} ± {row['sd']:.1%}"
+        return f"{shown} ({name})" if which == "best" else shown
 
     return find
 
@@ -214,7 +213,8 @@ def _gain(folder: Path) -> str:
     table = read(folder / "probes" / "layers.tsv")
     seen = table[~table["masked"].astype(bool)].set_index("features")["accuracy"]
     points = 100 * (seen[seen.index.str.startswith("gLM layer")] - seen["encoder"])
-    return f"{points['gLM layer 1']:+.1f} points (best, {points.idxmax()}: {points.max():+.1f})"
+    best = best_layer(table, masked=False)
+    return f"{points['gLM layer 1']:+.1f} points (best, {best}: {points[best]:+.1f})"
 
 
 def _class_counts(folder: Path) -> str:

@@ -6,7 +6,7 @@ Axes: N proteins, F features, C classes, R repeats.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,9 @@ from scipy.stats import ttest_ind
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
+from sklearn.model_selection import GroupKFold
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, label_binarize
 from statsmodels.stats.multitest import multipletests
 
@@ -30,6 +31,8 @@ BATCH = 256  # proteins
 LEAST_TRAIN = 3  # proteins to train on in a class that is probed
 MORE_THAN = 10  # test proteins in a class whose F1 is compared
 FDR = 0.05  # Benjamini-Hochberg
+FOLDS = 3  # of the training proteins, to choose a layer in
+VERSION = 2  # raised when the figures change, so that they are measured anew
 
 Floats = npt.NDArray[np.float64]
 Names = npt.NDArray[np.str_]
@@ -37,20 +40,24 @@ Names = npt.NDArray[np.str_]
 
 @dataclass(frozen=True)
 class Cases:
-    """Proteins with their EC numbers and who of them tests, (N,); only classes that can be probed."""
+    """Proteins with their EC numbers, who of them tests, and their groups of related proteins, (N,).
+
+    Only classes that can be probed.
+    """
 
     rows_N: npt.NDArray[np.int64]
     ec_N: Names
     is_test_N: npt.NDArray[np.bool_]
+    group_N: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, ec: Sequence[str], is_test: npt.NDArray[np.bool_]) -> Cases:
+    def of(cls, ec: Sequence[str], is_test: npt.NDArray[np.bool_], group: npt.NDArray[np.int64]) -> Cases:
         """Keep the proteins of classes with one test protein and three to train on, or more."""
         names = np.array(ec)
         tested, train = names[is_test], pd.Series(names[~is_test]).value_counts()
         fit = train.index[train >= LEAST_TRAIN]
         rows_N = np.flatnonzero(np.isin(names, np.intersect1d(tested, fit)))
-        return cls(rows_N, names[rows_N], is_test[rows_N])
+        return cls(rows_N, names[rows_N], is_test[rows_N], group[rows_N])
 
     @property
     def classes(self) -> Names:
@@ -79,21 +86,36 @@ def probe(x_NF: npt.NDArray[np.floating], cases: Cases, *, seed: int) -> npt.NDA
     perceptron without hidden layers).
     """
     train, test = ~cases.is_test_N, cases.is_test_N
-    found = []
-    for repeat in range(REPEATS):
-        network = MLPClassifier(
-            (),
-            batch_size=min(BATCH, int(train.sum())),
-            learning_rate_init=RATE,
-            max_iter=-(-STEPS // -(-int(train.sum()) // BATCH)),
-            random_state=seed * REPEATS + repeat,
-        )
-        model = make_pipeline(StandardScaler(), network)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is the design
-            model.fit(x_NF[train], cases.ec_N[train])
-        found.append(np.asarray(model.predict_proba(x_NF[test]), np.float32))
-    return np.stack(found)
+    models = (_fit(x_NF[train], cases.ec_N[train], seed * REPEATS + repeat) for repeat in range(REPEATS))
+    return np.stack([np.asarray(model.predict_proba(x_NF[test]), np.float32) for model in models])
+
+
+def validate(x_NF: npt.NDArray[np.floating], cases: Cases, *, seed: int) -> float:
+    """Accuracy on the training proteins, whole groups of relatives judged by a probe on the other groups.
+
+    Layers are chosen by it, never by the test proteins that they are scored on.
+    """
+    train = np.flatnonzero(~cases.is_test_N)
+    x_NF, ec_N, group_N = x_NF[train], cases.ec_N[train], cases.group_N[train]
+    folds = GroupKFold(min(FOLDS, len(np.unique(group_N))))
+    right_N = np.zeros(len(train), np.bool_)
+    for fitted, judged in folds.split(x_NF, groups=group_N):
+        right_N[judged] = _fit(x_NF[fitted], ec_N[fitted], seed).predict(x_NF[judged]) == ec_N[judged]
+    return float(right_N.mean())
+
+
+def _fit(x_NF: npt.NDArray[np.floating], ec_N: Names, seed: int) -> Pipeline:
+    network = MLPClassifier(
+        (),
+        batch_size=min(BATCH, len(ec_N)),
+        learning_rate_init=RATE,
+        max_iter=-(-STEPS // -(-len(ec_N) // BATCH)),
+        random_state=seed,
+    )
+    model = make_pipeline(StandardScaler(), network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is the design
+        return model.fit(x_NF, ec_N)
 
 
 def accuracies(probed: Sequence[Probed], cases: Cases) -> pd.DataFrame:
@@ -111,10 +133,12 @@ def accuracies(probed: Sequence[Probed], cases: Cases) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over repeats, in the order of the table."""
+def summary(table: pd.DataFrame, validation: Mapping[tuple[str, bool], float]) -> pd.DataFrame:
+    """Mean and standard deviation over repeats, in the order of the table, and what `validate` gave."""
     grouped = table.groupby(["features", "masked"], sort=False)["accuracy"]
-    return grouped.agg(accuracy="mean", sd="std", repeats="count").reset_index()
+    found = grouped.agg(accuracy="mean", sd="std", repeats="count").reset_index()
+    keys = zip(found["features"], found["masked"], strict=True)
+    return found.assign(validation=[validation.get(key, np.nan) for key in keys])
 
 
 def _guessing(cases: Cases) -> float:
@@ -219,6 +243,6 @@ def _truth(cases: Cases) -> npt.NDArray[np.int64]:
 
 
 def best(table: pd.DataFrame, *, masked: bool) -> str:
-    """The features with the highest mean accuracy among gLM's layers, queried protein masked or not."""
+    """The gLM layer that does best on the training proteins (`validate`), queried protein masked or not."""
     rows = table[(table["masked"] == masked) & table["features"].str.startswith("gLM layer")]
-    return str(rows.loc[rows["accuracy"].idxmax(), "features"])
+    return str(rows.loc[rows["validation"].idxmax(), "features"])

@@ -1,7 +1,7 @@
 """The suite 'paper': every experiment of Hwang et al. 2023 for any model, from data to one HTML page.
 
-Each step leaves its tables in a folder of its own, and runs again only when the model, the data, the seed or
-an earlier step changed (see `steps`):
+Each step leaves its tables in a folder of its own. When the model, the data, the seed or an earlier step
+changed, it is done again if that is asked for (see `steps`):
 
     enzymes     labels by search, split at 30 % identity          proteins.tsv, classes.tsv, genomes.tsv
     exclusion   windows near the held-out genome                  genomes.tsv, shares.tsv, total.tsv
@@ -11,7 +11,7 @@ an earlier step changed (see `steps`):
     states      encoder and gLM on the enzymes, masked or not     *.npy
     probes      linear probes                                     repeats, layers, classes, curves, ... (.tsv)
     maps        projections, and families in their contexts       map.tsv, neighbours.tsv, families.tsv, ...
-    lstm        masked language modelling with the baseline       lengths.tsv, reliability.tsv
+    lstm        masked language modelling with the baseline       lengths.tsv, reliability.tsv; or empty
     page        figures/*.png and *.svg, comparison.tsv, table.md
 
 `index.html` and `provenance.json` stand beside them.
@@ -19,8 +19,6 @@ an earlier step changed (see `steps`):
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,13 +31,15 @@ import pandas as pd
 import torch
 
 from glm_annot import __version__, io
-from glm_annot.bundle import Model, file_sha256
+from glm_annot.bundle import Model
 from glm_annot.errors import InputError
+from glm_annot.io.checksums import file_sha256
 from glm_annot.model.context import contextualise
 from glm_annot.model.esm import fingerprint
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
+from ..common.json_files import write_json
 from ..common.steps import Step, run_steps
 from ..corpus.heldout import read_sequences
 from ..corpus.tables import Tables, read_tables
@@ -58,7 +58,6 @@ from . import page as paper_page
 from . import probes as paper_probes
 from .inputs import (
     Files,
-    coding_proteins,
     hidden_states,
     layer_names,
     read,
@@ -69,11 +68,12 @@ from .inputs import (
 from .probes import Cases, Probed
 
 ENCODER = "encoder"
+PROVENANCE = "provenance.json"  # what the page was made from, and by which command
 AROUND = 7  # genes on either side that count as a gene's surroundings
 
 
 @dataclass(frozen=True)
-class Options:
+class PaperOptions:
     """What is asked of the suite.
 
     Attributes:
@@ -100,41 +100,46 @@ class Suite:
         options: what is asked for.
         command: what was typed, for the record.
         report: called with a line for people.
+        restart: do steps again that are done but whose settings changed, instead of stopping.
     """
 
     model: Model
     files: Files
     folder: Path
-    options: Options
+    options: PaperOptions
     command: str
     report: Callable[[str], None]
+    restart: bool = False
 
     def __call__(self) -> Path:
         """Do every step that is not done yet; returns the page."""
-        options = self.options
-        data = {"program": __version__, "files": self.files.contents(), "seed": options.seed}
-        sample = {"genomes": options.genomes, "exclude": {str(k): v for k, v in options.exclude.items()}}
-        steps = [
-            Step("enzymes", {**data, **sample}, self._enzymes),
+        run_steps(self._steps, self.folder, self.report, restart=self.restart)
+        return self.folder / paper_page.PAGE
+
+    @property
+    def _steps(self) -> list[Step]:
+        made_last = (paper_page.PAGE, PROVENANCE)
+        return [
+            Step("enzymes", {**self._data, **self._sample}, self._enzymes),
             Step("exclusion", {}, self._exclusion),
             Step("genome", {"parts": self._parts}, self._genome_embeddings),
             Step("masked", {}, self._masked),
-            Step("operons", {}, self._operons),
+            Step("operons", {"version": paper_attention.VERSION}, self._operons),
             Step("states", {}, self._states),
-            Step("probes", {}, self._probes),
+            Step("probes", {"version": paper_probes.VERSION}, self._probes),
             Step("maps", {}, self._maps),
+            Step("lstm", {"run": self._lstm_record}, self._lstm),
+            Step("page", {"page": paper_page.VERSION, "model": self._identity}, self._page, made_last),
         ]
-        if options.lstm is not None:
-            steps.append(Step("lstm", self._lstm_record, self._lstm))
-        else:  # of an earlier run, and maybe beside another model
-            shutil.rmtree(self.folder / "lstm", ignore_errors=True)
-        steps.append(Step("page", {"page": paper_page.VERSION, "model": self._identity}, self._page))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        record = {**data, **sample, "model": self._identity, "lstm": options.lstm and str(options.lstm)}
-        record["command"] = self.command
-        (self.folder / "provenance.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        run_steps(steps, self.folder, self.report)
-        return self.folder / paper_page.PAGE
+
+    @property
+    def _data(self) -> dict[str, Any]:
+        return {"program": __version__, "files": self.files.contents(), "seed": self.options.seed}
+
+    @property
+    def _sample(self) -> dict[str, Any]:
+        excluded = {str(genome): reason for genome, reason in self.options.exclude.items()}
+        return {"genomes": self.options.genomes, "exclude": excluded}
 
     @property
     def _identity(self) -> dict[str, str]:
@@ -152,16 +157,15 @@ class Suite:
         return {name: fingerprint(part) for name, part in read.items()}
 
     @cached_property
-    def _lstm_record(self) -> dict[str, Any]:
-        assert self.options.lstm is not None
-        _ = self._baseline  # says at once what is wrong with it
-        weights = sorted(self.options.lstm.glob("*.safetensors"))
-        return {"run": {path.name: file_sha256(path) for path in weights}}
+    def _lstm_record(self) -> dict[str, str]:
+        """Contents of the baseline's run, which is read to say at once what is wrong with it; {} for none."""
+        if self._baseline is None or self.options.lstm is None:
+            return {}
+        return {path.name: file_sha256(path) for path in sorted(self.options.lstm.glob("*.safetensors"))}
 
     @cached_property
-    def _baseline(self) -> GLMRun:
-        assert self.options.lstm is not None
-        return load_baseline(self.options.lstm, self.model)
+    def _baseline(self) -> GLMRun | None:
+        return None if self.options.lstm is None else load_baseline(self.options.lstm, self.model)
 
     @cached_property
     def _source(self) -> Tables:
@@ -181,7 +185,7 @@ class Suite:
         labelled = read_labelled(
             self.files.labelled, held_out=(), updates=updates, max_trust=ec_dataset.MAX_TRUST
         )
-        options = ec_dataset.Options(self.options.genomes, self.options.seed, self.options.exclude)
+        options = ec_dataset.DatasetOptions(self.options.genomes, self.options.seed, self.options.exclude)
         threads = torch.get_num_threads()
         found = ec_dataset.build(self._source, labelled, folder, options=options, threads=threads)
         self.report(f"{found['proteins']:,} enzymes of {found['classes']:,} EC numbers")
@@ -196,7 +200,7 @@ class Suite:
         write(pd.DataFrame([paper_exclusion.total(table)]), folder / "total.tsv")
 
     def _genome_embeddings(self, folder: Path) -> None:
-        embeddings_GD = embed_distinct(self.model.encoder, coding_proteins(self._held_out))
+        embeddings_GD = embed_distinct(self.model.encoder, self._held_out.proteins)
         np.save(folder / "embeddings.npy", embeddings_GD)
 
     def _masked(self, folder: Path) -> None:
@@ -210,10 +214,13 @@ class Suite:
         spans = paper_masked.windows_of(reader.order, int(lengths["length"].max()))
         found = paper_masked.outcomes(network, reader, spans, seed=self.options.seed)
         write(lengths, folder / "lengths.tsv")
-        write(paper_masked.reliability(found), folder / "reliability.tsv")
+        write(paper_masked.reliability_table(found), folder / "reliability.tsv")
 
     def _lstm(self, folder: Path) -> None:
         run = self._baseline
+        if run is None:
+            self.report("no baseline was given (--lstm), so that none is set beside the model")
+            return
         order = GeneOrder.of_genome(self._held_out)
         reader = WindowReader(order, self._held_out_embeddings, run.features)
         self._masked_tables(run.network, reader, self.model.glm.config.max_distance, folder)
@@ -228,7 +235,7 @@ class Suite:
         pairs = paper_attention.Pairs.of(example)
         heads = paper_attention.correlations(pairs, glm.config.heads)
         best = paper_attention.best_head(heads)
-        scores = paper_attention.cross_validate(pairs, best, seed=seed)
+        scores = paper_attention.cross_validate(pairs, seed=seed)
         chosen = paper_attention.example_windows(example, seed=seed)
         write(heads, folder / "heads.tsv")
         write(paper_attention.figures(scores, pairs.label_N), folder / "methods.tsv")
@@ -256,7 +263,7 @@ class Suite:
     def _states_of(self, number: int, mine: pd.DataFrame) -> dict[str, Any]:
         """What is said of some enzymes of one genome, each array one row an enzyme."""
         genome = read_genome(self._source, number, updates={}).genome
-        embeddings_GD = embed_distinct(self.model.encoder, coding_proteins(genome))
+        embeddings_GD = embed_distinct(self.model.encoder, genome.proteins)
         reader = window_reader(genome, embeddings_GD, self.model)
         rows_N = self._rows_of(number, mine)
         glm = self.model.glm
@@ -301,18 +308,20 @@ class Suite:
 
     def _probes(self, folder: Path) -> None:
         enzymes = self._enzyme_table()
-        cases = Cases.of(enzymes["ec"].tolist(), (enzymes["split"] == "test").to_numpy())
+        is_test_N, group_N = (enzymes["split"] == "test").to_numpy(), enzymes["group"].to_numpy()
+        cases = Cases.of(enzymes["ec"].tolist(), is_test_N, group_N)
         if len(cases.classes) < 2:
             raise InputError(
                 "too few EC classes have proteins to train on and to test with; take more genomes",
                 self.folder / "enzymes" / ec_dataset.CLASSES,
             )
-        probed = [
-            Probed(name, masked, paper_probes.probe(x_NF[cases.rows_N], cases, seed=self.options.seed))
-            for (name, masked), x_NF in self._features().items()
-        ]
+        seed, probed, validation = self.options.seed, [], {}
+        for (name, masked), x_NF in self._features().items():
+            x_NF = x_NF[cases.rows_N]
+            probed.append(Probed(name, masked, paper_probes.probe(x_NF, cases, seed=seed)))
+            validation[name, masked] = paper_probes.validate(x_NF, cases, seed=seed)
         repeats = paper_probes.accuracies(probed, cases)
-        layers = paper_probes.summary(repeats)
+        layers = paper_probes.summary(repeats, validation)
         by_name = {(item.name, item.masked): item for item in probed}
         after = by_name[paper_probes.best(layers, masked=False), False]
         context = by_name[paper_probes.best(layers, masked=True), True]
@@ -365,6 +374,9 @@ class Suite:
             model, self.files.genome.name, self.files.corpus.name, self.options.seed, self.command
         )
         paper_page.write(self.folder, folder, stamp)
+        lstm = self.options.lstm
+        record = {**self._data, **self._sample, "model": self._identity, "lstm": lstm and str(lstm)}
+        write_json(self.folder / PROVENANCE, {**record, "command": self.command})
 
 
 def _first_and_last(layers: int) -> tuple[str, ...]:

@@ -7,8 +7,7 @@ arXiv:2001.08361, section 2.1). Attention comes on top. Norms, softmax and activ
 
 from __future__ import annotations
 
-from glm_annot.model.esm import PLMConfig
-from glm_annot.model.glm import GLMConfig
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 
 TRAINING = 3  # times the forward pass
 

@@ -16,11 +16,13 @@ import torch
 
 from glm_annot.bundle import load
 from glm_annot.errors import InputError
-from glm_annot.model.esm import DTYPES, PLMConfig, precision_on
-from glm_annot.model.glm import GLM, GLMConfig
+from glm_annot.model.esm import DTYPES, precision_on
+from glm_annot.model.glm import GLM
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.model.windows import MAX_GENES
 
-from ..recipe import Recipe, make
+from ..recipe import Recipe
+from ..settings import Kept, TrainedEncoder, TrainedFamilies, TrainedGLM
 from . import flops, speed
 
 # Dense bfloat16 operations per second by NVIDIA's data sheets (half of those 'with sparsity').
@@ -103,14 +105,9 @@ class Plan:
     def of(cls, recipe: Recipe, corpus: Corpus) -> Plan:
         """Read the sizes off a recipe; nothing is downloaded, and only a kept model is loaded."""
         encoder = _encoder(recipe)
-        if "keep" in recipe.glm:
+        if not isinstance(recipe.glm, TrainedGLM):
             return cls(recipe, corpus, encoder, None, 0, 0, 0, bf16=False, zero_stage=0)
-        from ..common.engine import EngineConfig
-        from ..glm.train import TrainGLMConfig
-
-        network = make(TrainGLMConfig, recipe.glm["network"], "glm.network")
-        settings = {"seconds": None if "steps" in recipe.glm["engine"] else 1.0, **recipe.glm["engine"]}
-        engine = make(EngineConfig, settings, "glm.engine")
+        network, engine = recipe.glm.network, recipe.glm.engine
         return cls(
             recipe,
             corpus,
@@ -211,7 +208,7 @@ def report(plan: Plan, hardware: list[Hardware], measured: Measured | None) -> I
         f"embedding (by formula): {plan.embedding_flops:.2e} operations; "
         f"{_bytes(corpus.proteins * plan.encoder.dim * 2)} on disk"
     )
-    if "task" in plan.recipe.plm:
+    if isinstance(plan.recipe.plm, TrainedEncoder):
         yield "the encoder's own training is not counted"
     if glm:
         yield (
@@ -277,9 +274,16 @@ def _bytes(count: float) -> str:
 def _encoder(recipe: Recipe) -> PLMConfig:
     from ..encoder import official
 
-    if "task" in recipe.plm:
-        return PLMConfig(**recipe.plm["task"]["encoder"])
-    if "keep" in recipe.plm:
-        return load(recipe.plm["keep"]).encoder.config
-    name = recipe.plm["official"]
+    if isinstance(recipe.plm, TrainedEncoder):
+        return recipe.plm.task.encoder
+    if isinstance(recipe.plm, Kept):
+        config = load(recipe.plm.keep).encoder.config
+        if not isinstance(config, PLMConfig):
+            raise InputError("plm.keep: a plan is of an ESM2, and this model has a family encoder")
+        return config
+    if isinstance(recipe.plm, TrainedFamilies):
+        raise InputError(
+            "plm.families: a plan is of an ESM2; a family encoder is trained on a CPU in an hour"
+        )
+    name = recipe.plm.official
     return official.SHAPES[name] if name in official.SHAPES else official.load(name).config

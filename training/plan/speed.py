@@ -14,8 +14,9 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from glm_annot.model.esm import Encoder, PLMConfig, embed
-from glm_annot.model.glm import GLM, GLMConfig, mask_inputs
+from glm_annot.model.esm import Encoder, embed
+from glm_annot.model.glm import GLM, mask_inputs
+from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.model.windows import MAX_GENES
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -100,7 +101,7 @@ class StepTime:
 
 def step_time(config: GLMConfig, windows: int, *, bf16: bool, device: str = "cpu") -> StepTime:
     """Measure the training of gLM on micro-batches of so many full windows, by its own objective."""
-    from ..glm.train import MaskedBatch, MaskedGenes
+    from ..glm.objective import MaskedBatch, MaskedGenes
 
     objective = MaskedGenes(random_weights(lambda: GLM(config), device))
     optimizer = torch.optim.AdamW(objective.parameters(), 1e-4)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glm_annot.cli.jobs import cores
 from glm_annot.errors import GlmAnnotError, UsageError
+from glm_annot.processes import cores
 
 from ..recipe import Recipe
 

@@ -9,15 +9,18 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from glm_annot.bundle import file_sha256
+from glm_annot.io.checksums import file_sha256
 
 from ..bundle.assemble import Runs, assemble, rewrite_card
 from ..common.steps import Step, run_steps, seconds_spent
+from ..encoder.embed import EMBEDDINGS
 from ..recipe import Recipe
+from ..settings import Trained
 from . import stages
 from .launch import Launcher
 
 BASELINE = "baseline"  # name of its step
+_SECONDS = "seconds of the budget"  # as a step's setting
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Run:
         report: called with a line for people.
         launcher: starts the processes that train and embed; None for this one alone. Training goes on in as
             many as it began.
+        restart: do steps again that are begun or complete but whose settings changed, instead of stopping.
     """
 
     recipe: Recipe
@@ -42,17 +46,18 @@ class Run:
     command: str
     report: Callable[[str], None]
     launcher: Launcher | None = None
+    restart: bool = False
 
     def __call__(self) -> Path:
         """Do every step that is not done yet; returns the bundle's folder."""
-        run_steps(self.steps, self.work, self.report)
+        run_steps(self.steps, self.work, self.report, restart=self.restart)
         return self.bundle
 
     @cached_property
     def steps(self) -> list[Step]:
         """What the recipe takes, in order."""
         recipe, seconds = self.recipe, partial(self.recipe.seconds, budget=self.budget)
-        corpus = {**asdict(recipe.corpus), "residues": recipe.residues(self.budget)}
+        corpus = {**asdict(recipe.corpus), "residues within the budget": recipe.residues(self.budget)}
         files = {
             "corpus": self._contents(stages.corpus_files(recipe, self.data)),
             "heads": self._contents(stages.heads_files(recipe, self.data)),
@@ -62,9 +67,9 @@ class Run:
         texts = {"summary": recipe.summary, "limits": recipe.limits, "terms": recipe.terms}
         return [
             Step("corpus", {**corpus, "files": files["corpus"]}, self._corpus),
-            Step("plm", {"seconds": seconds("plm"), **recipe.plm, "kept": kept["plm"]}, self._plm),
-            Step("embed", {"precision": recipe.embed.precision}, self._embed),
-            Step("glm", {"seconds": seconds("glm"), **recipe.glm, "kept": kept["glm"]}, self._glm),
+            Step("plm", {_SECONDS: seconds("plm"), **asdict(recipe.plm), "kept": kept["plm"]}, self._plm),
+            Step("embed", {"precision": recipe.embed.precision}, self._embed, (f"corpus/{EMBEDDINGS}",)),
+            Step("glm", {_SECONDS: seconds("glm"), **asdict(recipe.glm), "kept": kept["glm"]}, self._glm),
             Step("heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads),
             *self._baseline_steps(),  # late: no part of the model waits for it
             Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
@@ -98,10 +103,6 @@ class Run:
         self._train("plm", stages.train_encoder, folder)
 
     def _embed(self, folder: Path) -> None:
-        started = folder / "started"
-        if not started.exists():
-            stages.discard_embeddings(self.runs.corpus)
-            started.touch()
         if self.launcher is not None:
             self.launcher.embed(self.recipe, self.runs.corpus, self.runs.plm, folder)
         else:
@@ -114,7 +115,7 @@ class Run:
         if not self.recipe.baseline:
             return []
         recipe = self.recipe.as_baseline()
-        settings = {"seconds": recipe.seconds("glm", self.budget), **recipe.glm}
+        settings = {_SECONDS: recipe.seconds("glm", self.budget), **asdict(recipe.glm)}
         return [Step(BASELINE, settings, lambda folder: self._train("glm", stages.train_glm, folder, recipe))]
 
     def _train(
@@ -126,7 +127,7 @@ class Run:
     ) -> None:
         """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
         recipe, corpus, budget = recipe or self.recipe, self.runs.corpus, self.budget
-        if self.launcher is not None and "engine" in getattr(recipe, part):
+        if self.launcher is not None and isinstance(recipe.plm if part == "plm" else recipe.glm, Trained):
             self.launcher.train(part, recipe, corpus, folder, budget=budget)
         else:
             alone(recipe, corpus, folder, budget=budget)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from glm_annot.ec_numbers import is_complete
 from glm_annot.errors import InputError
 
-from ..corpus import genome_folder, heldout
+from ..corpus import family_proteins, genome_folder, heldout, rings, sets
 from ..corpus import tables as corpus_module
 from ..corpus.heldout import HeldOut
+from ..corpus.shared_data import SharedData
+from ..ec import labels
 from ..operons import data as operon_data
-from ..recipe import CorpusSection, Recipe, make
+from ..recipe import CorpusSection, Recipe
+from ..settings import Kept, Official, TrainedEncoder, TrainedFamilies
 
 if TYPE_CHECKING:
     from glm_annot.ec.head import ECHead
@@ -48,14 +56,17 @@ def corpus_files(recipe: Recipe, data: Path) -> list[Path]:
         read = [path for genome in genome_folder.genome_files(folder) for path in genome if path is not None]
         read += _if_there(folder / genome_folder.EC_TABLE)
     read += [data / name for name in (*section.held_out, *section.benchmarks)]
-    return read if section.clusters is None else [*read, data / section.clusters]
+    named = (section.clusters, section.families, section.labelled)
+    read += [data / name for name in named if name is not None]
+    return [*read, sets_file(section, data)] if section.sets else read
 
 
 def heads_files(recipe: Recipe, data: Path) -> list[Path]:
     """What the heads of a recipe are fitted on, beside its corpus."""
     read: list[Path] = []
     if recipe.heads.ec == "shared":
-        read += [*_ec_files(data), data / "ec" / "ec_names.tsv", *_table_files(data / "corpus")]
+        shared = SharedData(data)
+        read += [shared.labelled, shared.unnumbered, shared.ec_names, *_table_files(shared.corpus)]
     if recipe.heads.organisms is not None:
         read += _organism_files(data / recipe.heads.organisms)
     elif recipe.corpus.folder is not None:
@@ -67,22 +78,13 @@ def evaluation_files(recipe: Recipe, data: Path) -> list[Path]:
     """What a finished bundle is measured on, beside its corpus."""
     if recipe.suite != "benchmark":
         return []
-    from ..evaluate import suites
-
-    proteins = [
-        data / suites.K12,
-        data / suites.K12_PRODIGAL,
-        *map(data.joinpath, suites.EC_BENCHMARKS),
-    ]
-    return [*proteins, *_ec_files(data), *_organism_files(data / "operons")]
+    shared = SharedData(data)
+    read = [*shared.held_out, *shared.ec_benchmarks, shared.labelled, shared.unnumbered]
+    return [*read, *_organism_files(shared.operons)]
 
 
 def _table_files(folder: Path) -> list[Path]:
     return [path for name in corpus_module.TABLES for path in corpus_module.table_files(folder, name)]
-
-
-def _ec_files(data: Path) -> list[Path]:
-    return [data / "ec" / "labelled.parquet", data / "ec" / "unlabelled_or_non_enzyme.tsv"]
 
 
 def _organism_files(folder: Path) -> list[Path]:
@@ -100,13 +102,14 @@ def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
 
     An official encoder is one and the same wherever it was downloaded; a file of one's own may change.
     """
-    from glm_annot.bundle import file_sha256, part_record
+    from glm_annot.bundle import part_record
+    from glm_annot.io.checksums import file_sha256
 
     section = recipe.plm if part == "plm" else recipe.glm
-    if "keep" in section:
-        return part_record(section["keep"], *_PARTS[part])
-    if "official" in section and Path(section["official"]).is_file():
-        return {"file": file_sha256(Path(section["official"]))}
+    if isinstance(section, Kept):
+        return part_record(section.keep, *_PARTS[part])
+    if isinstance(section, Official) and Path(section.official).is_file():
+        return {"file": file_sha256(Path(section.official))}
     return {}
 
 
@@ -129,49 +132,103 @@ def make_corpus(
     if section.tables is not None:
         source = corpus_module.read_tables(data / section.tables)
     else:
-        source = genome_folder.read_tables(data / (section.folder or "."))
+        genomes = data / (section.folder or ".")
         if recipe.heads.organisms is None:  # what is wrong with operons.tsv is said now, not after training
-            operon_data.read_folder(data / (section.folder or "."))
+            operons = operon_data.FolderOperons(genomes)
+            source = genome_folder.read_tables(genomes, also=operons.add)
+            operons.labelled()
+        else:
+            source = genome_folder.read_tables(genomes)
     excluded = {int(genome): reason for genome, reason in section.exclude.items()}
     recipe.refuse_unknown("corpus.exclude", excluded, source.genomes["genome"].to_pylist())
-    clusters = None
+    listed = sets.read(sets_file(section, data)) if section.sets else sets.Sets(left_out=excluded)
+    recipe.refuse_unknown("corpus.sets", listed.untrained, source.genomes["genome"].to_pylist())
+    clusters = families = None
+    if section.families is not None:
+        families = rings.read_families(data / section.families, source.proteins.num_rows)
+        clusters = families["cluster"].to_numpy()
     if section.clusters is not None:
         clusters = corpus_module.read_clusters(data / section.clusters, source.proteins.num_rows)
-    options = corpus_module.Options(
+    options = corpus_module.CorpusOptions(
         genomes=section.genomes,
         residues=recipe.residues(budget),
         valid=section.valid,
         test=section.test,
         seed=section.seed,
-        exclude=excluded,
+        exclude={**listed.left_out, **excluded},
+        splits=listed.splits,
     )
+    leaks = held_out(section, data)
+    trains_P = family_proteins.may_train(source, listed) if section.sets else None
     record = corpus_module.build(
         source,
         folder,
         options=options,
         origin=section.tables or "a folder of annotated genomes",
-        held_out=held_out(section, data),
+        held_out=leaks,
         clusters=clusters,
+        families=None if families is None else families["family"].to_numpy(),
+        trains_P=trains_P,
     )
+    if families is not None:
+        table = _family_proteins(section, data, source, families, listed, leaks)
+        family_proteins.write(table, folder)
     report(corpus_module.split_line(record))
     return record
 
 
+def sets_file(section: CorpusSection, data: Path) -> Path:
+    """The file that `corpus.sets` names: one that ships, or one within the folder of data."""
+    shipped = files("glm_annot.training").joinpath("recipes", "sets", f"{section.sets}.json")
+    return Path(str(shipped)) if shipped.is_file() else data / str(section.sets)
+
+
+def _family_proteins(
+    section: CorpusSection,
+    data: Path,
+    source: corpus_module.Tables,
+    families: pa.Table,
+    listed: sets.Sets,
+    leaks: HeldOut,
+) -> pa.Table:
+    """What the family encoder learns from: proteins of training genomes, and those with EC numbers."""
+    sequences = source.proteins["sequence"]
+    measured_P = family_proteins.proteins_of(source, {*listed.test, *listed.calibrate})
+    barred = leaks.all | set(sequences.filter(pa.array(measured_P)).to_pylist())
+    trains_P = family_proteins.may_train(source, listed)
+    trains_P &= ~pc.is_in(sequences, pa.array(sorted(barred))).to_numpy()
+    enzymes = []
+    if section.labelled is not None:
+        path = data / section.labelled
+        updates = labels.read_updates(path.with_name("ec_names.tsv"))
+        enzymes = labels.read_labelled(path, held_out=barred, updates=updates, max_trust=2)
+    labelled = ((protein.sequence, filter(is_complete, protein.ec)) for protein in enzymes)
+    return family_proteins.family_proteins(source, families, trains_P, labelled)
+
+
 def train_encoder(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
     """Train the encoder of a recipe, or take the one that it names."""
-    if "task" not in recipe.plm:
-        from glm_annot.bundle import load
+    if isinstance(recipe.plm, TrainedFamilies):
+        from ..encoder.contrastive import train_family_encoder
 
-        from ..bundle.assemble import export_encoder
-        from ..encoder import official as esm2
-
-        kept = recipe.plm.get("keep")
-        export_encoder(load(kept).encoder if kept else esm2.load(recipe.plm["official"]), folder)
+        proteins = corpus / family_proteins.FAMILY_PROTEINS
+        train_family_encoder(proteins, folder, recipe.plm.families, recipe.engine("plm", budget))
         return
-    from ..encoder.train import TrainPLMConfig, train_plm
+    if isinstance(recipe.plm, TrainedEncoder):
+        from ..encoder.train import train_plm
 
-    task = make(TrainPLMConfig, recipe.plm["task"], "plm.task")
-    train_plm(corpus / "encoder_proteins.parquet", folder, task, recipe.engine("plm", budget))
+        proteins = corpus / "encoder_proteins.parquet"
+        train_plm(proteins, folder, recipe.plm.task, recipe.engine("plm", budget))
+        return
+    from glm_annot.bundle import load
+
+    from ..encoder import official
+    from ..encoder.exports import export_encoder
+
+    if isinstance(recipe.plm, Kept):
+        export_encoder(load(recipe.plm.keep).encoder, folder)
+    else:
+        export_encoder(official.load(recipe.plm.official), folder)
 
 
 def embed_corpus(
@@ -183,33 +240,26 @@ def embed_corpus(
     progress: Progress | None = None,
 ) -> None:
     """Embed the proteins of a corpus with a trained encoder, on the GPU of this process if it has one."""
-    from ..bundle.assemble import read_encoder
     from ..common import ranks
     from ..encoder import embed
+    from ..encoder.exports import read_encoder
 
     encoder = read_encoder(plm).to(ranks.device())
     embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
-
-
-def discard_embeddings(corpus: Path) -> None:
-    """Delete the embeddings of a corpus, whichever encoder they are of."""
-    for path in corpus.glob("embeddings.*"):
-        path.unlink()
 
 
 def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
     """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model."""
     from ..glm import train as glm
 
-    if "keep" in recipe.glm:
+    if isinstance(recipe.glm, Kept):
         from glm_annot.bundle import load
 
         from ..common import ranks
 
-        glm.keep_glm(corpus, folder, load(recipe.glm["keep"], ranks.device()))
+        glm.keep_glm(corpus, folder, load(recipe.glm.keep, ranks.device()))
         return
-    network = make(glm.TrainGLMConfig, recipe.glm["network"], "glm.network")
-    glm.train_glm(corpus, folder, network, recipe.engine("glm", budget))
+    glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget))
 
 
 def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:

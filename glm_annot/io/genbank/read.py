@@ -1,4 +1,4 @@
-"""GenBank: text -> Genome. Records are read in `records`, written back in `patch`."""
+"""GenBank: text -> Genome. `entries` reads the records, `patch` writes predictions back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLo
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.genbank.patch import provenance, render, strip
-from glm_annot.io.genbank.records import Entry, read_records
+from glm_annot.io.genbank.entries import Entry, read_entries
 from glm_annot.io.genbank.text import Feature
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.parts import several, without_repeats
@@ -22,8 +21,6 @@ from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Whole", "parse", "provenance", "render", "strip"]
 
 _NO_NAME = {"", ".", "unknown", "<unknown id>"}  # what stands for an accession that a tool does not have
 _SEED_ID = re.compile(r"(?:.*:)?(fig\|.+)")  # RAST names its features so, in /db_xref
@@ -41,7 +38,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     Raises:
         InputError: naming the file and, where there is one, the line.
     """
-    entries = read_records(text, source_path)
+    entries = read_entries(text, source_path)
     reader = _Reader(source_path, sequences)
     names = _contig_names(entries, source_path)
     contigs = reader.contigs(list(zip(names, entries, strict=True)))

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.gff3.patch import COLUMNS, ECPlace, annotation_lines, is_feature
+from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
 from glm_annot.io.source import decode, newline_of
-from glm_annot.records import PART_GENES, Skip
+from glm_annot.records import Skip
 
+SECTION_CDS = 8192  # in a section, unless one contig has more; as many as `model.windows` reads at once
 # Fixed, so that gffutils does not guess it anew from each line.
 _DIALECT = {
     "fmt": "gff3",
@@ -102,7 +103,7 @@ class Layout:
     Attributes:
         path: the file, for messages.
         replicons: by name, in order.
-        sections: of whole contigs with at most `PART_GENES` CDS lines, unless one contig has more. All lines
+        sections: of whole contigs with at most `SECTION_CDS` CDS lines, unless one contig has more. All lines
             together are one section where features of several refer to each other, or where the contigs
             stand in another order than the file names them first.
         lines: how many there are before the sequences.
@@ -242,7 +243,7 @@ class _Cuts:
             self._contig_keys.update(map(hash, unquote_to_bytes(names).replace(b'"', b"").split(b",")))
 
     def _end_contig(self) -> None:
-        if self._held and self._held + self._cds > PART_GENES:
+        if self._held and self._held + self._cds > SECTION_CDS:
             self._end_section()
             self._starts.append(self._contig_start)
         self._held += self._cds

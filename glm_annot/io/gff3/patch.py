@@ -11,58 +11,23 @@ What is added, and what `strip` therefore removes:
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
 from glm_annot.io import qualifiers as q
-from glm_annot.io.source import BOM, blocks_from, decode, line_end, split_lines, spooled
+from glm_annot.io.gff3.text import COLUMNS, PARENT, annotation_lines, is_feature, split_text
+from glm_annot.io.source import BOM, blocks_from, decode, line_end, spooled
 from glm_annot.records import Gene, Genome, OperonCall, Predictions, Source
 
-COLUMNS = 9  # of a GFF3 feature line
-_ATTRIBUTES = COLUMNS - 1
-_FASTA = re.compile(rb"^(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
+_ATTRIBUTES = COLUMNS - 1  # the last column
 _COMMENT = b"# " + q.TOOL.encode() + b": "
 _OURS = q.PREFIX.encode()
 _NAMES = frozenset(name.encode() for name in q.NAMES)
 _OPERON_START = b"\t" + q.TOOL.encode() + b"\toperon\t"
 _RESERVED = re.compile(r"[=;&%#\x00-\x1f\x7f]")  # the comma stays: it separates our values
-# Some tools put a blank after each `;`.
 _ID = re.compile(rb"[\t;] *ID=([^;\t\r\n]+)")
-_PARENT = re.compile(rb"[\t;] *Parent=([^;,\t\r\n]+)")
-_BAKTA = re.compile(rb"\bbakta\b", re.IGNORECASE)
-_EC_PLACES = (
-    (re.compile(rb"[\t;] *Dbxref=(?:[^;\t\r\n]*,)?\"?EC:"), q.BAKTA_EC),
-    *((re.compile(rb"[\t;] *" + place[0].encode() + rb"="), place) for place in q.EC_ATTRIBUTES),
-)
-
-
-def split_text(text: bytes) -> tuple[bytes, list[bytes], bytes]:
-    """(byte order mark or nothing, lines up to the sequences, the FASTA part); joined they are `text`."""
-    mark = BOM if text.startswith(BOM) else b""
-    body = text[len(mark) :]
-    fasta = _FASTA.search(body)
-    stop = fasta.start() if fasta else len(body)
-    return mark, split_lines(body[:stop]), body[stop:]
-
-
-def annotation_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """(place in bytes, line) of each line of a file up to the sequences; a byte order mark is passed over."""
-    place = len(BOM) if file.read(len(BOM)) == BOM else 0
-    file.seek(place)
-    for upto_line_feed in file:
-        if _FASTA.match(upto_line_feed):
-            return
-        for line in split_lines(upto_line_feed):
-            yield place, line
-            place += len(line)
-
-
-def is_feature(line: bytes) -> bool:
-    """Whether a line before the sequences holds a feature: neither blank nor a comment or directive."""
-    stripped = line.strip()
-    return bool(stripped) and not stripped.startswith(b"#")
 
 
 # ---- taking out ----
@@ -211,33 +176,6 @@ def _escape(value: str) -> bytes:
     return _RESERVED.sub(lambda match: f"%{ord(match[0]):02X}", value).encode()
 
 
-class ECPlace:
-    """Finds (attribute, prefix) in which a file keeps EC numbers, or would by the habit of its tool."""
-
-    def __init__(self) -> None:
-        self._seen = Counter[tuple[str, str]]()
-        self._bakta = self._compliant = self._prokka = False
-
-    def see(self, line: bytes) -> None:
-        """Called for each line of the file."""
-        if not is_feature(line):
-            self._bakta |= _BAKTA.search(line) is not None
-            return
-        self._seen.update(place for pattern, place in _EC_PLACES if pattern.search(line))
-        self._bakta |= b"\tBakta\t" in line
-        self._compliant |= b"\tCDS\t" in line and _PARENT.search(line) is not None
-        self._prokka |= b"\tProdigal:" in line or b"\tprokka\t" in line
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """What all the lines speak for."""
-        if self._seen:
-            return self._seen.most_common(1)[0][0]
-        if self._bakta:
-            return q.INSDC_EC if self._compliant else q.BAKTA_EC
-        return q.PROKKA_EC if self._prokka else q.INSDC_EC
-
-
 # ---- lines of our own ----
 
 
@@ -273,7 +211,7 @@ def _lines_by_id(lines: Sequence[bytes]) -> dict[bytes, int]:
 
 def _top_line(lines: Sequence[bytes], number: int, ids: Mapping[bytes, int]) -> int:
     """The line of the topmost feature that this one is a part of, as long as it comes earlier in the file."""
-    parent = _PARENT.search(lines[number])
+    parent = PARENT.search(lines[number])
     above = ids.get(parent[1], number) if parent else number
     return _top_line(lines, above, ids) if above < number else number
 

@@ -1,4 +1,4 @@
-"""GFF3: text -> Genome. Lines are read in `lines`, put together in `features`, written back in `patch`."""
+"""GFF3: text -> Genome. `lines` reads lines, `features` puts CDS together, `patch` writes predictions back."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.features import Feature, code_of, coding_strand, find_features
 from glm_annot.io.gff3.lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
-from glm_annot.io.gff3.patch import provenance, render, split_text, strip, strip_file
+from glm_annot.io.gff3.text import split_text
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.parts import several, without_repeats
 from glm_annot.io.proteins import Admitted, Coding, Proteins, Reading
 from glm_annot.io.sequences import EDGE, Fasta, Sequences, as_dna
 from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
-
-__all__ = ["Sections", "parse", "provenance", "render", "strip", "strip_file"]
 
 _PRODIGAL_ID = re.compile(r"\d+_(\d+)")
 

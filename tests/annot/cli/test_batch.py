@@ -18,14 +18,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from glm_annot.plugins import bakta
 
 from glm_annot.cli import batch, jobs, tool_folders
-from glm_annot.cli.batch import Options, annotate_files, to_stdout
+from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import start_log
+from glm_annot.cli.one_input import Annotator
+from glm_annot.cli.tasks import Options, Task
+from glm_annot.cli.write import to_stdout
 from glm_annot.ec import reference as homology
 from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io import strip
+from glm_annot.plugins import bakta
 from tests.annot.cli.test_app import command, environment, wait_for
 from tests.support.made_genomes import ancestors, genbank, make_genome
 from tests.support.tiny import made_gff3
@@ -261,12 +264,12 @@ def test_answers_come_in_order_and_a_dead_process_costs_one_task() -> None:
     tasks = ["wait0.3", "a", "killed", "b", "exit", "c"]
     lost: list[tuple[str, int]] = []
 
-    def bury(task: str, process: int, exit_code: int) -> str:
+    def note_death(task: str, process: int, exit_code: int) -> str:
         assert process > 0
         lost.append((task, exit_code))
         return "lost"
 
-    answers = list(jobs.share(tasks, start_worker, 2, lost=bury))
+    answers = list(jobs.share(tasks, start_worker, 2, on_death=note_death))
     assert answers == ["WAIT0.3", "A", "lost", "B", "lost", "C"]
     assert sorted(lost) == [("exit", 7), ("killed", -signal.SIGKILL)]
 
@@ -275,7 +278,7 @@ def test_answers_come_in_order_and_a_dead_process_costs_one_task() -> None:
 def test_an_error_ends_all_processes() -> None:
     before = children()
     with pytest.raises(ModelError, match="no model"):
-        list(jobs.share(["error", "wait60"], start_worker, 2, lost=lambda *_: ""))
+        list(jobs.share(["error", "wait60"], start_worker, 2, on_death=lambda *_: ""))
     assert children() == before
 
 
@@ -299,9 +302,9 @@ def test_a_killed_process_is_a_failure_of_its_input(
 
 def fragile_worker(options: Options) -> Callable[..., object]:
     """As `batch._worker`, but killed in the middle of writing what becomes of the input b."""
-    work = batch._Annotator(options)
+    work = Annotator(options)
 
-    def killed_at_b(task: batch._Task) -> object:
+    def killed_at_b(task: Task) -> object:
         if task.target.name == "b":
             folder = task.target.folder
             assert folder is not None

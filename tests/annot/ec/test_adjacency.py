@@ -11,16 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from glm_annot.training.corpus.tables import Tables
-from glm_annot.training.ec.adjacency import PRIOR, GeneRuns, count, gene_runs
-from glm_annot.training.ec.calibrate import Example, calibrate
 
 from glm_annot.ec.adjacency import REACH, LabelPairs, runs
-from glm_annot.ec.evidence import FEATURES, SOURCES, Evidence, Neighbour
+from glm_annot.ec.evidence import FEATURES, SOURCES, Evidence, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec_numbers import ROOT, lineage, node
 from glm_annot.records import Contig, Gene, Genome
+from glm_annot.training.corpus.tables import Tables
+from glm_annot.training.ec.adjacency import PRIOR, GeneRuns, count, gene_runs
+from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
+pytestmark = pytest.mark.versions
 LABELS = ("1.1.1.1", "2.7.1.2", "2.7.1.11")
 
 
@@ -153,15 +154,21 @@ def test_calibration_learns_to_trust_the_genes_beside() -> None:
     head = ECHead(config).eval().requires_grad_(False)
     head.pairs.load_state_dict(pairs_of({(0, 1): 30.0}, unseen={2: 0.2}).state_dict())
 
-    def family(label: str, similarity: float) -> Neighbour:
-        return Neighbour(similarity, frozenset(lineage(label)), (LABELS.index(label),))
+    def family(label: str, similarity: float) -> SimilarFamily:
+        return SimilarFamily(similarity, frozenset(lineage(label)), (LABELS.index(label),))
 
     either = Evidence(300, (family("1.1.1.1", 0.5), family("2.7.1.11", 0.5)))
     sure, none = Evidence(300, (family("2.7.1.2", 0.9),)), Evidence(300)
     examples = []
     for run in range(60):
-        examples += [Example(either, ("1.1.1.1",), 0, run), Example(sure, ("2.7.1.2",), 0, run)]
-        examples += [Example(either, (LABELS[2 * (run % 2)],), 0, 60 + run), Example(none, (), 0, 60 + run)]
+        examples += [
+            CalibrationExample(either, ("1.1.1.1",), 0, run),
+            CalibrationExample(sure, ("2.7.1.2",), 0, run),
+        ]
+        examples += [
+            CalibrationExample(either, (LABELS[2 * (run % 2)],), 0, 60 + run),
+            CalibrationExample(none, (), 0, 60 + run),
+        ]
     calibrate(head, examples)
     (gene, _) = head.with_neighbours([either, sure], [0, 0])
     (found,) = head.judge([gene], min_confidence=0.5)
@@ -176,7 +183,7 @@ def test_calibration_learns_to_trust_the_genes_beside() -> None:
 
 def test_what_was_said_of_neighbours_before_does_not_count() -> None:
     head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
-    evidence = Evidence(300, (Neighbour(0.5, frozenset(lineage("1.1.1.1")), (0,)),))
+    evidence = Evidence(300, (SimilarFamily(0.5, frozenset(lineage("1.1.1.1")), (0,)),))
     once = head.with_neighbours([evidence, evidence], [0, 0])
     again = head.with_neighbours([replace(one, beside={node("1.1.1.1"): 5.0}) for one in once], [0, 0])
     assert again == once

@@ -3,7 +3,6 @@ import random
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.ec.profiles import build, rarity
 
 from glm_annot.ec.families import (
     ALIKE,
@@ -21,6 +20,7 @@ from glm_annot.ec.families import (
     pack,
     patterns,
 )
+from glm_annot.training.ec.profiles import build, rarity
 
 HAT = "MKTAYIAKQRQISFVKSHFSRQ"
 COLD = "GGGSPWDNECHHWCPPDDNNEE"

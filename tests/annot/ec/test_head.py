@@ -7,24 +7,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+
+from glm_annot import ec_numbers
+from glm_annot.ec.adjacency import LabelPairs
+from glm_annot.ec.evidence import FEATURES, Evidence, SimilarFamily, by_node, spans
+from glm_annot.ec.head import ECHead, ECHeadConfig, ECResult, LinearHead
+from glm_annot.ec_numbers import ROOT, ancestry
+from glm_annot.errors import GlmAnnotError
+from glm_annot.records import Contig, ECCall, Gene, Genome
 from glm_annot.training.corpus.heldout import HeldOut
 from glm_annot.training.corpus.tables import Tables
 from glm_annot.training.ec import fit as ec_fit
 from glm_annot.training.ec import sources as ec_sources
-from glm_annot.training.ec.calibrate import THRESHOLDS, Example, calibrate
+from glm_annot.training.ec.calibrate import THRESHOLDS, CalibrationExample, calibrate
 from glm_annot.training.ec.families import all_labels, families, head_of
 from glm_annot.training.ec.labels import Labelled
 from glm_annot.training.ec.linear import fit_linear
 from glm_annot.training.ec.profiles import rarity
 from glm_annot.training.evaluate import audit, scores
-
-from glm_annot import ec_numbers
-from glm_annot.ec.adjacency import LabelPairs
-from glm_annot.ec.evidence import FEATURES, Evidence, Neighbour, by_node, spans
-from glm_annot.ec.head import ECHead, ECHeadConfig, ECResult, LinearHead
-from glm_annot.ec_numbers import ROOT, ancestry
-from glm_annot.errors import GlmAnnotError
-from glm_annot.records import Contig, ECCall, Gene, Genome
 
 needs_tools = pytest.mark.skipif(
     shutil.which("mmseqs") is None or shutil.which("diamond") is None,
@@ -94,9 +94,9 @@ def test_a_class_is_as_likely_as_all_numbers_under_it():
 
 def test_features_compare_a_node_with_its_rivals():
     near = [
-        Neighbour(2.0, ancestry(["2.7.1.2"]), enzyme_rate=0.9, exact_rate=0.8),
-        Neighbour(1.0, ancestry(["1.1.1.1"]), enzyme_rate=0.5, exact_rate=0.1),
-        Neighbour(0.5, frozenset()),
+        SimilarFamily(2.0, ancestry(["2.7.1.2"]), enzyme_rate=0.9, exact_rate=0.8),
+        SimilarFamily(1.0, ancestry(["1.1.1.1"]), enzyme_rate=0.5, exact_rate=0.1),
+        SimilarFamily(0.5, frozenset()),
     ]
     evidence = Evidence(100, near, encoder={("2",): 0.75, ROOT: 0.5})
     found = dict(zip(FEATURES, evidence.features([("2",)])[0], strict=True))
@@ -112,8 +112,8 @@ def test_features_compare_a_node_with_its_rivals():
 
 def test_probabilities_multiply_down_the_hierarchy_and_calls_stop_where_it_gets_unsure():
     head = even_head(ECHeadConfig(LABELS))
-    agreed = Neighbour(1.0, ancestry(["2.7.1.2"]))
-    parted = Neighbour(1.0, ancestry(["2.7.1.11"]))
+    agreed = SimilarFamily(1.0, ancestry(["2.7.1.2"]))
+    parted = SimilarFamily(1.0, ancestry(["2.7.1.11"]))
     (found,) = head.confidences([Evidence(100, [agreed, parted])])
     sure, torn = 10 / 11, np.sqrt(10) / (1 + np.sqrt(10))
     assert found[ROOT] == pytest.approx(sure, rel=1e-5)
@@ -215,7 +215,7 @@ def test_calibrated_confidence_is_the_share_that_is_right():
     head, proteins = made_head()
     (evidence,) = head.gather(proteins[:1], NOTHING, NOTHING)
     answers = [("1.1.1.1",)] * 60 + [("1.1.1.2",)] * 20 + [("2.7.1.2",)] * 10 + [()] * 10
-    examples = [Example(evidence, ec, n % 2) for n, ec in enumerate(answers)]
+    examples = [CalibrationExample(evidence, ec, n % 2) for n, ec in enumerate(answers)]
     calibrate(head, examples)
     found = head.confidences(head.gather(proteins[:1], NOTHING, NOTHING))[0]
     assert found[ROOT] == pytest.approx(0.9, abs=0.03)
@@ -231,7 +231,11 @@ def test_no_threshold_calls_better_than_the_default_one():
     rows = [(place, ec) for place, of in enumerate(answers) for ec in of]
     evidences = head.gather([proteins[place] for place, _ in rows], NOTHING, NOTHING)
     calibrate(
-        head, [Example(e, ec, n % 2) for n, (e, (_, ec)) in enumerate(zip(evidences, rows, strict=True))]
+        head,
+        [
+            CalibrationExample(e, ec, n % 2)
+            for n, (e, (_, ec)) in enumerate(zip(evidences, rows, strict=True))
+        ],
     )
 
     def f1(threshold: float) -> float:
@@ -249,14 +253,16 @@ def test_no_threshold_calls_better_than_the_default_one():
 def test_without_true_numbers_the_default_threshold_stays():
     head, proteins = made_head()
     (evidence,) = head.gather(proteins[:1], NOTHING, NOTHING)
-    calibrate(head, [Example(evidence, (), 0)] * 20)
+    calibrate(head, [CalibrationExample(evidence, (), 0)] * 20)
     assert head.config.threshold == 0.5
 
 
 def test_a_truth_that_stops_early_says_nothing_of_what_lies_below():
     head, proteins = made_head()
     (evidence,) = head.gather(proteins[:1], NOTHING, NOTHING)
-    examples = [Example(evidence, ("1.1.1.-",), 0)] * 40 + [Example(evidence, ("1.1.1.1",), 1)] * 40
+    examples = [CalibrationExample(evidence, ("1.1.1.-",), 0)] * 40 + [
+        CalibrationExample(evidence, ("1.1.1.1",), 1)
+    ] * 40
     calibrate(head, examples)
     found = head.confidences([evidence])[0]
     assert found[("1", "1", "1", "1")] > 0.9
@@ -407,7 +413,7 @@ def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch:
     sources = ec_sources.from_corpus(tables, HeldOut(benchmarks=frozenset(held)))
     assert any(held & set(genome.proteins) for genome in sources.calibration)
     used: dict[str, set[str]] = {"family": set(), "reference": set(), "rarity": set(), "gathered": set()}
-    families, rarity, gather = ec_fit.families, ec_fit.kmer_profiles.rarity, ECHead.gather
+    families, rarity, gather = ec_fit.families, ec_fit.profiles.rarity, ECHead.gather
     reference = ec_fit.as_reference
 
     def seen_families(labelled, homologues):
@@ -429,7 +435,7 @@ def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch:
 
     monkeypatch.setattr(ec_fit, "families", seen_families)
     monkeypatch.setattr(ec_fit, "as_reference", seen_reference)
-    monkeypatch.setattr(ec_fit.kmer_profiles, "rarity", seen_rarity)
+    monkeypatch.setattr(ec_fit.profiles, "rarity", seen_rarity)
     monkeypatch.setattr(ECHead, "gather", seen_gather)
     ec_fit.fit(sources)
     assert all(used.values())
@@ -463,7 +469,7 @@ def test_confidence_counts_predictions_without_a_true_number_as_wrong():
     call = (ECCall("1.1.1.1", 0.95),)
     results = [ECResult(call, call, 0.97, "kmer")] * 3 + [ECResult((), (), 0.1, "")]
     ec = tuple(map(frozenset, [{"1.1.1.1"}, {"1.1.1.2"}, set(), set()]))
-    found = scores.confidence(results, scores.Cases(("M",) * 4, ec))
+    found = scores.confidence(results, scores.TrueNumbers(("M",) * 4, ec))
     assert found["number"]["at_0.9"] == {"precision": pytest.approx(1 / 3), "coverage": 0.75}
     assert found["enzyme"]["at_0.9"]["precision"] == pytest.approx(2 / 3)
     assert (found["proteins"], found["enzymes"]) == (4, 2)
@@ -479,7 +485,7 @@ def test_calls_on_genes_without_a_number_count_in_a_genome():
 
 def test_levels_are_judged_by_their_likeliest_class():
     found = {ROOT: 1.0, ("1",): 0.6, ("2",): 0.8, ("1", "1"): 0.6, ("2", "7"): 0.2}
-    cases = scores.Cases(("M",) * 3, (frozenset({"1.1.1.1"}), frozenset({"2.-.-.-"}), frozenset()))
+    cases = scores.TrueNumbers(("M",) * 3, (frozenset({"1.1.1.1"}), frozenset({"2.-.-.-"}), frozenset()))
     levels = scores.by_level([found, found, {ROOT: 0.0}], cases)
     assert levels["1"]["at_0.5"] == {"precision": 0.5, "coverage": pytest.approx(2 / 3)}
     assert levels["2"]["at_0.5"] == {"precision": 1.0, "coverage": 0.5}  # the second ends above it
@@ -510,5 +516,5 @@ def test_what_was_gathered_is_judged_as_it_is_predicted():
     evidences = head.gather(proteins, NOTHING, NOTHING)
     judged = head.judge(evidences, min_confidence=0.4)
     assert judged == head.predict(proteins, NOTHING, NOTHING, min_confidence=0.4)
-    deaf = head.judge(evidences, min_confidence=0.4, silent=["kmer"])
+    deaf = head.judge(evidences, min_confidence=0.4, ignored=["kmer"])
     assert len({result.enzyme for result in deaf}) < len({result.enzyme for result in judged})

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.ec.calibrate import Example, calibrate
 
-from glm_annot.ec.evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, Neighbour
+from glm_annot.ec.evidence import FEATURES, REFERENCE_FEATURES, SOURCES, Evidence, Homologue, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec.reference import Reference, header_numbers, read_reference, says_no_enzyme, searcher
 from glm_annot.ec_numbers import ROOT, ancestry
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.records import ECCall
+from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
 
 LABELS = ("1.1.1.1", "2.7.1.2")
 NOTHING = np.zeros((9, 0), np.float32)
@@ -84,7 +84,7 @@ def test_whether_an_entry_without_a_number_speaks_against_one(header: str, says:
 def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> None:
     rival = Homologue(ancestry(()), 300.0, 0.9, 1.0)
     assert rival.nodes == frozenset() and Evidence(100, homologues=[rival]).candidates() == [ROOT]
-    profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
+    profile = SimilarFamily(1.0, ancestry(["2.7.1.2"]))
     evidence = Evidence(100, [profile], homologues=[rival])
     found = dict(
         zip(FEATURES + REFERENCE_FEATURES, evidence.features([("2", "7", "1", "2")])[0], strict=True)
@@ -211,9 +211,11 @@ def test_calibration_learns_what_identity_is_worth() -> None:
         identity = rng.uniform(0.2, 1.0)
         right = rng.random() < identity
         near = Homologue(ancestry(["2.7.1.2"]), 100.0, identity, 1.0)
-        profile = Neighbour(1.0, ancestry(["2.7.1.2"]))
+        profile = SimilarFamily(1.0, ancestry(["2.7.1.2"]))
         examples.append(
-            Example(Evidence(100, [profile], homologues=[near]), ("2.7.1.2",) if right else (), number % 5)
+            CalibrationExample(
+                Evidence(100, [profile], homologues=[near]), ("2.7.1.2",) if right else (), number % 5
+            )
         )
     head = ECHead(ECHeadConfig(LABELS)).eval().requires_grad_(False)
     calibrate(head, examples)
@@ -222,5 +224,5 @@ def test_calibration_learns_what_identity_is_worth() -> None:
         for identity in (0.9, 0.3)
     )
     assert sure == pytest.approx(0.9, abs=0.12) and unsure == pytest.approx(0.3, abs=0.12)
-    (plain,) = head.confidences([Evidence(100, [Neighbour(1.0, ancestry(["2.7.1.2"]))])])
+    (plain,) = head.confidences([Evidence(100, [SimilarFamily(1.0, ancestry(["2.7.1.2"]))])])
     assert plain[ROOT] == pytest.approx(0.6, abs=0.05)  # without homologues: the share of all that were right

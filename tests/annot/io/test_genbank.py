@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from Bio import SeqIO
 from Bio.SeqRecord import SeqRecord
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers, source
+from glm_annot.io.genbank import patch as genbank_patch
 from glm_annot.io.genbank import read as genbank
 from glm_annot.io.genbank import text as genbank_text
 from glm_annot.io.sequences import Sequences
@@ -194,7 +194,9 @@ def test_anchors_are_the_key_line_and_the_last_line(name: str) -> None:
 def test_harmless_variants_read_and_write_alike(name: str, change: Callable[[bytes], bytes]) -> None:
     varied, plain = parse(change(text_of(name))), read(name)
     assert varied.contigs == plain.contigs
-    assert genbank.strip(genbank.render(varied, fake_predictions(varied), 0.5)) == change(text_of(name))
+    assert genbank_patch.strip(genbank_patch.render(varied, fake_predictions(varied), 0.5)) == change(
+        text_of(name)
+    )
 
 
 # ---- sequences from elsewhere ----
@@ -300,7 +302,7 @@ def test_nothing_depends_on_other_features(odd: bytes) -> None:
     text = re.sub(rb"(?m)^     rRNA .*", b"     rRNA            " + odd, text_of("rast.gb"))
     genome = parse(text)
     assert list(genome.genes) == list(read("rast.gb").genes)
-    assert genbank.strip(genbank.render(genome, fake_predictions(genome))) == text
+    assert genbank_patch.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
 
 
 def test_the_same_cds_twice_is_predicted_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -361,7 +363,7 @@ def test_operon_feature_and_tags_as_written() -> None:
         0: GenePrediction(ec=calls, enzyme=0.995, context_fit=47.31, evidence="encoder"),
         3: GenePrediction(),
     }
-    text = genbank.render(genome, predictions(genes, (operon(genome, 3, 0, start=388, end=663),)))
+    text = genbank_patch.render(genome, predictions(genes, (operon(genome, 3, 0, start=388, end=663),)))
     assert added_lines(genome, text)[4:] == [
         '                     /operon="glm_operon_0001"',
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
@@ -388,7 +390,7 @@ def test_operon_feature_and_tags_as_written() -> None:
 
 def test_provenance_is_a_comment_of_each_annotated_record() -> None:
     genome = read("prokka.gbk")
-    text = genbank.render(genome, predictions({2: GenePrediction()}, ()))
+    text = genbank_patch.render(genome, predictions({2: GenePrediction()}, ()))
     first, second = text.split(b"//\n")[:2]
     assert b"glm-annot" not in first
     lines = (b"COMMENT     glm-annot: program=glm-annot 0.1.0; model=fake 1.0.0; sha256=", b"0" * 64 + b";")
@@ -402,19 +404,19 @@ def test_provenance_keeps_to_the_width_and_is_read_as_it_was(name: str, crlf: bo
     genome = parse(text_of(name).replace(b"\n", b"\r\n") if crlf else text_of(name))
     made = fake_predictions(genome)
     made_by = replace(made.provenance, reference="1" * 64, searcher="DIAMOND 2.1.3", precision="bf16")
-    text = genbank.render(genome, replace(made, provenance=made_by), 0.5)
+    text = genbank_patch.render(genome, replace(made, provenance=made_by), 0.5)
     lines = source.split_lines(text_of(name))
     width = genbank_text.wrapped_width(lines, genbank_text.records(lines))
     added = added_lines(genome, text)
     assert "            " + "1" * 64 + ";" in added and "0" * 64 in str(added)
     assert max(map(len, added)) <= width
-    assert genbank.provenance(text) == qualifiers.provenance_comment(made_by, 0.5)
+    assert genbank_patch.provenance(text) == qualifiers.provenance_comment(made_by, 0.5)
 
 
 def test_a_gene_of_which_nothing_is_said_is_left_alone() -> None:
     genome = read("bakta.gbff")
     assert genome.source is not None
-    assert genbank.render(genome, predictions({0: GenePrediction()}, None)) == genome.source.text
+    assert genbank_patch.render(genome, predictions({0: GenePrediction()}, None)) == genome.source.text
 
 
 @pytest.mark.parametrize(
@@ -429,49 +431,49 @@ def test_a_gene_of_which_nothing_is_said_is_left_alone() -> None:
 def test_operon_locations(strand: int, end: int, location: str) -> None:
     genome = read("bakta.gbff")
     call = replace(operon(genome, 0, 1, start=31, end=end), strand=strand)
-    text = genbank.render(genome, predictions({}, (call,)))
+    text = genbank_patch.render(genome, predictions({}, (call,)))
     assert f"\n     operon          {location}\n".encode() in text
 
 
 def test_a_foreign_operon_qualifier_is_kept_and_none_added() -> None:
     genome = read("pgap.gbff")
     call = operon(genome, 0, 1, start=20, end=327)
-    text = genbank.render(genome, predictions({0: GenePrediction(), 1: GenePrediction()}, (call,)))
+    text = genbank_patch.render(genome, predictions({0: GenePrediction(), 1: GenePrediction()}, (call,)))
     cds = next(f for f in biopython(text)[0].features if f.type == "CDS")
     assert cds.qualifiers["operon"] == ["fooAB"]
     assert "operon=glm_operon_0001" in cds.qualifiers["note"][-1]
-    assert genbank.strip(text) == text_of("pgap.gbff")
+    assert genbank_patch.strip(text) == text_of("pgap.gbff")
 
 
 def test_promoted_ec_numbers() -> None:
     """Where the file has none and the call is sure; in a note where ENA would delete it; stripped again."""
     genome = read("bakta.gbff")
     call = GenePrediction(ec=(ECCall("1.1.1.1", 0.95), ECCall("2.7.1.2", 0.6)))
-    text = genbank.render(genome, predictions({0: call, 1: call, 3: call}, None), promote_ec=0.9)
+    text = genbank_patch.render(genome, predictions({0: call, 1: call, 3: call}, None), promote_ec=0.9)
     features = {f.qualifiers["locus_tag"][0]: f for f in biopython(text)[0].features if f.type == "CDS"}
     assert "EC_number" not in features["MADEUP_001"].qualifiers  # has one, in its db_xref
     assert "EC_number" not in features["MADEUP_002"].qualifiers  # hypothetical protein
     assert "predicted EC 1.1.1.1 (glm-annot)" in features["MADEUP_002"].qualifiers["note"]
     assert features["MADEUP_004"].qualifiers["EC_number"] == ["1.1.1.1"]
-    assert genbank.strip(text) == text_of("bakta.gbff")
+    assert genbank_patch.strip(text) == text_of("bakta.gbff")
 
 
 def test_an_ec_number_that_a_curator_added_survives_stripping() -> None:
     genome = read("bakta.gbff")
     call = GenePrediction(ec=(ECCall("1.1.1.1", 0.95),))
-    text = genbank.render(genome, predictions({3: call}, None), promote_ec=0.9)
+    text = genbank_patch.render(genome, predictions({3: call}, None), promote_ec=0.9)
     curated = text.replace(b'/EC_number="1.1.1.1"', b'/EC_number="3.6.4.12"')
-    assert b'/EC_number="3.6.4.12"' in genbank.strip(curated)
-    assert b"glm-annot" not in genbank.strip(curated)
+    assert b'/EC_number="3.6.4.12"' in genbank_patch.strip(curated)
+    assert b"glm-annot" not in genbank_patch.strip(curated)
 
 
 def test_qualifiers_moved_by_another_tool_are_still_stripped() -> None:
     """Biopython writes /inference together and /note together."""
     genome = read("bakta.gbff")
     rewritten = io.StringIO()
-    SeqIO.write(biopython(genbank.render(genome, fake_predictions(genome), 0.5)), rewritten, "genbank")
+    SeqIO.write(biopython(genbank_patch.render(genome, fake_predictions(genome), 0.5)), rewritten, "genbank")
     features = [
-        f for record in biopython(genbank.strip(rewritten.getvalue().encode())) for f in record.features
+        f for record in biopython(genbank_patch.strip(rewritten.getvalue().encode())) for f in record.features
     ]
     said = str([(f.type, f.qualifiers) for f in features])
     assert len(features) == len(biopython(text_of("bakta.gbff"))[0].features)
@@ -485,7 +487,7 @@ def test_wrapped_at_the_width_of_the_file(name: str, width: int) -> None:
     assert genbank_text.wrapped_width(lines, genbank_text.records(lines)) == width
     genome = read(name)
     calls = tuple(ECCall(f"1.1.1.{i}", 0.9) for i in range(100))
-    text = genbank.render(genome, predictions({0: GenePrediction(ec=calls)}, None))
+    text = genbank_patch.render(genome, predictions({0: GenePrediction(ec=calls)}, None))
     note = [line for line in added_lines(genome, text) if "1.1.1." in line]
     assert 70 < max(map(len, note)) <= width
 
@@ -493,7 +495,7 @@ def test_wrapped_at_the_width_of_the_file(name: str, width: int) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_line_endings_of_additions_are_those_of_the_file(name: str) -> None:
     genome = parse(text_of(name).replace(b"\n", b"\r\n"))
-    text = genbank.render(genome, fake_predictions(genome), 0.5)
+    text = genbank_patch.render(genome, fake_predictions(genome), 0.5)
     assert text.count(b"\n") == text.count(b"\r\n")
 
 
@@ -501,7 +503,7 @@ def test_line_endings_of_additions_are_those_of_the_file(name: str) -> None:
 def test_biopython_reads_the_same_features_and_ours(name: str) -> None:
     genome = read(name)
     before = biopython(text_of(name))
-    after = biopython(genbank.render(genome, fake_predictions(genome, seed=3), 0.5))
+    after = biopython(genbank_patch.render(genome, fake_predictions(genome, seed=3), 0.5))
     for old, new in zip(before, after, strict=True):
         ours = [f for f in new.features if "glm_operon" in str(f.qualifiers) and f.type == "operon"]
         kept = [f for f in new.features if f not in ours]
@@ -517,7 +519,7 @@ def test_biopython_reads_the_same_features_and_ours(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_annotating_the_stripped_output_gives_the_same_genome(name: str) -> None:
     genome = read(name)
-    again = parse(genbank.strip(genbank.render(genome, fake_predictions(genome), 0.5)))
+    again = parse(genbank_patch.strip(genbank_patch.render(genome, fake_predictions(genome), 0.5)))
     assert again == genome
 
 
@@ -559,16 +561,16 @@ def test_writing_then_stripping_gives_back_the_bytes(
     text = with_lookalikes(text_of(name), chosen, place)
     text = text if newline else text.rstrip(b"\n")
     text = text.replace(b"\n", b"\r\n") if crlf else text
-    assert genbank.strip(text) == text
+    assert genbank_patch.strip(text) == text
     genome = parse(text)
-    written = genbank.render(genome, fake_predictions(genome, seed), promote)
+    written = genbank_patch.render(genome, fake_predictions(genome, seed), promote)
     assert written != text
-    assert genbank.strip(written) == text
+    assert genbank_patch.strip(written) == text
 
 
 @given(st.binary(max_size=300).map(lambda noise: b"LOCUS       glm_operon_0001 9 bp glm-annot\n" + noise))
 def test_stripping_never_fails_and_leaves_foreign_bytes_alone(text: bytes) -> None:
-    assert genbank.strip(text) == text
+    assert genbank_patch.strip(text) == text
 
 
 @settings(max_examples=200, deadline=None)
@@ -584,7 +586,7 @@ def test_damage_of_any_kind_is_read_or_refused_in_one_line(name: str, data: st.D
     except InputError as error:
         assert "\n" not in str(error)
     else:
-        assert genbank.strip(genbank.render(genome, fake_predictions(genome))) == bytes(text)
+        assert genbank_patch.strip(genbank_patch.render(genome, fake_predictions(genome))) == bytes(text)
 
 
 # ---- real files ----
@@ -594,9 +596,9 @@ def test_damage_of_any_kind_is_read_or_refused_in_one_line(name: str, data: st.D
 def test_real_files_round_trip(name: str, shared_data: Path) -> None:
     text = gzip.decompress((shared_data / "annotated" / name).read_bytes())
     genome = parse(text)
-    written = genbank.render(genome, fake_predictions(genome), 0.6)
-    assert genbank.strip(text) == text
-    assert genbank.strip(written) == text
+    written = genbank_patch.render(genome, fake_predictions(genome), 0.6)
+    assert genbank_patch.strip(text) == text
+    assert genbank_patch.strip(written) == text
     for old, new in zip(biopython(text), biopython(written), strict=True):
         kept = [f for f in new.features if f.type != "operon"]
         assert [(f.type, str(f.location)) for f in kept] == [(f.type, str(f.location)) for f in old.features]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import glm_annot.io as annotation_io
 from glm_annot.errors import InputError
+from glm_annot.io.gff3 import patch as gff3_patch
 from glm_annot.io.gff3 import read as gff3
 from glm_annot.io.sequences import Sequences
 from glm_annot.records import (
@@ -508,10 +509,10 @@ def test_odd_attribute_columns_come_back(attributes: str, promote_ec: float | No
     text = "# Annotated with Bakta\n" + cds("c", 1, 39, "+", 0, attributes=joined)
     genome = parse(text, fasta={"c": LONG})
     prediction = GenePrediction((ECCall("2.7.1.2", 0.9), ECCall("2.7.1.1", 0.85)), evidence="encoder")
-    got = gff3.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), promote_ec)
+    got = gff3_patch.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), promote_ec)
     assert b"glm_ec=2.7.1.2,2.7.1.1;glm_ec_confidence=0.900,0.850" in got
     assert (b"EC:2.7.1.2" in got) == (promote_ec is not None and not product)
-    assert gff3.strip(got) == text.encode()
+    assert gff3_patch.strip(got) == text.encode()
 
 
 def test_a_blank_before_an_attribute_makes_no_second_one_of_it() -> None:
@@ -520,16 +521,16 @@ def test_a_blank_before_an_attribute_makes_no_second_one_of_it() -> None:
     )
     genome = parse(text, fasta={"c": LONG + LONG})
     prediction = GenePrediction((ECCall("2.7.1.2", 0.9),))
-    got = gff3.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), 0.8)
+    got = gff3_patch.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE), 0.8)
     assert b"ID=a; Dbxref=SO:1,EC:2.7.1.2;glm_ec=2.7.1.2;" in got
     assert b"glm_promoted=Dbxref:EC:2.7.1.2; \n" in got
-    assert gff3.strip(got) == text.encode()
+    assert gff3_patch.strip(got) == text.encode()
 
 
 def test_only_sure_numbers_are_promoted_and_a_class_only_without_a_number_under_it() -> None:
     genome = parse(OK, fasta={"c": LONG})
     calls = (ECCall("2.7.1.-", 0.95), ECCall("2.7.1.2", 0.9), ECCall("3.1.1.1", 0.7))
-    got = gff3.render(genome, Predictions({0: GenePrediction(calls)}, {}, None, PROVENANCE), 0.8)
+    got = gff3_patch.render(genome, Predictions({0: GenePrediction(calls)}, {}, None, PROVENANCE), 0.8)
     assert b"ID=a;ec_number=2.7.1.2;glm_ec=" in got
 
 
@@ -537,25 +538,25 @@ def test_a_value_that_was_there_before_is_not_taken_out() -> None:
     note = "predicted EC 2.7.1.2 (glm-annot)"
     text = cds("c", 1, 39, "+", 0, attributes=f"Note={note},kept;product=unknown")
     genome = parse(text, fasta={"c": LONG})
-    got = gff3.render(
+    got = gff3_patch.render(
         genome, Predictions({0: GenePrediction((ECCall("2.7.1.2", 0.9),))}, {}, None, PROVENANCE), 0.8
     )
     assert f"Note={note},kept,{note};".encode() in got
-    assert gff3.strip(got) == text.encode()
+    assert gff3_patch.strip(got) == text.encode()
 
 
 def test_a_single_line_without_a_newline() -> None:
     text = OK.removesuffix("\n")
     genome = parse(text, faa={"a": A})
-    got = gff3.render(genome, fake_predictions(genome))
+    got = gff3_patch.render(genome, fake_predictions(genome))
     assert [line[:2] for line in got.splitlines()] == [b"# ", b"c\t"]
-    assert gff3.strip(got) == text.encode()
+    assert gff3_patch.strip(got) == text.encode()
 
 
 def test_values_carry_no_reserved_characters() -> None:
     genome = parse(OK, fasta={"c": LONG})
     prediction = GenePrediction((ECCall("1.1.1.1", 1.0),), evidence="a=b;c&d%e#f\tg")
-    got = gff3.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE))
+    got = gff3_patch.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE))
     assert b"glm_evidence=a%3Db%3Bc%26d%25e%23f%09g\n" in got
 
 
@@ -614,7 +615,7 @@ PIECES = st.sampled_from(
 )
 def test_strip_leaves_any_other_text_as_it_is(text: bytes) -> None:
     assert annotation_io.strip(text) == text
-    assert gff3.strip(text) == text
+    assert gff3_patch.strip(text) == text
 
 
 def test_operons_are_childless_features_before_the_gene_line_of_their_first_gene() -> None:

@@ -43,7 +43,7 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five genes a part instead of thousands, and no file in memory."""
     monkeypatch.setattr(windows, "PART_GENES", 5)
-    monkeypatch.setattr(gff3_lines, "PART_GENES", 5)
+    monkeypatch.setattr(gff3_lines, "SECTION_CDS", 5)
     monkeypatch.setattr(source, "_SPOOLED", 10)
 
 

@@ -7,17 +7,9 @@ import pytest
 import torch
 
 from glm_annot.model.context import ContextStates, contextualise
-from glm_annot.model.glm import (
-    GLM,
-    ContextFit,
-    ContextFitConfig,
-    GeneFeatures,
-    GLMConfig,
-    context_masks,
-    mask_inputs,
-)
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, context_masks, mask_inputs
+from glm_annot.model.sizes import GLMConfig
 from glm_annot.model.windows import central_gene, central_pair, windows
-from glm_annot.operons.features import pairs_of
 from glm_annot.records import Contig, Gene, Genome, Skip
 
 D, LAYERS, HEADS = 12, 3, 2
@@ -112,7 +104,7 @@ def test_pair_attention_is_both_directions_in_every_head(
     plan = windows(genome)
     strands = torch.tensor([gene.strand for contig in genome.contigs for gene in contig.coding])
     places = central_pair(plan)
-    assert len(places) == sum(len(pairs_of(contig)) for contig in genome.contigs)
+    assert len(places) == sum(len(contig.pairs) for contig in genome.contigs)
     for (number, pair), (w, slot) in places.items():
         rows = [first[number] + g for g in plan[w].genes]
         x = features.inputs(torch.from_numpy(embeddings[rows]), strands[rows])[None]

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.glm.masked import place_auroc
-from glm_annot.training.glm.windows import GeneOrder, WindowReader
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -19,8 +17,11 @@ from glm_annot import io
 from glm_annot.ec.head import LinearHead
 from glm_annot.model.context import contextualise
 from glm_annot.model.devices import in_halves, one_ahead, or_on_cpu, sent
-from glm_annot.model.esm import Encoder, PLMConfig, embed
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig
+from glm_annot.model.esm import Encoder, embed
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.training.glm.masked import place_auroc
+from glm_annot.training.glm.windows import GeneOrder, WindowReader
 
 
 class Room:
@@ -79,7 +80,7 @@ def test_the_cpu_takes_over_what_a_gpu_has_no_room_for() -> None:
     gpu, said = Room(1), []
     assert or_on_cpu(lambda: gpu.take([1, 2]), gpu, "this", said.append) == [1, 4]
     assert gpu.device == "cpu"
-    assert said == ["the GPU's memory does not do for this; it goes on on the CPU, which is slower"]
+    assert said == ["out of GPU memory for this; continuing on the CPU, which is slower"]
     assert or_on_cpu(lambda: gpu.take([3]), gpu, "this", said.append) == [9] and len(said) == 1
 
 

@@ -13,7 +13,8 @@ import torch
 from glm_annot import pipeline
 from glm_annot.errors import GlmAnnotError
 from glm_annot.model.embedding_cache import EmbeddingCache
-from glm_annot.model.esm import Encoder, PLMConfig, embed
+from glm_annot.model.esm import Encoder, embed
+from glm_annot.model.sizes import PLMConfig
 from glm_annot.pipeline import embed_distinct
 
 PROTEINS = ["MKVLA", "MAAAGGW", "MKKLTT"]

@@ -12,13 +12,15 @@ import esm
 import numpy as np
 import pytest
 import torch
+
+from glm_annot.errors import InputError
+from glm_annot.model.esm import ALPHABET, MASK, Encoder, Pack, embed, precision_on, tokenize
+from glm_annot.model.sizes import PLMConfig
 from glm_annot.training.bundle.assemble import read_encoder
 from glm_annot.training.encoder import official as esm2
 from glm_annot.training.recipe import read as read_recipe
 from glm_annot.training.run.stages import train_encoder
-
-from glm_annot.errors import InputError
-from glm_annot.model.esm import ALPHABET, MASK, Encoder, Pack, PLMConfig, embed, precision_on, tokenize
+from glm_annot.training.settings import Official
 from tests.support.official_files import write_esm2
 
 PROTEINS = ["MKV" * 5, "ACDEFGHIKLMNPQRSTVWYX" * 3, "MAAAWKLIVP", "MKWVTFISLLLLFSS", "M"]
@@ -250,7 +252,7 @@ def test_another_file_is_said_in_one_line(
 
 def test_a_recipe_takes_an_official_encoder(tmp_path: Path) -> None:
     write_esm2(tmp_path / "mine.pt", 2, 32, 2)
-    recipe = replace(read_recipe("own"), plm={"official": str(tmp_path / "mine.pt")})
+    recipe = replace(read_recipe("own"), plm=Official(str(tmp_path / "mine.pt")))
     train_encoder(recipe, tmp_path, tmp_path / "plm", budget=1.0)
     kept, official = read_encoder(tmp_path / "plm"), esm2.load(tmp_path / "mine.pt")
     assert kept.config == official.config

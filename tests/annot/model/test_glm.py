@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from glm_annot.training.glm.losses import glm_loss
 from scipy.special import erf, logsumexp, softmax
 from scipy.stats import norm
 from torch import Tensor
@@ -20,11 +19,12 @@ from glm_annot.model.glm import (
     ContextFit,
     ContextFitConfig,
     GeneFeatures,
-    GLMConfig,
     GLMOutput,
     context_masks,
     mask_inputs,
 )
+from glm_annot.model.sizes import GLMConfig
+from glm_annot.training.glm.losses import glm_loss
 
 Array = npt.NDArray[np.float64]
 CONFIG = GLMConfig(input_dim=13, dim=24, layers=3, heads=4, ffn=40, max_distance=9, predictions=3, labels=6)

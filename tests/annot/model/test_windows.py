@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glm_annot.model.windows import central_gene, central_pair, windows
-from glm_annot.operons.features import pairs_of
 from glm_annot.records import Contig, Gene, Genome, Skip, Window
 
 
@@ -41,7 +40,7 @@ def test_every_pair_of_neighbours_stands_side_by_side(genome: Genome, size: int)
     plan = windows(genome, size)
     places = central_pair(plan)
     assert set(places) == {
-        (c, pair) for c, found in enumerate(genome.contigs) for pair in range(len(pairs_of(found)))
+        (c, pair) for c, found in enumerate(genome.contigs) for pair in range(len(found.pairs))
     }
     for (number, left), (window, slot) in places.items():
         n = len(genome.contigs[number].coding)

@@ -19,7 +19,6 @@ from glm_annot.operons.features import (
     gap_counts,
     gap_histograms,
     geometry,
-    pairs_of,
 )
 from glm_annot.operons.head import (
     BoostedTrees,
@@ -75,9 +74,9 @@ def features_of(contig: Contig) -> dict[str, list[float]]:
 
 def test_pairs_of_contigs() -> None:
     layout = [(1, 100, 1), (150, 300, 1), (297, 500, 1)]
-    assert pairs_of(contig_of(layout)) == [(0, 1), (1, 2)]
-    assert pairs_of(contig_of(layout, circular=True)) == [(0, 1), (1, 2), (2, 0)]
-    assert pairs_of(contig_of(layout[:1], circular=True)) == []
+    assert contig_of(layout).pairs == ((0, 1), (1, 2))
+    assert contig_of(layout, circular=True).pairs == ((0, 1), (1, 2), (2, 0))
+    assert contig_of(layout[:1], circular=True).pairs == ()
     assert Track.of(contig_of(layout)).gap.tolist() == [49, -4]
 
 
@@ -280,7 +279,7 @@ def test_operons_are_numbered_along_the_file() -> None:
 def test_operons_hold_all_links_and_no_others(layout: Layout, circular: bool, random: object) -> None:
     contig = contig_of(layout, circular=circular)
     genes = contig.coding
-    tandem = [genes[a].strand == genes[b].strand for a, b in pairs_of(contig)]
+    tandem = [genes[a].strand == genes[b].strand for a, b in contig.pairs]
     probabilities = [random.random() if same else 0.0 for same in tandem]  # type: ignore[attr-defined]
     pairs = pair_probabilities([contig], [np.array(probabilities)])
     operons = call_operons(Genome((contig,)), pairs)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from glm_annot.operons.features import pairs_of
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 from glm_annot.operons.promoters import (
     IN_BORDERS,
@@ -91,7 +90,7 @@ def test_a_gap_over_the_origin() -> None:
     """The same circle, cut within a gap and between gap and gene."""
     gap = before(PROMOTER, 100)
     whole = contig_of([1, 1], ["GC" * 50, gap], circular=True)
-    assert pairs_of(whole) == [(0, 1), (1, 0)]
+    assert whole.pairs == ((0, 1), (1, 0))
     assert promoter_scores([whole])[1, 1] > BEST
     genes = tuple(replace(gene, start=gene.start - 60, end=gene.end - 60) for gene in whole.genes)
     cut = replace(whole, sequence=whole.sequence[60:] + whole.sequence[:60], genes=genes)

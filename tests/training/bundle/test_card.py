@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from glm_annot.training import recipe as recipes
 from glm_annot.training.bundle.card import model_card
-
 from tests.support.tiny import tiny
 
 WINDOWS = "7 of 9 windows, in which over half of the proteins are over 70 % identical"
-APART = "8 genomes train gLM and the heads, 2 of other genera validate:"
+APART = "None of these shares 5% or more of its proteins, identical, with one that trains."
 
 
 def corpus(*, held_out: tuple[str, ...] = ("k12.gbff.gz",), **changes: Any) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def corpus(*, held_out: tuple[str, ...] = ("k12.gbff.gz",), **changes: Any) -> d
         **{"genomes_train": 8, "genomes_valid": 2, "genes": 3000, "contigs": 5, "residues": 900_000},
         **{"encoder_proteins": 12_345, "windows_near_heldout": 7, "windows": 9},
     }
-    rows = [("Aaa", "train"), ("?", "train"), ("Bbb", "valid"), ("?", "valid")]
+    rows = [("Aaa", "train"), ("?", "train"), ("Bbb", "valid"), ("?", "valid"), ("Ccc", "test")]
     listing = [{"organism": g, "genus": g, "split": s, "genes": 9, "source": None} for g, s in rows]
     fixed = {"counts": numbers, "options": {"genomes": 10, "residues": None}, "origin": "corpus"}
     return {**fixed, "held_out": list(held_out), "genomes": listing, "split_by": "genus", **changes}
@@ -35,6 +35,7 @@ def sections(recipe: recipes.Recipe, record: dict[str, Any]) -> tuple[str, str]:
 
 def test_all_is_said_of_what_was_trained_here() -> None:
     training, held_out = sections(recipes.read("mini"), corpus())
+    assert "8 genomes train gLM and the heads." in training
     assert APART in training and "The encoder's corpus has 12,345 proteins." in training
     assert held_out.strip() == (
         "Held out\n\nk12.gbff.gz: no protein identical to one of these trained the encoder or carried an EC "
@@ -65,18 +66,35 @@ def test_nothing_is_claimed_of_parts_that_others_trained(name: str, windows: boo
     assert unknown in sections(recipe, corpus(held_out=()))[1]
 
 
-def test_a_split_by_genome_is_no_split_by_genus() -> None:
-    training, _ = sections(recipes.read("mini"), corpus(split_by="genome"))
-    assert "8 genomes train gLM and the heads, 2 validate:" in training
-    assert "other genera" not in training and "the split is by genome" in training
+def test_an_unknown_genus_is_neither_the_same_nor_another() -> None:
+    training, _ = sections(recipes.read("mini"), corpus())
+    assert (
+        "2 more validate: 1 of a genus that no training genome is known to be of, 1 of unknown genus. "
+        "1 more tests: 1 of a genus that no training genome is known to be of. "
+    ) in training
 
 
-@pytest.mark.parametrize(("genus", "apart"), [("Bbb", True), ("Aaa", False)])
-def test_a_corpus_that_does_not_say_how_it_is_split_is_judged_by_its_genera(genus: str, apart: bool) -> None:
-    record = corpus()
-    del record["split_by"]
-    record["genomes"][2]["genus"] = genus
-    assert (APART in sections(recipes.read("mini"), record)[0]) == apart
+def test_the_hardware_is_that_of_the_processes_that_trained() -> None:
+    card = model_card(
+        recipes.read("mini"),
+        model=tiny(),
+        corpus=corpus(),
+        command="typed",
+        seconds={"plm": 5400.0, "glm": 60.0},
+        hardware={"plm": ["2 x A100 in 2 processes", "8 CPU cores"], "glm": []},
+    )
+    assert (
+        "\nWall-clock time: plm 5,400 s, glm 60 s; 91 minutes in all. "
+        "Trained: plm on 2 x A100 in 2 processes, then on 8 CPU cores.\n"
+    ) in card
+
+
+def test_a_split_by_genome_has_relatives_on_both_sides() -> None:
+    record = corpus(split_by="genome")
+    record["genomes"][2]["genus"] = "Aaa"
+    training, _ = sections(recipes.read("mini"), record)
+    assert "2 more validate: 1 of a genus that also trains, 1 of unknown genus." in training
+    assert APART not in training and "relatives stand on both sides" in training
 
 
 def test_a_recipe_without_held_out_files_says_so() -> None:

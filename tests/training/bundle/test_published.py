@@ -15,9 +15,6 @@ import numpy.typing as npt
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from glm_annot.training.cli import cli
-from glm_annot.training.common.untrusted import Array, PCAState, read_pickle, read_torch
-from glm_annot.training.glm.losses import glm_loss
 from scipy.special import erf, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -27,6 +24,9 @@ from glm_annot import annotate, io
 from glm_annot.bundle import Model, load, read_texts
 from glm_annot.errors import InputError, ModelError
 from glm_annot.model.glm import mask_inputs
+from glm_annot.training.cli import cli
+from glm_annot.training.common.untrusted import Array, PCAState, read_pickle, read_torch
+from glm_annot.training.glm.losses import glm_loss
 from tests.support.made_genomes import write_clusters, write_folder
 from tests.support.official_files import (
     PUBLISHED,
@@ -37,6 +37,7 @@ from tests.support.official_files import (
     write_pickles,
 )
 
+pytestmark = pytest.mark.versions
 Numbers = npt.NDArray[np.float64]
 SMALL = Sizes(embedding=16, dim=24, heads=4, ffn=40, layers=3, distance=40, labels=9)
 DEEP = Sizes(embedding=24, dim=40, heads=10, ffn=96, layers=19, labels=21)
@@ -207,7 +208,8 @@ def test_only_live_weights_come_along_exactly_and_mapped(files: Path, imported: 
 
 def test_the_published_sizes_make_279_million_live_numbers() -> None:
     with torch.device("meta"):
-        from glm_annot.model.glm import GLM, GLMConfig
+        from glm_annot.model.glm import GLM
+        from glm_annot.model.sizes import GLMConfig
 
         glm = GLM(GLMConfig(1281, 1280, 19, 10, 3072, max_distance=512))
     assert sum(parameter.numel() for parameter in glm.parameters()) == 278_867_988

@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
+
+from glm_annot import bundle
+from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.training import recipe as recipes
 from glm_annot.training.cli import cli
 from glm_annot.training.corpus import genome_folder, heldout
 from glm_annot.training.corpus import tables as corpus
 from glm_annot.training.corpus.sample import Candidate, choose, draw_order, related_groups, split_by
 from glm_annot.training.run import stages
-
-from glm_annot import bundle
-from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from tests.support.made_genomes import ancestors, gff3, make_genome, number_of, write_clusters, write_folder
 
 needs_mmseqs = pytest.mark.skipif(shutil.which("mmseqs") is None, reason="MMseqs2 is not installed")
@@ -34,7 +34,7 @@ def candidate(genome: int, genus: str = "?", genes: int = 1000, labelled: int = 
 def build(folder: Path, out: Path, held_out: heldout.HeldOut = NOTHING, **options: int) -> dict:
     tables = genome_folder.read_tables(folder)
     clusters = np.arange(tables.proteins.num_rows)
-    choice = corpus.Options(**{"valid": 1, **options})
+    choice = corpus.CorpusOptions(**{"valid": 1, **options})
     return corpus.build(tables, out, options=choice, origin="made", held_out=held_out, clusters=clusters)
 
 
@@ -179,7 +179,7 @@ def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_da
     wanted = pa.array(sorted(stages.held_out(section, shared_data).genomes), source.proteins["sequence"].type)
     identical = pc.is_in(source.proteins["sequence"], value_set=wanted).to_numpy()
     exclude = {int(genome): reason for genome, reason in section.exclude.items()}
-    options = corpus.Options(
+    options = corpus.CorpusOptions(
         genomes=section.genomes,
         residues=recipe.residues(recipes.parse_budget(recipe.budget)),
         valid=section.valid,
@@ -322,7 +322,7 @@ def test_a_relative_of_the_held_out_genome_is_not_drawn(tmp_path: Path) -> None:
 def test_excluded_genomes_keep_their_reason(tmp_path: Path) -> None:
     write_folder(tmp_path / "in", ORGANISMS)
     tables = genome_folder.read_tables(tmp_path / "in")
-    options = corpus.Options(valid=1, exclude={2: "yeast"})
+    options = corpus.CorpusOptions(valid=1, exclude={2: "yeast"})
     clusters = np.arange(tables.proteins.num_rows)
     record = corpus.build(
         tables, tmp_path / "out", options=options, origin="made", held_out=NOTHING, clusters=clusters
@@ -406,7 +406,10 @@ def test_a_bad_table_is_one_clear_line(tmp_path: Path, name: str, text: str, mes
 
 def test_bad_operon_labels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "operons.tsv").write_text("contig\tgene_a\tgene_b\tlabel\nc\ta\tb\tyes\n")
-    with pytest.raises(InputError, match="line 2: label is 1 or 0, not 'yes'"):
+    with pytest.raises(
+        InputError,
+        match=r"operons\.tsv, line 2: label 'yes' is not valid; write 1 for two genes of one operon",
+    ):
         genome_folder.read_operons(tmp_path / "operons.tsv")
 
 
@@ -416,7 +419,17 @@ def test_bad_operon_labels_are_refused(tmp_path: Path) -> None:
         ("Escherichia coli K-12", "Escherichia"),
         ("Candidatus Sodalis pierantonius", "Sodalis"),
         ("[Clostridium] innocuum", "Clostridium"),
+        ("Synechococcus sp. PCC 7002", "Synechococcus"),
+        ("Methanobacterium congolense", "Methanobacterium"),
         ("uncultured bacterium", "?"),
+        ("Genus species", "?"),  # Prokka's default
+        ("Genus species strain", "?"),
+        ("Gammaproteobacteria sp. OM252", "?"),
+        ("Candidatus Bathyarchaeota archaeon", "?"),
+        ("Uncultured Methanosarcinales sp.", "?"),
+        ("Enterobacteriaceae bacterium", "?"),
+        ("Cald_kris (single shotgun)", "?"),
+        (".", "?"),
         ("unknown", "?"),
         ("", "?"),
     ],

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from glm_annot.training.cli import cli
-from glm_annot.training.corpus.tables import read_tables
-from glm_annot.training.ec.dataset import Enzyme, Options, build, identity_groups, split
-from glm_annot.training.ec.labels import read_labelled
 
 from glm_annot.errors import InputError
+from glm_annot.training.cli import cli
+from glm_annot.training.corpus.tables import read_tables
+from glm_annot.training.ec.dataset import DatasetOptions, Enzyme, build, identity_groups, split
+from glm_annot.training.ec.labels import read_labelled
 from tests.support.made_corpus import ORGANISMS, write_data
 from tests.support.made_genomes import ancestors, make_genome
 
@@ -51,7 +51,9 @@ def test_groups_are_chains_of_alike_proteins_of_one_class() -> None:
 def test_a_dataset_knows_the_truth(tmp_path: Path) -> None:
     data = write_data(tmp_path)
     labelled = read_labelled(data / "ec" / "labelled.parquet", held_out=(), updates={})
-    record = build(read_tables(data / "corpus"), labelled, tmp_path / "out", options=Options(genomes=6))
+    record = build(
+        read_tables(data / "corpus"), labelled, tmp_path / "out", options=DatasetOptions(genomes=6)
+    )
     assert record["genomes"] == 6 and record["train"] + record["test"] == record["proteins"] > 60
     with (tmp_path / "out" / "proteins.tsv").open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
@@ -92,4 +94,4 @@ def test_no_class_with_two_groups_is_said(tmp_path: Path) -> None:
     data = write_data(tmp_path)
     labelled = read_labelled(data / "ec" / "labelled.parquet", held_out=(), updates={})[::2]
     with pytest.raises(InputError, match=r"none of .* can test"):
-        build(read_tables(data / "corpus"), labelled, tmp_path / "out", options=Options(genomes=4))
+        build(read_tables(data / "corpus"), labelled, tmp_path / "out", options=DatasetOptions(genomes=4))

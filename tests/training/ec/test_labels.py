@@ -4,6 +4,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from glm_annot.errors import InputError
+from glm_annot.io.sequences import clean_protein
 from glm_annot.training.corpus import heldout
 from glm_annot.training.corpus.tables import Tables
 from glm_annot.training.ec.labels import (
@@ -15,9 +18,6 @@ from glm_annot.training.ec.labels import (
     read_updates,
     transfer,
 )
-
-from glm_annot.errors import InputError
-from glm_annot.io.sequences import clean_protein
 
 MADE = "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGGVYLLPRRGPRLGVRATRKTSERSQPRGRRQPIPKARRPEGRTWAQPGYPWPLYG"
 OTHER = "MDPVVVLGLCLSCLLLLSLWKQSYGGGKLPPGPTPFPIIGNILQIDAKDISKSLTKFSECYGPVFTVYLGMKPTVVLHGYEAVKEA"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from glm_annot.training.encoder.head_start import discriminants, fits, pair_frequencies, start_from_pairs
 
-from glm_annot.model.esm import STANDARD_RESIDUES, Encoder, PLMConfig, embed
+from glm_annot.model.esm import STANDARD_RESIDUES, Encoder, embed
+from glm_annot.model.sizes import PLMConfig
+from glm_annot.training.encoder.head_start import discriminants, pair_frequencies, start_from_pairs
+from glm_annot.training.settings import wide_enough_for_pairs
 
 LETTERS = list(STANDARD_RESIDUES)
 
@@ -74,7 +76,7 @@ def test_the_start_tells_new_families_apart_where_random_weights_do_not() -> Non
 
 def test_what_has_no_room_is_refused() -> None:
     narrow = Encoder(PLMConfig(layers=1, dim=64, heads=2))
-    assert not fits(narrow.config)
+    assert not wide_enough_for_pairs(narrow.config)
     with pytest.raises(ValueError, match="no room"):
         start_from_pairs(narrow, ["MK", "MK"])
     with pytest.raises(ValueError, match="pairs"):

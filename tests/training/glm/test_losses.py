@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from glm_annot.training.glm.losses import MaskedGeneCounts, count_masked_genes, glm_loss
 from torch import Tensor
 
 from glm_annot.model.glm import GLMOutput
+from glm_annot.training.glm.losses import MaskedGeneCounts, count_masked_genes, glm_loss
 
 
 def output(predictions: Tensor, logits: Tensor | None = None) -> GLMOutput:

@@ -15,10 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from glm_annot.training.common.engine import EngineConfig
+from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.model.esm import Encoder, embed, fingerprint
+from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMOutput
+from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.records import Contig, Gene, Genome, Skip
 from glm_annot.training.encoder.embed import embed_corpus
 from glm_annot.training.evaluate import suites
-from glm_annot.training.glm.features import fit_features, label_size
+from glm_annot.training.glm.batches import TrainingWindows
+from glm_annot.training.glm.families import make_families
+from glm_annot.training.glm.features import fit_features
 from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
 from glm_annot.training.glm.masked import (
     evaluate_masked,
@@ -27,7 +37,7 @@ from glm_annot.training.glm.masked import (
     masked_outputs,
     place_auroc,
 )
-from glm_annot.training.glm.train import TrainGLMConfig, TrainingWindows, keep_glm, load_run, train_glm
+from glm_annot.training.glm.train import keep_glm, load_run, train_glm
 from glm_annot.training.glm.windows import (
     GeneOrder,
     Spans,
@@ -37,14 +47,7 @@ from glm_annot.training.glm.windows import (
     random_mask,
     without_near,
 )
-from scipy.optimize import minimize_scalar
-from sklearn.decomposition import PCA
-from torch import Tensor, nn
-
-from glm_annot.errors import InputError
-from glm_annot.model.esm import Encoder, PLMConfig, embed, fingerprint
-from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures, GLMConfig, GLMOutput
-from glm_annot.records import Contig, Gene, Genome, Skip
+from glm_annot.training.settings import EngineConfig, TrainGLMConfig, label_size
 from tests.support.paths import ROOT
 from tests.support.tiny import tiny
 
@@ -399,7 +402,7 @@ class TestEmbedding:
 
     def test_precisions_do_not_mix(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A GPU's shards, then a CPU's: what 'auto' means is not the same on both."""
-        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_on", lambda *_: "bf16")
+        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_of", lambda *_: "bf16")
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr("glm_annot.training.encoder.embed._join", killed)
             embed_corpus(corpus, small_encoder(), shard=2, report=print)
@@ -428,7 +431,7 @@ class TestEmbedding:
             "import sys\n"
             "from pathlib import Path\n"
             "from tests.training.glm.test_train import small_encoder\n"
-            "from training import embed\n"
+            "from glm_annot.training.encoder import embed\n"
             "seen = []\n"
             "embed.embed_corpus(Path(sys.argv[1]), small_encoder(), precision='fp32', shard=2,\n"
             "    progress=lambda *x: seen.append(x), report=print)\n"
@@ -455,7 +458,7 @@ class TestEmbedding:
         self, corpus: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         encoder, moves, said, precisions = small_encoder(), [], [], []
-        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_on", lambda *_: "bf16")
+        monkeypatch.setattr("glm_annot.training.encoder.embed.precision_of", lambda *_: "bf16")
 
         def small_gpu(encoder: Encoder, proteins: list[str], **options: object) -> np.ndarray:
             precisions.append(options["precision"])
@@ -466,7 +469,7 @@ class TestEmbedding:
         monkeypatch.setattr("glm_annot.training.encoder.embed.embed", small_gpu)
         monkeypatch.setattr(encoder, "to", moves.append)
         path = embed_corpus(corpus, encoder, shard=2, report=said.append)
-        assert moves == ["cpu"] and len(said) == 1 and "goes on on the CPU" in said[0]
+        assert moves == ["cpu"] and len(said) == 1 and "continuing on the CPU" in said[0]
         assert set(precisions) == {"bf16"}  # 'auto' might mean another there
         np.testing.assert_allclose(np.load(path), embed(encoder, self.PROTEINS, precision="fp32"), atol=2e-3)
 
@@ -528,6 +531,44 @@ class TestRuns:
         losses = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
         best = json.loads((tmp_path / "best.json").read_text())
         assert best["loss"] == min(line["valid/loss"] for line in losses if "valid/loss" in line)
+
+    def test_a_loss_that_is_no_number_is_not_the_best(
+        self, made_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        losses = iter([float("nan"), 0.5, 0.7, 0.6])  # two validations, one at the end, one of all windows
+        measured = {"loss": 0.0}
+        monkeypatch.setattr(
+            "glm_annot.training.glm.train.evaluate_masked",
+            lambda *_, **__: {**measured, "loss": next(losses)},
+        )
+        train_glm(made_corpus, tmp_path, SMALL, optimiser(12))
+        assert json.loads((tmp_path / "best.json").read_text()) == {"step": 12, "loss": 0.5}
+
+    def test_training_that_diverged_is_said(
+        self, made_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(
+            "glm_annot.training.glm.train.evaluate_masked", lambda *_, **__: {"loss": float("nan")}
+        )
+        for _ in range(2):  # resumed, too
+            with pytest.raises(GlmAnnotError, match=r"training diverged: no validation had a finite loss"):
+                train_glm(made_corpus, tmp_path, SMALL, optimiser(6))
+
+    def test_it_learns_families(self, made_corpus: Path, tmp_path: Path) -> None:
+        """By their own loss alone, some strands kept, relatives as stand-ins; it resumes."""
+        corpus = shutil.copytree(made_corpus, tmp_path / "corpus")
+        make_families(corpus, np.load(corpus / "embeddings.npy"))
+        config = replace(
+            SMALL, norm="pre", family_weight=1.0, paper_weight=0.0, keep_strand=0.5, substituted=0.3
+        )
+        metrics = train_glm(corpus, tmp_path / "whole", config, optimiser(60))
+        assert metrics["family_accuracy_4"] > metrics["family_accuracy"] > 0.2
+        for steps in (20, 60):
+            train_glm(corpus, tmp_path / "parts", config, optimiser(steps))
+        whole, parts = (load_run(tmp_path / name) for name in ("whole", "parts"))
+        assert whole.family_head is not None and parts.family_head is not None
+        for name, tensor in whole.family_head.state_dict().items():
+            assert torch.equal(tensor, parts.family_head.state_dict()[name]), name
 
     def test_resuming_changes_nothing(self, made_corpus: Path, tmp_path: Path) -> None:
         train_glm(made_corpus, tmp_path / "whole", SMALL, optimiser(12))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from glm_annot.errors import InputError
 from glm_annot.training.operons.data import (
     RNA_SEQ_REACH,
     UNKNOWN,
@@ -18,8 +20,6 @@ from glm_annot.training.operons.data import (
     read_organism,
     read_organisms,
 )
-
-from glm_annot.errors import InputError
 from tests.support.tiny import made_gff3
 
 GENES = [(1, 60, "+"), (71, 160, "+"), (181, 300, "+"), (401, 490, "-")]
@@ -136,6 +136,17 @@ def test_table_without_a_column(annotation: Path, tmp_path: Path) -> None:
     pairs = write_table(tmp_path / "p.tsv", ("locus_a", "label"))
     with pytest.raises(InputError, match=r"p.tsv, line 1: no column 'locus_b'"):
         read_confirmed(annotation, pairs)
+
+
+def test_a_label_that_is_no_label(annotation: Path, tmp_path: Path) -> None:
+    pairs = write_table(
+        tmp_path / "p.tsv", ("locus_a", "locus_b", "label"), ("MADE_0001", "MADE_0002", "yes")
+    )
+    with pytest.raises(InputError, match=r"p\.tsv, line 2: label 'yes' is not valid; write 1 .* 0 for two"):
+        read_confirmed(annotation, pairs)
+    write_organism(tmp_path / "one", [("contig_1_1", "contig_1_2", "yes")])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"pairs\.tsv, line 2: label 'yes' is not valid"):
+        read_organism(tmp_path / "one")
 
 
 def test_user_s_own_operons(tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from glm_annot.training.evaluate.tables import around
-from glm_annot.training.glm.windows import GeneOrder, Spans, WindowReader
-from glm_annot.training.operons.data import LabelledGenome
-from glm_annot.training.operons.fit import Example
 from torch import Tensor, nn
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.model.glm import GLMOutput
 from glm_annot.records import Contig, Gene, Genome
+from glm_annot.training.evaluate.tables import around
+from glm_annot.training.glm.windows import GeneOrder, Spans, WindowReader
+from glm_annot.training.operons.data import LabelledGenome
+from glm_annot.training.operons.fit import Example
 from tests.support.paths import ROOT
 from tests.support.tiny import GLM_SIZES, tiny
 
@@ -116,7 +116,7 @@ class TestMaskedGenes:
         likelihood = np.array([0.31] * 10 + [0.92] * 10)
         right = np.array([True] * 3 + [False] * 7 + [True] * 9 + [False])
         outcomes = paper_masked.Outcomes(right, right, likelihood, likelihood, np.zeros(3))
-        table = paper_masked.reliability(outcomes)
+        table = paper_masked.reliability_table(outcomes)
         assert table["genes"].tolist() == [10, 10]
         assert table["right"].tolist() == pytest.approx([0.3, 0.9])
         assert table["likelihood"].tolist() == pytest.approx([0.31, 0.92])
@@ -146,7 +146,7 @@ class TestAttention:
 
     def test_attention_that_knows_operons_finds_them_all(self) -> None:
         pairs = paper_attention.Pairs.of(operon_example())
-        scores = paper_attention.cross_validate(pairs, best=1, seed=0)
+        scores = paper_attention.cross_validate(pairs, seed=0)
         table = paper_attention.figures(scores, pairs.label_N).set_index(["folds", "method"])
         for folds in (paper_attention.SHUFFLED, paper_attention.BY_REGION):
             for method in ("attention of all heads", "both", "best head alone"):
@@ -155,16 +155,29 @@ class TestAttention:
 
     def test_attention_that_knows_nothing_is_chance(self) -> None:
         pairs = paper_attention.Pairs.of(operon_example(900, truth=False))
-        scores = paper_attention.cross_validate(pairs, best=0, seed=0)
+        scores = paper_attention.cross_validate(pairs, seed=0)
         table = paper_attention.figures(scores, pairs.label_N).set_index(["folds", "method"])
         row = table.loc[(paper_attention.BY_REGION, "attention of all heads")]
         assert row["chance"] == pytest.approx(2 / 3, abs=0.01)
         assert row["ap"] == pytest.approx(2 / 3, abs=0.06) and row["auroc"] == pytest.approx(0.5, abs=0.07)
 
+    def test_the_best_head_is_chosen_on_the_other_folds(self) -> None:
+        """Each head is right in one region and wrong elsewhere: none is worth anything where it is chosen."""
+        label = np.tile([0, 1], 50)
+        region = np.repeat(np.arange(5), 20)
+        sign = np.where(region[:, None] == np.arange(5), 10.0, -0.1)
+        attention = (sign * (label[:, None] - 0.5)).astype(np.float32)
+        pairs = paper_attention.Pairs(label, attention, np.zeros((100, 3)), region, np.arange(100))
+        scores = paper_attention.cross_validate(pairs, seed=0)
+        table = paper_attention.figures(scores, label).set_index(["folds", "method"])
+        assert table.loc[(paper_attention.BY_REGION, "best head alone"), "auroc"] == 0
+        silent = paper_attention.best_alone(np.ones((4, 2)), np.array([0, 1, 0, 1]), [(np.arange(4),) * 2])
+        assert silent.tolist() == [0, 0, 0, 0]
+
     def test_regions_are_stretches_and_each_pair_is_judged_once(self) -> None:
         pairs = paper_attention.Pairs.of(operon_example())
         assert (np.diff(pairs.region_N) >= 0).all() and set(pairs.region_N) == set(range(5))
-        for scores in paper_attention.cross_validate(pairs, best=1, seed=0):
+        for scores in paper_attention.cross_validate(pairs, seed=0):
             assert len(scores.score_N) == len(pairs.label_N)
             if scores.folds == paper_attention.BY_REGION:
                 assert scores.fold_N.tolist() == pairs.region_N.tolist()
@@ -190,7 +203,7 @@ class TestAttention:
         chosen = paper_attention.example_windows(example, seed=0)
         assert len(chosen) == 3 and (0, 14) not in chosen
         pairs = paper_attention.Pairs.of(example)
-        scores = paper_attention.cross_validate(pairs, best=1, seed=0)[0]
+        scores = paper_attention.cross_validate(pairs, seed=0)[0]
         table = paper_attention.example_table(example, pairs, scores, 1, chosen)
         assert len(table) == 42 and table["label"].isna().sum() == 3
         first = table[table["window"] == 1]
@@ -204,7 +217,7 @@ def cases_of(n: int, classes: int = 3) -> tuple[probes.Cases, np.ndarray]:
     """Proteins of some classes in turn, one in three for testing; and one-hot features of the class."""
     ec = [f"1.1.1.{1 + i % classes}" for i in range(n)]
     test = np.arange(n) // classes % 3 == 0
-    cases = probes.Cases.of(ec, test)
+    cases = probes.Cases.of(ec, test, np.arange(n))
     return cases, np.eye(classes)[np.arange(n) % classes]
 
 
@@ -223,7 +236,7 @@ class TestProbes:
         cases, _ = cases_of(900)
         x = np.random.default_rng(0).normal(size=(900, 4))
         probed = probes.Probed("noise", False, probes.probe(x, cases, seed=0))
-        summary = probes.summary(probes.accuracies([probed], cases))
+        summary = probes.summary(probes.accuracies([probed], cases), {})
         assert summary["accuracy"][1] == pytest.approx(1 / 3, abs=0.08) and summary["repeats"][1] == 5
         assert probes.curves([probed], cases)[1]["map"][0] == pytest.approx(1 / 3, abs=0.08)
 
@@ -237,7 +250,7 @@ class TestProbes:
     def test_only_classes_with_both_sides_are_probed(self) -> None:
         ec = ["1.1.1.1"] * 5 + ["1.1.1.2"] * 5 + ["1.1.1.3"] * 3
         test = np.array([True, False, False, False, False, *[False] * 5, True, False, False])
-        cases = probes.Cases.of(ec, test)
+        cases = probes.Cases.of(ec, test, np.arange(13))
         assert cases.classes.tolist() == ["1.1.1.1"] and cases.rows_N.tolist() == [0, 1, 2, 3, 4]
 
     def test_f1_per_class(self) -> None:
@@ -258,6 +271,16 @@ class TestProbes:
         few, _ = cases_of(90)  # ten test proteins a class: not more than ten
         assert not len(probes.compare_classes(*two_random(few), few))
 
+    def test_a_layer_is_validated_on_groups_that_did_not_train_it(self) -> None:
+        """A class whose only group is judged cannot be known; the test proteins are not looked at."""
+        cases, x = cases_of(180)
+        pairs = probes.Cases(cases.rows_N, cases.ec_N, cases.is_test_N, cases.group_N // 6)
+        assert probes.validate(x, pairs, seed=0) == 1
+        x[cases.is_test_N] = np.nan
+        assert probes.validate(x, pairs, seed=0) == 1
+        alone = probes.Cases(cases.rows_N, cases.ec_N, cases.is_test_N, np.arange(180) % 3)  # group = class
+        assert probes.validate(x, alone, seed=0) == 0
+
     def test_benjamini_and_hochberg(self) -> None:
         """p = .01 .04 .03 .5 of four tests: adjusted .04, .0533, .0533, .5 by hand."""
         table = probes.adjust(pd.DataFrame({"p": [0.01, 0.04, 0.03, 0.5]}))
@@ -265,8 +288,12 @@ class TestProbes:
         assert table["differs"].tolist() == [True, False, False, False]
 
     def test_best_layer(self) -> None:
+        """Test accuracy does not choose it."""
         rows = [("encoder", False, 0.9), ("gLM layer 1", False, 0.5), ("gLM layer 2", False, 0.6)]
-        table = pd.DataFrame([*rows, ("gLM layer 1", True, 0.3)], columns=["features", "masked", "accuracy"])
+        table = pd.DataFrame(
+            [*rows, ("gLM layer 1", True, 0.3)], columns=["features", "masked", "validation"]
+        )
+        table["accuracy"] = [0.1, 0.9, 0.2, 0.1]
         assert probes.best(table, masked=False) == "gLM layer 2"
         assert probes.best(table, masked=True) == "gLM layer 1"
 

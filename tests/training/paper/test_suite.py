@@ -7,12 +7,15 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.support.made_corpus import write_data
 
 pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
+
+from matplotlib.image import imread
 
 from glm_annot.training.cli import cli
 from glm_annot.training.paper import figures as paper_figures
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.skipif(
     shutil.which("mmseqs") is None or shutil.which("diamond") is None,
     reason="MMseqs2 or DIAMOND is not installed",
 )
-STEPS = ("enzymes", "exclusion", "genome", "masked", "operons", "states", "probes", "maps", "page")
+STEPS = ("enzymes", "exclusion", "genome", "masked", "operons", "states", "probes", "maps", "lstm", "page")
 
 
 def evaluate(data: Path, model: Path, out: Path, *more: str) -> Result:
@@ -49,10 +52,12 @@ def test_every_figure_and_table_is_there(done: tuple[Path, Result]) -> None:
     out, result = done
     assert result.exit_code == 0, result.output
     for drawing in paper_figures.DRAWINGS:
-        for kind in ("png", "svg"):
-            assert (out / "page" / "figures" / f"{drawing.name}.{kind}").stat().st_size > 2000
+        pixels = imread(out / "page" / "figures" / f"{drawing.name}.png")[..., :3]
+        coloured = np.ptp(pixels, axis=-1) > 0.2  # axes and text are black and grey, data are not
+        assert coloured.sum() > 20, drawing.name
+        assert (out / "page" / "figures" / f"{drawing.name}.svg").is_file()
         tables = [table for table in drawing.tables if not table.startswith("lstm/")]
-        assert all(len(read(out / table)) for table in tables)
+        assert tables and all(len(read(out / table)) for table in tables), drawing.name
 
 
 def test_each_figure_states_bundle_data_n_and_seed(done: tuple[Path, Result]) -> None:
@@ -116,7 +121,7 @@ def test_another_seed_is_another_result(
 ) -> None:
     copy = tmp_path / "paper"
     shutil.copytree(done[0], copy)
-    result = evaluate(data, tiny_bundle, copy, "--seed", "1")
+    result = evaluate(data, tiny_bundle, copy, "--seed", "1", "--restart")
     assert "already done" not in result.output
     before, after = (read(folder / "probes" / "repeats.tsv") for folder in (done[0], copy))
     assert not before["accuracy"].equals(after["accuracy"])
@@ -125,25 +130,37 @@ def test_another_seed_is_another_result(
 def test_the_baseline_stands_beside_it(
     done: tuple[Path, Result], data: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
+    from glm_annot.model.glm import ContextFit, ContextFitConfig
     from glm_annot.training.glm.lstm import BiLSTM, of_equal_size
     from glm_annot.training.glm.train import _export
-
-    from glm_annot.model.glm import ContextFit, ContextFitConfig
     from tests.support.tiny import tiny
 
     model = tiny()
     lstm = BiLSTM(of_equal_size(model.glm.config))
     (tmp_path / "lstm").mkdir()
     _export(lstm, model.features, ContextFit(ContextFitConfig(11)), {}, tmp_path / "lstm", encoder="")
-    result = evaluate(data, tiny_bundle, done[0], "--lstm", str(tmp_path / "lstm"))
-    assert result.output.count("already done") == len(STEPS) - 1  # all but the page
+    result = evaluate(data, tiny_bundle, done[0], "--lstm", str(tmp_path / "lstm"), "--restart")
+    assert result.output.count("already done") == len(STEPS) - 2  # all but its own and the page
     assert "| biLSTM, pseudo-accuracy | 28 % |" in result.output
     ours, theirs = (read(done[0] / name / "lengths.tsv") for name in ("masked", "lstm"))
     assert theirs["masked_genes"].tolist() == ours["masked_genes"].tolist()  # the same genes are masked
-    alone = evaluate(data, tiny_bundle, done[0])
-    assert alone.output.count("already done") == len(STEPS) - 1 and "biLSTM" not in alone.output
+    alone = evaluate(data, tiny_bundle, done[0], "--restart")
+    assert alone.output.count("already done") == len(STEPS) - 2 and "biLSTM" not in alone.output
     assert "biLSTM" not in (done[0] / "page" / "figures" / "masked.svg").read_text(encoding="utf-8")
     assert "lstm/" not in (done[0] / "index.html").read_text(encoding="utf-8")
+
+
+def test_folders_of_the_users_stay(tmp_path: Path, data: Path, tiny_bundle: Path) -> None:
+    from glm_annot.errors import UsageError
+
+    for name in ("lstm/thesis.txt", "index.html", "provenance.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("years of work\n")
+        with pytest.raises(UsageError, match=f"{name} is not among the files that glm-train recorded"):
+            evaluate(data, tiny_bundle, tmp_path, "--restart")
+        assert path.read_text() == "years of work\n"
+        path.unlink()
 
 
 def test_what_is_missing_is_said_at_once(tmp_path: Path, data: Path, tiny_bundle: Path) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from glm_annot.training import recipe
-from glm_annot.training.cli import cli
-from glm_annot.training.plan import flops, plan, speed
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from glm_annot.model.esm import Encoder, Pack, PLMConfig, tokenize
-from glm_annot.model.glm import GLM, GLMConfig
+from glm_annot.model.esm import Encoder, Pack, tokenize
+from glm_annot.model.glm import GLM
+from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.training import recipe
+from glm_annot.training.cli import cli
+from glm_annot.training.plan import flops, plan, speed
 from tests.support.made_genomes import write_clusters, write_folder
 
 SMALL = GLMConfig(17, 16, 3, 2, 40, labels=9)
@@ -159,3 +160,13 @@ def test_wrong_input_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(None, ""), (90, "90.0 s"), (3 * 86400, "3.0 days")])
 def test_spans(seconds: float | None, said: str) -> None:
     assert plan.span(seconds) == said
+
+
+def test_steps_that_are_null_are_ended_by_time(tmp_path: Path) -> None:
+    own = json.loads(recipe.known()["own"].read_text(encoding="utf-8"))
+    own["glm"]["engine"]["steps"] = None
+    own["shares"] = {**own.get("shares", {}), "glm": 0.5}
+    (tmp_path / "own.json").write_text(json.dumps(own), encoding="utf-8")
+    arguments = ["plan", str(tmp_path / "own.json"), "--windows", "100", "--no-measure"]
+    done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert "the recipe ends it by time" in done.output

@@ -21,119 +21,29 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import save as serialise
+
+from glm_annot import annotate, io
+from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
+from glm_annot.errors import GlmAnnotError, InputError, UsageError
+from glm_annot.model.esm import PRECISIONS
 from glm_annot.training import recipe as recipes
 from glm_annot.training.bundle.assemble import Runs, assemble
 from glm_annot.training.bundle.card import with_metrics
 from glm_annot.training.cli import cli
-from glm_annot.training.common.steps import Step, _key, run_steps, seconds_spent
+from glm_annot.training.common.steps import LOCK, _key
 from glm_annot.training.corpus.genome_folder import annotation_files
 from glm_annot.training.evaluate import suites
 from glm_annot.training.run import heads, stages
 from glm_annot.training.run.launch import Launcher
 from glm_annot.training.run.recipe_run import Run
-from safetensors.torch import save as serialise
-
-from glm_annot import annotate, io
-from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
-from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.model.esm import PRECISIONS
+from glm_annot.training.settings import TrainedGLM
 from tests.support.made_genomes import OPERON, number_of, write_clusters, write_folder
 from tests.support.tiny import made_gff3, tiny
+from tests.support.tiny_recipe import TINY, TOOLS, write_recipe
 
-TOOLS = shutil.which("mmseqs") is not None and shutil.which("diamond") is not None
 needs_tools = pytest.mark.skipif(not TOOLS, reason="MMseqs2 or DIAMOND is not installed")
 STEPS = ("corpus", "plm", "glm", "heads")  # that leave a model's parts
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "version": "0.0.1",
-    "summary": "A tiny model.",
-    "budget": "1m",
-    "corpus": {"folder": ".", "valid": 1, "test": 1, "clusters": "clusters.tsv"},
-    "plm": {
-        "task": {
-            "encoder": {"layers": 1, "dim": 32, "heads": 2},
-            **{"pairs": 8, "crop": 32, "memory": 64, "projection": 16},
-        },
-        "engine": {"learning_rate": 0.002, "steps": 40, "micro_batch": 8},
-    },
-    "glm": {
-        "network": {"dim": 32, "layers": 2, "heads": 2, "ffn": 64},
-        "engine": {"learning_rate": 0.002, "steps": 40, "micro_batch": 8},
-    },
-    "heads": {"ec": "corpus" if TOOLS else "none"},
-}
-
-
-def write_recipe(path: Path, /, **changes: Any) -> Path:
-    path.write_text(json.dumps({**TINY, **changes}), encoding="utf-8")
-    return path
-
-
-def steps(log: list[str], settings: dict[str, int], fail: str = "") -> list[Step]:
-    def run(name: str, folder: Path) -> None:
-        log.append(f"{name}{' again' if (folder / 'seen').exists() else ''}")
-        (folder / "seen").touch()
-        if name == fail:
-            raise RuntimeError(name)
-
-    return [
-        Step(name, {"value": value}, lambda folder, name=name: run(name, folder))  # type: ignore[misc]
-        for name, value in settings.items()
-    ]
-
-
-def test_complete_steps_are_left_out(tmp_path: Path) -> None:
-    log: list[str] = []
-    said: list[str] = []
-    for _ in range(2):
-        run_steps(steps(log, {"a": 1, "b": 1}), tmp_path, said.append)
-    assert log == ["a", "b"]
-    assert said[-1] == "[2/2] b: already done"
-
-
-def test_a_changed_setting_runs_its_step_and_all_after_it_afresh(tmp_path: Path) -> None:
-    log: list[str] = []
-    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
-    run_steps(steps(log, {"a": 1, "b": 2, "c": 1}), tmp_path, lambda _: None)
-    assert log == ["a", "b", "c", "b", "c"]
-
-
-def test_a_step_whose_folder_is_gone_runs_afresh_and_all_after_it(tmp_path: Path) -> None:
-    log: list[str] = []
-    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
-    shutil.rmtree(tmp_path / "b")
-    with pytest.raises(RuntimeError):
-        run_steps(steps(log, {"a": 1, "b": 1, "c": 1}, fail="b"), tmp_path, lambda _: None)
-    run_steps(steps(log, {"a": 1, "b": 1, "c": 1}), tmp_path, lambda _: None)
-    assert log == ["a", "b", "c", "b", "b again", "c"]
-
-
-def test_an_interrupted_step_finds_its_folder_as_it_left_it(tmp_path: Path) -> None:
-    log: list[str] = []
-    with pytest.raises(RuntimeError):
-        run_steps(steps(log, {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
-    run_steps(steps(log, {"a": 1, "b": 1}), tmp_path, lambda _: None)
-    assert log == ["a", "b", "b again"]
-
-
-def test_seconds_of_resumed_parts_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 5.0, 100.0, 107.0, 200.0, 203.0])  # of a; of b, which fails; of b, resumed
-    monkeypatch.setattr(
-        "glm_annot.training.common.steps.time", SimpleNamespace(monotonic=lambda: next(clock))
-    )
-    with pytest.raises(RuntimeError):
-        run_steps(steps([], {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
-    both = steps([], {"a": 1, "b": 1})
-    assert seconds_spent(both, tmp_path) == {"a": 5.0}
-    run_steps(both, tmp_path, lambda _: None)
-    assert seconds_spent(both, tmp_path) == {"a": 5.0, "b": 10.0}
-
-
-def test_seconds_are_those_of_the_steps_in_their_order(tmp_path: Path) -> None:
-    run_steps(steps([], {"dropped": 1, "b": 1}), tmp_path, lambda _: None)
-    now = steps([], {"a": 1, "b": 1})
-    run_steps(now, tmp_path, lambda _: None)
-    assert list(seconds_spent(now, tmp_path)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("90m", 5400), ("1.5h", 5400), ("2d", 172800)])
@@ -187,9 +97,9 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
     [
         (
             {"colour": "red"},
-            "colour: unknown; there are name, version, summary, budget, corpus, plm, glm, ba",
+            "colour: unknown key; valid keys are name, version, summary, budget, corpus, plm",
         ),
-        ({"path": "r.json"}, "path: unknown; there are name, version"),
+        ({"path": "r.json"}, "path: unknown key; valid keys are name, version"),
         ({"version": 1}, "version: should be a valid string, not 1"),
         ({"suite": "guess"}, "suite: should be 'benchmark' or 'test', not 'guess'"),
         ({"budget": "2 hours"}, "budget: '2 hours' is no span of time; write 90m, 2h or 1.5d"),
@@ -210,7 +120,10 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
         ),
         ({"corpus": []}, 'corpus: should be an object, such as {"key": 1}, not []'),
         ({"corpus": {}}, "corpus: give either 'tables' or 'folder'"),
-        ({"corpus": {"folder": ".", "size": 3}}, "corpus.size: unknown; there are tables, folder, genomes, "),
+        (
+            {"corpus": {"folder": ".", "size": 3}},
+            "corpus.size: unknown key; valid keys are tables, folder, genomes, ",
+        ),
         ({"corpus": {"folder": ".", "genomes": "9"}}, "corpus.genomes: should be a valid integer, not '9'"),
         ({"corpus": {"folder": ".", "valid": 0}}, "corpus.valid: should be above 0, not 0"),
         ({"corpus": {"folder": ".", "seed": -1}}, "corpus.seed: should be 0 or above, not -1"),
@@ -230,11 +143,14 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
         ({"plm": {"keep": 3}}, "plm.keep: should be the name or path of a model, not 3"),
         (
             encoder(dims=3),
-            "plm.task.encoder.dims: unknown; there are layers, dim, heads, max_residues, overl",
+            "plm.task.encoder.dims: unknown key; valid keys are layers, dim, heads, max_residues, overl",
         ),
         (encoder(dim=33), "plm.task.encoder: dim 33 must be an even multiple of heads 2"),
-        (encoder({"crops": 3}), "plm.task.crops: unknown; there are encoder, pairs, crop, mask_rate"),
-        (encoder({"mask_rate": 1}), "plm.task: mask_rate is a share below 1, not 1.0"),
+        (
+            encoder({"crops": 3}),
+            "plm.task.crops: unknown key; valid keys are encoder, pairs, crop, mask_rate",
+        ),
+        (encoder({"mask_rate": 1}), "plm.task.mask_rate: should be below 1, not 1"),
         (
             encoder({"start": "pairs"}, dim=64),
             "plm.task: start 'pairs' needs an encoder with a dim of 105 at least and of 20 for each head",
@@ -246,25 +162,28 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
         ),
         (
             trained({"dims": 3}),
-            "glm.network.dims: unknown; there are backbone, components, directions, masked",
+            "glm.network.dims: unknown key; valid keys are backbone, components, directions, masked",
         ),
         (trained({"dim": 30}), "glm.network: dim 30 is not a multiple of heads 4"),
         (trained({"heads": 0}), "glm.network.heads: should be above 0, not 0"),
-        (trained({"dropout": 1}), "glm.network: dropout is 0 or above and below 1, not 1.0"),
+        (trained({"dropout": 1}), "glm.network.dropout: should be below 1, not 1"),
         (
             trained({"max_distance": 16}),
             "glm.network: max_distance is 30 at least, the genes of a window, not",
         ),
-        (trained(learnin_rate=1), "glm.engine.learnin_rate: unknown; there are learning_rate, warmup_steps"),
+        (
+            trained(learnin_rate=1),
+            "glm.engine.learnin_rate: unknown key; valid keys are learning_rate, warmup_steps",
+        ),
         (trained(steps=1.5), "glm.engine.steps: should be a valid integer"),
         (trained(steps=None), "glm.engine.steps: give it, or shares.glm, a share of the budget"),
         (trained(seconds=5), "glm.engine.seconds: state it as shares.glm, a share of the budget"),
         (trained(precision="bf61"), "glm.engine.precision: should be 'fp32' or 'bf16', not 'bf61'"),
         (trained(micro_batch=0), "glm.engine.micro_batch: should be above 0, not 0"),
-        (trained(betas=[0.9, 1]), "glm.engine.betas: should be below 1, not [0.9, 1.0]"),
+        (trained(betas=[0.9, 1]), "glm.engine.betas.1: should be below 1, not 1"),
         (
             trained(batch=10, micro_batch=4),
-            "glm.engine.batch: a batch of 10 is no multiple of what 1 process",
+            "glm.engine: batch is 10, which is no multiple of micro_batch, 4",
         ),
         ({"glm": {"network": {}, "engine": {"steps": 1}}}, "glm.engine.learning_rate: missing; give it"),
         ({"heads": {"ec": "all"}}, "heads.ec: should be 'shared', 'corpus' or 'none', not 'all'"),
@@ -308,9 +227,7 @@ def test_a_launcher_s_processes_read_the_same_recipe(tmp_path: Path, name: str) 
 def test_what_only_data_can_tell_is_told_before_anything_is_done(tmp_path: Path) -> None:
     (tmp_path / "data" / "operons" / "escherichia_coli_k12").mkdir(parents=True)
     heads = {"ec": "none", "organisms": "operons", "leave_out": ["escherichia_coli_k-12"]}
-    message = (
-        r"recipe.json: heads.leave_out: there is no 'escherichia_coli_k-12'; there are escherichia_coli_k12$"
-    )
+    message = r"heads.leave_out: 'escherichia_coli_k-12' is unknown; valid names are escherichia_coli_k12$"
     write_recipe(tmp_path / "recipe.json", heads=heads)
     with pytest.raises(InputError, match=message):
         train(tmp_path)
@@ -332,9 +249,19 @@ def test_a_genome_to_exclude_has_to_be_there(tmp_path: Path) -> None:
     write_clusters(tmp_path / "data" / "clusters.tsv", genomes)
     write_recipe(tmp_path / "recipe.json", corpus={**TINY["corpus"], "exclude": {"3": "a slip"}})
     arguments = ["corpus", str(tmp_path / "recipe.json"), "--data", str(tmp_path / "data")]
-    with pytest.raises(InputError, match=r"recipe.json: corpus.exclude: there is no 3; there are 0, 1, 2"):
+    with pytest.raises(InputError, match=r"corpus.exclude: 3 is unknown; valid names are 0, 1, 2"):
         CliRunner().invoke(cli, [*arguments, "-o", str(tmp_path / "corpus")], catch_exceptions=False)
     assert not (tmp_path / "corpus").exists()
+
+
+def test_each_genome_is_read_once_for_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    write_clusters(data / "clusters.tsv", write_folder(data, ["Aaa one", "Bbb one", "Ccc one"]))
+    recipe = recipes.read(write_recipe(tmp_path / "recipe.json"))
+    files, read, opened = len(annotation_files(data)), io.read, list[Path]()
+    monkeypatch.setattr(io, "read", lambda path, **others: opened.append(path) or read(path, **others))
+    stages.make_corpus(recipe, data, tmp_path / "corpus", budget=60.0, report=lambda _: None)
+    assert (data / "operons.tsv").exists() and len(opened) == len(set(opened)) == files
 
 
 def test_operons_that_fit_no_gene_are_said_before_training(tmp_path: Path) -> None:
@@ -391,7 +318,9 @@ def test_a_baseline_is_trained_like_the_glm_but_for_its_share(tmp_path: Path) ->
     plain = recipes.read(
         write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4}, baseline=True)
     ).as_baseline()
-    assert plain.glm["network"] == {**timed["network"], "backbone": "lstm"}
+    trained = recipes.read(tmp_path / "r.json").glm
+    assert isinstance(trained, TrainedGLM) and isinstance(plain.glm, TrainedGLM)
+    assert plain.glm.network == replace(trained.network, backbone="lstm")
     assert plain.engine("glm", 100) == recipes.read(tmp_path / "r.json").engine("glm", 100)
     own = recipes.read(write_recipe(tmp_path / "r.json", glm=timed, shares={"glm": 0.4, "baseline": 0.6}))
     assert (own.engine("glm", 100).seconds, own.as_baseline().engine("glm", 100).seconds) == (40, 60)
@@ -546,15 +475,6 @@ def test_an_own_file_of_an_official_encoder_counts_by_its_content(tmp_path: Path
     assert first_changed(before, keys(recipe, tmp_path)) == "plm"
 
 
-def test_work_of_another_version_is_refused_and_stays(tmp_path: Path) -> None:
-    run_steps(steps([], {"a": 1}), tmp_path, lambda _: None)
-    record = json.loads((tmp_path / "steps.json").read_text())
-    (tmp_path / "steps.json").write_text(json.dumps(record["steps"]))  # as it was before it had a format
-    with pytest.raises(InputError, match="holds the steps of another version of the program"):
-        run_steps(steps([], {"a": 1}), tmp_path, lambda _: None)
-    assert (tmp_path / "a" / "seen").exists()
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where a recipe ran on a made folder of genomes: data/, work/ and recipe.json."""
@@ -565,6 +485,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = train(folder)
     assert result.exit_code == 0, result.output
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a working folder, but for the lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != LOCK)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def train(folder: Path, *options: str) -> Result:
@@ -654,15 +580,59 @@ def test_a_second_run_leaves_out_what_is_done(made: Path) -> None:
     assert (made / "work" / "bundle" / "config.json").read_bytes() == before
 
 
+def test_another_budget_stops_before_hours_of_work_are_done_again(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    timed = {**TINY["plm"], "engine": {**TINY["plm"]["engine"], "steps": None}}
+    write_recipe(tmp_path / "run" / "recipe.json", plm=timed, shares={"plm": 0.5})
+    before = contents(tmp_path / "run" / "work")
+    with pytest.raises(UsageError) as stopped:
+        train(tmp_path / "run", "--budget", "2m")
+    said = str(stopped.value)
+    assert (
+        "work: plm: seconds of the budget was None and is 60.0; plm: engine.steps was 40 and is None. "
+        in said
+    )
+    assert re.search(r"took: plm [\d,]+ s, embed [\d,]+ s, glm [\d,]+ s, heads .*Add --restart", said)
+    assert contents(tmp_path / "run" / "work") == before
+
+
+def test_a_folder_of_the_users_is_no_working_folder(made: Path, tmp_path: Path) -> None:
+    for name in ("recipe.json", "data"):
+        (tmp_path / name).symlink_to(made / name)
+    (tmp_path / "work" / "corpus").mkdir(parents=True)
+    (tmp_path / "work" / "corpus" / "thesis.txt").write_text("years of work\n")
+    with pytest.raises(UsageError, match=r"corpus/thesis\.txt is not among the files that glm-train"):
+        train(tmp_path, "--restart")
+    assert contents(tmp_path / "work") == {"corpus/thesis.txt": b"years of work\n"}
+
+
+def test_every_file_of_a_run_is_recorded(made: Path) -> None:
+    work = made / "work"
+    record = json.loads((work / "steps.json").read_text())["steps"]
+    sizes = {path: size for state in record.values() for path, size in state["files"].items()}
+    found = {path: len(content) for path, content in contents(work).items()}
+    assert sizes == {path: size for path, size in found.items() if path != "steps.json"}
+
+
+def test_embeddings_that_are_gone_are_made_again_alone(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "run")
+    embeddings = tmp_path / "run" / "work" / "corpus" / "embeddings.npy"
+    before = embeddings.read_bytes()
+    embeddings.unlink()
+    output = train(tmp_path / "run").output
+    assert "[3/8] embed: done again, because " in output and output.count("already done") == 7
+    assert embeddings.read_bytes() == before
+
+
 def test_another_summary_rewrites_the_card_alone(made: Path) -> None:
     before = json.loads((made / "work" / "bundle" / "metrics.json").read_text())
     write_recipe(made / "recipe.json", summary="Another tiny model.")
-    output = train(made).output
+    output = train(made, "--restart").output
     write_recipe(made / "recipe.json")
     assert output.count("already done") == 7
     assert json.loads((made / "work" / "bundle" / "metrics.json").read_text()) == before
     assert "Another tiny model." in (made / "work" / "bundle" / "MODEL_CARD.md").read_text()
-    train(made)
+    train(made, "--restart")
 
 
 def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
@@ -677,7 +647,7 @@ def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     metrics, card = read_texts(copy)
     by_run, card_of_run = read_texts(bundle)
-    untimed, timed = re.subn(r"\nWall-clock time on .* minutes in all\.\n", "", card_of_run)
+    untimed, timed = re.subn(r"\nWall-clock time: .* minutes in all\. Trained: .*\n", "", card_of_run)
     assert (by_run, untimed) == (
         metrics,
         card.replace("`by hand`", f"`{metrics['masked_genes']['command']}`"),
@@ -693,18 +663,21 @@ def test_the_shipped_model_is_not_written_to() -> None:
 
 
 def test_a_card_without_the_section_gets_it_at_its_end() -> None:
-    card = with_metrics("# a\n\nb\n", {"suite": {"figure": 0.5}})
-    assert card.startswith("# a\n\nb\n\n## Measured\n\n### suite\n") and "| figure | 0.500 |" in card
-    again = with_metrics(card + "\n## Limits\n\n- none\n", {"other": {"figure": 0.25}})
-    assert again.startswith("# a\n\nb\n\n## Measured\n\n### other\n") and "suite" not in again
-    assert again.endswith("| figure | 0.250 |\n\n## Limits\n\n- none\n")
+    def measured(share: float) -> dict[str, Any]:
+        return {"masked_genes": {"pseudo_accuracy": share, "of": "K-12", "command": "typed"}}
+
+    card = with_metrics("# a\n\nb\n", measured(0.5))
+    assert card.startswith("# a\n\nb\n\n## Measured\n\n") and "0.500" in card
+    again = with_metrics(card + "\n## Limits\n\n- none\n", measured(0.25))
+    assert again.startswith("# a\n\nb\n\n## Measured\n\n") and "0.500" not in again and "0.250" in again
+    assert again.endswith("\n\n## Limits\n\n- none\n")
 
 
 def test_a_baseline_is_measured_beside_it(made: Path, tmp_path: Path) -> None:
     """Nothing of what is done is done again, but what follows it: the bundle and its figures."""
     shutil.copytree(made, tmp_path / "run")
     write_recipe(tmp_path / "run" / "recipe.json", baseline=True)
-    output = train(tmp_path / "run").output
+    output = train(tmp_path / "run", "--restart").output
     assert output.count("already done") == 5 and "[6/9] baseline: done" in output
     work = tmp_path / "run" / "work"
     assert json.loads((work / "baseline" / "glm.json").read_text())["backbone"] == "lstm"
@@ -759,7 +732,7 @@ def test_glm_trains_in_two_processes_of_a_launcher(
     engine = {**TINY["glm"]["engine"], "steps": 4, "zero_stage": 2, "batch": 32}
     fewer = {**TINY["glm"], "engine": engine}
     write_recipe(tmp_path / "run" / "recipe.json", glm=fewer)
-    result = train(tmp_path / "run", "--launcher", launcher(tmp_path))
+    result = train(tmp_path / "run", "--restart", "--launcher", launcher(tmp_path))
     assert result.exit_code == 0, result.output
     assert result.output.count("already done") == 3
     state = json.loads((tmp_path / "run" / "work" / "glm" / "checkpoint" / "state.json").read_text())
@@ -774,7 +747,7 @@ def test_what_is_kept_needs_one_process(made: Path, tmp_path: Path, monkeypatch:
     kept = {"keep": str(made / "work" / "bundle")}
     write_recipe(tmp_path / "run" / "recipe.json", plm=kept, glm=kept)
     monkeypatch.delattr(Launcher, "train")
-    result = train(tmp_path / "run", "--processes", "2")
+    result = train(tmp_path / "run", "--restart", "--processes", "2")
     assert result.exit_code == 0, result.output
 
 
@@ -802,7 +775,7 @@ def test_wrong_launchers_are_said(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     try:
-        said = train(tmp_path / "run", *options).output
+        said = train(tmp_path / "run", "--restart", *options).output
     except GlmAnnotError as error:
         said = str(error)
     assert message in said
@@ -844,7 +817,7 @@ def test_an_interrupted_bundle_is_made_again(
 
     with monkeypatch.context() as patch:
         patch.setattr("glm_annot.bundle.serialise", killed)
-        train(tmp_path / "run")
+        train(tmp_path / "run", "--restart")
     assert len(written) == 2
     output = train(tmp_path / "run").output
     assert "[6/8] bundle: resumes" in output
@@ -861,8 +834,13 @@ def test_what_reads_genes_is_on_the_gpu_of_its_process(
         found.append({tensor.device.type for part in model.parts.values() for tensor in part.buffers()})
         found[-1] |= {tensor.device.type for part in model.parts.values() for tensor in part.parameters()}
 
-    for work in ("heads.fit_operons", "heads.fit_ec", "glm.keep_glm", "evaluate.of_corpus"):
-        monkeypatch.setattr(f"training.{work}", note)
+    for work in (
+        "run.heads.fit_operons",
+        "run.heads.fit_ec",
+        "glm.train.keep_glm",
+        "evaluate.suites.of_corpus",
+    ):
+        monkeypatch.setattr(f"glm_annot.training.{work}", note)
     monkeypatch.setattr("glm_annot.training.common.ranks.device", lambda: "meta")
     monkeypatch.setattr("glm_annot.training.bundle.assemble.add_metrics", lambda *_: None)
     work, data, bundle = made / "work", made / "data", str(made / "work" / "bundle")

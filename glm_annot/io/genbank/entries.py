@@ -66,7 +66,7 @@ def cds_of(record: Record) -> list[Feature]:
     return [feature for feature in record.features if feature.key == "CDS"]
 
 
-def read_records(text: bytes, path: str) -> list[Entry]:
+def read_entries(text: bytes, path: str) -> list[Entry]:
     """All records of a GenBank text.
 
     Raises:

@@ -1,0 +1,150 @@
+"""One input after another: read it, predict, write its results; with `--resume`, only if not done before."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glm_annot.cli.console import Bars, failure
+from glm_annot.cli.loading import Shared
+from glm_annot.cli.output import STDIO, Target
+from glm_annot.cli.tasks import Options, Outcome, Task
+from glm_annot.cli.write import write_results
+from glm_annot.errors import UsageError
+
+if TYPE_CHECKING:
+    from glm_annot.bundle import Model
+    from glm_annot.io import Sections
+    from glm_annot.overview import Overview
+    from glm_annot.pipeline import Settings
+    from glm_annot.records import Genome, Predictions
+
+log = logging.getLogger(__name__)
+
+
+class Earlier(Enum):
+    """What an equal, earlier run has left of the results of an input."""
+
+    NOTHING = "nothing"
+    PART = "part"  # to be written anew
+    ALL = "all"
+
+
+class Annotator:
+    """Annotates one input after another; model and reference are loaded once.
+
+    The model is loaded only when an input has been read, so that a faulty one is reported at once.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._shared = Shared(options)
+
+    def __call__(self, task: Task) -> Outcome:
+        """Annotates one input; a faulty one ends only itself.
+
+        Raises:
+            GlmAnnotError: what all inputs need cannot be loaded: the model, its device, the cache, the
+                reference or a program to search it with.
+        """
+        try:
+            return self._annotate(task)
+        except Exception as error:
+            if error is self._shared.failure:
+                raise
+            message, status = failure(error)
+            return Outcome(task.name, status, message)
+
+    def _annotate(self, task: Task) -> Outcome:
+        from glm_annot.cli.summary import Summary, foresee
+        from glm_annot.io import open_sections
+        from glm_annot.overview import Overview
+        from glm_annot.pipeline import window_size
+
+        started = time.monotonic()
+        self._shared.load_reference()  # first, so that its faults are reported before any other work
+        earlier = self._earlier(task) if self._options.resume else Earlier.NOTHING
+        if earlier is Earlier.ALL:
+            log.debug("%s: done before, left out", task.name)
+            return Outcome(task.name, left_out=True)
+        overwrite = self._options.force or earlier is Earlier.PART
+        log.debug("reading %s", task.name)
+        with closing(open_sections(task.name, fasta=task.files.fasta, faa=task.files.faa)) as sections:
+            overview = Overview.of(sections)
+            if not overwrite:
+                task.target.check_free(sections.format)
+            model, settings = self._shared.load_model(), self._shared.load_settings()
+            if self._options.dry_run:
+                expected = foresee(_file_name(task), overview, window_size(model))
+                log.info("%s; would write %s", expected, _places(task.target, sections.format))
+                return Outcome(task.name)
+            summary = Summary(_file_name(task), overview)
+            predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
+            promote_ec = self._options.promote_ec
+            write_results(sections, summary.watched(predicted), task.target, promote_ec, force=overwrite)
+            if task.target.folder is not None:
+                log.info("%s: wrote %s", _file_name(task), _places(task.target, sections.format))
+        log.info("%s; %.1f s", summary, time.monotonic() - started)
+        return Outcome(task.name)
+
+    def _earlier(self, task: Task) -> Earlier:
+        """What is there of the results that this very run would make.
+
+        Raises:
+            UsageError: something else is in their place, which only `--force` may overwrite.
+        """
+        from glm_annot.io import is_rendered
+        from glm_annot.io.source import read_bytes, sniff
+        from glm_annot.io.table import is_whole_table
+
+        table = task.target.table
+        if task.name == STDIO or table is None:
+            return Earlier.NOTHING  # standard input is read once, standard output is not kept
+        original = read_bytes(task.name)
+        annotation = task.target.annotation(sniff(original, task.name))
+        assert annotation is not None
+        if annotation.exists():
+            if is_rendered(annotation.read_bytes(), original, self._provenance_comment()):
+                whole = table.exists() and is_whole_table(table.read_bytes())
+                return Earlier.ALL if whole else Earlier.PART
+        elif not table.exists():
+            return Earlier.NOTHING
+        if not self._options.force:
+            place = annotation if annotation.exists() else table
+            raise UsageError(
+                f"{place} exists, but another model, program, input or options made it; --force overwrites it"
+            )
+        return Earlier.NOTHING
+
+    def _provenance_comment(self) -> str:
+        """The comment that this run writes into annotated files."""
+        from glm_annot.io.qualifiers import provenance_comment
+        from glm_annot.pipeline import provenance
+
+        made_by = provenance(self._shared.load_model(), self._shared.load_settings())
+        return provenance_comment(made_by, self._options.promote_ec)
+
+
+def _predict(
+    sections: Sections, overview: Overview, model: Model, settings: Settings, *, quiet: bool
+) -> Iterator[tuple[Genome, Predictions]]:
+    """Each section and its predictions, with progress bars meanwhile."""
+    from glm_annot.pipeline import annotate_sections
+
+    with Bars(quiet=quiet) as bars:
+        yield from annotate_sections(sections, overview, model, settings, bars)
+
+
+def _file_name(task: Task) -> str:
+    return Path(task.name).name
+
+
+def _places(target: Target, format: str) -> str:
+    """Where the results go, for people."""
+    annotation = target.annotation(format)
+    return "to standard output" if annotation is None else f"{annotation} and {target.table}"

@@ -1,0 +1,76 @@
+"""What one call of `glm-annot` is asked to do, and what became of each of its inputs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from glm_annot.cli.output import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked of `glm-annot`, as named in its --help."""
+
+    output: str | None
+    fasta: Path | None
+    faa: Path | None
+    reference: Path | None
+    model: str
+    device: str
+    jobs: int
+    threads: int | None
+    batch_size: int
+    precision: str
+    cache: Path | None
+    cache_size: float
+    min_confidence: float | None
+    operons: bool
+    ec: bool
+    promote_ec: float | None
+    dry_run: bool
+    force: bool
+    resume: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What to read of one input: an annotation, and the sequences given beside it."""
+
+    annotation: str
+    fasta: Path | None
+    faa: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An input and where its results go."""
+
+    files: Files
+    target: Target
+
+    @property
+    def name(self) -> str:
+        """The annotation, as the user named it."""
+        return self.files.annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one input.
+
+    Attributes:
+        name: the input, as the user named it.
+        status: its exit status.
+        error: what went wrong, in one line.
+        left_out: `--resume` found it done.
+        messages: what a worker process logged about it, to be shown by the main process.
+    """
+
+    name: str
+    status: int = 0
+    error: str = ""
+    left_out: bool = False
+    messages: tuple[logging.LogRecord, ...] = ()

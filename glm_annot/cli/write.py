@@ -1,0 +1,82 @@
+"""Writing the results of one input: the annotated file and the table, or standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from glm_annot.cli.output import Target, whole_files
+from glm_annot.errors import GlmAnnotError
+
+if TYPE_CHECKING:
+    from glm_annot.io import Sections
+    from glm_annot.records import Genome, Predictions
+
+
+def write_results(
+    sections: Sections,
+    predicted: Iterable[tuple[Genome, Predictions]],
+    target: Target,
+    promote_ec: float | None,
+    *,
+    force: bool,
+) -> None:
+    """Writes each section as soon as it is predicted; to standard output only when all are."""
+    from glm_annot.io.source import blocks_from, spooled
+
+    written = _rendered(sections, predicted, promote_ec)
+    annotation, table = target.annotation(sections.format), target.table
+    if annotation is None or table is None:
+        with spooled(text for text, _ in written) as whole:
+            to_stdout(blocks_from(whole, 0))
+        return
+    # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
+    with whole_files(table, annotation, force=force) as (tabled, annotated):
+        for text, rows in written:
+            annotated.write(text)
+            tabled.write(rows)
+
+
+def _rendered(
+    sections: Sections, predicted: Iterable[tuple[Genome, Predictions]], promote_ec: float | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """The annotated file and the table, piece by piece."""
+    from io import StringIO
+
+    from glm_annot.io import render
+    from glm_annot.io.table import write_header, write_rows
+
+    rows = StringIO(newline="")
+    write_header(rows)
+    for section, predictions in predicted:
+        write_rows(section, predictions, rows)
+        yield render(section, predictions, promote_ec=promote_ec), rows.getvalue().encode()
+        rows = StringIO(newline="")
+    yield from ((block, b"") for block in sections.rest())
+
+
+def to_stdout(content: Iterable[bytes]) -> None:
+    """Writes bytes to standard output, piece by piece.
+
+    Raises:
+        GlmAnnotError: nobody reads them any more, or the disk that they go to is full.
+    """
+    try:
+        for piece in content:
+            rest = memoryview(piece)
+            while rest:  # unbuffered (PYTHONUNBUFFERED) it takes less than all where the disk runs full
+                rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        _discard_unwritten()
+        raise GlmAnnotError("standard output was closed before everything was written") from error
+    except OSError as error:
+        _discard_unwritten()
+        raise GlmAnnotError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _discard_unwritten() -> None:
+    """Sends what is still unwritten to nowhere; else Python complains about it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,69 @@
+"""This machine's cores, and outside programs: running one, and noticing that it hangs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from glm_annot.errors import GlmAnnotError
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_tool(command: Sequence[str], *, install: str, idle_limit: float | None = None) -> str:
+    """Run an outside program and return its standard output.
+
+    Args:
+        command: the program and its arguments.
+        install: says how to get it.
+        idle_limit: seconds without any computing after which the program counts as hanging and is started
+            once more; for programs that compute in their own process. Needs Linux; elsewhere it waits on.
+
+    Raises:
+        GlmAnnotError: it is not installed, it failed (its last line), or it hung twice.
+    """
+    if shutil.which(command[0]) is None:
+        raise GlmAnnotError(f"{command[0]} is not installed or not on PATH; {install}")
+    done = _run(command, idle_limit) or _run(command, idle_limit)
+    if done is None:
+        raise GlmAnnotError(f"{command[0]} {command[1]} hung twice, computing nothing for {idle_limit:g} s")
+    if done.returncode:
+        tail = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
+        raise GlmAnnotError(f"{command[0]} {command[1]} ended with status {done.returncode}: {tail[0]}")
+    return done.stdout
+
+
+def _run(command: Sequence[str], idle_limit: float | None) -> subprocess.CompletedProcess[str] | None:
+    """A program's end; None if it hung and was killed."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        before = None
+        while True:
+            try:
+                out, error = process.communicate(timeout=idle_limit)
+            except subprocess.TimeoutExpired:
+                before, earlier = _computed(process.pid), before
+                if before is None or before != earlier:
+                    continue
+                process.kill()
+                process.communicate()
+                return None
+            except BaseException:
+                process.kill()
+                raise
+            return subprocess.CompletedProcess(command, process.returncode, out, error)
+
+
+def _computed(pid: int) -> int | None:
+    """Clock ticks that a process has computed, if it sleeps; None if it is at work, or where nothing says."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    fields = status.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12]) if fields[0] == "S" else None  # man 5 proc: state, utime, stime

@@ -1,0 +1,38 @@
+"""Outside programs: missing, failing, hanging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from glm_annot.errors import GlmAnnotError
+from glm_annot.processes import run_tool
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="this system does not say what a process does"
+)
+
+
+def test_a_missing_tool_is_named_with_what_to_install() -> None:
+    with pytest.raises(GlmAnnotError, match="no-such-tool is not installed or not on PATH; fetch it"):
+        run_tool(["no-such-tool", "x"], install="fetch it")
+
+
+def test_a_failing_tool_gives_its_last_line() -> None:
+    with pytest.raises(GlmAnnotError, match="status 3: broken"):
+        run_tool(["sh", "-c", "echo broken >&2; exit 3"], install="")
+
+
+@needs_proc
+def test_a_tool_that_hangs_is_started_once_more(tmp_path: Path) -> None:
+    hangs_once = f"test -e {tmp_path}/again && echo done || {{ touch {tmp_path}/again; exec sleep 60; }}"
+    assert run_tool(["sh", "-c", hangs_once], install="", idle_limit=0.2) == "done\n"
+    with pytest.raises(GlmAnnotError, match="hung twice"):
+        run_tool(["sleep", "60"], install="", idle_limit=0.2)
+
+
+@needs_proc
+def test_a_tool_that_computes_for_long_is_left_alone() -> None:
+    counts = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo $i"
+    assert run_tool(["sh", "-c", counts], install="", idle_limit=0.1) == "300000\n"

@@ -1,0 +1,193 @@
+"""Every command that the pages show is run as it stands, or parsed by the real command line.
+
+An indented block is run in a folder with the files that the pages speak of, with a tiny model in the place of
+`mini`. A block that cannot be run in seconds has the comment `<!-- parsed only: REASON -->` before it: its
+commands are only parsed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+
+from glm_annot import bundle
+from glm_annot.cli import app
+from glm_annot.training import cli as training
+from tests.bench import benchmarks, model_table
+from tests.support.made_genomes import ancestors, genbank, make_genome
+from tests.support.pages import PAGES, Block, Command, blocks, commands, inline_commands
+from tests.support.paths import EXAMPLES, ROOT
+from tests.support.tiny import made_gff3
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+RUN = [block for block in BLOCKS if not block.reason]
+PARSED = [block for block in BLOCKS if block.reason]
+SPANS = [command for page in PAGES for command in inline_commands(page)]
+CLICK: dict[str, click.Command] = {
+    "glm-annot": app.cli,
+    "glm-train": training.cli,
+    "python -m tests.bench.benchmarks": benchmarks.main,
+    "python -m tests.bench.model_table": model_table.main,
+}
+# What the pages call by a name in capitals; RECIPE is any recipe.
+PLACES = {"RECIPE": "own"}
+
+
+def parse(words: Sequence[str]) -> bool:
+    """Lets click parse a command of ours, without running it; False for other programs.
+
+    Raises:
+        click.UsageError, KeyError: an option or value, or a command, that does not exist.
+    """
+    for name, command in CLICK.items():
+        program = name.split()
+        if [*words[: len(program)]] == program:
+            given = [PLACES.get(word, word) for word in words[len(program) :]]
+            if isinstance(command, click.Group):
+                command, given = _subcommand(command, given)
+            with suppress(click.exceptions.Exit):  # --help and the like end the program
+                command.make_context(name, given)
+            return True
+    return False
+
+
+def _subcommand(group: click.Group, words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the words name, or that of `glm-annot FILE`, and what follows."""
+    if words[0] in group.commands:
+        return group.commands[words[0]], words[1:]
+    if words[0] in ("-h", "--help", "--version", "--citation"):
+        return group, words
+    return group.commands[getattr(group, "default", words[0])], words
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file that the pages speak of; small, and most of them made up."""
+    folder = tmp_path_factory.mktemp("pages")
+    gff3 = made_gff3(34)
+    annotation, contigs = gff3.split("##FASTA\n")
+    gene_bank = genbank(make_genome("Madeus unus", ancestors(12), seed=1))
+    for name in ("bakta_output.gff3", "a.gff3", "genome.gff3", "bakta_output/bakta_output.gff3"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(gff3)
+    (folder / "bakta_output/bakta_output.json").write_text("{}")
+    (folder / "pgap.gff").write_text(annotation)
+    (folder / "genome.fna").write_text(contigs)
+    (folder / "genome.gbff").write_text(gene_bank)
+    (folder / "b.gbk.gz").write_bytes(gzip.compress(gene_bank.encode()))
+    (folder / "genome.gff3.gz").write_bytes(gzip.compress(gff3.encode()))
+    (folder / "second.gff3.gz").write_bytes(gzip.compress(made_gff3(34, seed=1).encode()))
+    (folder / "enzymes.faa").write_text(">one EC=1.1.1.1\n" + ancestors(1)[0] + "\n")
+    shutil.copytree(EXAMPLES, folder / "examples")
+    return folder
+
+
+@pytest.fixture
+def folder(
+    prepared: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of that folder to work in, where `mini` is a tiny model, for which one thread is fastest."""
+    shutil.copytree(prepared, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(bundle, "known", lambda: {"mini": tiny_bundle})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path / "here"
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("block", RUN, ids=str)
+def test_a_block_runs(block: Block, folder: Path) -> None:
+    output = b""
+    for command in commands(block.text):
+        output = run(command, folder, output if command.reads else b"")
+        if command.target:
+            (folder / command.target).write_bytes(output)
+
+
+def run(command: Command, folder: Path, given: bytes) -> bytes:
+    """Runs one command, ours within this process; its standard output."""
+    name, *words = command.words
+    words = [
+        match for word in words for match in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+    ]
+    if name in ("glm-annot", "glm-train"):
+        result = CliRunner().invoke(CLICK[name], words, input=given)
+        assert result.exit_code == 0, result.output
+        return result.stdout_bytes
+    return subprocess.run([name, *words], input=given, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("block", PARSED, ids=str)
+def test_a_block_that_is_not_run_is_parsed(
+    block: Block, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(prepared)
+    subprocess.run(["bash", "-n", "-c", block.text], check=True)
+    for command in commands(block.text):
+        parse(command.words)
+
+
+@pytest.mark.parametrize("command", SPANS, ids=lambda command: " ".join(command.words))
+def test_a_command_in_running_text_names_what_there_is(command: Command) -> None:
+    with suppress(click.MissingParameter):  # running text may leave out what the reader knows
+        assert parse(command.words)
+
+
+@pytest.mark.parametrize("epilog", [app.EXAMPLES, training.EXAMPLES], ids=["glm-annot", "glm-train"])
+def test_examples_of_the_help_are_parsed(epilog: str) -> None:
+    """An example ends at the line's end or at two spaces, where its explanation begins."""
+    examples = re.findall(r"^ +(glm-(?:.+?'[^']+'|.+?))(?:  .*)?$", epilog, re.MULTILINE)
+    assert len(examples) >= 7
+    for example in examples:
+        assert parse(next(commands(example)).words)
+
+
+def test_the_python_example_runs(folder: Path) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    assert b"glm_operon" in names["annotated"]
+
+
+def test_every_block_is_run_or_parsed() -> None:
+    assert len(RUN) >= 12 and len(PARSED) >= 12
+    of_blocks = [command.words[0] for block in BLOCKS for command in commands(block.text)]
+    ours = [name for name in of_blocks if name.startswith("glm-")]
+    assert len(ours) >= 30
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "glm-annot x.gff3 --no-such-option",
+        "glm-annot x.gff3 --jobs many",
+        "glm-train nonsense",
+        "glm-train run own --data DATA",
+    ],
+)
+def test_a_wrong_command_does_not_parse(wrong: str) -> None:
+    with pytest.raises((click.UsageError, KeyError)):
+        parse(next(commands(wrong)).words)
+
+
+def test_quotations_pipes_and_comments_are_understood() -> None:
+    text = (
+        "zcat x.gz | glm-annot - > y  # to a file\nglm-train run own --launcher \\\n 'srun a\n  b' --work w"
+    )
+    assert list(commands(text)) == [
+        Command(["zcat", "x.gz"]),
+        Command(["glm-annot", "-"], reads=True, target="y"),
+        Command(["glm-train", "run", "own", "--launcher", "srun a   b", "--work", "w"]),
+    ]

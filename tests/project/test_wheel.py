@@ -1,0 +1,73 @@
+"""What the wheel holds: the modules and files of the tree, and none that an old build left behind."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+FOLDERS = {"glm_annot": "glm_annot", "training": "glm_annot/training", "plugins": "glm_annot/plugins"}
+LARGEST = 100 * 10**6  # bytes; more than PyPI takes of a file
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of a copy of this tree in which an older version was built and left its files."""
+    tree = tmp_path_factory.mktemp("tree")
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    for old in ("glm_annot/old.py", "glm_annot/training/old.py", "glm_annot/models/old/config.json"):
+        path = tree / "build" / "lib" / old
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n", encoding="ascii")
+    code = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tree / "dist")], cwd=tree, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return tree / "dist" / done.stdout.splitlines()[-1]
+
+
+def installed_as(path: Path) -> str:
+    """The name in a wheel of a file of the tree."""
+    folder, *rest = path.relative_to(ROOT).parts
+    return "/".join([FOLDERS[folder], *rest])
+
+
+def names(wheel: Path) -> set[str]:
+    """All files of a wheel but those that describe it."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def test_the_wheel_holds_the_modules_and_files_of_the_tree_and_no_others(wheel: Path) -> None:
+    modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    inside = [path for folder in ("glm_annot", "training") for path in (ROOT / folder).rglob("*.*")]
+    data = [path for path in inside if path.is_file() and path.suffix not in (".py", ".pyc")]
+    kinds = {".json", ".safetensors", ".html", ".typed"}  # models and recipes, templates, the mark of types
+    assert len(modules) > 50 and kinds <= {path.suffix for path in data}
+    assert names(wheel) == {installed_as(path) for path in modules + data}
+
+
+def test_the_wheel_is_small_enough_to_publish(wheel: Path) -> None:
+    assert wheel.stat().st_size < LARGEST
+
+
+def test_the_wheel_starts_both_command_lines_and_both_plugins(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        entries = set(archive.read(path).decode().split("\n"))
+    assert entries >= {
+        "glm-annot = glm_annot.cli.app:main",
+        "glm-train = glm_annot.training.cli:main",
+        "bakta = glm_annot.plugins.bakta:plugin",
+        "prokka = glm_annot.plugins.prokka:plugin",
+    }

@@ -1,0 +1,48 @@
+"""Tables as text, with tabs between the columns and their names in the first line, plain or gzipped."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from glm_annot.errors import InputError
+from glm_annot.io.source import read_bytes
+
+
+def read_tsv(path: Path, *columns: str, quotes: bool = True) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Yield (line number, row) of a table.
+
+    Args:
+        path: the table.
+        columns: that it must have; others are read, too.
+        quotes: whether a field may stand in quotation marks, as spreadsheets write them.
+
+    Raises:
+        InputError: the file cannot be read, or lacks a column.
+    """
+    reader = _reader(path, quotes=quotes)
+    for column in columns:
+        if column not in (reader.fieldnames or ()):
+            raise InputError(
+                f"no column {column!r}; needed: {', '.join(columns)}, with tabs between", path, 1
+            )
+    for row in reader:
+        yield reader.line_num, row
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of a table's columns."""
+    return list(_reader(path).fieldnames or ())
+
+
+def _reader(path: Path, *, quotes: bool = True) -> csv.DictReader[str]:
+    try:
+        text = read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("is no UTF-8 text; save it as such", path) from error
+    lines = io.StringIO(text, newline="")
+    if quotes:
+        return csv.DictReader(lines, delimiter="\t")
+    return csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
