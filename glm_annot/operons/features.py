@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glm_annot.operons.places import Places
 from glm_annot.records import Contig
 
 Floats = NDArray[np.float64]
@@ -36,27 +37,38 @@ CROWD = 10  # genes on each side over which coding density is taken
 
 @dataclass(frozen=True)
 class Track:
-    """A contig reduced to arrays: its genes (G,) in order, and gaps (P,) of its `pairs`."""
+    """A contig reduced to arrays: its genes (G,) in order, and gaps (P,) of its `pairs`.
+
+    `start` and `end` are those of each gene's home (`places`); `parted` (P,) says whether a part of another
+    gene lies between two neighbours.
+    """
 
     start: Floats
     end: Floats
     strand: Ints
     gap: Floats
     circular: bool
+    parted: Bools
 
     @classmethod
     def of(cls, contig: Contig) -> Track:
         """Read the coding genes of a contig; a gap begins where all genes before it have ended."""
-        genes = contig.coding
-        start = np.array([gene.start for gene in genes], dtype=np.float64)
-        end = np.array([gene.end for gene in genes], dtype=np.float64)
+        genes, places = contig.coding, Places.of(contig)
+        start = np.array([begin for begin, _ in places.home], dtype=np.float64)
+        end = np.array([stop for _, stop in places.home], dtype=np.float64)
         strand = np.array([gene.strand for gene in genes], dtype=np.int64)
         circular = contig.circular and len(genes) > 1
-        if not circular:
-            return cls(start, end, strand, start[1:] - np.maximum.accumulate(end)[:-1] - 1, circular)
-        lap = circumference(contig)
-        reached = np.maximum.accumulate(np.maximum(end, end.max() - lap))  # one may end beyond the origin
-        return cls(start, end, strand, np.append(start[1:], start[0] + lap) - reached - 1, circular)
+        if circular:
+            lap = circumference(contig)
+            reached = np.maximum.accumulate(np.maximum(end, end.max() - lap))  # one may end beyond the origin
+            following = np.append(start[1:], start[0] + lap)
+        else:
+            reached, following = np.maximum.accumulate(end)[:-1], start[1:]
+        parted = np.zeros(len(following), dtype=np.bool_)
+        for _, (begin, stop) in places.away:
+            parted |= (start[: len(parted)] < begin) & (begin < following)
+            reached = np.where(begin < following, np.maximum(reached, stop), reached)
+        return cls(start, end, strand, following - reached - 1, circular, parted)
 
     @property
     def left(self) -> Ints:
@@ -70,8 +82,8 @@ class Track:
 
     @property
     def same(self) -> Bools:
-        """(P,) whether both genes lie on one strand."""
-        return np.equal(self.strand[self.left], self.strand[self.right])
+        """(P,) whether both genes lie on one strand, and no part of another gene between them."""
+        return np.equal(self.strand[self.left], self.strand[self.right]) & ~self.parted
 
     def kind(self, kind: str) -> Bools:
         """(P,) whether a pair is of one of `KINDS`."""

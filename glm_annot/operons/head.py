@@ -29,6 +29,7 @@ from glm_annot.operons.features import (
     geometry,
 )
 from glm_annot.operons.promoters import Promoters, promoter_counts
+from glm_annot.operons.places import Places
 from glm_annot.records import Contig, Gene, Genome, OperonCall
 
 LINK_THRESHOLD = 0.5  # neighbours are one operon from this probability on
@@ -283,10 +284,11 @@ def _runs(contig: Contig, pairs: Mapping[tuple[int, int], float], threshold: flo
 
 def _call(name: str, contig: Contig, run: _Run, pairs: Mapping[tuple[int, int], float]) -> OperonCall:
     first, last = run.genes[0], run.genes[-1]
-    in_first_lap = len(contig.coding) - run.first
-    past_origin = run.genes[in_first_lap:]
-    ends = [gene.end for gene in run.genes[:in_first_lap]]
-    ends += [gene.end + circumference(contig) for gene in past_origin]
+    n, home = len(contig.coding), Places.of(contig).home
+    ends = [
+        home[i % n][1] + (circumference(contig) if i >= n else 0)
+        for i in range(run.first, run.first + len(run.genes))
+    ]
     return OperonCall(
         id=name,
         contig=contig.name,
