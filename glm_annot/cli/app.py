@@ -54,6 +54,8 @@ class DefaultGroup(click.Group):
     own_options = ("-h", "--help", "--version", "--citation")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args == ["help"] and not Path("help").exists():
+            args = ["--help"]
         if args and args[0] not in self.commands and args[0] not in self.own_options:
             args = [self.default, *args]
         return super().parse_args(ctx, args)

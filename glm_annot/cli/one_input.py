@@ -74,7 +74,11 @@ class Annotator:
             return Outcome(task.name, left_out=True)
         overwrite = self._options.force or earlier is Earlier.PART
         log.debug("reading %s", task.name)
-        with closing(open_sections(task.name, fasta=task.files.fasta, faa=task.files.faa)) as sections:
+        files = task.files
+        sections = open_sections(
+            task.name, fasta=files.fasta, faa=files.faa, faa_wins=files.faa_chosen
+        )
+        with closing(sections):
             overview = Overview.of(sections)
             if not overwrite:
                 task.target.check_free(sections.format)

@@ -42,6 +42,7 @@ class Files:
     annotation: str
     fasta: Path | None
     faa: Path | None
+    faa_chosen: bool = True  # by the user; False for that of a tool's folder
 
 
 @dataclass(frozen=True, slots=True)

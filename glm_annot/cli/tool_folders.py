@@ -9,6 +9,7 @@ The library imports no plugin by name. One that fails to load is an error that n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -18,6 +19,7 @@ from typing import Protocol
 from glm_annot.errors import GlmAnnotError, InputError
 
 GROUP = "glm_annot.plugins"
+_ANNOTATION = re.compile(r"\.(?:gff3?|gbk?|gbff)(?:\.gz)?$", re.IGNORECASE)  # only to name files in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,23 @@ def find_output(folder: Path) -> ToolOutput:
     if found:
         names = ", ".join(output.annotation.name for output in found)
         raise InputError(f"holds {len(found)} annotations ({names}); name the file to read", folder)
+    known = ", ".join(installed) or "none"
+    files = [path.name for path in sorted(folder.iterdir()) if _may_be_annotation(path)]
+    if files:
+        listed = ", ".join([*files[:3], *(["..."] if len(files) > 3 else [])])
+        raise InputError(
+            f"is no output folder of one tool (plugins: {known}); for all of its {len(files)} files that may "
+            f"be annotations ({listed}) write {folder}/*, or name one",
+            folder,
+        )
     raise InputError(
-        f"is a folder that no plugin knows (installed: {', '.join(installed) or 'none'}); "
-        "name the GFF3 or GenBank file in it",
+        f"is a folder that no plugin knows (installed: {known}); name the GFF3 or GenBank file in it",
         folder,
     )
+
+
+def _may_be_annotation(path: Path) -> bool:
+    return _ANNOTATION.search(path.name) is not None and ".glm." not in path.name and path.is_file()
 
 
 def beside(annotation: Path, suffixes: Sequence[str]) -> Path | None:

@@ -39,9 +39,20 @@ _FIELD = re.compile(r"\bEC(?:_number|[ _]?num(?:ber)?)?\s*[=: ]\s*\[?([0-9n.,;/\
 _PROKKA = re.compile(r"^\S+\s+([0-9n.,;/-]+)~~~")
 _Hit = tuple[int, int, tuple[float, float, float]]  # query, target, (bits, identity, coverage) of `Homologue`
 # A protein with such a name may be an enzyme although no number is given, and so may one without a name.
+# Ends of words that name enzymes: peptidases often have names without '-ase'.
+_ENZYME_ENDS = (
+    "ase zyme redoxin pepsin trypsin thermopsin lysin lisin thrombin plasmin subtilisin cathepsin kallikrein "
+    "renin rennin ficin ficain papain calpain bromelain gingipain picornain lactocepin mycolin napsin memapsin "
+    "furin ferritin cyclophilin kinesin omptin"
+).split()
+# The same of single words and phrases; transporters of class 7 are named by their type.
+_ENZYME_NAMES = (
+    "enzyme|p-?450|(?:p|abc)-type|atp-binding|primary active|restriction-modification|clamp-loader|argonaute"
+    r"|(?:clotting|coagulation) factor|lexa|umud|adam\d+"
+)
 _PERHAPS = re.compile(
     r"\b(?:hypothetical|uncharacteri[sz]ed|unknown|unnamed|(?:putative|predicted) protein|orf\d*|duf\d+"
-    r"|upf\d+|ec|enzymes?|\w+ases?)\b",
+    rf"|upf\d+|ec|{_ENZYME_NAMES}|\S*?(?:{'|'.join(_ENZYME_ENDS)})s?)\b",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[1-7](?:\.(?:n?[0-9]+|-)){3}")
@@ -145,7 +156,8 @@ def read_reference(path: Path) -> Reference:
     Understood are `EC=1.2.3.4` and its kin anywhere in a header, several numbers separated by commas or
     semicolons, and Prokka's `>ID 1.2.3.4~~~gene~~~product`. An entry without a number is taken for no enzyme
     where its header names the protein, as in Swiss-Prot; without a name, or with one like 'hypothetical
-    protein' or 'putative kinase', it is left out. A sequence that occurs several times has all its numbers.
+    protein', 'putative kinase' or 'lysozyme', which is or may be an enzyme's, it is left out. A sequence that
+    occurs several times has all its numbers.
 
     Raises:
         InputError: unreadable, no FASTA, nucleotides, or no header with an EC number.

@@ -33,7 +33,8 @@ def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None
     Args:
         path: GFF3 or GenBank, plain or gzipped; `-` for standard input.
         fasta: nucleotide FASTA of its contigs, for a file that does not carry them.
-        faa: protein FASTA whose names match the CDS; it wins over every translation.
+        faa: protein FASTA whose names match the CDS; it wins over every translation, with a warning where
+            they differ.
 
     Raises:
         InputError: anything that keeps the files from being used; it names file, line and remedy.
@@ -56,17 +57,23 @@ class Sections(Protocol):
     def close(self) -> None: ...
 
 
-def open_sections(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Sections:
+def open_sections(
+    path: str | Path, *, fasta: Path | None = None, faa: Path | None = None, faa_wins: bool = True
+) -> Sections:
     """As `read`, but the genome need not fit into memory: a GFF3 of many contigs comes in sections.
 
     A GenBank file is one section. Some faults of the input are raised only by the end of the first iteration.
+    `faa_wins`: whether the proteins are the user's choice; those that a tool left beside its annotation are
+    believed like those that the annotation states.
     """
     file = source.spool(path)
-    if source.sniff_file(file, path) == "gff3":
-        return gff3.Sections(str(path), gff3_patch.strip_file(file), sequences.load(fasta, faa))
+    found = source.sniff_file(file, path)
+    beside = sequences.load(fasta, faa, chosen=faa_wins)
+    if found == "gff3":
+        return gff3.Sections(str(path), gff3_patch.strip_file(file), beside)
     with file:
         text = genbank_patch.strip(file.read())
-    return genbank.Whole(genbank.parse(str(path), text, sequences.load(fasta, faa)))
+    return genbank.Whole(genbank.parse(str(path), text, beside))
 
 
 def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None = None) -> bytes:

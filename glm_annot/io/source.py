@@ -17,10 +17,12 @@ from glm_annot.errors import GlmAnnotError, InputError
 STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 _BLOCK = 2**20  # bytes read at a time
 _SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
 _SNIFFED = 65536  # bytes in which a LOCUS line is looked for; release files begin with kilobytes of header
 _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
+_PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
 _FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\r?$", re.MULTILINE)
 
 
@@ -90,6 +92,11 @@ def check_text(text: bytes, path: str | Path) -> None:
     """Raise InputError where `text` is empty or not a text file."""
     if not text.strip():
         raise InputError("the file is empty", path)
+    if text.startswith(_UTF_16):
+        name = Path(path).name
+        raise InputError(
+            f"this text is in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {name} > converted_{name}", path
+        )
     if b"\0" in text[:_SNIFFED]:
         raise InputError("this is a binary file; give a GFF3 or GenBank text file (plain or gzipped)", path)
 
@@ -128,11 +135,15 @@ def sniff(text: bytes, path: str | Path) -> str:
     check_text(text, path)
     found = recognise(text)
     if found is not None:
+        _check_line_ends(found, text[:_SNIFFED], path)
         return found
     head = text.removeprefix(BOM).lstrip()
     for start, what in ((b">", "FASTA"), (b"{", "JSON"), (b"[", "JSON"), (b"ID  ", "EMBL"), (b"<", "XML")):
         if head.startswith(start):
             raise InputError(f"this looks like {what}; give the GFF3 or GenBank file of the annotation", path)
+    if match := _PRODIGAL.match(head):
+        what = "default (gbk)" if match[0].startswith(b"DEF") else "sco"
+        raise InputError(f"this is Prodigal's {what} output; run it again with -f gff", path)
     raise InputError("this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...)", path)
 
 
@@ -143,8 +154,18 @@ def sniff_file(file: BinaryIO, path: str | Path) -> str:
     if found is None:
         file.seek(0)
         found = sniff(file.read(), path)
+    _check_line_ends(found, head, path)
     file.seek(0)
     return found
+
+
+def _check_line_ends(found: str, head: bytes, path: str | Path) -> None:
+    """Raise InputError for a GFF3 whose lines end as on old Macs; of GenBank files they are read."""
+    if found == "gff3" and b"\r" in head and b"\n" not in head:
+        name = Path(path).name
+        raise InputError(
+            f"old Mac line ends (CR); convert them: tr '\\r' '\\n' < {name} > converted_{name}", path
+        )
 
 
 def split_lines(text: bytes) -> list[bytes]:

@@ -327,11 +327,11 @@ class _SequenceCheck:
                 "give --fasta genome.fna or --faa proteins.faa beside it",
                 path,
             )
-        self.oddities.tell()
         if self._outside and not self._has:
             raise InputError(
                 "every CDS reaches past the end of its contig; give the contigs of this very annotation, or "
                 "mark a circular contig with Is_circular=true on its region line",
                 path,
             )
+        self.oddities.tell()
         self.proteins.finish()

@@ -75,6 +75,14 @@ def test_a_reference_keeps_what_has_a_number_or_is_no_enzyme(tmp_path: Path) -> 
         ("P1 putative oxidoreductase", False),  # an enzyme whose number nobody knows
         ("P1 ABC transporter, Periplasmic component", True),
         ("P1 Something EC=2.7", False),
+        ("P1 Lysozyme C", False),
+        ("P1 Peroxiredoxin", False),
+        ("P1 Trypsin-like protein", False),
+        ("P1 Subtilisin BPN'", False),
+        ("P1 Cytochrome P450 107B1", False),
+        ("P1 ABC-type zinc transporter", False),
+        ("P1 chain A of a DNA-binding protein", True),
+        ("P1 30S ribosomal protein S1", True),
     ],
 )
 def test_whether_an_entry_without_a_number_speaks_against_one(header: str, says: bool) -> None:
