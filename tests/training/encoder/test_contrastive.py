@@ -16,6 +16,7 @@ from glm_annot.model.sizes import FamilyEncoderConfig
 from glm_annot.training.encoder.contrastive import FamilyPairs, train_family_encoder
 from glm_annot.training.encoder.exports import read_encoder
 from glm_annot.training.settings import EngineConfig, TrainFamilyConfig
+from tests.support.paths import ROOT
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 CONFIG = TrainFamilyConfig(FamilyEncoderConfig(dim=16, kmer_dim=8, hidden=16, hash_bits=10), pairs=12)
@@ -72,3 +73,12 @@ def test_it_learns_families_and_resumes_exactly(tmp_path: Path) -> None:
     embeddings = embed(whole.eval(), unseen)
     cosine = embeddings @ embeddings.T - 2 * np.eye(len(unseen))
     assert (cosine.argmax(1) // 6 == np.arange(len(unseen)) // 6).mean() > 0.9
+
+
+def test_the_weights_in_the_repository_tell_families() -> None:
+    encoder = read_encoder(ROOT / "training" / "weights" / "family_encoder").eval()
+    assert isinstance(encoder, FamilyEncoder)
+    proteins = relatives(20, 6)["sequence"].to_pylist()
+    embeddings = embed(encoder, proteins)
+    cosine = embeddings @ embeddings.T - 2 * np.eye(len(proteins))
+    assert (cosine.argmax(1) // 6 == np.arange(len(proteins)) // 6).mean() > 0.9

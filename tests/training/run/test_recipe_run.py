@@ -138,7 +138,11 @@ def encoder(task: Any = None, **sizes: Any) -> dict[str, Any]:
         ),
         (
             {"plm": {"keep": "mini", "task": {}}},
-            "plm: takes 'task' and 'engine' or 'keep' or 'official', not",
+            "plm: takes 'task' and 'engine' or 'families' and 'engine' or 'keep' or 'official', not",
+        ),
+        (
+            {"plm": {"families": {}, "engine": {"learning_rate": 0.001, "steps": 1}}},
+            "plm.families: they are learnt from corpus.families; give that, too",
         ),
         ({"plm": {"keep": 3}}, "plm.keep: should be the name or path of a model, not 3"),
         (
@@ -788,7 +792,7 @@ def test_a_failure_in_a_process_is_said(tmp_path: Path) -> None:
 
 
 def test_a_glm_and_another_encoder_of_its_width_make_no_model(made: Path, tmp_path: Path) -> None:
-    from glm_annot.training.bundle.assemble import export_encoder, read_encoder
+    from glm_annot.training.encoder.exports import export_encoder, read_encoder
 
     other = read_encoder(made / "work" / "plm")
     next(other.parameters()).data.add_(1)
@@ -854,7 +858,7 @@ def test_what_reads_genes_is_on_the_gpu_of_its_process(
 
 
 def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:
-    from glm_annot.training.bundle.assemble import export_encoder, read_encoder
+    from glm_annot.training.encoder.exports import export_encoder, read_encoder
 
     export_encoder(load(made / "work" / "bundle").encoder, tmp_path / "plm")
     kept, trained = read_encoder(tmp_path / "plm"), read_encoder(made / "work" / "plm")
