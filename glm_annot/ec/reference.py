@@ -40,11 +40,39 @@ _PROKKA = re.compile(r"^\S+\s+([0-9n.,;/-]+)~~~")
 _Hit = tuple[int, int, tuple[float, float, float]]  # query, target, (bits, identity, coverage) of `Homologue`
 # A protein with such a name may be an enzyme although no number is given, and so may one without a name.
 # Ends of words that name enzymes: peptidases often have names without '-ase'.
-_ENZYME_ENDS = (
-    "ase zyme redoxin pepsin trypsin thermopsin lysin lisin thrombin plasmin subtilisin cathepsin kallikrein "
-    "renin rennin ficin ficain papain calpain bromelain gingipain picornain lactocepin mycolin napsin memapsin "
-    "furin ferritin cyclophilin kinesin omptin"
-).split()
+_ENZYME_ENDS = [
+    "ase",
+    "zyme",
+    "redoxin",
+    "pepsin",
+    "trypsin",
+    "thermopsin",
+    "lysin",
+    "lisin",
+    "thrombin",
+    "plasmin",
+    "subtilisin",
+    "cathepsin",
+    "kallikrein",
+    "renin",
+    "rennin",
+    "ficin",
+    "ficain",
+    "papain",
+    "calpain",
+    "bromelain",
+    "gingipain",
+    "picornain",
+    "lactocepin",
+    "mycolin",
+    "napsin",
+    "memapsin",
+    "furin",
+    "ferritin",
+    "cyclophilin",
+    "kinesin",
+    "omptin",
+]
 # The same of single words and phrases; transporters of class 7 are named by their type.
 _ENZYME_NAMES = (
     "enzyme|p-?450|(?:p|abc)-type|atp-binding|primary active|restriction-modification|clamp-loader|argonaute"

@@ -5,7 +5,7 @@ A place is (start, end) in the coordinates of `records`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -64,3 +64,10 @@ def without_repeats(genes: Sequence[Gene], oddities: Oddities) -> list[Gene]:
             gene = replace(gene, protein=None, skip=Skip.DUPLICATE)
         found.append(gene)
     return found
+
+
+def without_sequence(genes: Iterable[Gene], with_bases: Container[str], oddities: Oddities) -> None:
+    """Count the contigs that are not among those with bases and so leave a CDS without a protein."""
+    lacking = (gene.contig for gene in genes if gene.skip is Skip.NO_SEQUENCE)
+    for contig in dict.fromkeys(name for name in lacking if name not in with_bases):
+        oddities.see("contigs without a sequence, whose CDS get no prediction", contig)

@@ -232,9 +232,7 @@ class Proteins:
         stated = "".join(coding.stated.split()).upper()
         if not stated:
             return reading.protein(coding) if coding.dna else None
-        fits = is_made_of_residues(stated) and (
-            not coding.dna or agrees(stated.rstrip("*"), coding, reading)
-        )
+        fits = is_made_of_residues(stated) and (not coding.dna or agrees(stated.rstrip("*"), coding, reading))
         if fits:
             return stated
         if coding.wins:

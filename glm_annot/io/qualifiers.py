@@ -56,7 +56,9 @@ _EC_NUMBER = re.compile(
     r"(?:EC:?)?([1-7](?=\.)(?:\.\d+){0,2}(?:\.-)*|[1-7]\.\d+\.\d+\.[A-Za-z]?\d+)\.?", re.IGNORECASE
 )
 _UNNAMED_PRODUCT = re.compile(r"hypothetical protein|unknown", re.IGNORECASE)
-_SLIPPED = re.compile(r"ribosomal[ _-]slippage|programmed (?:\S+ )?(?:ribosomal )?frame-?shift", re.IGNORECASE)
+_SLIPPED = re.compile(
+    r"ribosomal[ _-]slippage|programmed (?:\S+ )?(?:ribosomal )?frame-?shift", re.IGNORECASE
+)
 _TRANS_SPLICED = re.compile(r"trans[ _-]?splic", re.IGNORECASE)
 _RECODED = {"U": ("TGA", re.compile(r"aa:\s*Sec\b|selenocystein", re.IGNORECASE)),
             "O": ("TAG", re.compile(r"aa:\s*Pyl\b|pyrrolysin", re.IGNORECASE))}  # fmt: skip
@@ -79,16 +81,25 @@ def values(attributes: Attributes, *names: str) -> list[str]:
 
 
 def text(attributes: Attributes, name: str) -> str:
-    """The value of the attribute called exactly `name`, several joined by a comma; '' where absent."""
+    """The value of the attribute called `name`, several joined by a comma; '' where absent.
+
+    Where none is called exactly so, the case of letters does not matter.
+    """
+    found = attributes.get(name)
+    return ",".join(values(attributes, name.lower()) if found is None else found).strip()
+
+
+def exact_text(attributes: Attributes, name: str) -> str:
+    """The same of the attribute called exactly `name`, for names whose case has a meaning in GFF3."""
     return ",".join(attributes.get(name, ())).strip()
 
 
 def product(attributes: Attributes) -> str:
     """The product's name: `product`, else `NAME` or `Name` where that is not just the gene's symbol."""
-    stated = text(attributes, "product") or text(attributes, "NAME")
+    stated = text(attributes, "product") or exact_text(attributes, "NAME")
     if stated:
         return stated
-    name = text(attributes, "Name")
+    name = exact_text(attributes, "Name")
     return "" if name in (text(attributes, "gene"), text(attributes, "protein_id")) else name
 
 

@@ -188,7 +188,7 @@ def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple
 
 
 def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
-    """The error for a line of a FASTA file, or of the FASTA part of a GFF3 file, that holds something else."""
+    """The error for a line of a FASTA file, or of the FASTA part of a GFF3, that holds something else."""
     if _GFF3_AGAIN.match(line):
         return InputError(
             "a GFF3 file begins here, after the sequences of another: these are several files joined; "

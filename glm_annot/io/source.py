@@ -23,7 +23,7 @@ _SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
 _SNIFFED = 65536  # bytes in which a LOCUS line is looked for; release files begin with kilobytes of header
 _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
 _PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
-_FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\r?$", re.MULTILINE)
+_FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*\r?$", re.MULTILINE)
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -28,8 +28,8 @@ from glm_annot.operons.features import (
     circumference,
     geometry,
 )
-from glm_annot.operons.promoters import Promoters, promoter_counts
 from glm_annot.operons.places import Places
+from glm_annot.operons.promoters import Promoters, promoter_counts
 from glm_annot.records import Contig, Gene, Genome, OperonCall
 
 LINK_THRESHOLD = 0.5  # neighbours are one operon from this probability on

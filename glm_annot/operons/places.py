@@ -1,7 +1,7 @@
 """Where genes lie that have parts far apart: interrupted by a mobile element, or trans-spliced.
 
-A gene is a neighbour where it begins along the contig. Its other parts lie between other genes: no operon goes
-on across them, and gaps end at them.
+A gene is a neighbour where it begins along the contig. Its other parts lie between other genes: no operon
+goes on across them, and gaps end at them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Places:
         genes = contig.coding
         if not any(gene.parts for gene in genes):
             return cls(tuple((gene.start, gene.end) for gene in genes), ())
-        middles = sorted(((start + end) / 2, i) for i, gene in enumerate(genes) for start, end in _parts(gene))
+        middles = sorted(
+            ((start + end) / 2, i) for i, gene in enumerate(genes) for start, end in _parts(gene)
+        )
         stretches = [list(_stretches(i, gene, middles)) for i, gene in enumerate(genes)]
         away = ((i, place) for i, (_, *others) in enumerate(stretches) for place in others)
         return cls(tuple(places[0] for places in stretches), tuple(away))

@@ -1,9 +1,10 @@
 """GenBank records as Biopython understands them, beside the lines they stand on.
 
-Biopython is given a copy of the CDS in which what it refuses without need is repaired: Prokka and others write
-LOCUS lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. Other features
-may be as they are: nothing depends on them, and tools write odd locations for them. The original text
-stays as it is, and what Biopython reads is held against the scanned lines: a patch must never go astray.
+Biopython is given a copy of the CDS in which what it refuses without need is repaired: Prokka and others
+write LOCUS lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. Other
+features may be as they are: nothing depends on them, and tools write odd locations for them.
+The original text stays as it is, and what Biopython reads is held against the scanned lines: a patch must
+never go astray.
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ def _bad_location(cds: Feature) -> str:
     if backwards and int(backwards[1]) > int(backwards[2]):
         start, end = backwards.groups()
         return (
-            f"the CDS {cds.location} starts after its end; write complement({end}..{start}) if that is meant, "
-            "or join(...) for a gene over the origin"
+            f"the CDS {cds.location} starts after its end; write complement({end}..{start}) if that is "
+            "meant, or join(...) for a gene over the origin"
         )
     return f"the feature {cds.key} {cds.location} cannot be read; check location and columns"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.genbank.entries import Entry, read_entries
 from glm_annot.io.genbank.text import Feature
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import several, without_repeats
+from glm_annot.io.parts import several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
@@ -161,6 +161,8 @@ class _Reader:
         members = enumerate(zip(found, codings, self.proteins.of(codings), strict=True))
         for index, ((number, feature, _, place), coding, admitted) in members:
             genes[number].append(_gene(index, entries[number][0], feature, place, coding, admitted))
+        bases = {name for (name, _), bases in zip(entries, dna, strict=True) if bases}
+        without_sequence([gene for record in genes for gene in record], bases, self.oddities)
         return [
             self._contig(name, entry, dna[number], without_repeats(genes[number], self.oddities))
             for number, (name, entry) in enumerate(entries)
@@ -207,16 +209,18 @@ class _Reader:
         return _Place(_places(parts[::strand], entry.locus.length or len(dna) or None), strand)
 
     def _coding(
-        self, contig: str, entry: Entry, dna: str, feature: SeqFeature, lines: Feature, place: _Place
+        self,
+        contig: str,
+        entry: Entry,
+        dna: str,
+        feature: SeqFeature,
+        lines: Feature,
+        place: _Place,
     ) -> Coding:
-        """What decides the protein of a CDS; of the proteins given for it `--faa` goes before /translation."""
+        """What decides the protein of a CDS; one of `--faa` goes before its /translation."""
         said, location = feature.qualifiers, feature.location
         locus_tag, protein_id = q.text(said, "locus_tag"), q.text(said, "protein_id")
-        name = (
-            locus_tag
-            or _seed_id(said)
-            or f"{contig}_{place.start}_{place.end}_{q.SIGNS[place.strand]}"
-        )
+        name = locus_tag or _seed_id(said) or f"{contig}_{place.start}_{place.end}_{q.SIGNS[place.strand]}"
         given = self._sequences.protein((name, protein_id, protein_id.rpartition("|")[2]))  # gnl|CENTRE|TAG
         self.n_given += given is not None
         length = entry.locus.length or len(dna) or None
@@ -229,9 +233,7 @@ class _Reader:
             dna="" if split or skip else str(location.extract(dna)),
             phase=phase,
             codon_start=phase,
-            code=genetic_code(
-                q.text(said, "transl_table") or str(DEFAULT_CODE), self._path, lines.first + 1
-            ),
+            code=genetic_code(q.text(said, "transl_table") or str(DEFAULT_CODE), self._path, lines.first + 1),
             own_start=own_start,
             recoded=recoded,
             stated=given or q.text(said, "translation"),

@@ -1,7 +1,7 @@
 """Which lines of a GFF3 file are one CDS: those of one ID, or of one Parent where they have no ID.
 
-That is the rule; files break it. One ID stands on two genes, a line stands twice, a CDS over the origin stands
-on two lines. What is decided against the rule is counted among the oddities.
+That is the rule; files break it. One ID stands on two genes, a line stands twice, a CDS over the origin
+stands on two lines. What is decided against the rule is counted among the oddities.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _inside(row: Row, document: Document) -> Row:
 def _name(row: Row) -> tuple[str, str]:
     if row.id:
         return "ID", row.id
-    parent = q.text(row.attributes, "Parent")
+    parent = q.exact_text(row.attributes, "Parent")
     return ("Parent", parent) if parent else ("line", str(row.line))
 
 

@@ -73,7 +73,7 @@ class Row:
 
     @property
     def id(self) -> str:
-        return q.text(self.attributes, "ID")
+        return q.exact_text(self.attributes, "ID")
 
 
 @dataclass(slots=True)
@@ -265,9 +265,7 @@ class _Cuts:
         return [Section(start, end, line) for (start, line), end in zip(self._starts, stops, strict=True)]
 
 
-def read_section(
-    lines: Sequence[bytes], section: Section, layout: Layout, oddities: Oddities
-) -> Document:
+def read_section(lines: Sequence[bytes], section: Section, layout: Layout, oddities: Oddities) -> Document:
     """The features of a section that matter here, and its contigs, in order of the file.
 
     Raises:
@@ -311,14 +309,13 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
         if columns[2] != "CDS":
             document.oddities.see(f"features called {columns[2]}, read as CDS", line)
         if len(columns) != COLUMNS:
-            document.oddities.see(
-                f"CDS lines without the {COLUMNS} columns of GFF3, which are skipped", line
-            )
+            document.oddities.see(f"CDS lines without the {COLUMNS} columns of GFF3, which are skipped", line)
         return True
     if len(columns) != COLUMNS:
         if _BLANKS_FOR_TABS.match(columns[0]):
             raise document.error(
-                f"blanks (spaces) where tabs belong between the {COLUMNS} columns of GFF3; replace them", number
+                f"blanks (spaces) where tabs belong between the {COLUMNS} columns of GFF3; replace them",
+                number,
             )
         document.oddities.see(
             f"lines that are no CDS and lack the {COLUMNS} columns of GFF3, kept as they are", line

@@ -1,4 +1,4 @@
-"""GFF3: text -> Genome. `lines` reads lines, `features` puts CDS together, `patch` writes predictions back."""
+"""GFF3: text -> Genome. `lines` reads, `features` puts CDS together, `patch` writes predictions back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glm_annot.io.gff3.features import Feature, code_of, coding_strand, find_fea
 from glm_annot.io.gff3.lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
 from glm_annot.io.gff3.text import split_text
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import several, without_repeats
+from glm_annot.io.parts import several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins, Reading
 from glm_annot.io.sequences import EDGE, Fasta, Sequences, as_dna
 from glm_annot.io.source import blocks_from
@@ -107,6 +107,7 @@ class Sections:
         self._reading = check.proteins.reading
         members = enumerate(zip(features, admitted, codings, strict=True))
         genes = without_repeats([_gene(i, *member, ancestors) for i, member in members], check.oddities)
+        without_sequence(genes, {n for n, r in document.replicons.items() if r.sequence}, check.oddities)
         check.see(genes, any(coding.given for coding in codings))
         anchors = {i: feature.lines for i, feature in enumerate(features)}
         source = Source(
@@ -147,7 +148,7 @@ def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
 def _gene(
     index: int, feature: Feature, admitted: Admitted, coding: Coding, ancestors: Mapping[str, Row]
 ) -> Gene:
-    row, last = feature.rows[0], feature.rows[-1]
+    row = feature.rows[0]
     lineage = list(_lineage(row, ancestors))
     protein, skip = admitted
     return Gene(

@@ -400,6 +400,131 @@ def test_bad_input_names_the_line(text: str, line: int | None, message: str) -> 
     assert "\n" not in str(caught.value)
 
 
+# ---- reading: what files do against the rules ----
+
+
+def places(genome: Genome) -> list[tuple[int, int, int, Skip | None]]:
+    return [(g.start, g.end, g.strand, g.skip) for g in sorted(genome.genes, key=lambda g: g.index)]
+
+
+@pytest.mark.parametrize(
+    ("second", "expected", "warning"),
+    [
+        pytest.param(cds("c", 40, 78, "+", 0), [(1, 39, 1), (40, 78, 1)],
+                     "several genes, each read as a gene of its own: 1 (ID a, lines 1", id="two ORFs"),
+        pytest.param(cds("c", 40, 78, "-", 0), [(1, 39, 1), (40, 78, -1)], "ID a, lines 1, 2", id="strands"),
+        pytest.param(cds("d", 1, 39, "+", 0), [(1, 39, 1), (1, 39, 1)], "ID a, lines 1, 2", id="contigs"),
+        pytest.param(cds("c", 40, 78, "+", 0, attributes="ID=a;locus_tag=b"), [(1, 39, 1), (40, 78, 1)],
+                     "(ID a, lines 1, 2)", id="another name"),
+        pytest.param(OK, [(1, 39, 1)], "stand twice, read as one gene: 1 (ID a, ", id="twice"),
+    ],
+)  # fmt: skip
+def test_one_id_on_several_lines(
+    second: str, expected: list[tuple[int, int, int]], warning: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = OK + second
+    genome = parse(text, fasta={"c": LONG + LONG, "d": LONG})
+    assert sorted(place[:3] for place in places(genome)) == expected
+    assert warning in caplog.text
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+def test_parts_whose_joined_bases_have_no_stop_are_one_gene() -> None:
+    two = cds("c", 1, 18, "+", 0) + cds("c", 25, 45, "+", 0)
+    gene = only_gene(parse(two, fasta={"c": LONG[:18] + "TAATAA" + LONG[18:]}))
+    assert (gene.protein, gene.parts) == (A, ((1, 18), (25, 45)))
+    by_parent = two.replace("ID=a", "Parent=p")
+    assert only_gene(parse(by_parent, fasta={"c": LONG[:18] + "TAATAA" + LONG[18:]})).protein == A
+
+
+def test_trans_splicing_joins_parts_of_two_strands() -> None:
+    reverse = LONG[18:][::-1].translate(str.maketrans("ACGT", "TGCA"))
+    said = "ID=a;exception=trans-splicing"
+    text = cds("c", 1, 18, "+", 0, attributes=said) + cds("c", 30, 50, "-", 0, attributes=said)
+    gene = only_gene(parse(text, fasta={"c": LONG[:18] + "C" * 11 + reverse}))
+    assert (gene.protein, gene.strand, gene.parts) == (A, 1, ((1, 18), (30, 50)))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "c\tt\tgene\t1\t39\t.\t+\t.\tID=a\n",
+        "c\tt\tgene\t-17\t80\t.\t+\t.\tID=g\n",
+        "c\tt\tgene\t1\t39\t.\t+\t.\tID=g\nc\tt\tgene\t40\t78\t.\t+\t.\tID=g\n",
+        "c\tt\trRNA\t1\t39\t.\t+\t.\n",
+        "c\tt\ttmRNA\t30\t3900\t.\t+\t.\tID=t\n",
+        "track name=x\n",
+    ],
+)
+def test_what_no_cds_depends_on_is_kept_as_it_is(odd: str) -> None:
+    text = odd + OK
+    genome = parse(text, fasta={"c": LONG + LONG})
+    assert only_gene(genome).protein == A
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+def test_what_is_wrong_with_one_cds_costs_only_that_cds() -> None:
+    text = OK + cds("c", 50, 202, "+", 0, attributes="ID=b") + "c\ttool\tCDS\t1\t39\t.\t+\t0\n"
+    text += cds("c", 40, 78, "1", 9, attributes="ID=d")
+    genome = parse(text, fasta={"c": LONG + LONG})
+    assert [g[3] for g in places(genome)] == [None, Skip.OUTSIDE, Skip.MALFORMED, None]
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+def test_an_empty_tenth_column_stays_behind_what_is_added() -> None:
+    text = OK.replace("\n", "\t\n")
+    genome = parse(text, fasta={"c": LONG})
+    rendered = annotation_io.render(genome, made_predictions_of_one(genome))
+    assert rendered.splitlines()[-1].startswith(OK.rstrip().encode() + b";glm_") and rendered.endswith(
+        b"\t\n"
+    )
+    assert annotation_io.strip(rendered) == text.encode()
+
+
+def made_predictions_of_one(genome: Genome) -> Predictions:
+    return Predictions({0: GenePrediction((ECCall("2.7.1.2", 0.97),), (), 0.99)}, {}, None, PROVENANCE)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        'ID="a";product="x, y";EC_number="2.2.1.1"',
+        'ID=a;product=x%2C y;Dbxref="EC:2.2.1.1","GO:1"',
+        'ID=a;product=x%2C y;Dbxref="GO:1,EC:2.2.1.1"',
+        '"ID=a;product=""x, y"";EC_number=2.2.1.1"',
+        "ID=a;Product=x%2C y;Ec_Number=2.2.1.1",
+    ],
+)
+def test_quotes_and_the_case_of_names_are_no_part_of_what_is_read(attributes: str) -> None:
+    text = cds("c", 1, 39, "+", 0, attributes=attributes)
+    gene = only_gene(parse(text, fasta={"c": LONG}))
+    assert (gene.id, gene.product.replace(", ", ","), gene.ec) == ("a", "x,y", ("2.2.1.1",))
+
+
+def test_files_joined_into_one_are_refused() -> None:
+    one = f"##gff-version 3\n{OK}##FASTA\n>c\n{LONG}\n"
+    with pytest.raises(InputError, match=r"line 6: a GFF3 file begins here.*joined; give them one by one"):
+        parse(one + one)
+    bare = f"##gff-version 3\n{OK}"
+    with pytest.raises(InputError, match=r"line 3: a second GFF3 file begins here.*a contig called c"):
+        parse(bare + bare, fasta={"c": LONG})
+    assert len(list(parse(bare + bare.replace("c\t", "d\t", 1), fasta={"c": LONG, "d": LONG}).genes)) == 2
+
+
+def test_a_cds_in_a_directive_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    parse("##gff-version 3" + OK + cds("c", 40, 78, "+", 0, attributes="ID=b"), fasta={"c": LONG + LONG})
+    assert "CDS in lines that begin with ##, and so not read: 1 (line 1)" in caplog.text
+
+
+def test_rna_letters_are_bases() -> None:
+    assert only_gene(parse(OK, fasta={"c": LONG.replace("T", "U")})).protein == A
+
+
+def test_attributes_of_the_user_s_own_that_begin_like_ours_stay() -> None:
+    text = OK.replace("ID=a", "ID=a;glm_note=mine").encode()
+    assert annotation_io.strip(text) == text
+
+
 @pytest.mark.parametrize("sign", [".", "?"])
 def test_a_cds_without_strand_is_skipped_and_the_others_are_read(sign: str) -> None:
     text = OK + cds("c", 40, 78, sign, 0, attributes="Name=b") + cds("c", 79, 117, "-", 0, attributes="ID=d")

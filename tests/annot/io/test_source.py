@@ -51,7 +51,9 @@ def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(b"\x7fELF\x02\0\0\0", "binary", id="binary"),
         pytest.param(TEXT.decode().encode("utf-16"), "iconv -f UTF-16 -t UTF-8", id="UTF-16"),
         pytest.param(TEXT.replace(b"\n", b"\r"), r"old Mac line ends \(CR\); convert them: tr", id="old Mac"),
-        pytest.param(b"DEFINITION  seqnum=1;seqlen=9;x\n", "Prodigal's default .* -f gff", id="Prodigal, gbk"),
+        pytest.param(
+            b"DEFINITION  seqnum=1;seqlen=9;x\n", "Prodigal's default .* -f gff", id="Prodigal, gbk"
+        ),
         pytest.param(b"# Sequence Data: seqnum=1;seqlen=9\n>1_1_9_+\n", "sco .* -f gff", id="Prodigal, sco"),
         pytest.param(PACKED[:-20], "cut short", id="gzip cut short"),
         pytest.param(PACKED[:60] + b"\xff" * 9 + PACKED[69:], "damaged", id="damaged gzip"),
