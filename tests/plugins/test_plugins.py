@@ -64,7 +64,7 @@ def test_several_annotations_are_not_guessed_between(tmp_path: Path) -> None:
 
 def test_an_unknown_folder_says_which_plugins_there_are(tmp_path: Path) -> None:
     make(tmp_path, ["genome.gff3"])
-    with pytest.raises(InputError, match="installed: bakta, prokka"):
+    with pytest.raises(InputError, match="plugins: bakta, prokka"):
         tool_folders.find_output(tmp_path)
 
 

@@ -41,6 +41,7 @@ _DIALECT = {
 }
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
+_END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
 _SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
@@ -346,6 +347,11 @@ def _read_comment(comment: str, layout: Layout) -> int | None:
 
 def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     is_cds, skip = _is_cds(columns), None if len(columns) == COLUMNS else Skip.MALFORMED
+    if is_cds and len(columns) <= _END:  # it does not say where it is
+        raise document.error(
+            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; mend or remove this line",
+            number,
+        )
     columns = [*columns, *["."] * (COLUMNS - len(columns))]
     if is_cds:
         _check_cds(columns, document, number)
