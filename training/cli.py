@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
+from glm_annot.model.sizes import MOST_FAMILIES
 
 from .common.console import say
 
@@ -157,7 +158,9 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 
 @cli.command(short_help="Makes the gene families of a corpus.")
 @corpus_option
-@click.option("--most", type=click.IntRange(1), default=20_000, show_default=True, help="Families at most.")
+@click.option(
+    "--most", type=click.IntRange(1), default=MOST_FAMILIES, show_default=True, help="Families at most."
+)
 def families(corpus: Path, most: int) -> None:
     """Makes the gene families of an embedded corpus, which gLM and the memory of gene order read."""
     from .glm.families import make_families

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_FAMILIES = 20_000  # in a table: more find no more genes of genomes that nobody trained on
+
 
 @dataclass(frozen=True, slots=True)
 class PLMConfig:

@@ -20,13 +20,12 @@ import torch
 from torch import Tensor
 
 from glm_annot.errors import InputError
-from glm_annot.model.families import FamilyGLM
+from glm_annot.model.families import FamilyGLM, FamilyTable
 from glm_annot.model.glm import mask_inputs
 from glm_annot.model.memory import Genes
 
 from ..common.console import Report
 from ..corpus.rings import RINGS
-from ..corpus.tables import read_table
 from ..glm.families import read_families
 from ..glm.masked import BATCH_WINDOWS, evaluating
 from ..glm.train import load_run, read_embeddings
@@ -74,15 +73,16 @@ def evaluate_context(
     Raises:
         InputError: no genome is of that split, or the run tells no families.
     """
-    families, memory = read_families(corpus), build_memory(corpus)
+    families = read_families(corpus)
+    memory = build_memory(corpus, families)
     rows = [row for row, of in enumerate(memory.split) if of == split]
     if not rows:
         raise InputError(f"has no genomes in the split {split!r}", corpus)
     embeddings_ND = read_embeddings(corpus)
-    model = None if glm is None else _predictor(corpus, glm)
+    model = None if glm is None else _told_by_families(glm, families.table)
     found: dict[tuple[str, str], list[npt.NDArray[np.bool_]]] = {}
     for row in rows:
-        order = _order(corpus, int(memory.genomes[row]))
+        order = memory.order_of(row)
         spans = cut(order)
         if not len(spans):
             continue
@@ -101,27 +101,11 @@ def evaluate_context(
     return table
 
 
-def _predictor(corpus: Path, glm: Path) -> FamilyGLM:
+def _told_by_families(glm: Path, table: FamilyTable) -> FamilyGLM:
     run = load_run(glm)
-    model = run.predictor(read_families(corpus).table)
-    if not isinstance(model, FamilyGLM):
+    if run.family_head is None:
         raise InputError("was not trained on families", glm)
-    return model
-
-
-def _order(corpus: Path, genome: int) -> GeneOrder:
-    """The genes of one genome of a corpus."""
-    contigs = read_table(corpus, "contigs", ["contig", "genome"])
-    chosen = contigs["contig"].to_numpy()[contigs["genome"].to_numpy() == genome]
-    genes = read_table(corpus, "genes", ["contig", "protein", "strand"])
-    kept_G = np.isin(genes["contig"].to_numpy(), chosen)
-    contig_G = genes["contig"].to_numpy()[kept_G]
-    return GeneOrder(
-        genes["protein"].to_numpy()[kept_G].astype(np.int64),
-        genes["strand"].to_numpy()[kept_G].astype(np.int64),
-        np.zeros(len(contig_G), np.bool_),
-        np.append(np.flatnonzero(np.diff(contig_G, prepend=-1)), len(contig_G)),
-    )
+    return FamilyGLM(run.network, table, run.family_head, run.features)
 
 
 def _masks(spans: Spans, seed: int) -> Tensor:

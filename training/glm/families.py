@@ -25,6 +25,7 @@ from torch import Tensor
 
 from glm_annot.errors import InputError
 from glm_annot.model.families import FamilyTable, FamilyTableConfig
+from glm_annot.model.sizes import MOST_FAMILIES
 
 from ..common.json_files import write_json
 from ..corpus.tables import read_table
@@ -32,7 +33,6 @@ from ..encoder.embed import encoder_of
 from .windows import Embeddings, GeneOrder
 
 TABLE, RECORD, ASSIGNED = "families.safetensors", "families.json", "families.npy"
-MOST = 20_000  # families of a table: more find no more genes of genomes that nobody trained on
 LEAST_GENES = 3  # in the training genomes; smaller families teach nothing about their neighbours
 _ROWS = 65_536  # proteins read at a time
 _THRESHOLDS = np.linspace(0.0, 0.95, 96)
@@ -48,7 +48,7 @@ class Families:
     family_N: npt.NDArray[np.int32]
 
 
-def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST) -> dict[str, float]:
+def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST_FAMILIES) -> dict[str, float]:
     """Make the families of an embedded corpus and write them into its folder.
 
     Args:
@@ -89,16 +89,10 @@ def read_families(corpus: Path) -> Families:
     record = json.loads((corpus / RECORD).read_text(encoding="utf-8"))
     if record["encoder"] != encoder_of(corpus):
         raise InputError("has families by another encoder; make them anew with `glm-train families`", corpus)
-    return Families(load_table(corpus), np.load(corpus / ASSIGNED, allow_pickle=False))
-
-
-def load_table(corpus: Path) -> FamilyTable:
-    """Read the table of a corpus's families."""
-    record = json.loads((corpus / RECORD).read_text(encoding="utf-8"))
     table = FamilyTable(FamilyTableConfig(**record["table"]))
     table.load_state_dict(load_file(corpus / TABLE))
     table.requires_grad_(False)
-    return table
+    return Families(table, np.load(corpus / ASSIGNED, allow_pickle=False))
 
 
 def assign(table: FamilyTable, embeddings_ND: Embeddings) -> npt.NDArray[np.int32]:

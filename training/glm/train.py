@@ -23,7 +23,7 @@ from torch import nn
 from glm_annot.bundle import Model
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import fingerprint
-from glm_annot.model.families import FamilyGLM, FamilyHead, FamilyHeadConfig, FamilyTable
+from glm_annot.model.families import FamilyGLM, FamilyHead, FamilyHeadConfig
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.sizes import GLMConfig
 
@@ -57,7 +57,7 @@ def train_glm(
     """Train on a corpus folder with embeddings, or go on where an earlier call in the run folder stopped.
 
     Args:
-        corpus: holds the tables of training/corpus.py and embeddings.npy.
+        corpus: holds the tables of `corpus.tables`, embeddings.npy and, to train on families, those.
         folder: the run folder.
         config: what to train.
         engine_config: the optimiser; `micro_batch` is the number of windows a process reads at once.
@@ -181,12 +181,6 @@ class GLMRun:
     metrics: Mapping[str, float]
     encoder: str
     family_head: FamilyHead | None = None
-
-    def predictor(self, table: FamilyTable | None) -> nn.Module:
-        """The network, telling families where it was trained to; `table` is the corpus's."""
-        if self.family_head is None or table is None:
-            return self.network
-        return FamilyGLM(self.network, table, self.family_head, self.features)
 
 
 def load_run(folder: Path) -> GLMRun:

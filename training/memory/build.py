@@ -18,7 +18,8 @@ from glm_annot.model.memory import Memory, MemoryConfig
 
 from ..corpus import rings
 from ..corpus.tables import read_table
-from ..glm.families import read_families
+from ..glm.families import Families
+from ..glm.windows import GeneOrder
 
 Ints = npt.NDArray[np.int64]
 
@@ -29,12 +30,14 @@ class CorpusMemory:
 
     Attributes:
         memory: of all genomes of a corpus.
+        protein_N: row of each place's protein in the corpus's embeddings.
         genomes: their numbers in the corpus, in the memory's order.
         split: of each, as in the corpus.
         shares_MM: share of the smaller genome's families that the other has, for each two.
     """
 
     memory: Memory
+    protein_N: Ints
     genomes: Ints
     split: tuple[str, ...]
     shares_MM: npt.NDArray[np.float64]
@@ -45,28 +48,38 @@ class CorpusMemory:
         hidden_C = hidden_M[self.memory.genome_C.long()]
         return ~hidden_C.repeat_interleave(self.memory.first_C.diff())
 
+    def order_of(self, row: int) -> GeneOrder:
+        """The genes of one genome."""
+        own_C, length_C = self.memory.genome_C == row, self.memory.first_C.diff()
+        own_N = own_C.repeat_interleave(length_C).numpy()
+        strand_G = self.memory.strand_N.numpy()[own_N].astype(np.int64)
+        first_C = np.cumsum([0, *length_C[own_C].tolist()])
+        return GeneOrder(self.protein_N[own_N], strand_G, np.zeros(len(strand_G), np.bool_), first_C)
 
-def build_memory(corpus: Path) -> CorpusMemory:
-    """Build the memory of a corpus with families.
+
+def build_memory(corpus: Path, families: Families) -> CorpusMemory:
+    """Build the memory of a corpus.
 
     Genomes that share `rings.RINGS['genus']` of their families or more, directly or through others, vote as
     one group.
 
+    Args:
+        corpus: the corpus folder.
+        families: of its proteins.
+
     Raises:
-        InputError: the folder is no corpus, or has no families.
+        InputError: the folder is no corpus.
     """
-    found = read_families(corpus)
     genomes = read_table(corpus, "genomes", ["genome", "split"])
     contigs = read_table(corpus, "contigs", ["contig", "genome"])
     genes = read_table(corpus, "genes", ["contig", "protein", "strand"])
     number_M = genomes["genome"].to_numpy()
-    contig_G, protein_G = genes["contig"].to_numpy(), genes["protein"].to_numpy()
+    contig_G, protein_G = genes["contig"].to_numpy(), genes["protein"].to_numpy().astype(np.int64)
     first_C = np.append(np.flatnonzero(np.diff(contig_G, prepend=-1)), len(contig_G))
     genome_of = dict(zip(contigs["contig"].to_pylist(), contigs["genome"].to_pylist(), strict=True))
     row_of = {genome: row for row, genome in enumerate(number_M.tolist())}
     row_C = np.array([row_of[genome_of[contig]] for contig in contig_G[first_C[:-1]].tolist()], np.int64)
-    family_G = found.family_N[protein_G]
-    none = found.table.none
+    family_G, none = families.family_N[protein_G], families.table.none
     row_G = np.repeat(row_C, np.diff(first_C))
     shares_MM = rings.shares(_families_of(family_G, row_G, len(number_M), none))
     memory = Memory(MemoryConfig(len(family_G), len(row_C), len(number_M), none))
@@ -79,7 +92,7 @@ def build_memory(corpus: Path) -> CorpusMemory:
     }
     for name, values in filled.items():
         getattr(memory, name).copy_(torch.from_numpy(np.array(values)))
-    return CorpusMemory(memory, number_M, tuple(genomes["split"].to_pylist()), shares_MM)
+    return CorpusMemory(memory, protein_G, number_M, tuple(genomes["split"].to_pylist()), shares_MM)
 
 
 def _families_of(family_G: npt.NDArray[np.int32], row_G: Ints, n: int, none: int) -> list[Ints]:

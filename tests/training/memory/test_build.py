@@ -13,7 +13,7 @@ import torch
 
 from glm_annot.errors import InputError
 from glm_annot.training.evaluate.context import evaluate_context, table_lines
-from glm_annot.training.glm.families import load_table, make_families, read_families
+from glm_annot.training.glm.families import make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
 from glm_annot.training.memory.build import build_memory
 
@@ -75,7 +75,7 @@ def test_proteins_get_their_family_and_strangers_none(corpus: Path) -> None:
 
 def test_the_largest_families_are_kept(corpus: Path) -> None:
     assert make_families(corpus, read_embeddings(corpus), most=7)["families"] == 7
-    assert load_table(corpus).config.families == 7
+    assert read_families(corpus).table.config.families == 7
 
 
 def test_families_of_other_embeddings_are_refused(corpus: Path) -> None:
@@ -90,13 +90,16 @@ def test_families_of_other_embeddings_are_refused(corpus: Path) -> None:
 
 def test_a_memory_holds_every_gene_and_groups_relatives(corpus: Path) -> None:
     make_families(corpus, read_embeddings(corpus))
-    built = build_memory(corpus)
+    built = build_memory(corpus, read_families(corpus))
     assert built.memory.family_N.tolist() == read_families(corpus).family_N.tolist()
     assert built.memory.first_C.tolist() == list(range(0, 6 * GENES + 1, GENES))
     assert built.genomes.tolist() == [10, 20, 30, 40, 50, 60]
     assert built.memory.group_M.unique().numel() == 1  # all share their families
     assert built.seen_by(5, "near").reshape(6, GENES).any(1).tolist() == [True] * 5 + [False]
     assert not built.seen_by(5, "genus").any()
+    order = built.order_of(3)
+    assert order.protein_G.tolist() == list(range(3 * GENES, 4 * GENES))
+    assert order.first_C.tolist() == [0, GENES] and set(order.strand_G.tolist()) == {1}
 
 
 def test_neighbours_tell_the_families_where_relatives_are_seen(corpus: Path) -> None:
