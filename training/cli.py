@@ -163,19 +163,40 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 )
 def families(corpus: Path, most: int) -> None:
     """Makes the gene families of an embedded corpus, which gLM and the memory of gene order read."""
-    from .glm.families import make_families
-    from .glm.train import read_embeddings
+    from .run import stages
 
-    figures = make_families(corpus, read_embeddings(corpus), most=most)
-    say(", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items()))
+    stages.make_families(corpus, most=most, report=say)
+
+
+_family_run = click.option(
+    "--glm", "run", type=_FOLDER, help="A finished gLM run on the corpus, trained on families."
+)
+
+
+@cli.command(short_help="Builds the memory of gene order.")
+@corpus_option
+@out_option
+@_family_run
+@click.option("--seed", default=0, show_default=True, help="Of the genes asked for.")
+def neighbours(corpus: Path, out: Path, run: Path | None, seed: int) -> None:
+    """Builds the memory of gene order and fits how much memory and gLM count.
+
+    They are fitted on the genomes that the corpus sets aside to calibrate.
+    """
+    from .memory.neighbours import fit_neighbours, save_neighbours
+
+    save_neighbours(fit_neighbours(corpus, glm=run, seed=seed, report=say), out)
 
 
 @cli.command(short_help="Measures what neighbours tell.")
 @corpus_option
-@click.option("--glm", "run", type=_FOLDER, help="A finished gLM run on the corpus, trained on families.")
+@_family_run
+@click.option(
+    "--neighbours", "fitted", type=_FOLDER, help="By `glm-train neighbours` on the corpus, with the same gLM."
+)
 @click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
 @click.option("--seed", default=0, show_default=True, help="Of the masks.")
-def context(corpus: Path, run: Path | None, split: str, seed: int) -> None:
+def context(corpus: Path, run: Path | None, fitted: Path | None, split: str, seed: int) -> None:
     """Measures how often masked genes' families are told from their neighbours alone.
 
     The memory of gene order is asked three times: without the genome itself, without its genus, and without
@@ -183,7 +204,7 @@ def context(corpus: Path, run: Path | None, split: str, seed: int) -> None:
     """
     from .evaluate.context import evaluate_context, table_lines
 
-    found = evaluate_context(corpus, glm=run, split=split, seed=seed, report=say)
+    found = evaluate_context(corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say)
     click.echo("\n".join(table_lines(found)))
 
 

@@ -10,6 +10,7 @@
                                                               instead has "families": TrainFamilyConfig
       "embed": {...},                                         EmbedSection
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, Optimiser
+      "neighbours": true,                                     build a memory of gene order
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
       "heads": {...},                                         HeadsSection
       "suite": "benchmark"                                    how the finished model is measured
@@ -167,6 +168,7 @@ class Recipe:
     plm: EncoderPart
     glm: GLMPart
     baseline: bool = False
+    neighbours: bool = False
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -211,6 +213,11 @@ class Recipe:
         if (total := math.fsum(shares.values())) > 1:
             each = " + ".join(f"{step} {share}" for step, share in shares.items())
             raise ValueError(f"shares: should add up to 1 at most, not {total:g} ({each})")
+
+    @property
+    def learns_families(self) -> bool:
+        """Whether gLM is trained to tell gene families."""
+        return isinstance(self.glm, TrainedGLM) and self.glm.network.family_weight > 0
 
     def content(self) -> dict[str, Any]:
         """What the file of such a recipe holds."""

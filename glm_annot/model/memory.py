@@ -93,8 +93,8 @@ class Memory(nn.Module):
     Args:
         config: its size.
 
-    Buffers: family_N (int32; `config.families` for none), strand_N (int8), first_C (int64, C + 1 numbers),
-    genome_C (int32), group_M (int32): genomes of one group vote once.
+    Buffers: family_N (int16 or, of more families, int32; `config.families` for none), strand_N (int8),
+    first_C (int64, C + 1 numbers), genome_C (int32), group_M (int32): genomes of one group vote once.
     """
 
     family_N: Tensor
@@ -106,7 +106,8 @@ class Memory(nn.Module):
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("family_N", torch.zeros(config.places, dtype=torch.int32))
+        number = torch.int16 if config.families <= torch.iinfo(torch.int16).max else torch.int32
+        self.register_buffer("family_N", torch.zeros(config.places, dtype=number))
         self.register_buffer("strand_N", torch.ones(config.places, dtype=torch.int8))
         self.register_buffer("first_C", torch.zeros(config.contigs + 1, dtype=torch.int64))
         self.register_buffer("genome_C", torch.zeros(config.contigs, dtype=torch.int32))

@@ -23,6 +23,7 @@ from ..common import hardware
 from ..common.json_files import write_json
 from ..encoder.exports import read_encoder
 from ..glm.train import load_run
+from ..memory.neighbours import read_neighbours
 from ..recipe import Recipe
 from ..settings import EncoderPart, GLMPart, Trained
 from .card import model_card, with_metrics
@@ -38,12 +39,14 @@ class Runs:
         corpus: the corpus folder, for its record.
         plm, glm: finished run folders.
         heads: folder that `save_head` wrote to; None for a model without heads.
+        neighbours: folder that `save_neighbours` wrote to; None for a model without a memory.
     """
 
     corpus: Path
     plm: Path
     glm: Path
     heads: Path | None = None
+    neighbours: Path | None = None
 
 
 def save_head(folder: Path, head: OperonHead | ECHead) -> None:
@@ -96,6 +99,7 @@ def read_model(runs: Runs, recipe: Recipe) -> bundle.Model:
         fit=run.fit,
         operons=operons,
         ec=ec,
+        neighbours=None if runs.neighbours is None else read_neighbours(runs.neighbours),
     )
     for part in model.parts.values():
         part.eval().requires_grad_(False)

@@ -104,13 +104,13 @@ def evaluate_masked(
 def _count_families(model: FamilyGLM, read: MaskedPass, family_N: npt.NDArray[np.int32]) -> Tensor:
     """Of masked genes: how many, summed nats, with a family, found first, found among four; (5,)."""
     masked_BT = read.masked_BT
-    logits_NF = model.family_logits(read.output, masked_BT).float()
+    log_p_NF = model.log_probabilities(read.output, masked_BT)
     true_N = torch.from_numpy(family_N[read.protein_BT.numpy()].astype(np.int64)).to(masked_BT.device)[
         masked_BT
     ]
-    nats = nn.functional.cross_entropy(logits_NF, true_N, reduction="sum")
+    nats = nn.functional.nll_loss(log_p_NF, true_N, reduction="sum")
     known_N = true_N < model.table.none
-    top_N4 = logits_NF[known_N, : model.table.none].topk(min(4, model.table.none), dim=-1).indices
+    top_N4 = log_p_NF[known_N, : model.table.none].topk(min(4, model.table.none), dim=-1).indices
     right_N4 = top_N4 == true_N[known_N, None]
     counts = (masked_BT.sum(), nats, known_N.sum(), right_N4[:, 0].sum(), right_N4.any(1).sum())
     return torch.stack([count.double() for count in counts]).cpu()
@@ -223,7 +223,7 @@ def masked_outputs(model: nn.Module, reader: WindowReader) -> tuple[GLMOutput, T
     predictions, logits, labels, first = [], [], [], 0
     with evaluating(model) as network:
         for batch in reader.batches(spans, BATCH_WINDOWS):
-            central_BT = _central(reader.order, spans, first, batch.real_BT)
+            central_BT = central_slots(reader.order, spans, first, batch.real_BT)
             first += len(batch.real_BT)
             for mask_T in context_masks(MAX_GENES, batch.real_BT.device):
                 masked_BT = mask_T & batch.real_BT
@@ -236,7 +236,7 @@ def masked_outputs(model: nn.Module, reader: WindowReader) -> tuple[GLMOutput, T
     return output, torch.cat(labels)[None]
 
 
-def _central(order: GeneOrder, spans: Spans, first: int, real_BT: Tensor) -> Tensor:
+def central_slots(order: GeneOrder, spans: Spans, first: int, real_BT: Tensor) -> Tensor:
     """The slots of half-overlapping windows that no neighbouring window holds more centrally, (B, T)."""
     which = slice(first, first + len(real_BT))
     begin_B, end_B = spans.first_W[which], (spans.first_W + spans.length_W)[which]

@@ -23,7 +23,7 @@ from torch import nn
 from glm_annot.bundle import Model
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import fingerprint
-from glm_annot.model.families import FamilyGLM, FamilyHead, FamilyHeadConfig
+from glm_annot.model.families import FamilyGLM, FamilyHead, FamilyHeadConfig, FamilyTable
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.sizes import GLMConfig
 
@@ -48,6 +48,7 @@ from .windows import (
 
 RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
 BEGUN = "begun.json"  # in a run folder: whose embeddings it is trained on
+OWN_WEIGHTS = 10_000  # families with weights of their own; of smaller ones there are too few genes
 VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
 
 
@@ -128,8 +129,8 @@ def _family_part(
     """The network with a head for families, which begins at how frequent each is in the training genomes."""
     table = families.table
     width = network.config.dim if isinstance(network, GLM) else 2 * network.config.width
-    head = FamilyHead(FamilyHeadConfig(width, table.config.families, table.config.dim))
-    count_F = np.bincount(families.family_N[order.protein_G], minlength=table.none + 1)
+    head = FamilyHead(FamilyHeadConfig(width, table.config.families, table.config.dim, OWN_WEIGHTS))
+    count_F = np.bincount(families.family_N[order.protein_G], minlength=table.none + 1)[: table.none]
     with torch.no_grad():
         head.bias_F.copy_(torch.from_numpy(np.log((count_F + 1) / (count_F + 1).sum())))
     return FamilyGLM(network, table, head, features)
@@ -205,6 +206,18 @@ def load_run(folder: Path) -> GLMRun:
         head.load_state_dict(load_file(folder / "family_head.safetensors"))
         head.eval().requires_grad_(False)
     return GLMRun(network, features, fit, record["metrics"], record.get("encoder", ""), head)
+
+
+def family_glm(folder: Path, table: FamilyTable) -> FamilyGLM:
+    """The gLM of a finished run, as one that tells the families of a table.
+
+    Raises:
+        InputError: it was not trained on families.
+    """
+    run = load_run(folder)
+    if run.family_head is None:
+        raise InputError("was not trained on families", folder)
+    return FamilyGLM(run.network, table, run.family_head, run.features)
 
 
 def load_baseline(folder: Path, model: Model) -> GLMRun:

@@ -14,6 +14,9 @@ from glm_annot.io.checksums import file_sha256
 from ..bundle.assemble import Runs, assemble, rewrite_card
 from ..common.steps import Step, run_steps, seconds_spent
 from ..encoder.embed import EMBEDDINGS
+from ..glm.families import ASSIGNED
+from ..glm.families import RECORD as FAMILY_RECORD
+from ..glm.families import TABLE as FAMILIES
 from ..recipe import Recipe
 from ..settings import Trained
 from . import stages
@@ -69,7 +72,9 @@ class Run:
             Step("corpus", {**corpus, "files": files["corpus"]}, self._corpus),
             Step("plm", {_SECONDS: seconds("plm"), **asdict(recipe.plm), "kept": kept["plm"]}, self._plm),
             Step("embed", {"precision": recipe.embed.precision}, self._embed, (f"corpus/{EMBEDDINGS}",)),
+            *self._family_steps(),
             Step("glm", {_SECONDS: seconds("glm"), **asdict(recipe.glm), "kept": kept["glm"]}, self._glm),
+            *self._neighbour_steps(),
             Step("heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads),
             *self._baseline_steps(),  # late: no part of the model waits for it
             Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
@@ -85,7 +90,8 @@ class Run:
     @property
     def runs(self) -> Runs:
         """Where the steps leave the model's parts."""
-        return Runs(*(self.work / name for name in ("corpus", "plm", "glm", "heads")))
+        names = ("corpus", "plm", "glm", "heads", *(["neighbours"] if self.recipe.neighbours else []))
+        return Runs(*(self.work / name for name in names))
 
     def _contents(self, paths: Iterable[Path]) -> dict[str, str]:
         """sha256 of each file by its path, within the folder of data if it is there."""
@@ -107,6 +113,23 @@ class Run:
             self.launcher.embed(self.recipe, self.runs.corpus, self.runs.plm, folder)
         else:
             stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm, report=self.report)
+
+    def _family_steps(self) -> list[Step]:
+        """Families are made where gLM learns them or the memory holds them; they stand in the corpus."""
+        if not (self.recipe.neighbours or self.recipe.learns_families):
+            return []
+        made = (f"corpus/{FAMILIES}", f"corpus/{ASSIGNED}", f"corpus/{FAMILY_RECORD}")
+        return [
+            Step("families", {}, lambda _: stages.make_families(self.runs.corpus, report=self.report), made)
+        ]
+
+    def _neighbour_steps(self) -> list[Step]:
+        if not self.recipe.neighbours:
+            return []
+        return [Step("neighbours", {"seed": self.recipe.heads.seed}, self._neighbours)]
+
+    def _neighbours(self, folder: Path) -> None:
+        stages.fit_neighbours(self.recipe, self.runs.corpus, self.runs.glm, folder, report=self.report)
 
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from glm_annot.ec_numbers import is_complete
 from glm_annot.errors import InputError
+from glm_annot.model.sizes import MOST_FAMILIES
 
 from ..corpus import family_proteins, genome_folder, heldout, rings, sets
 from ..corpus import tables as corpus_module
@@ -260,6 +261,27 @@ def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> N
         glm.keep_glm(corpus, folder, load(recipe.glm.keep, ranks.device()))
         return
     glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget))
+
+
+def make_families(corpus: Path, *, most: int = MOST_FAMILIES, report: Callable[[str], None]) -> None:
+    """Make the gene families of an embedded corpus, the largest ones, and report what they hold."""
+    from ..glm import families
+    from ..glm.train import read_embeddings
+
+    figures = families.make_families(corpus, read_embeddings(corpus), most=most)
+    said = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items())
+    report(f"families: {said}")
+
+
+def fit_neighbours(
+    recipe: Recipe, corpus: Path, glm: Path, folder: Path, *, report: Callable[[str], None]
+) -> None:
+    """Build the memory of gene order of a corpus and fit its mixture with the gLM, if that tells families."""
+    from ..memory import neighbours
+
+    run = glm if recipe.learns_families else None
+    found = neighbours.fit_neighbours(corpus, glm=run, seed=recipe.heads.seed, report=report)
+    neighbours.save_neighbours(found, folder)
 
 
 def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:
