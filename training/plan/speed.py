@@ -14,9 +14,11 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from glm_annot.model.esm import Encoder, embed
+from glm_annot.model.encoder import ProteinEncoderConfig, embed
+from glm_annot.model.esm import Encoder
+from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM, mask_inputs
-from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.model.windows import MAX_GENES
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -76,10 +78,19 @@ def random_weights(make: Callable[[], Network], device: str = "cpu") -> Network:
 
 
 def embedding_rate(
-    config: PLMConfig, residues: int, *, precision: str = "auto", device: str = "cpu", repeats: int = 2
+    config: ProteinEncoderConfig,
+    residues: int,
+    *,
+    precision: str = "auto",
+    device: str = "cpu",
+    repeats: int = 2,
 ) -> float:
     """Residues per second of an encoder of this shape, on proteins of about so many residues together."""
-    encoder = random_weights(lambda: Encoder(config), device)
+    encoder = (
+        random_weights(lambda: FamilyEncoder(config), device)
+        if isinstance(config, FamilyEncoderConfig)
+        else random_weights(lambda: Encoder(config), device)
+    )
     proteins = list(made_proteins(residues))
     embed(encoder, ["M" * 30], precision=precision)
     taken = seconds(lambda: embed(encoder, proteins, precision=precision), repeats, device)
