@@ -20,7 +20,7 @@ changed, it is done again if that is asked for (see `steps`):
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,30 @@ from .probes import Cases, Probed
 ENCODER = "encoder"
 PROVENANCE = "provenance.json"  # what the page was made from, and by which command
 AROUND = 7  # genes on either side that count as a gene's surroundings
+# Files that each step may write into its folder.
+_NAMES = {
+    "enzymes": (ec_dataset.GENOMES, ec_dataset.PROTEINS, ec_dataset.CLASSES, ec_dataset.RECORD),
+    "exclusion": ("genomes.tsv", "shares.tsv", "total.tsv"),
+    "genome": ("embeddings.npy",),
+    "masked": ("lengths.tsv", "reliability.tsv"),
+    "operons": ("heads.tsv", "methods.tsv", "curves.tsv", "examples.tsv"),
+    "states": (
+        *(f"{name}.npy" for name in ("encoder", "around", "hidden", "masked")),
+        "genome-*.npz",
+        "draft.npz",
+    ),
+    "probes": tuple(
+        f"{name}.tsv" for name in ("repeats", "layers", "classes", "curves", "averages", "counts")
+    ),
+    "maps": tuple(f"{name}.tsv" for name in ("map", "neighbours", "families", "contexts", "family")),
+    "lstm": ("lengths.tsv", "reliability.tsv"),
+    "page": (
+        f"{paper_page.FIGURES}/*.png",
+        f"{paper_page.FIGURES}/*.svg",
+        paper_page.COMPARISON,
+        paper_page.TABLE,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +143,7 @@ class Suite:
     @property
     def _steps(self) -> list[Step]:
         made_last = (paper_page.PAGE, PROVENANCE)
-        return [
+        steps = (
             Step("enzymes", {**self._data, **self._sample}, self._enzymes),
             Step("exclusion", {}, self._exclusion),
             Step("genome", {"parts": self._parts}, self._genome_embeddings),
@@ -130,6 +154,10 @@ class Suite:
             Step("maps", {}, self._maps),
             Step("lstm", {"run": self._lstm_record}, self._lstm),
             Step("page", {"page": paper_page.VERSION, "model": self._identity}, self._page, made_last),
+        )
+        return [
+            replace(step, names=(*(f"{step.name}/{name}" for name in _NAMES[step.name]), *step.results))
+            for step in steps
         ]
 
     @property

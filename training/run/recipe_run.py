@@ -23,6 +23,39 @@ BASELINE = "baseline"  # name of its step
 _SECONDS = "seconds of the budget"  # as a step's setting
 
 
+def _below(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
+
+
+_TRAINING = (
+    *("engine.json", "hardware.json", "log.jsonl", "recipe.json"),
+    *("checkpoint/latest", "checkpoint/state.json", "checkpoint/step-*"),
+    "tensorboard/events.out.tfevents.*",
+)
+_ENCODER = ("plm.json", "plm.safetensors", *_TRAINING)
+_GLM = (
+    *("begun.json", "best.json", "best.safetensors", "glm.json", "glm.safetensors"),
+    *("features.safetensors", "fit.safetensors", "family_head.safetensors", *_TRAINING),
+)
+_TABLES = ("genomes", "contigs", "genes", "proteins", "encoder_proteins", "family_proteins")
+_TEXTS = ("config.json", "metrics.json", "MODEL_CARD.md", "ec_labels.tsv")
+# Files that each step may write, by which they are recognised when it was killed.
+_NAMES = {
+    "corpus": _below("corpus", *(f"{name}.parquet" for name in _TABLES), "corpus.json", "DONE"),
+    "plm": _below("plm", *_ENCODER),
+    "embed": (
+        *_below("corpus", "embeddings.json", "embeddings.npy", "embeddings.*-*.npy"),
+        "embed/recipe.json",
+    ),
+    "glm": _below("glm", *_GLM),
+    "heads": _below("heads", "ec.json", "ec.safetensors", "operons.json", "operons.safetensors"),
+    BASELINE: _below(BASELINE, *_GLM),
+    "bundle": _below("bundle", *_TEXTS, "*-??.safetensors"),
+    "evaluate": (*_below("bundle", *_TEXTS), "evaluate/audit.tsv"),
+    "card": _below("bundle", *_TEXTS),
+}
+
+
 @dataclass(frozen=True)
 class Run:
     """One recipe in one working folder.
@@ -66,15 +99,44 @@ class Run:
         kept = {part: stages.kept_parts(recipe, part) for part in ("plm", "glm")}
         texts = {"summary": recipe.summary, "limits": recipe.limits, "terms": recipe.terms}
         return [
-            Step("corpus", {**corpus, "files": files["corpus"]}, self._corpus),
-            Step("plm", {_SECONDS: seconds("plm"), **asdict(recipe.plm), "kept": kept["plm"]}, self._plm),
-            Step("embed", {"precision": recipe.embed.precision}, self._embed, (f"corpus/{EMBEDDINGS}",)),
-            Step("glm", {_SECONDS: seconds("glm"), **asdict(recipe.glm), "kept": kept["glm"]}, self._glm),
-            Step("heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads),
+            Step("corpus", {**corpus, "files": files["corpus"]}, self._corpus, names=_NAMES["corpus"]),
+            Step(
+                "plm",
+                {_SECONDS: seconds("plm"), **asdict(recipe.plm), "kept": kept["plm"]},
+                self._plm,
+                names=_NAMES["plm"],
+            ),
+            Step(
+                "embed",
+                {"precision": recipe.embed.precision},
+                self._embed,
+                results=(f"corpus/{EMBEDDINGS}",),
+                names=_NAMES["embed"],
+            ),
+            Step(
+                "glm",
+                {_SECONDS: seconds("glm"), **asdict(recipe.glm), "kept": kept["glm"]},
+                self._glm,
+                names=_NAMES["glm"],
+            ),
+            Step(
+                "heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads, names=_NAMES["heads"]
+            ),
             *self._baseline_steps(),  # late: no part of the model waits for it
-            Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
-            Step("evaluate", {"suite": recipe.suite, "files": files["evaluate"]}, self._evaluate),
-            Step("card", texts, self._card),  # words change without anything to be measured anew
+            Step(
+                "bundle",
+                {"name": recipe.name, "version": recipe.version},
+                self._bundle,
+                names=_NAMES["bundle"],
+            ),
+            Step(
+                "evaluate",
+                {"suite": recipe.suite, "files": files["evaluate"]},
+                self._evaluate,
+                names=_NAMES["evaluate"],
+            ),
+            # The card is last: its words may change without any new measurement.
+            Step("card", texts, self._card, names=_NAMES["card"]),
         ]
 
     @property
@@ -116,7 +178,8 @@ class Run:
             return []
         recipe = self.recipe.as_baseline()
         settings = {_SECONDS: recipe.seconds("glm", self.budget), **asdict(recipe.glm)}
-        return [Step(BASELINE, settings, lambda folder: self._train("glm", stages.train_glm, folder, recipe))]
+        train = partial(self._train, "glm", stages.train_glm, recipe=recipe)
+        return [Step(BASELINE, settings, train, names=_NAMES[BASELINE])]
 
     def _train(
         self,

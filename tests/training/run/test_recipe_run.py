@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +34,7 @@ from glm_annot.training import recipe as recipes
 from glm_annot.training.bundle.assemble import Runs, assemble
 from glm_annot.training.bundle.card import with_metrics
 from glm_annot.training.cli import cli
+from glm_annot.training.common.own_files import is_named
 from glm_annot.training.common.steps import LOCK, _key
 from glm_annot.training.corpus.genome_folder import annotation_files
 from glm_annot.training.evaluate import suites
@@ -616,6 +620,40 @@ def test_every_file_of_a_run_is_recorded(made: Path) -> None:
     sizes = {path: size for state in record.values() for path, size in state["files"].items()}
     found = {path: len(content) for path, content in contents(work).items()}
     assert sizes == {path: size for path, size in found.items() if path != "steps.json"}
+
+
+def test_every_file_of_a_run_has_a_name_of_its_step(made: Path) -> None:
+    """By these names the files of a killed step are recognised."""
+    run = Run(recipes.read(made / "recipe.json"), made / "data", made / "work", 60.0, "", print)
+    names = {step.name: step.names for step in run.steps}
+    record = json.loads((made / "work" / "steps.json").read_text())["steps"]
+    for step, state in record.items():
+        assert [path for path in state["files"] if not is_named(path, names[step])] == []
+
+
+def test_restart_after_a_kill_in_the_middle_of_training(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "data", tmp_path / "data")
+    engine = {**TINY["plm"]["engine"], "steps": 1_000_000, "save_every": 0.1}
+    recipe = write_recipe(tmp_path / "recipe.json", plm={**TINY["plm"], "engine": engine})
+    options = ["--data", str(tmp_path / "data"), "--work", str(tmp_path / "work")]
+    command = [str(Path(sys.executable).with_name("glm-train")), "run", str(recipe), *options]
+    plm = tmp_path / "work" / "plm"
+    of_this_process = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # set by DeepSpeed
+    alone = {name: value for name, value in os.environ.items() if name not in of_this_process}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=alone) as process:
+        while process.poll() is None and not (plm / "checkpoint" / "state.json").exists():
+            time.sleep(0.1)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    write_recipe(tmp_path / "recipe.json")
+    (plm / "thesis.txt").write_text("years of work\n")
+    with pytest.raises(UsageError, match=r"plm/thesis\.txt is not among the files that glm-train recorded"):
+        train(tmp_path, "--restart")
+    (plm / "thesis.txt").unlink()
+    assert (plm / "checkpoint" / "state.json").exists()
+    result = train(tmp_path, "--restart")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "work" / "bundle" / "config.json").exists()
 
 
 def test_embeddings_that_are_gone_are_made_again_alone(made: Path, tmp_path: Path) -> None:
