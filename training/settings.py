@@ -305,8 +305,8 @@ def kind_by_keys(kinds: Iterable[type[Any]], section: object) -> type[Any] | Non
     return next((kind for kind in kinds if {item.name for item in fields(kind)} == keys), None)
 
 
-def _told_by_keys(*kinds: type[Any]) -> Discriminator:
-    """Lets pydantic tell the kinds of a part apart by their keys."""
+def _chosen_by_keys(*kinds: type[Any]) -> Discriminator:
+    """Lets pydantic choose the kind of a part by its keys."""
 
     def name_of(section: object) -> str | None:
         kind = type(section) if isinstance(section, kinds) else kind_by_keys(kinds, section)
@@ -330,10 +330,10 @@ EncoderPart: TypeAlias = Annotated[
     | Annotated[TrainedFamilies, Tag("TrainedFamilies")]
     | Annotated[Kept, Tag("Kept")]
     | Annotated[Official, Tag("Official")],
-    _told_by_keys(TrainedEncoder, TrainedFamilies, Kept, Official),
+    _chosen_by_keys(TrainedEncoder, TrainedFamilies, Kept, Official),
 ]
 GLMPart: TypeAlias = Annotated[
     Annotated[TrainedGLM, Tag("TrainedGLM")] | Annotated[Kept, Tag("Kept")],
-    _told_by_keys(TrainedGLM, Kept),
+    _chosen_by_keys(TrainedGLM, Kept),
 ]
 Trained: TypeAlias = TrainedEncoder | TrainedFamilies | TrainedGLM

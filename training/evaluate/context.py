@@ -79,7 +79,7 @@ def evaluate_context(
     if not rows:
         raise InputError(f"has no genomes in the split {split!r}", corpus)
     embeddings_ND = read_embeddings(corpus)
-    model = None if glm is None else _told_by_families(glm, families.table)
+    model = None if glm is None else _read_family_glm(glm, families.table)
     found: dict[tuple[str, str], list[npt.NDArray[np.bool_]]] = {}
     for row in rows:
         order = memory.order_of(row)
@@ -101,7 +101,7 @@ def evaluate_context(
     return table
 
 
-def _told_by_families(glm: Path, table: FamilyTable) -> FamilyGLM:
+def _read_family_glm(glm: Path, table: FamilyTable) -> FamilyGLM:
     run = load_run(glm)
     if run.family_head is None:
         raise InputError("was not trained on families", glm)

@@ -105,7 +105,7 @@ def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0
     A protein without a true number counts as no enzyme, and whatever is said of it as wrong. Where the truth
     ends with a class, whether a number is right cannot be said: such proteins are left out of the second.
     """
-    told_G = np.array([not true or any(map(is_complete, true)) for true in cases.ec])
+    known_G = np.array([not true or any(map(is_complete, true)) for true in cases.ec])
     enzyme_G = np.array([result.enzyme for result in results])
     is_enzyme_G = np.array([bool(true) for true in cases.ec])
     first_G = np.array([result.ec_top[0].confidence if result.ec_top else 0.0 for result in results])
@@ -119,7 +119,7 @@ def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0
         "proteins": len(results),
         "enzymes": int(is_enzyme_G.sum()),
         "enzyme": reliability_of_calls(enzyme_G, is_enzyme_G, seed),
-        "number": reliability_of_calls(first_G[told_G], right_G[told_G], seed),
+        "number": reliability_of_calls(first_G[known_G], right_G[known_G], seed),
     }
 
 
