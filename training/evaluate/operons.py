@@ -46,7 +46,7 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
             Only E. coli has its sequence, so that promoters are seen there alone.
         confirmed: method -> figures, on E. coli's pairs with strong or confirmed evidence.
         all_adjacent: method -> figures, on all adjacent pairs of K-12, five folds by region.
-        calibration: what `reliability_by_band` finds of a head fitted without E. coli.
+        calibration: what `calibration_by_band` finds of a head fitted without E. coli.
     """
     shared = SharedData(data)
     all_adjacent = read_all_adjacent(shared.k12, shared.k12_operons)
@@ -138,10 +138,10 @@ def _calibration(head: OperonHead, test: Example) -> dict[str, Any]:
     probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
     label = _stacked([test])
     chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
-    return reliability_by_band(probability[chosen], label[chosen].astype(np.float64))
+    return calibration_by_band(probability[chosen], label[chosen].astype(np.float64))
 
 
-def reliability_by_band(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
+def calibration_by_band(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
     """Calibration error, and of all pairs and of each band of probability: number, mean and true share."""
     found: dict[str, Any] = {"ece": calibration_error(probability_N, label_N)}
     found |= _said_and_true(probability_N, label_N)

@@ -96,7 +96,7 @@ def figures(found: Outcomes) -> dict[str, float]:
     return row | dict(zip(("loss", "regression", "likelihood_loss"), found.losses_3.tolist(), strict=True))
 
 
-def reliability_table(found: Outcomes) -> pd.DataFrame:
+def accuracy_by_likelihood(found: Outcomes) -> pd.DataFrame:
     """Mean likelihood and share absolutely right in bins of likelihood; empty bins are left out.
 
     Columns low, high, genes, likelihood, right, right_low, right_high (95 %, Wilson).

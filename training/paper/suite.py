@@ -242,7 +242,7 @@ class Suite:
         spans = paper_masked.windows_of(reader.order, int(lengths["length"].max()))
         found = paper_masked.outcomes(network, reader, spans, seed=self.options.seed)
         write(lengths, folder / "lengths.tsv")
-        write(paper_masked.reliability_table(found), folder / "reliability.tsv")
+        write(paper_masked.accuracy_by_likelihood(found), folder / "reliability.tsv")
 
     def _lstm(self, folder: Path) -> None:
         run = self._baseline

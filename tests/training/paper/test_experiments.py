@@ -116,7 +116,7 @@ class TestMaskedGenes:
         likelihood = np.array([0.31] * 10 + [0.92] * 10)
         right = np.array([True] * 3 + [False] * 7 + [True] * 9 + [False])
         outcomes = paper_masked.Outcomes(right, right, likelihood, likelihood, np.zeros(3))
-        table = paper_masked.reliability_table(outcomes)
+        table = paper_masked.accuracy_by_likelihood(outcomes)
         assert table["genes"].tolist() == [10, 10]
         assert table["right"].tolist() == pytest.approx([0.3, 0.9])
         assert table["likelihood"].tolist() == pytest.approx([0.31, 0.92])
