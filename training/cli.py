@@ -219,10 +219,10 @@ def glm(
 @out_option
 def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output: Path) -> None:
     """Fits the classifiers (heads) for EC numbers and operons on top of encoder and gLM."""
-    from .bundle.assemble import Runs
+    from .bundle.assemble import PartFolders
     from .run.stages import fit_heads
 
-    fit_heads(recipe, data, Runs(corpus, plm, glm), output, report=say)
+    fit_heads(recipe, data, PartFolders(corpus, plm, glm), output, report=say)
 
 
 genomes_option = click.option(
@@ -433,9 +433,9 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
 
     `glm-train evaluate --model FOLDER --write` measures it and adds the figures.
     """
-    from .bundle.assemble import Runs, assemble
+    from .bundle.assemble import PartFolders, assemble
 
-    assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
+    assemble(PartFolders(corpus, plm, glm, heads), output, recipe, command=_typed())
 
 
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")

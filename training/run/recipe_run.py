@@ -11,7 +11,7 @@ from typing import Literal
 
 from glm_annot.io.checksums import file_sha256
 
-from ..bundle.assemble import Runs, assemble, rewrite_card
+from ..bundle.assemble import PartFolders, assemble, rewrite_card
 from ..common.steps import Step, run_steps, seconds_spent
 from ..encoder.embed import EMBEDDINGS
 from ..recipe import Recipe
@@ -145,9 +145,9 @@ class Run:
         return self.work / "bundle"
 
     @property
-    def runs(self) -> Runs:
+    def parts(self) -> PartFolders:
         """Where the steps leave the model's parts."""
-        return Runs(*(self.work / name for name in ("corpus", "plm", "glm", "heads")))
+        return PartFolders(*(self.work / name for name in ("corpus", "plm", "glm", "heads")))
 
     def _contents(self, paths: Iterable[Path]) -> dict[str, str]:
         """sha256 of each file by its path, within the folder of data if it is there."""
@@ -166,9 +166,9 @@ class Run:
 
     def _embed(self, folder: Path) -> None:
         if self.launcher is not None:
-            self.launcher.embed(self.recipe, self.runs.corpus, self.runs.plm, folder)
+            self.launcher.embed(self.recipe, self.parts.corpus, self.parts.plm, folder)
         else:
-            stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm, report=self.report)
+            stages.embed_corpus(self.recipe, self.parts.corpus, self.parts.plm, report=self.report)
 
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)
@@ -189,22 +189,22 @@ class Run:
         recipe: Recipe | None = None,
     ) -> None:
         """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
-        recipe, corpus, budget = recipe or self.recipe, self.runs.corpus, self.budget
+        recipe, corpus, budget = recipe or self.recipe, self.parts.corpus, self.budget
         if self.launcher is not None and isinstance(recipe.plm if part == "plm" else recipe.glm, Trained):
             self.launcher.train(part, recipe, corpus, folder, budget=budget)
         else:
             alone(recipe, corpus, folder, budget=budget)
 
     def _heads(self, folder: Path) -> None:
-        stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)
+        stages.fit_heads(self.recipe, self.data, self.parts, folder, report=self.report)
 
     def _bundle(self, folder: Path) -> None:
-        assemble(self.runs, folder, self.recipe, command=self.command)
+        assemble(self.parts, folder, self.recipe, command=self.command)
 
     def _evaluate(self, folder: Path) -> None:
-        corpus, lstm = self.runs.corpus, self.work / BASELINE if self.recipe.baseline else None
+        corpus, lstm = self.parts.corpus, self.work / BASELINE if self.recipe.baseline else None
         stages.evaluate(self.recipe, self.data, corpus, self.bundle, folder, lstm=lstm, command=self.command)
 
     def _card(self, _: Path) -> None:
         seconds = seconds_spent(self.steps, self.work)
-        rewrite_card(self.runs, self.bundle, self.recipe, command=self.command, seconds=seconds)
+        rewrite_card(self.parts, self.bundle, self.recipe, command=self.command, seconds=seconds)

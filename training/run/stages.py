@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from glm_annot.ec.head import ECHead
     from glm_annot.operons.head import OperonHead
 
-    from ..bundle.assemble import Runs
+    from ..bundle.assemble import PartFolders
 
 Progress = Callable[[int, int], None]  # (units done, units in all)
 _PARTS = {"plm": ("plm",), "glm": ("features", "glm")}  # of a model that a recipe keeps
@@ -262,7 +262,9 @@ def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> N
     glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget))
 
 
-def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:
+def fit_heads(
+    recipe: Recipe, data: Path, folders: PartFolders, folder: Path, *, report: Callable[[str], None]
+) -> None:
     """Fit the heads of a recipe, each where there is something to learn from, and export them.
 
     What encoder and gLM make of genes is computed on the GPU of this process if it has one.
@@ -270,7 +272,7 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
     Args:
         recipe: its `heads` section says what from.
         data: the folder that its paths are relative to.
-        runs: the corpus, the finished encoder and gLM.
+        folders: the corpus, the finished encoder and gLM.
         folder: where to.
         report: called with a line for people.
     """
@@ -280,12 +282,14 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
     from ..common import ranks
     from . import heads
 
-    model = read_model(replace(runs, heads=None), recipe)
+    model = read_model(replace(folders, heads=None), recipe)
     model.to(ranks.device())
 
     def fit() -> tuple[OperonHead | None, ECHead | None]:
-        operons = heads.fit_operons(recipe, data, runs.corpus, model, report)
-        return operons, heads.fit_ec(recipe, data, runs.corpus, model, held_out(recipe.corpus, data), report)
+        operons = heads.fit_operons(recipe, data, folders.corpus, model, report)
+        return operons, heads.fit_ec(
+            recipe, data, folders.corpus, model, held_out(recipe.corpus, data), report
+        )
 
     for head in or_on_cpu(fit, model, "this model", report):
         if head is not None:

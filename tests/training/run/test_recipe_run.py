@@ -31,7 +31,7 @@ from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.model.esm import PRECISIONS
 from glm_annot.training import recipe as recipes
-from glm_annot.training.bundle.assemble import Runs, assemble
+from glm_annot.training.bundle.assemble import PartFolders, assemble
 from glm_annot.training.bundle.card import with_metrics
 from glm_annot.training.cli import cli
 from glm_annot.training.common.own_files import is_named
@@ -681,7 +681,7 @@ def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
     """The bundle's own figures are those that the single command finds, and it writes the same into it."""
     bundle, copy = made / "work" / "bundle", tmp_path / "copy"
     recipe = recipes.read(made / "recipe.json")
-    assemble(Runs(*(made / "work" / name for name in STEPS)), copy, recipe, command="by hand")
+    assemble(PartFolders(*(made / "work" / name for name in STEPS)), copy, recipe, command="by hand")
     assert "Nothing yet" in read_texts(copy)[1] and read_texts(copy)[0] == {}
     corpus = ["--corpus", str(made / "work" / "corpus")]
     arguments = ["evaluate", "--suite", "test", "--model", str(copy), *corpus, "--write"]
@@ -886,12 +886,12 @@ def test_what_reads_genes_is_on_the_gpu_of_its_process(
     monkeypatch.setattr("glm_annot.training.common.ranks.device", lambda: "meta")
     monkeypatch.setattr("glm_annot.training.bundle.assemble.add_metrics", lambda *_: None)
     work, data, bundle = made / "work", made / "data", str(made / "work" / "bundle")
-    runs = Runs(*(work / name for name in STEPS))
+    folders = PartFolders(*(work / name for name in STEPS))
     kept = write_recipe(tmp_path / "r.json", plm={"keep": bundle}, glm={"keep": bundle}, suite="test")
     recipe = recipes.read(kept)
-    stages.fit_heads(recipe, data, runs, tmp_path, report=lambda _: None)
-    stages.train_glm(recipe, runs.corpus, tmp_path, budget=60.0)
-    stages.evaluate(recipe, data, runs.corpus, Path(bundle), tmp_path, lstm=None, command="")
+    stages.fit_heads(recipe, data, folders, tmp_path, report=lambda _: None)
+    stages.train_glm(recipe, folders.corpus, tmp_path, budget=60.0)
+    stages.evaluate(recipe, data, folders.corpus, Path(bundle), tmp_path, lstm=None, command="")
     assert found == [{"meta"}] * 4
 
 
