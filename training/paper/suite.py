@@ -65,7 +65,7 @@ from .inputs import (
     window_reader,
     write,
 )
-from .probes import Cases, Probed
+from .probes import Probed, ProbeProteins
 
 ENCODER = "encoder"
 PROVENANCE = "provenance.json"  # what the page was made from, and by which command
@@ -337,33 +337,33 @@ class Suite:
     def _probes(self, folder: Path) -> None:
         enzymes = self._enzyme_table()
         is_test_N, group_N = (enzymes["split"] == "test").to_numpy(), enzymes["group"].to_numpy()
-        cases = Cases.of(enzymes["ec"].tolist(), is_test_N, group_N)
-        if len(cases.classes) < 2:
+        proteins = ProbeProteins.of(enzymes["ec"].tolist(), is_test_N, group_N)
+        if len(proteins.classes) < 2:
             raise InputError(
                 "too few EC classes have proteins to train on and to test with; take more genomes",
                 self.folder / "enzymes" / ec_dataset.CLASSES,
             )
         seed, probed, validation = self.options.seed, [], {}
         for (name, masked), x_NF in self._features().items():
-            x_NF = x_NF[cases.rows_N]
-            probed.append(Probed(name, masked, paper_probes.probe(x_NF, cases, seed=seed)))
-            validation[name, masked] = paper_probes.validate(x_NF, cases, seed=seed)
-        repeats = paper_probes.accuracies(probed, cases)
+            x_NF = x_NF[proteins.rows_N]
+            probed.append(Probed(name, masked, paper_probes.probe(x_NF, proteins, seed=seed)))
+            validation[name, masked] = paper_probes.validate(x_NF, proteins, seed=seed)
+        repeats = paper_probes.accuracies(probed, proteins)
         layers = paper_probes.summary(repeats, validation)
         by_name = {(item.name, item.masked): item for item in probed}
         after = by_name[paper_probes.best(layers, masked=False), False]
         context = by_name[paper_probes.best(layers, masked=True), True]
         chosen = [by_name[ENCODER, False], after, context]
-        lines, averages = paper_probes.curves(chosen, cases)
+        lines, averages = paper_probes.curves(chosen, proteins)
         counts = {
-            "classes": len(cases.classes),
-            "train": int((~cases.is_test_N).sum()),
-            "test": int(cases.is_test_N.sum()),
+            "classes": len(proteins.classes),
+            "train": int((~proteins.is_test_N).sum()),
+            "test": int(proteins.is_test_N.sum()),
             "compared_with_encoder": after.name,
         }
         write(repeats, folder / "repeats.tsv")
         write(layers, folder / "layers.tsv")
-        write(paper_probes.compare_classes(chosen[0], after, cases), folder / "classes.tsv")
+        write(paper_probes.compare_classes(chosen[0], after, proteins), folder / "classes.tsv")
         write(lines, folder / "curves.tsv")
         write(averages, folder / "averages.tsv")
         write(pd.DataFrame([counts]), folder / "counts.tsv")
