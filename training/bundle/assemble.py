@@ -93,7 +93,7 @@ def read_model(folders: PartFolders, recipe: Recipe) -> bundle.Model:
         encoder=encoder,
         features=run.features,
         glm=run.network,
-        fit=run.fit,
+        fit=run.context_fit,
         operons=operons,
         ec=ec,
     )

@@ -155,7 +155,7 @@ def train_family_encoder(
     def batch(step: int) -> Kmers:
         return Kmers.of(pairs.draw(engine.generator(step)), config.encoder, engine.device)
 
-    engine.fit(batch)
+    engine.train(batch)
     if engine.rank == 0:
         objective.encoder.round_table()  # to what is stored, so that whatever reads it embeds alike
         export_encoder(objective.encoder, folder)

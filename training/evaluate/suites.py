@@ -94,5 +94,5 @@ def _masked_genes(
         reader = WindowReader(order, embeddings_ND, baseline.features)
         theirs = evaluate_masked(baseline.network, reader, cut(order))
         found["lstm"] = {name: theirs[name] for name in ("pseudo_accuracy", "absolute_accuracy", "loss")}
-        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.fit, reader)
+        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.context_fit, reader)
     return found
