@@ -96,7 +96,10 @@ class Model:
             for part in self.parts.values():
                 part.to(device)
         except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device {str(device)!r} cannot be used here: {_one_line(error)}") from error
+            name, why = str(device), _one_line(error)
+            if "device type at start of device string" in why:  # torch lists twenty names that nobody has
+                why = "unknown device; use auto, cpu, cuda or cuda:1"
+            raise UsageError(f"device {name!r} cannot be used here: {why}") from error
 
 
 def known() -> dict[str, Path]:

@@ -12,7 +12,7 @@ class Bar:
     """Another method on the same data, to compare a figure with.
 
     Attributes:
-        name: for people.
+        name: shown to the user.
         path: keys down to its value in metrics.json; () for a published one.
         published: the value of one that was not measured here.
     """

@@ -439,7 +439,7 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
 
 
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")
-@click.option("--data", type=_FOLDER, required=True, help="Folder laid out as the shared data.")
+@click.option("--data", type=_FOLDER, required=True, help="Data folder; docs/data.md shows its layout.")
 @click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")
 @click.option("--seed", default=0, show_default=True, help="Of the drawing.")
 def sets(data: Path, output: Path, seed: int) -> None:

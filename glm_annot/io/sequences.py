@@ -49,7 +49,7 @@ class Sequences:
         """The error for a `--fasta` file none of whose names is that of a contig, such as `contig`."""
         return InputError(
             f"no sequence of the --fasta file ({next(iter(self.contigs))!r}, ...) has the name of a contig "
-            f"({contig!r}); make the names alike, or give the contigs of this very annotation",
+            f"({contig!r}); make the names equal, or give the contigs of this annotation",
             path,
         )
 

@@ -39,7 +39,7 @@ def embed(
 
     Raises:
         InputError: an empty protein.
-        torch.cuda.OutOfMemoryError: a GPU's memory does not do for one protein.
+        torch.cuda.OutOfMemoryError: the GPU's memory is too small for one protein.
     """
     if isinstance(encoder, FamilyEncoder):
         precision_of(encoder, precision)

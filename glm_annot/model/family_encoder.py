@@ -266,7 +266,7 @@ def embed(
 
     Raises:
         InputError: an empty protein.
-        torch.cuda.OutOfMemoryError: a GPU's memory does not do for one protein.
+        torch.cuda.OutOfMemoryError: the GPU's memory is too small for one protein.
     """
     device = next(encoder.parameters()).device
     limit = batch_residues or (_CPU_RESIDUES if device.type == "cpu" else _GPU_RESIDUES)

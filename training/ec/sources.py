@@ -101,7 +101,7 @@ def from_corpus(tables: Tables, held_out: HeldOut, report: Report = lambda line:
     Args:
         tables: the corpus.
         held_out: sequences that have no part.
-        report: called with a line for people on what is not taken.
+        report: called with a line of text for the user on what is not taken.
     """
     tables = _without_test(tables, report)
     counts = _with_ec(tables)

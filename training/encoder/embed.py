@@ -52,7 +52,7 @@ def embed_corpus(
         precision: one of `glm_annot.model.esm.PRECISIONS`.
         shard: proteins embedded at a time.
         progress: called with (residues done, residues in all), those of an earlier run included.
-        report: called with a line for people.
+        report: called with a line of text for the user.
 
     Returns:
         path of embeddings.npy.

@@ -101,7 +101,7 @@ def fit(
             turn if there is but one genome); without it probabilities are only good for ranking. Genomes
             without which there are too few labels are no test of the rest; where all are, nothing is fitted.
         seed: of the boosting.
-        report: called with a line for people where the labels do not do for all of this.
+        report: called with a line of text for the user where the labels do not do for all of this.
 
     Raises:
         InputError: the labels of tandem pairs are all 0 or all 1, or a kind of neighbours is missing (see

@@ -123,7 +123,7 @@ class Suite:
         folder: where everything is written.
         options: what is asked for.
         command: what was typed, for the record.
-        report: called with a line for people.
+        report: called with a line of text for the user.
         restart: do steps again that are done but whose settings changed, instead of stopping.
     """
 

@@ -77,7 +77,7 @@ class Hardware:
     """Devices at an assumed share of their peak.
 
     Attributes:
-        name: for people.
+        name: shown to the user.
         peak: operations per second of each, published or stated.
         count: of devices; that they divide the work without loss is assumed.
         utilisation: share of the peak that the program reaches.

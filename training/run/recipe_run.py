@@ -66,7 +66,7 @@ class Run:
         work: folder of all steps; the bundle is made in `work/bundle`.
         budget: seconds of the whole run.
         command: what was typed, for metrics.json and the model card.
-        report: called with a line for people.
+        report: called with a line of text for the user.
         launcher: starts the processes that train and embed; None for this one alone. Training goes on in as
             many as it began.
         restart: do steps again that are begun or complete but whose settings changed, instead of stopping.

@@ -274,7 +274,7 @@ def fit_heads(
         data: the folder that its paths are relative to.
         folders: the corpus, the finished encoder and gLM.
         folder: where to.
-        report: called with a line for people.
+        report: called with a line of text for the user.
     """
     from glm_annot.model.devices import or_on_cpu
 

@@ -52,7 +52,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     if sequences.proteins and not reader.n_given:
         raise InputError(
             "no protein of the --faa file goes by the locus_tag or protein_id of a CDS; "
-            "give the proteins of this very annotation",
+            "give the proteins of this annotation",
             source_path,
         )
     reader.oddities.tell()
@@ -191,7 +191,7 @@ class _Reader:
         if dna and entry.locus.length and len(dna) != entry.locus.length:
             raise InputError(
                 f"LOCUS says {entry.locus.length} bp but the FASTA file has {len(dna)} for {name}; "
-                "give the contigs of this very annotation",
+                "give the contigs of this annotation",
                 self._path,
                 entry.layout.first + 1,
             )
