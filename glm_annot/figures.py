@@ -27,9 +27,9 @@ class Figure:
     """One row: a measured value and what it has to be compared with.
 
     Attributes:
-        what: for people; '{of}' stands for the data that its suite names.
+        what: shown to the reader; '{of}' is replaced by the data that its suite names.
         path: keys down to the value in metrics.json.
-        bars: what stands beside it.
+        bars: what it is compared with.
     """
 
     what: str

@@ -163,7 +163,7 @@ def _states(attributes: Attributes, name: str, pattern: re.Pattern[str]) -> bool
 
 
 def open_start(attributes: Attributes, strand: int) -> bool | None:
-    """Whether the CDS says that its own start lies beyond the sequence; None where it says nothing of it.
+    """Whether the CDS says that its start lies beyond the sequence; None if it does not say.
 
     Prodigal writes `partial=10` (left, right end), NCBI `partial=true`, `start_range=.,N` and `end_range=N,.`
     """

@@ -190,5 +190,5 @@ def masked_genes(x_BTE: Tensor) -> Tensor:
 
 def _last(output: GLMOutput) -> Tensor:
     if output.last_BTF is None:
-        raise ValueError("the network gives no last hidden state, which families are told from")
+        raise ValueError("the network gives no last hidden state, from which families are predicted")
     return output.last_BTF

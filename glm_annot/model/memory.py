@@ -1,4 +1,4 @@
-"""A memory of gene order: what stands beside the same families in other genomes.
+"""A memory of gene order: which genes other genomes have beside the same families.
 
 The genes of many genomes are kept as family numbers in their order. To say what stands at a place whose gene
 is hidden, each visible neighbour points, at every place of the memory where its family stands, to the gene
@@ -146,7 +146,7 @@ class MemoryIndex:
         self.places_P, self.start_F = self._sorted(found, count_F, places)
 
     def ask(self, genes: Genes, asked_Q: Tensor, candidates: int = CANDIDATES) -> Votes:
-        """Say what stands at some places of a genome, from their neighbours alone.
+        """Predict the families at some places of a genome from their neighbours alone.
 
         The gene that is asked for never votes for itself, hidden or not.
 

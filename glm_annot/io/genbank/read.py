@@ -90,7 +90,7 @@ def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:
         if name in seen:
             raise InputError(
                 f"a second record called {name}; if they are regions of one contig, give the regions one by "
-                "one, else give each record a name of its own",
+                "one, else give each record a different name",
                 path,
                 entry.layout.first + 1,
             )

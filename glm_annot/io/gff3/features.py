@@ -104,7 +104,7 @@ def _of_one_name(rows: list[Row], document: Document) -> list[Feature]:
     kind, name = _name(rows[0])
     where = f"{kind} {name}, {document.lines(rows)}"
     if len(features) > 1 and kind == "ID":
-        document.oddities.see("IDs that stand on several genes, each read as a gene of its own", where)
+        document.oddities.see("IDs shared by several genes, each read as a separate gene", where)
     if kind == "Parent" and any(len(feature.rows) > 1 for feature in features):
         document.oddities.see(
             "CDS of several lines without an ID but with one Parent, each read as one gene", where

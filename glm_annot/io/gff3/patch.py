@@ -217,7 +217,7 @@ def _top_line(lines: Sequence[bytes], number: int, ids: Mapping[bytes, int]) -> 
 
 
 def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
-    """A childless feature of its own: CDS with an operon as Parent would be taken for one joined CDS."""
+    """The operon is a feature without children: CDS with one Parent would be read as one joined CDS."""
     tags = [("ID", operon.id), (q.ONTOLOGY, q.OPERON_EVIDENCE_CODE), *q.operon_tags(operon)]
     columns = [
         q.TOOL,

@@ -43,7 +43,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 class Sections:
     """A GFF3 file whose genome comes in sections of whole contigs, so that it is never in memory as a whole.
 
-    Iterating gives each section as a genome of its own, whose source is its lines; these and then `rest` are
+    Iterating gives each section as a separate genome, whose source is its lines; these and then `rest` are
     the file. It may be done more than once; a genome of one section is kept.
 
     Args and errors as for `parse`; `file` stays open, and may be read by nobody else.
