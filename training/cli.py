@@ -170,13 +170,13 @@ def families(corpus: Path, most: int) -> None:
     say(", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items()))
 
 
-@cli.command(short_help="Measures what neighbours tell.")
+@cli.command(short_help="Measures how well neighbours predict a masked gene.")
 @corpus_option
 @click.option("--glm", "run", type=_FOLDER, help="A finished gLM run on the corpus, trained on families.")
 @click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
-@click.option("--seed", default=0, show_default=True, help="Of the masks.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random masks.")
 def context(corpus: Path, run: Path | None, split: str, seed: int) -> None:
-    """Measures how often masked genes' families are told from their neighbours alone.
+    """Measures how often the families of masked genes are predicted from their neighbours alone.
 
     The memory of gene order is asked three times: without the genome itself, without its genus, and without
     all that share half of its families.
@@ -441,7 +441,7 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")
 @click.option("--data", type=_FOLDER, required=True, help="Data folder; docs/data.md shows its layout.")
 @click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")
-@click.option("--seed", default=0, show_default=True, help="Of the drawing.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random drawing.")
 def sets(data: Path, output: Path, seed: int) -> None:
     """Draws the genomes that a model is calibrated with and tested on, and lists their near relatives.
 
@@ -591,7 +591,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; the same command goes on from the last checkpoint")
+        say("interrupted; the same command continues from the last checkpoint")
         sys.exit(INTERRUPTED)
     except GlmAnnotError as error:
         say(f"error: {error}")

@@ -7,8 +7,8 @@ files that it made. A step that was interrupted is called again with its folder 
 A step that is killed cannot record its files. So its record says, before it starts, which names it may write
 and which files are there already. The next run counts as its own what has such a name and was not there.
 
-Nothing is lost without a word. A step that is begun or complete is done anew only with `restart`, when its
-settings or a step before it changed; without it, the run stops and says what changed and what it would cost.
+Nothing is removed unasked. When the settings of a begun or complete step changed, or a step before it, it is
+done again only with `restart`; without it, the run stops and says what changed and what it would cost.
 Only files that the record names are ever removed, and a folder that holds any other file is refused.
 """
 
@@ -89,8 +89,8 @@ def run_steps(
         restart: do steps again that are begun or complete but whose settings, or a step before them, changed.
 
     Raises:
-        UsageError: another run is at work in the folder; steps would have to be done again and `restart` is
-            not given; or a file is in the way that no step made.
+        UsageError: another run works in the folder; steps would have to be done again and `restart` is not
+            given; or there is a file that no step made, where a step is to start.
         InputError: the folder holds the record of another version of the program, or none of this one.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ class _Folder:
         self._states[step] = replace(state, files={**state.files, **new})
 
     def _what_restarting_means(self, stale: Sequence[str]) -> str:
-        """What changed, what would be done again and what it cost, for people."""
+        """A message: what changed, what would be done again, and how long that took."""
         changes = [change for name in stale for change in self._changes(name)]
         more = len(changes) - _MOST_CHANGES
         named = "; ".join(changes[:_MOST_CHANGES]) + (f"; and {more} more changes" if more > 0 else "")
@@ -254,7 +254,7 @@ class _Folder:
         )
 
     def _changes(self, name: str) -> Iterator[str]:
-        """Why a step is to be done again, if it is not for the sake of an earlier one."""
+        """Why a step has to be done again, apart from changes of earlier steps."""
         old, new = self._states[name], self._new[name]
         if not (self._work / name).is_dir():
             yield f"{self._work / name} is gone"
@@ -269,13 +269,13 @@ class _Folder:
 
 @contextmanager
 def _alone_in(work: Path) -> Iterator[None]:
-    """Holds the working folder's lock, which ends with the process whatever ends it."""
+    """Holds the lock of the working folder; it is released however the process ends."""
     lock = FileLock(work / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UsageError(
-            f"{work}: another glm-train is at work in this folder; wait until it ends, or give another folder"
+            f"{work}: another glm-train works in this folder; wait until it ends, or give another folder"
         ) from None
     try:
         yield

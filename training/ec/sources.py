@@ -221,7 +221,7 @@ def read_genome(tables: Tables, number: int, *, updates: Mapping[str, str]) -> A
 
 
 def lone_genes(proteins: Sequence[str]) -> Genome:
-    """Proteins without neighbours, each on a contig of its own."""
+    """Proteins without neighbours, each on a separate contig."""
     return Genome(
         tuple(
             Contig(str(n), None, False, (Gene(n, str(n), str(n), 1, 3 * len(protein), 1, protein=protein),))

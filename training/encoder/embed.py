@@ -1,6 +1,6 @@
 """Protein embeddings of a whole corpus: `embeddings.npy`, float16 (proteins, D), rows as in proteins.parquet.
 
-The work is done in shards, files of their own beside `embeddings.json`, which says which encoder, precision
+The work is done in shards, separate files beside `embeddings.json`, which says which encoder, precision
 and proteins they belong to. An interrupted run leaves out the shards that are there; several processes take
 turns at them.
 """

@@ -1,4 +1,4 @@
-"""What the neighbours of masked genes tell: the memory of gene order and gLM, by how near relatives may be.
+"""How well neighbours predict masked genes: memory of gene order and gLM, by the nearest relatives allowed.
 
 Each genome that the corpus sets aside for testing is cut into windows of 15 to 30 genes, 15 % of them masked
 with their orientation, as in the paper. The same masked genes are asked for in each ring of relatives
@@ -182,7 +182,7 @@ def _figures(right: list[npt.NDArray[np.bool_]]) -> dict[str, float]:
 
 
 def table_lines(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """The figures as lines of a table for people."""
+    """The figures as lines of a table."""
     lines = [f"{'ring':8} {'by':8} {'genomes':>7} {'genes':>7} {'first':>6} {'95 %':>13} {'of four':>7}"]
     for ring, rows in found.items():
         for who, of in rows.items():

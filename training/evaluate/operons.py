@@ -1,4 +1,4 @@
-"""How well an operon head tells operons, on organisms and regions that trained none of it.
+"""How well an operon head predicts operons, on organisms and regions that did not train it.
 
 Bars are computed in the same run on the same pairs: the distance between the genes, and gradient boosting on
 strands, gaps and lengths. Average precision (AP) and area under the ROC curve (AUROC).
@@ -115,7 +115,7 @@ def _by_region(k12: Example, others: Sequence[Example], far: OperonHead) -> dict
 
     The head also learns from the other organisms, which boosting on plain gaps cannot use: their labels are
     those of a caller that cuts. Its calibration is that of `far`, fitted to them alone: for the order of
-    pairs one of its own in each region is not worth the minutes.
+    pairs a separate one in each region is not worth the minutes.
     """
     labels, plain = _stacked([k12]), _plain(k12)
     tandem = np.concatenate([track.same for track in k12.tracks])

@@ -1,6 +1,6 @@
 """The families of a corpus: which there are, where they lie among embeddings, and which each protein is of.
 
-A family is a group of alike proteins (`family` of the corpus's proteins where it has one, else their
+A family is a group of similar proteins (`family` of the corpus's proteins where it has one, else their
 cluster). The largest of them in the training genomes become a `FamilyTable`; the encoder then says for every
 protein of the corpus which it belongs to, as it will for the proteins of any genome.
 
@@ -104,7 +104,7 @@ def assign(table: FamilyTable, embeddings_ND: Embeddings) -> npt.NDArray[np.int3
 
 
 def _groups(corpus: Path) -> Ints:
-    """The group of alike proteins that each protein is of."""
+    """The group of similar proteins that each protein belongs to."""
     names = read_table(corpus, "proteins").column_names
     column = "family" if "family" in names else "cluster"
     return np.asarray(read_table(corpus, "proteins", [column])[column], np.int64)

@@ -54,7 +54,7 @@ VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the
 def train_glm(
     corpus: Path, folder: Path, config: TrainGLMConfig, engine_config: EngineConfig
 ) -> dict[str, float]:
-    """Train on a corpus folder with embeddings, or go on where an earlier call in the run folder stopped.
+    """Train on a corpus folder with embeddings, or continue an interrupted training in the run folder.
 
     Args:
         corpus: holds the tables of `corpus.tables`, embeddings.npy and, to train on families, those.
@@ -208,7 +208,7 @@ def load_run(folder: Path) -> GLMRun:
 
 
 def load_baseline(folder: Path, model: Model) -> GLMRun:
-    """Read a finished run of the baseline, to be set beside a model; it is put on the model's device.
+    """Read a finished run of the baseline to compare with a model; it is put on the model's device.
 
     Raises:
         InputError: the folder holds no finished run, that of a gLM, or one on another encoder's embeddings.

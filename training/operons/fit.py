@@ -224,7 +224,7 @@ def _both_answers(target_N: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """
     if not _has_both_answers(target_N):
         raise InputError(
-            "operon labels are all alike; an operon head needs neighbours on one strand with label 1 and "
+            "operon labels are all equal; an operon head needs neighbours on one strand with label 1 and "
             "such with label 0"
         )
     yes, no = np.flatnonzero(target_N > 0), np.flatnonzero(target_N < 1)

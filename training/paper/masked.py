@@ -25,7 +25,7 @@ LEVEL = 0.05  # intervals hold the truth in 1 - LEVEL of all cases
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of each masked gene.
+    """What was predicted for each masked gene.
 
     Attributes:
         pseudo_N: its nearest prediction points to it.

@@ -1,7 +1,7 @@
 """The suite 'paper': every experiment of Hwang et al. 2023 for any model, from data to one HTML page.
 
-Each step leaves its tables in a folder of its own. When the model, the data, the seed or an earlier step
-changed, it is done again if that is asked for (see `steps`):
+Each step writes its tables into a folder. When the model, the data, the seed or an earlier step changed, it
+is done again if the user asks for it (see `steps`):
 
     enzymes     labels by search, split at 30 % identity          proteins.tsv, classes.tsv, genomes.tsv
     exclusion   windows near the held-out genome                  genomes.tsv, shares.tsv, total.tsv
@@ -14,7 +14,7 @@ changed, it is done again if that is asked for (see `steps`):
     lstm        masked language modelling with the baseline       lengths.tsv, reliability.tsv; or empty
     page        figures/*.png and *.svg, comparison.tsv, table.md
 
-`index.html` and `provenance.json` stand beside them.
+`index.html` and `provenance.json` are beside these folders.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Suite:
 
     @property
     def _parts(self) -> dict[str, str]:
-        """What is read of the model: with other heads it stays as it is."""
+        """Fingerprints of the parts that are measured; EC and operon heads are not."""
         model = self.model
         read: dict[str, torch.nn.Module] = {
             "encoder": model.encoder,
@@ -247,7 +247,7 @@ class Suite:
     def _lstm(self, folder: Path) -> None:
         run = self._baseline
         if run is None:
-            self.report("no baseline was given (--lstm), so that none is set beside the model")
+            self.report("no baseline was given (--lstm), so the model is compared with none")
             return
         order = GeneOrder.of_genome(self._held_out)
         reader = WindowReader(order, self._held_out_embeddings, run.features)

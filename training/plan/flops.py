@@ -36,7 +36,7 @@ def family_protein(config: FamilyEncoderConfig) -> int:
 
 
 def embedding(config: ProteinEncoderConfig, proteins: int, residues: int) -> int:
-    """Of embedding so many proteins with so many residues together, as if all had the mean length."""
+    """Of embedding proteins with this many residues in all, as if all had the mean length."""
     if isinstance(config, FamilyEncoderConfig):
         return family_residue(config) * residues + family_protein(config) * proteins
     ends = 2  # tokens of each protein: begin and end

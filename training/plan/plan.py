@@ -1,4 +1,4 @@
-"""What a recipe would take: operations by formula, this machine by measurement, other hardware by assumption.
+"""The time and memory of a recipe: operations by formula, this machine measured, other hardware assumed.
 
 Every figure says which of the three it is.
 """
@@ -42,7 +42,7 @@ class Corpus:
 
     Attributes:
         origin: 'counted' or 'assumed'.
-        windows: of `genes` genes, one beside the other.
+        windows: of `genes` genes, without overlap.
         proteins: distinct ones, each embedded once.
         residues: of all proteins together.
     """
@@ -105,7 +105,7 @@ class Plan:
 
     @classmethod
     def of(cls, recipe: Recipe, corpus: Corpus) -> Plan:
-        """Read the sizes off a recipe; nothing is downloaded, and only a kept model is loaded."""
+        """Take the sizes from a recipe. Nothing is downloaded, and only a kept model is loaded."""
         encoder = _encoder(recipe)
         if not isinstance(recipe.glm, TrainedGLM):
             return cls(recipe, corpus, encoder, None, 0, 0, 0, bf16=False, zero_stage=0)
@@ -264,7 +264,7 @@ def _measured_row(plan: Plan, measured: Measured) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A length of time for people; '' for none."""
+    """A length of time as text; '' for none."""
     if seconds is None:
         return ""
     for unit, size in (("years", 365.25 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):

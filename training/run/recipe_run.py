@@ -65,10 +65,10 @@ class Run:
         data: the folder that its paths are relative to.
         work: folder of all steps; the bundle is made in `work/bundle`.
         budget: seconds of the whole run.
-        command: what was typed, for metrics.json and the model card.
+        command: the command line, for metrics.json and the model card.
         report: called with a line of text for the user.
-        launcher: starts the processes that train and embed; None for this one alone. Training goes on in as
-            many as it began.
+        launcher: starts the processes that train and embed; None: this process does. Training continues in
+            as many processes as it began in.
         restart: do steps again that are begun or complete but whose settings changed, instead of stopping.
     """
 
@@ -88,7 +88,7 @@ class Run:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """What the recipe takes, in order."""
+        """The steps of the recipe, in order."""
         recipe, seconds = self.recipe, partial(self.recipe.seconds, budget=self.budget)
         corpus = {**asdict(recipe.corpus), "residues within the budget": recipe.residues(self.budget)}
         files = {
@@ -155,7 +155,7 @@ class Run:
 
     @cached_property
     def _sha256(self) -> Callable[[Path], str]:
-        """Of a file, computed once a run: corpus and heads may read the same tables."""
+        """sha256 of a file, computed once in a run: corpus and heads may read the same tables."""
         return cache(file_sha256)
 
     def _corpus(self, folder: Path) -> None:
@@ -188,7 +188,7 @@ class Run:
         folder: Path,
         recipe: Recipe | None = None,
     ) -> None:
-        """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
+        """Trains a part, with the launcher if there is one; a part that is not trained needs no launcher."""
         recipe, corpus, budget = recipe or self.recipe, self.parts.corpus, self.budget
         if self.launcher is not None and isinstance(recipe.plm if part == "plm" else recipe.glm, Trained):
             self.launcher.train(part, recipe, corpus, folder, budget=budget)

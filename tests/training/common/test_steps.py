@@ -224,7 +224,7 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
     ran(tmp_path, {"a": 1})
     with (
         FileLock(tmp_path / LOCK),
-        pytest.raises(UsageError, match="another glm-train is at work in this folder"),
+        pytest.raises(UsageError, match="another glm-train works in this folder"),
     ):
         ran(tmp_path, {"a": 1, "b": 1})
     assert ran(tmp_path, {"a": 1, "b": 1}) == ["b"]
