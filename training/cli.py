@@ -113,7 +113,7 @@ def cli() -> None:
     """Trains models for glm-annot, from annotated genomes to a folder that `glm-annot --model` takes.
 
     `run` does everything; the other commands are its single steps. RECIPE is a JSON file with all settings of
-    a model, or the name of one that comes with the package: own, mini, paper or published.
+    a model, or the name of one that comes with the package: own, mini, families, paper or published.
     """
 
 
