@@ -90,7 +90,7 @@ class Fasta(Mapping[str, str]):
     Each is read when it is asked for; only their places are kept.
 
     Args:
-        file: from where it stands on, FASTA records, blank lines allowed before the first.
+        file: FASTA records from its current position on; blank lines are allowed before the first.
         path, first_line: as for `fasta_records`.
 
     Raises:
@@ -166,7 +166,7 @@ class _Place(NamedTuple):
 
 
 def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple[str, _Place]]:
-    """Headers of a FASTA file, from where it stands on, and the places of their sequences."""
+    """Headers of a FASTA file from its current position on, and the places of their sequences."""
     end = file.tell()
     end += len(BOM) if file.read(len(BOM)) == BOM else 0
     file.seek(end)

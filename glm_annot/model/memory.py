@@ -7,7 +7,7 @@ near and from rare ones, and the best place of each group of related genomes vot
 conserved gene order tells functions is Dandekar et al. 1998 and Overbeek et al. 1999; to look up neighbours
 at inference is kNN-LM (Khandelwal et al. 2020) and RETRO (Borgeaud et al. 2022).
 
-Axes: N places, contig by contig, as genes stand on their contigs; C contigs; M genomes; F families; G genes
+Axes: N places, contig by contig, in the order of the genes; C contigs; M genomes; F families; G genes
 of the genome that asks; Q of them whose gene is asked for; K candidates of each; H hits, a gene of the asking
 genome and a place of the same family.
 """

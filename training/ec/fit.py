@@ -239,7 +239,7 @@ def _examples(
 
 
 def _usable(genome: AnnotatedGenome, held_out: frozenset[str]) -> list[int]:
-    """Rows of the genes whose proteins are not held out; those are neighbours of others at most."""
+    """Rows of the genes whose proteins are not held out; held-out ones serve only as neighbours."""
     return [row for row, protein in enumerate(genome.proteins) if clean_protein(protein) not in held_out]
 
 

@@ -172,7 +172,7 @@ class GLMRun:
         context_fit: judges masked genes.
         metrics: on all windows of the validation genomes.
         encoder: fingerprint of the one whose embeddings trained it; '' where it was not noted.
-        family_head: tells families; None where they were not trained.
+        family_head: predicts families; None where they were not trained.
     """
 
     network: GLM | BiLSTM
@@ -271,7 +271,7 @@ class _Best:
     Args:
         network: whose weights to keep.
         folder: the run folder.
-        resumed: the run goes on, so that what it kept before counts.
+        resumed: the run continues, so the best weights so far count.
         writes: whether this process is the one that writes.
     """
 
@@ -297,7 +297,7 @@ class _Best:
         self._network.load_state_dict(load_file(self._folder / BEST_WEIGHTS))
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
-        """Note a validation; returns its metrics. A loss that is no number is never the best."""
+        """Record a validation; returns its metrics. A loss of NaN is never the best."""
         if _decisive(metrics) < self._loss:
             self._loss = _decisive(metrics)
             if self._writes:

@@ -86,7 +86,7 @@ def strip(text: bytes) -> bytes:
 
 
 def provenance(text: bytes) -> str | None:
-    """The comment of ours that says what made the additions in `text`; None where there is none."""
+    """Our comment in `text` that says what made the additions; None without one."""
     lines = split_lines(text)
     for record in records(lines):
         if comment := [decode(lines[number])[len(HEADER_INDENT) :] for number in _our_comment(lines, record)]:
@@ -230,7 +230,7 @@ def _is_inference(qualifier: Qualifier) -> bool:
 
 
 def _promoted(qualifier: Qualifier) -> list[str]:
-    """The EC numbers that a note of ours says were promoted."""
+    """The EC numbers that were promoted, according to our note."""
     if qualifier.name != "note" or not qualifier.value.startswith(_NOTE):
         return []
     entries = dict(

@@ -31,7 +31,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 
     Args:
         source_path: where it came from, for messages; `-` for standard input.
-        text: the decompressed file, without additions of ours.
+        text: the decompressed file, without our additions.
         sequences: contigs (by VERSION, ACCESSION or LOCUS name) and proteins given beside it; they win over
             what the file holds.
 
