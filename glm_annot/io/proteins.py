@@ -133,7 +133,7 @@ def _are_most(stopped: int, proteins: int) -> bool:
 
 
 def is_made_of_residues(protein: str) -> bool:
-    """Whether a stated protein consists of residue letters; it may end with a stop and have recoded ones inside."""
+    """Whether a stated protein consists of residue letters; stops may be its end or, recoded, inside."""
     return _RESIDUES.fullmatch(protein) is not None
 
 
