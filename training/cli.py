@@ -480,7 +480,7 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
     say(f'it predicts nothing without heads; fit them with a recipe that says {{"keep": "{output}"}}')
 
 
-@cli.command(short_help="Estimates hardware and time of a recipe.")
+@cli.command(short_help="Estimates the time and memory of a recipe.")
 @recipe_argument
 @click.option(
     "--windows",
@@ -513,7 +513,7 @@ def plan(
     utilisation: float,
     measure: bool,
 ) -> None:
-    """Estimates the hardware and time that embedding and gLM training of a recipe take.
+    """Estimates the time and memory of a recipe: embedding, and training its gLM.
 
     Operations come from formulas, times on this machine from a short measurement, times on other hardware
     from published peaks and an assumed utilisation. Each figure says which.
