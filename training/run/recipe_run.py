@@ -29,7 +29,7 @@ def _below(folder: str, *names: str) -> tuple[str, ...]:
 
 _TRAINING = (
     *("engine.json", "hardware.json", "log.jsonl", "recipe.json"),
-    *("checkpoint/latest", "checkpoint/state.json", "checkpoint/step-*"),
+    *("checkpoint/latest", "checkpoint/state.json", "checkpoint/step-*", "checkpoint/zero_to_*.py"),
     "tensorboard/events.out.tfevents.*",
 )
 _ENCODER = ("plm.json", "plm.safetensors", *_TRAINING)
