@@ -6,7 +6,7 @@
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
     metrics.json         what was measured on held-out data, and the command that measured it
-    MODEL_CARD.md        for people
+    MODEL_CARD.md        what the model is, as text
 
 The sha256 of config.json, which lists those of all other files, is that of the model. Tensors stored in
 float32 are memory-mapped: a large model takes no more memory than is read of it.
@@ -101,7 +101,10 @@ class Model:
             for part in self.parts.values():
                 part.to(device)
         except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device {str(device)!r} cannot be used here: {_one_line(error)}") from error
+            name, why = str(device), _one_line(error)
+            if "device type at start of device string" in why:  # torch lists twenty names that nobody has
+                why = "unknown device; use auto, cpu, cuda or cuda:1"
+            raise UsageError(f"device {name!r} cannot be used here: {why}") from error
 
 
 def known() -> dict[str, Path]:
@@ -264,7 +267,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
     Whatever interrupts it, and whoever reads meanwhile, finds the old model whole or the new one; only
     between two renames, where there was an old one, there is none.
     """
-    folder = folder.resolve()  # a symbolic link goes on to lead to it
+    folder = folder.resolve()  # a symbolic link is kept and points to the new model
     draft, old = (folder.with_name(f".{folder.name}.{word}") for word in ("part", "old"))
     shutil.rmtree(draft, ignore_errors=True)  # of one who was interrupted
     draft.mkdir(parents=True)
@@ -317,7 +320,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
         )
     if config["format"] < FORMAT:
         raise ModelError(
-            f"{folder} has format {config['format']}, no longer read: fit its heads and bundle it anew"
+            f"{folder} has format {config['format']}, which this version does not read; fit its heads and "
+            "make the bundle again"
         )
     if not isinstance(config.get("files"), dict):
         raise ModelError(f"{path} is damaged: it lists no files")

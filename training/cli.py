@@ -113,7 +113,7 @@ def cli() -> None:
     """Trains models for glm-annot, from annotated genomes to a folder that `glm-annot --model` takes.
 
     `run` does everything; the other commands are its single steps. RECIPE is a JSON file with all settings of
-    a model, or the name of one that comes with the package: own, mini, paper or published.
+    a model, or the name of one that comes with the package: own, mini, families, paper or published.
     """
 
 
@@ -177,7 +177,7 @@ _family_run = click.option(
 @corpus_option
 @out_option
 @_family_run
-@click.option("--seed", default=0, show_default=True, help="Of the genes asked for.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random choice of genes.")
 def neighbours(corpus: Path, out: Path, run: Path | None, seed: int) -> None:
     """Builds the memory of gene order and fits how much memory and gLM count.
 
@@ -188,16 +188,16 @@ def neighbours(corpus: Path, out: Path, run: Path | None, seed: int) -> None:
     save_neighbours(fit_neighbours(corpus, glm=run, seed=seed, report=say), out)
 
 
-@cli.command(short_help="Measures what neighbours tell.")
+@cli.command(short_help="Measures how well neighbours predict a masked gene.")
 @corpus_option
 @_family_run
 @click.option(
     "--neighbours", "fitted", type=_FOLDER, help="By `glm-train neighbours` on the corpus, with the same gLM."
 )
 @click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
-@click.option("--seed", default=0, show_default=True, help="Of the masks.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random masks.")
 def context(corpus: Path, run: Path | None, fitted: Path | None, split: str, seed: int) -> None:
-    """Measures how often masked genes' families are told from their neighbours alone.
+    """Measures how often the families of masked genes are predicted from their neighbours alone.
 
     The memory of gene order is asked three times: without the genome itself, without its genus, and without
     all that share half of its families.
@@ -240,10 +240,10 @@ def glm(
 @out_option
 def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output: Path) -> None:
     """Fits the classifiers (heads) for EC numbers and operons on top of encoder and gLM."""
-    from .bundle.assemble import Runs
+    from .bundle.assemble import PartFolders
     from .run.stages import fit_heads
 
-    fit_heads(recipe, data, Runs(corpus, plm, glm), output, report=say)
+    fit_heads(recipe, data, PartFolders(corpus, plm, glm), output, report=say)
 
 
 genomes_option = click.option(
@@ -454,15 +454,15 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
 
     `glm-train evaluate --model FOLDER --write` measures it and adds the figures.
     """
-    from .bundle.assemble import Runs, assemble
+    from .bundle.assemble import PartFolders, assemble
 
-    assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
+    assemble(PartFolders(corpus, plm, glm, heads), output, recipe, command=_typed())
 
 
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")
-@click.option("--data", type=_FOLDER, required=True, help="Folder laid out as the shared data.")
+@click.option("--data", type=_FOLDER, required=True, help="Data folder; docs/data.md shows its layout.")
 @click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")
-@click.option("--seed", default=0, show_default=True, help="Of the drawing.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random drawing.")
 def sets(data: Path, output: Path, seed: int) -> None:
     """Draws the genomes that a model is calibrated with and tested on, and lists their near relatives.
 
@@ -501,7 +501,7 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
     say(f'it predicts nothing without heads; fit them with a recipe that says {{"keep": "{output}"}}')
 
 
-@cli.command(short_help="Estimates hardware and time of a recipe.")
+@cli.command(short_help="Estimates the time and memory of a recipe.")
 @recipe_argument
 @click.option(
     "--windows",
@@ -534,7 +534,7 @@ def plan(
     utilisation: float,
     measure: bool,
 ) -> None:
-    """Estimates the hardware and time that embedding and gLM training of a recipe take.
+    """Estimates the time and memory of a recipe: embedding, and training its gLM.
 
     Operations come from formulas, times on this machine from a short measurement, times on other hardware
     from published peaks and an assumed utilisation. Each figure says which.
@@ -612,7 +612,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; the same command goes on from the last checkpoint")
+        say("interrupted; the same command continues from the last checkpoint")
         sys.exit(INTERRUPTED)
     except GlmAnnotError as error:
         say(f"error: {error}")

@@ -194,7 +194,7 @@ class Recipe:
             self.check_ec_layers(self.glm.network.layers)
 
     def _check_lengths(self) -> None:
-        """Something has to end each training."""
+        """Each training needs an end: steps or a share of the time."""
         for step, part in (("plm", self.plm), ("glm", self.glm)):
             if isinstance(part, Trained) and part.engine.steps is None and step not in self.shares:
                 raise ValueError(f"{step}.engine.steps: give it, or shares.{step}, a share of the budget")
@@ -343,7 +343,7 @@ def make(kind: type[Section], settings: Any, where: str) -> Section:
 
 
 def _refuse_unknown_keys(kind: type[Any], settings: Any, where: str) -> None:
-    """Look for unknown keys before all else: one that is misspelt would be said to be missing."""
+    """Look for unknown keys first: a misspelt key would otherwise be reported as missing."""
     if not isinstance(settings, Mapping):
         raise InputError(f'{where}: should be an object, such as {{"key": 1}}, not {short(settings)}')
     keys = [item.name for item in fields(kind) if item.name != _PATH]
@@ -389,7 +389,7 @@ def _at(*keys: str) -> str:
 
 
 def _listed(names: Collection[object]) -> str:
-    """Names for people: all of them, or the first and the last ones of many."""
+    """Names for a message: all of them, or the first and last of many."""
     words = [str(name) for name in names]
     return ", ".join(words if len(words) <= _MOST_LISTED else [*words[:3], "...", *words[-3:]])
 

@@ -214,5 +214,5 @@ def last_hidden(output: GLMOutput) -> Tensor:
         ValueError: the network gives none.
     """
     if output.last_BTF is None:
-        raise ValueError("the network gives no last hidden state, which families are told from")
+        raise ValueError("the network gives no last hidden state, from which families are predicted")
     return output.last_BTF

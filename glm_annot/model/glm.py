@@ -24,7 +24,7 @@ MASK_VALUE = -1.0  # every number of a masked gene
 MASK_STRIDE = 7  # every 7th gene masked, 14 %: nearest to the 15 % of training
 NORM_EPS = 1e-12
 INIT_GAIN = 0.7  # initial weights of n inputs deviate by 0.7 / sqrt(n): the published 0.02 at its 1280
-DISTANCE_STD = 1.0  # of initial distances; small ones leave all masked genes of a window alike for long
+DISTANCE_STD = 1.0  # of initial distances; with small ones all masked genes of a window stay similar for long
 
 
 @dataclass(frozen=True)

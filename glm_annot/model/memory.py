@@ -1,4 +1,4 @@
-"""A memory of gene order: what stands beside the same families in other genomes.
+"""A memory of gene order: which genes other genomes have beside the same families.
 
 The genes of many genomes are kept as family numbers in their order. To say what stands at a place whose gene
 is hidden, each visible neighbour points, at every place of the memory where its family stands, to the gene
@@ -7,7 +7,7 @@ near and from rare ones, and the best place of each group of related genomes vot
 conserved gene order tells functions is Dandekar et al. 1998 and Overbeek et al. 1999; to look up neighbours
 at inference is kNN-LM (Khandelwal et al. 2020) and RETRO (Borgeaud et al. 2022).
 
-Axes: N places, contig by contig, as genes stand on their contigs; C contigs; M genomes; F families; G genes
+Axes: N places, contig by contig, in the order of the genes; C contigs; M genomes; F families; G genes
 of the genome that asks; Q of them whose gene is asked for; K candidates of each; H hits, a gene of the asking
 genome and a place of the same family.
 """
@@ -147,7 +147,7 @@ class MemoryIndex:
         self.places_P, self.start_F = self._sorted(found, count_F, places)
 
     def ask(self, genes: Genes, asked_Q: Tensor, candidates: int = CANDIDATES) -> Votes:
-        """Say what stands at some places of a genome, from their neighbours alone.
+        """Predict the families at some places of a genome from their neighbours alone.
 
         The gene that is asked for never votes for itself, hidden or not.
 

@@ -247,7 +247,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "broken config": (lambda b: (b / CONFIG).write_text("{"), "config.json is damaged"),
     "no format": (lambda b: (b / CONFIG).write_text("{}"), "states no format version"),
     "newer format": (lambda b: edit(b, format=FORMAT + 1), r"newer than this program's \d: update glm-annot"),
-    "older format": (lambda b: edit(b, format=FORMAT - 1), "no longer read: fit its heads"),
+    "older format": (lambda b: edit(b, format=FORMAT - 1), "does not read; fit its heads"),
     "no list of files": (lambda b: edit(b, files=None), "lists no files"),
     "lost file": (lambda b: (b / "plm-00.safetensors").unlink(), "plm-00.safetensors is missing"),
     "changed weights": (flip_a_byte, r"glm-00\.safetensors is damaged or was changed"),

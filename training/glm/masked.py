@@ -1,4 +1,4 @@
-"""What a trained gLM says of masked genes of held-out windows: metrics, and the fit of context percentiles.
+"""What a trained gLM says of masked genes of held-out windows: metrics, and the context fit (percentiles).
 
 Axes: B windows, T genes, P predictions, L label numbers; N genes that were looked at while masked.
 """
@@ -131,15 +131,15 @@ def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitCo
         InputError: no contig is long enough for a window.
     """
     output, labels_1NL = masked_outputs(model, reader)
-    fit = ContextFit(config)
-    fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
-    log_ratio_N = _log_ratio(fit, output, _lone(model, reader), labels_1NL).double().numpy()
+    context_fit = ContextFit(config)
+    context_fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
+    log_ratio_N = _log_ratio(context_fit, output, _lone(model, reader), labels_1NL).double().numpy()
     quantiles_Q = np.quantile(log_ratio_N, np.linspace(0.0, 1.0, config.quantiles))
-    fit.quantiles_Q.copy_(torch.from_numpy(quantiles_Q))
-    return fit
+    context_fit.quantiles_Q.copy_(torch.from_numpy(quantiles_Q))
+    return context_fit
 
 
-def place_auroc(model: nn.Module, fit: ContextFit, reader: WindowReader, *, seed: int = 0) -> float:
+def place_auroc(model: nn.Module, context_fit: ContextFit, reader: WindowReader, *, seed: int = 0) -> float:
     """How well a gene's log-ratio tells whether it is read in its place: 1 always, 0.5 by chance.
 
     The area under the ROC curve between all genes in their places and all after each contig's genes were
@@ -155,18 +155,18 @@ def place_auroc(model: nn.Module, fit: ContextFit, reader: WindowReader, *, seed
     lone, ratios = _lone(model, reader), []
     for genes in (shuffled, order):
         output, labels_1NL = masked_outputs(model, WindowReader(genes, reader.embeddings_ND, reader.features))
-        ratios.append(_log_ratio(fit, output, lone, labels_1NL).numpy())
+        ratios.append(_log_ratio(context_fit, output, lone, labels_1NL).numpy())
     return float(roc_auc_score(np.repeat([0, 1], len(ratios[0])), np.concatenate(ratios)))
 
 
-def _log_ratio(fit: ContextFit, output: GLMOutput, lone: GLMOutput, labels_1NL: Tensor) -> Tensor:
-    """`ContextFit.log_ratio` (N,) of what is on the CPU, computed where the fit is; back on the CPU."""
-    device = fit.sigma.device
+def _log_ratio(context_fit: ContextFit, output: GLMOutput, lone: GLMOutput, labels_1NL: Tensor) -> Tensor:
+    """`ContextFit.log_ratio` (N,) of tensors on the CPU, computed on the device of `context_fit`."""
+    device = context_fit.sigma.device
     output, lone = (
         GLMOutput(of.predictions_BTPL.to(device), of.likelihood_logits_BTP.to(device))
         for of in (output, lone)
     )
-    return fit.log_ratio(output, lone, labels_1NL.to(device))[0].cpu()
+    return context_fit.log_ratio(output, lone, labels_1NL.to(device))[0].cpu()
 
 
 def _lone(model: nn.Module, reader: WindowReader) -> GLMOutput:
