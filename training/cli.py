@@ -448,15 +448,26 @@ def _paper(
     type=_FOLDER,
     help="Folder of `glm-train heads`; without it the model predicts no EC numbers and no operons.",
 )
+@click.option(
+    "--neighbours", type=_FOLDER, help="Folder of `glm-train neighbours`; without it there is no memory."
+)
 @out_option
-def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | None, output: Path) -> None:
+def bundle(
+    recipe: Recipe,
+    corpus: Path,
+    plm: Path,
+    glm: Path,
+    heads: Path | None,
+    neighbours: Path | None,
+    output: Path,
+) -> None:
     """Makes a model from the finished steps: a folder that `glm-annot --model` takes.
 
     `glm-train evaluate --model FOLDER --write` measures it and adds the figures.
     """
     from .bundle.assemble import PartFolders, assemble
 
-    assemble(PartFolders(corpus, plm, glm, heads), output, recipe, command=_typed())
+    assemble(PartFolders(corpus, plm, glm, heads, neighbours), output, recipe, command=_typed())
 
 
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")

@@ -58,6 +58,23 @@ def test_a_saved_model_comes_back(tmp_path: Path) -> None:
     assert read_texts(tmp_path / "model") == ({"suite": {"f1": 0.5}}, "# Card\n")
 
 
+def test_a_memory_of_gene_order_comes_back(tmp_path: Path) -> None:
+    original = tiny(neighbours=True)
+    save(original, tmp_path / "model", metrics={}, card="")
+    found = load(tmp_path / "model").neighbours
+    assert found is not None and original.neighbours is not None
+    assert found.config == original.neighbours.config
+    state = original.neighbours.state_dict()
+    assert all(torch.equal(found.state_dict()[key], value) for key, value in state.items())
+
+
+def test_a_model_from_before_there_was_a_memory_has_none(bundle: Path) -> None:
+    config = json.loads((bundle / CONFIG).read_text())
+    del config["neighbours"]
+    (bundle / CONFIG).write_text(json.dumps(config))
+    assert load(bundle).neighbours is None
+
+
 def test_a_loaded_model_is_ready_for_inference(bundle: Path) -> None:
     for part in load(bundle).parts.values():
         assert not part.training

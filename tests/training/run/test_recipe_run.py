@@ -525,6 +525,25 @@ def test_one_command_makes_a_model_that_annotates(made: Path, tmp_path: Path) ->
 
 
 @needs_tools
+def test_a_memory_of_gene_order_is_built_where_the_recipe_asks_for_it(tmp_path: Path) -> None:
+    genomes = write_folder(tmp_path / "data", [f"{name} one" for name in ("Aaa", "Bbb", "Ccc", "Ddd", "Eee")])
+    write_clusters(tmp_path / "data" / "clusters.tsv", genomes)
+    network = {**TINY["glm"]["network"], "norm": "pre", "family_weight": 1.0, "paper_weight": 0.0}
+    write_recipe(
+        tmp_path / "recipe.json",
+        glm={**TINY["glm"], "network": network},
+        heads={"ec": "none"},
+        neighbours=True,
+    )
+    result = train(tmp_path)
+    assert result.exit_code == 0, result.output
+    neighbours = load(tmp_path / "work" / "bundle").neighbours
+    assert neighbours is not None and neighbours.config.glm == 32
+    assert neighbours.config.genomes == 5 and neighbours.config.places == len(genomes) * 30
+    _every_file_has_a_name_of_its_step(tmp_path)
+
+
+@needs_tools
 def test_the_model_knows_the_enzymes_of_ec_tsv(made: Path) -> None:
     model = load(made / "work" / "bundle")
     genome = io.read(made / "data" / "g3.gff3")
@@ -624,6 +643,10 @@ def test_every_file_of_a_run_is_recorded(made: Path) -> None:
 
 def test_every_file_of_a_run_has_a_name_of_its_step(made: Path) -> None:
     """By these names the files of a killed step are recognised."""
+    _every_file_has_a_name_of_its_step(made)
+
+
+def _every_file_has_a_name_of_its_step(made: Path) -> None:
     run = Run(recipes.read(made / "recipe.json"), made / "data", made / "work", 60.0, "", print)
     names = {step.name: step.names for step in run.steps}
     record = json.loads((made / "work" / "steps.json").read_text())["steps"]
