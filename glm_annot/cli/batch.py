@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from glm_annot.cli.console import MessageBuffer, failure, replay
+from glm_annot.cli.console import MessageBuffer, counted, failure, replay
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, plan, refuse_existing, remove_half_files
+from glm_annot.cli.output import STDIO, is_result, plan, refuse_existing, remove_half_files
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores
@@ -35,6 +35,7 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     Raises:
         GlmAnnotError: nothing more can be done for any input.
     """
+    inputs = _without_results(inputs, options)
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
@@ -44,12 +45,28 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
         if outcome.status:
             log.error("%s", outcome.error)
         outcomes.append(replace(outcome, messages=()))
-    if several or options.resume:
+    if outcomes and (several or options.resume):
         _count(outcomes)
     if several:
         _list_failures(outcomes)
     failed = [outcome.status for outcome in outcomes if outcome.status]
     return (InputError.exit_status if several else failed[0]) if failed else 0
+
+
+def _without_results(inputs: Sequence[str], options: Options) -> Sequence[str]:
+    """The inputs but for earlier results, which `*.gff*` finds beside them; one named alone is meant.
+
+    Raises:
+        UsageError: nothing else was named.
+    """
+    if len(inputs) == 1 and not options.resume:
+        return inputs
+    kept = [name for name in inputs if not is_result(Path(name))]
+    if passed_over := len(inputs) - len(kept):
+        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
+    if not kept and not options.resume:
+        raise UsageError("all inputs are earlier results of glm-annot; name one alone to annotate it anew")
+    return kept
 
 
 def _check_options(inputs: Sequence[str], options: Options) -> None:

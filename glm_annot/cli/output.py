@@ -46,9 +46,9 @@ def stem(path: str) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.gbk`, `x.glm.tsv`, compressed or not."""
+    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.tsv`, `x.glm.gff`, compressed or not."""
     name = path.with_suffix("") if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
-    return name.suffix in {*_SUFFIXES.values(), ".tsv"} and Path(name.stem).suffix == ".glm"
+    return name.suffix != "" and Path(name.stem).suffix == ".glm"
 
 
 @dataclass(frozen=True, slots=True)

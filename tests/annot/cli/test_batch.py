@@ -204,14 +204,43 @@ def test_resume_overwrites_no_stranger(inputs: list[str], options: Options, tmp_
     assert results(tmp_path / "out") == {"a.glm.tsv": b"precious"}
 
 
-def test_resume_takes_no_input_for_its_own_result(options: Options, tmp_path: Path) -> None:
-    """`x.glm.gff3` need not be of an earlier run: without --force it stays."""
+def test_an_input_named_like_a_result_is_never_written_over(options: Options, tmp_path: Path) -> None:
+    """`x.glm.gff3` need not be of an earlier run."""
     given = tmp_path / "x.glm.gff3"
     given.write_text(made_gff3(7))
     for changed in (replace(options, output=None), replace(options, output=str(tmp_path))):
         with pytest.raises(UsageError, match="is the input itself, which is never overwritten"):
-            annotate_files([str(given)], replace(changed, resume=True))
+            annotate_files([str(given)], changed)
     assert given.read_text() == made_gff3(7)
+
+
+def test_earlier_results_among_the_inputs_are_passed_over(
+    inputs: list[str], options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    beside = replace(options, output=None)
+    (tmp_path / "run.glm.gff").write_text("")  # of another program, or renamed
+    assert annotate_files([*inputs, str(tmp_path / "run.glm.gff")], beside) == 0
+    everything = [str(path) for path in sorted(tmp_path.iterdir()) if path.suffix != ".log"]
+    before = {path: Path(path).read_bytes() for path in everything}
+    assert len(everything) == 3 + 6 + 1
+    assert annotate_files(everything, replace(beside, resume=True)) == 0
+    assert "INFO passed over: 7 earlier results of glm-annot (*.glm.*)" in messages()
+    assert messages()[-1] == "INFO inputs: 3 done before"
+    assert {path: Path(path).read_bytes() for path in everything} == before
+
+
+def test_a_result_is_annotated_anew_when_it_is_named_alone(
+    inputs: list[str], options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    annotate_files(inputs[:1], options)
+    result = str(tmp_path / "out" / "a.glm.gff3")
+    anew = replace(options, output=f"{tmp_path}{os.sep}anew.gff3")
+    assert annotate_files([result], replace(anew, resume=True)) == 0
+    assert messages()[-1] == "INFO passed over: 1 earlier result of glm-annot (*.glm.*)"
+    with pytest.raises(UsageError, match="all inputs are earlier results"):
+        annotate_files([result, str(tmp_path / "out" / "a.glm.tsv")], options)
+    assert annotate_files([result], anew) == 0
+    assert (tmp_path / "anew.gff3").read_bytes() == Path(result).read_bytes()
 
 
 def test_one_place_for_two_results_is_refused_before_the_work(
