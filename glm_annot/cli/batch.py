@@ -15,7 +15,7 @@ from glm_annot.cli.console import MessageBuffer, counted, failure, replay
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, is_result, plan, refuse_existing, remove_half_files
+from glm_annot.cli.output import STDIO, is_result, plan, remove_half_files
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores
@@ -39,16 +39,15 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
-    tasks = _plan_tasks(files, options, several=several)
-    for outcome in _annotate_all(tasks, options, several=several):
-        replay(outcome.messages)
-        if outcome.status:
-            log.error("%s", outcome.error)
-        outcomes.append(replace(outcome, messages=()))
-    if outcomes and (several or options.resume):
-        _count(outcomes)
-    if several:
-        _list_failures(outcomes)
+    targets = plan([found.annotation for found in files], options.output, several=several)
+    try:
+        for outcome in _annotate_all(list(map(Task, files, targets)), options, several=several):
+            replay(outcome.messages)
+            outcomes.append(replace(outcome, messages=()))
+        if outcomes and (several or options.resume):
+            _count(outcomes)
+    finally:  # an interrupt does not keep what failed so far from being told
+        _tell_failures(outcomes, len(inputs))
     failed = [outcome.status for outcome in outcomes if outcome.status]
     return (InputError.exit_status if several else failed[0]) if failed else 0
 
@@ -80,21 +79,6 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
 
 
-def _plan_tasks(files: Sequence[Files], options: Options, *, several: bool) -> list[Task]:
-    """Decides where the results of each input go.
-
-    Raises:
-        UsageError: they would overwrite something, or cannot be written there.
-    """
-    targets = plan([found.annotation for found in files], options.output, several=several)
-    if not options.force:
-        for target in targets:
-            target.check_source()
-        if not options.resume:
-            refuse_existing([target.table for target in targets if target.table is not None])
-    return list(map(Task, files, targets))
-
-
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
     """Does the tasks one after another, or several at a time; what became of each, in their order."""
     jobs = min(options.jobs, len(tasks))
@@ -119,17 +103,20 @@ def _count(outcomes: Sequence[Outcome]) -> None:
     log.info("inputs: %s", ", ".join(f"{count} {what}" for what, count in counts.items() if count))
 
 
-def _list_failures(outcomes: Sequence[Outcome]) -> None:
-    """A table of the inputs that failed and why, in the order in which they were reported."""
+def _tell_failures(outcomes: Sequence[Outcome], inputs: int) -> None:
+    """Says why a lone input failed; of several, which of them failed and why, as a table."""
     failed = [outcome for outcome in outcomes if outcome.status]
     if not failed:
+        return
+    if inputs == 1:
+        log.error("%s", failed[0].error)
         return
     width = max(len(outcome.name) for outcome in failed)
     rows = [
         f"  {outcome.name:<{width}}  {outcome.error.removeprefix(outcome.name).lstrip(':, ')}"
         for outcome in failed
     ]
-    log.error("%d of %d inputs failed:\n%s", len(failed), len(outcomes), "\n".join(rows))
+    log.error("%d of %d inputs failed:\n%s", len(failed), inputs, "\n".join(rows))
 
 
 def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], list[Outcome]]:
@@ -141,7 +128,6 @@ def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], l
         except InputError as error:
             message, status = failure(error)
             failures.append(Outcome(name, status, message))
-            log.error("%s", error)
     return files, failures
 
 

@@ -68,6 +68,10 @@ class Annotator:
 
         started = time.monotonic()
         self._shared.load_reference()  # first, so that its faults are reported before any other work
+        if not self._options.force:
+            task.target.check_source()
+            if not self._options.resume:
+                task.target.check_table()
         earlier = self._earlier(task) if self._options.resume else Earlier.NOTHING
         if earlier is Earlier.ALL:
             log.debug("%s: done before, left out", task.name)

@@ -95,6 +95,10 @@ class Target:
                     f"{place} is the input itself, which is never overwritten; name another place with -o"
                 )
 
+    def check_table(self) -> None:
+        """Raises UsageError when the table is there already; its name is known before the input is read."""
+        refuse_existing([self.table] if self.table is not None else [])
+
     def check_free(self, format: str) -> None:
         """Raises UsageError when the annotated file or the table is there already."""
         refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])

@@ -138,6 +138,52 @@ def test_one_input_alone_keeps_its_own_exit_status(
     assert (tmp_path / "out" / "b.glm.tsv").exists()
 
 
+@pytest.mark.parametrize("name", ["a.glm.tsv", "a.glm.gff3"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_there_already_costs_only_its_own_input(
+    inputs: list[str], options: Options, tmp_path: Path, name: str, jobs: int
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    assert annotate_files(inputs, replace(options, jobs=jobs)) == 3
+    assert (tmp_path / "out" / name).read_text() == "precious"
+    assert sorted(results(tmp_path / "out")) == sorted([name, *(f"b.glm.{end}" for end in ("gff3", "tsv")),
+                                                        "c.glm.gbk", "c.glm.tsv"])  # fmt: skip
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert f"{name} exists; --force overwrites it" in lines[-1] and lines[-2].endswith(
+        "1 of 3 inputs failed:"
+    )
+
+
+def test_a_failed_input_is_reported_once(
+    inputs: list[str], options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_log(quiet=False, log_file=None)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bad.gff3").write_text("hello")
+    failing = [str(tmp_path / name) for name in ("folder", "bad.gff3", "missing.gff3")]
+    assert annotate_files([inputs[0], *failing], options) == 3
+    shown = capsys.readouterr().err
+    assert [shown.count(name) for name in failing] == [1, 1, 1]
+    assert annotate_files(failing[1:2], options) == 3
+    assert capsys.readouterr().err.count("bad.gff3") == 1
+
+
+def test_an_interrupt_tells_what_failed_before_it(
+    inputs: list[str], options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Annotator, task: Task) -> object:
+        if task.target.name == "a":
+            raise KeyboardInterrupt
+        return real(self, task)
+
+    real = Annotator._annotate
+    monkeypatch.setattr(Annotator, "_annotate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        annotate_files([str(tmp_path / "missing.gff3"), *inputs], options)
+    assert "1 of 4 inputs failed:" in (tmp_path / "run.log").read_text()
+
+
 def test_a_bad_model_ends_everything(inputs: list[str], options: Options, tmp_path: Path) -> None:
     for count in (1, 2):
         with pytest.raises(ModelError, match="no model 'nonsense'"):
@@ -209,8 +255,9 @@ def test_an_input_named_like_a_result_is_never_written_over(options: Options, tm
     given = tmp_path / "x.glm.gff3"
     given.write_text(made_gff3(7))
     for changed in (replace(options, output=None), replace(options, output=str(tmp_path))):
-        with pytest.raises(UsageError, match="is the input itself, which is never overwritten"):
-            annotate_files([str(given)], changed)
+        assert annotate_files([str(given)], changed) == UsageError.exit_status
+    said = [line for line in (tmp_path / "run.log").read_text().splitlines() if " ERROR " in line]
+    assert len(said) == 2 and all("is the input itself, which is never overwritten" in line for line in said)
     assert given.read_text() == made_gff3(7)
 
 
@@ -347,7 +394,7 @@ def test_a_killed_process_is_a_failure_of_its_input(
     monkeypatch.setattr(batch, "_worker", fragile_worker)
     assert annotate_files(inputs, replace(options, jobs=2)) == 3
     text = (tmp_path / "run.log").read_text()
-    assert f"{inputs[1]}: its process was killed by signal 9; most likely memory ran out" in text
+    assert f"{inputs[1]}  its process was killed by signal 9; most likely memory ran out" in text
     names = sorted(results(tmp_path / "out"))
     assert names == ["a.glm.gff3", "a.glm.tsv", "c.glm.gbk", "c.glm.tsv"]
 
