@@ -33,6 +33,9 @@ PROMOTED = "glm_promoted"
 NAMES = frozenset(
     {EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, CONTEXT_FIT, OPERON, OPERON_CONFIDENCE, PROMOTED}
 )
+NAME = "Name"
+STANDARD_NAME = "standard_name"  # INSDC's for what people call a feature; /label is no longer one of its own
+OPERON_OF = "operon"  # INSDC's name of the operon that a feature is or belongs to
 NOTE = "Note"
 ONTOLOGY = "Ontology_term"
 # (attribute, prefix of the value) in which the tools keep EC numbers in GFF3
@@ -232,6 +235,17 @@ def gene_tags(
         if operon:
             tags.append((OPERON_CONFIDENCE, confidence(operon.confidence)))
     return tags
+
+
+def operon_name(operon: OperonCall, genes: Mapping[int, Gene]) -> str:
+    """What people read: the first and the last gene in order of transcription, 'thrA-thrC'.
+
+    Args:
+        operon: the operon.
+        genes: all genes by their index.
+    """
+    ends = (operon.genes[0], operon.genes[-1])[:: operon.strand]
+    return "-".join(gene.name or gene.locus_tag or gene.id for gene in map(genes.__getitem__, ends))
 
 
 def operon_tags(operon: OperonCall) -> list[tuple[str, str]]:

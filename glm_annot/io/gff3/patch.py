@@ -19,7 +19,7 @@ from typing import BinaryIO
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, PARENT, annotation_lines, is_feature, split_text
 from glm_annot.io.source import BOM, blocks_from, decode, line_end, spooled
-from glm_annot.records import Gene, Genome, OperonCall, Predictions, Source
+from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
 _ATTRIBUTES = COLUMNS - 1  # the last column
 _COMMENT = b"# " + q.TOOL.encode() + b": "
@@ -105,7 +105,7 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
     """The text of the genome's file, or of the section of it that it is, with the predictions added."""
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
-    inserted = _inserted_lines(lines, genome.source, predictions, promote_ec)
+    inserted = _inserted_lines(lines, genome, predictions, promote_ec)
     additions = _Additions(genome.source.ec_place, predictions, promote_ec)
     genes = {
         number: gene
@@ -180,9 +180,11 @@ def _escape(value: str) -> bytes:
 
 
 def _inserted_lines(
-    lines: list[bytes], source: Source, predictions: Predictions, promote_ec: float | None
+    lines: list[bytes], genome: Genome, predictions: Predictions, promote_ec: float | None
 ) -> Mapping[int, list[bytes]]:
     """Line number -> the lines of ours that go before it."""
+    source = genome.source
+    assert source is not None
     newline = source.newline
     inserted: dict[int, list[bytes]] = defaultdict(list)
     if source.opens_file:
@@ -190,9 +192,11 @@ def _inserted_lines(
         first_feature = next(number for number, line in enumerate(lines) if is_feature(line))
         inserted[first_feature].append(f"# {comment}".encode() + newline)
     ids = _lines_by_id(lines) if predictions.operons else {}
+    genes = {gene.index: gene for gene in genome.genes} if predictions.operons else {}
     for operon in predictions.operons or ():
         line = _line_at(lines, source.anchors[operon.genes[0]], operon.start)
-        inserted[_top_line(lines, line, ids)].append(_operon_line(operon, lines[line]) + newline)
+        text = _operon_line(operon, q.operon_name(operon, genes), lines[line])
+        inserted[_top_line(lines, line, ids)].append(text + newline)
     return inserted
 
 
@@ -216,9 +220,12 @@ def _top_line(lines: Sequence[bytes], number: int, ids: Mapping[bytes, int]) -> 
     return _top_line(lines, above, ids) if above < number else number
 
 
-def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
-    """A childless feature of its own: CDS with an operon as Parent would be taken for one joined CDS."""
-    tags = [("ID", operon.id), (q.ONTOLOGY, q.OPERON_EVIDENCE_CODE), *q.operon_tags(operon)]
+def _operon_line(operon: OperonCall, name: str, gene_line: bytes) -> bytes:
+    """A childless feature of its own: CDS with an operon as Parent would be taken for one joined CDS.
+
+    `operon` repeats the ID for converters to INSDC's formats, which drop operons without it.
+    """
+    tags = [(q.OPERON_OF, operon.id), (q.ONTOLOGY, q.OPERON_EVIDENCE_CODE), *q.operon_tags(operon)]
     columns = [
         q.TOOL,
         "operon",
@@ -228,5 +235,7 @@ def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
         q.SIGNS[operon.strand],
         ".",
     ]
-    attributes = b";".join(key.encode() + b"=" + _escape(value) for key, value in tags)
+    items = [b"ID=" + _escape(operon.id), q.NAME.encode() + b"=" + _escape(name).replace(b",", b"%2C")]
+    items += [key.encode() + b"=" + _escape(value) for key, value in tags]
+    attributes = b";".join(items)
     return b"\t".join([gene_line.split(b"\t", 1)[0], *(column.encode() for column in columns), attributes])

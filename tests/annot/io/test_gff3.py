@@ -766,6 +766,22 @@ def test_strip_leaves_any_other_text_as_it_is(text: bytes) -> None:
     assert gff3_patch.strip(text) == text
 
 
+@pytest.mark.parametrize(("strand", "name"), [("+", "thr%2CA-B_2"), ("-", "B_2-thr%2CA")])
+def test_an_operon_is_named_after_its_first_and_last_gene_in_order_of_transcription(
+    strand: str, name: str
+) -> None:
+    text = cds("c", 1, 90, strand, 0, attributes="ID=a;gene=thr%2CA;locus_tag=B_1")
+    text += cds("c", 101, 190, strand, 0, attributes="ID=b;locus_tag=B_2")
+    genome = parse(text, faa={"a": "M" * 30, "b": "M" * 30})
+    operon = OperonCall("glm_operon_0001", "c", (0, 1), 1, 190, 1 if strand == "+" else -1, 0.9)
+    out = annotation_io.render(genome, Predictions({}, {}, (operon,), PROVENANCE))
+    line = next(line for line in out.decode().splitlines() if "\toperon\t" in line)
+    assert line.split("\t")[8] == (
+        f"ID=glm_operon_0001;Name={name};operon=glm_operon_0001;Ontology_term=ECO:0007333;glm_genes=2"
+    )
+    assert gff3_patch.strip(out) == text.encode()
+
+
 def test_operons_are_childless_features_before_the_gene_line_of_their_first_gene() -> None:
     genome = read("ncbi.gff")
     lines = annotation_io.render(genome, made_predictions(genome)).decode().splitlines()
