@@ -6,7 +6,7 @@ What is added, each piece recognisable by itself, so that it can be taken out ev
          operon          190..5020                  before the first gene of each operon, with our /inference
                          /standard_name="thrA-thrC"
     and at the end of a CDS
-        /operon="glm_operon_0001"                   where the CDS has no /operon of its own
+        /operon="glm_operon_0001"                   where the CDS has no /operon yet
         /EC_number="2.7.1.2"                        with `promote_ec`; our note names it, so that it strips
         /note="predicted EC 2.7.1.2 (glm-annot)"    in its stead, for products that must carry no /EC_number
         /inference="ab initio prediction:glm-annot:0.1.0"
@@ -89,7 +89,7 @@ def strip(text: bytes) -> bytes:
 
 
 def provenance(text: bytes) -> str | None:
-    """The comment of ours that says what made the additions in `text`; None where there is none."""
+    """Our comment in `text` that says what made the additions; None without one."""
     lines = split_lines(text)
     for record in records(lines):
         if comment := [decode(lines[number])[len(HEADER_INDENT) :] for number in _our_comment(lines, record)]:
@@ -241,7 +241,7 @@ def _is_inference(qualifier: Qualifier) -> bool:
 
 
 def _promoted(qualifier: Qualifier) -> list[str]:
-    """The EC numbers that a note of ours says were promoted."""
+    """The EC numbers that were promoted, according to our note."""
     if qualifier.name != "note" or not qualifier.value.startswith(_NOTE):
         return []
     entries = dict(
