@@ -150,7 +150,7 @@ def _predict(
 
 
 def _file_name(task: Task) -> str:
-    return Path(task.name).name
+    return "standard input" if task.name == STDIO else Path(task.name).name
 
 
 def _places(target: Target, format: str) -> str:
