@@ -92,8 +92,8 @@ class Annotator:
                 return Outcome(task.name)
             summary = Summary(_file_name(task), overview)
             predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
-            promote_ec = self._options.promote_ec
-            write_results(sections, summary.watched(predicted), task.target, promote_ec, force=overwrite)
+            promotion = self._options.promote_ec, self._options.promote_to
+            write_results(sections, summary.watched(predicted), task.target, promotion, force=overwrite)
             if task.target.folder is not None:
                 log.info("%s: wrote %s", _file_name(task), _places(task.target, sections.format))
         log.info("%s; %.1f s", summary, time.monotonic() - started)
@@ -136,7 +136,7 @@ class Annotator:
         from glm_annot.pipeline import provenance
 
         made_by = provenance(self._shared.load_model(), self._shared.load_settings())
-        return provenance_comment(made_by, self._options.promote_ec)
+        return provenance_comment(made_by, self._options.promote_ec, self._options.promote_to)
 
 
 def _predict(

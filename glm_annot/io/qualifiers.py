@@ -44,6 +44,7 @@ PROKKA_EC = ("eC_number", "")
 INSDC_EC = ("ec_number", "")
 EC_ATTRIBUTES = (PROKKA_EC, INSDC_EC, ("EC_number", ""))
 SIGNS = {1: "+", -1: "-", 0: "."}  # of a strand; a dot where the file gives none
+TO_NOTE, TO_FIELD = "note", "field"  # where a promoted EC number of a hypothetical protein goes
 NO_OPERON = "none"  # the value of glm_operon for a gene that stands alone
 
 EC_EVIDENCE_CODE = (
@@ -275,9 +276,9 @@ def is_ec_prefix(general: str, special: str) -> bool:
     return stem != special.rstrip("-.") and special.startswith(stem + ".")
 
 
-def ec_belongs_in_note(product: str) -> bool:
+def ec_belongs_in_note(product: str, promote_to: str) -> bool:
     """Whether the product is of the kind from which ENA deletes EC numbers, so that a note must hold ours."""
-    return _UNNAMED_PRODUCT.search(product) is not None
+    return promote_to == TO_NOTE and _UNNAMED_PRODUCT.search(product) is not None
 
 
 def promoted_note(number: str) -> str:
@@ -285,7 +286,9 @@ def promoted_note(number: str) -> str:
     return f"predicted EC {number} ({TOOL})"
 
 
-def provenance_comment(provenance: Provenance, promote_ec: float | None = None) -> str:
+def provenance_comment(
+    provenance: Provenance, promote_ec: float | None = None, promote_to: str = TO_NOTE
+) -> str:
     """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `.
 
     The evidence codes stand for what was predicted; float32 is not mentioned. Equal lines of two runs mean
@@ -308,4 +311,5 @@ def provenance_comment(provenance: Provenance, promote_ec: float | None = None) 
         parts += [f"reference_sha256={provenance.reference}", f"searched_by={provenance.searcher}"]
     if promote_ec is not None:
         parts.append(f"promote_ec={promote_ec:g}")
+        parts += [f"promote_to={promote_to}"] if promote_to != TO_NOTE else []
     return f"{TOOL}: " + "; ".join(part.replace("\n", " ").replace("\r", " ") for part in parts)

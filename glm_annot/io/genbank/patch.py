@@ -33,7 +33,7 @@ from glm_annot.io.genbank.text import (
     wrapped_width,
 )
 from glm_annot.io.source import decode, line_end, split_lines
-from glm_annot.records import Gene, Genome, OperonCall, Predictions, Provenance
+from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
 _INFERENCE = f"ab initio prediction:{names.TOOL}:"  # INSDC /inference: category:program:version
 _NOTE = f"{names.TOOL}: "
@@ -42,7 +42,9 @@ _OPERON_ID = re.compile(r"glm_operon_\d{4,}")
 _SEPARATOR = "; "  # between the entries of our note
 
 
-def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
+def render(
+    genome: Genome, predictions: Predictions, promote_ec: float | None = None, promote_to: str = names.TO_NOTE
+) -> bytes:
     """The text that `genome` was read from, with the predictions added.
 
     Args:
@@ -50,6 +52,7 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
         predictions: what to add.
         promote_ec: probability from which a predicted EC number is also written as /EC_number, where the
             file has none for the gene; None: never.
+        promote_to: 'field', or 'note' for products that must carry no /EC_number.
     """
     if genome.source is None:
         raise ValueError("a genome that was not read from a file cannot be written back")
@@ -68,10 +71,11 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
         operon_of_gene, _ = membership.get(gene.index, (None, 0))
         if tags := _tags(gene, operon_of_gene, predictions, promote_ec):
             record, position = places[gene.index]
-            patch.add_tags(record.features[position], gene, tags, inference)
+            in_note = names.ec_belongs_in_note(gene.product, promote_to)
+            patch.add_tags(record.features[position], tags, inference, in_note=in_note)
             annotated[record.first] = record
     for record in annotated.values():
-        patch.add_comment(record, predictions.provenance, promote_ec)
+        patch.add_comment(record, names.provenance_comment(predictions.provenance, promote_ec, promote_to))
     return patch.text()
 
 
@@ -128,22 +132,23 @@ class _Patch:
         ]
         self.before[head.first] += [key, *self._qualifiers(values, head.first)]
 
-    def add_tags(self, feature: Feature, gene: Gene, tags: Sequence[tuple[str, str]], inference: str) -> None:
+    def add_tags(
+        self, feature: Feature, tags: Sequence[tuple[str, str]], inference: str, *, in_note: bool
+    ) -> None:
         """Our qualifiers at the end of a CDS."""
         said, values = dict(tags), list[str]()
         has_operon = any(q.name == names.OPERON_OF for q in qualifiers(self.lines, feature))
         if not has_operon and said.get(names.OPERON, names.NO_OPERON) != names.NO_OPERON:
             values.append(f'/{names.OPERON_OF}="{said[names.OPERON]}"')
         for number in _split(said.get(names.PROMOTED, "")):
-            in_note = names.ec_belongs_in_note(gene.product)
             values.append(f'/note="{names.promoted_note(number)}"' if in_note else f'/EC_number="{number}"')
         values += [inference, f'/note="{_note(tags)}"']
         self.after[feature.last] += self._qualifiers(values, feature.last)
 
-    def add_comment(self, record: Record, provenance: Provenance, promote_ec: float | None) -> None:
+    def add_comment(self, record: Record, comment: str) -> None:
         """What made the predictions, as a COMMENT block before the feature table."""
         assert record.table is not None, "a record with genes has a feature table"
-        words = names.provenance_comment(provenance, promote_ec).split(" ")
+        words = comment.split(" ")
         room = self.width - len(HEADER_INDENT)
         # With its name a hash is longer than a line: a line ends between them.
         breakable = " ".join(word if len(word) <= room else word.replace("=", "= ", 1) for word in words)

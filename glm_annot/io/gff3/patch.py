@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
@@ -101,12 +101,15 @@ def _withdraw(items: list[bytes], key: bytes, value: bytes = b"") -> None:
 # ---- adding ----
 
 
-def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
+def render(
+    genome: Genome, predictions: Predictions, promote_ec: float | None = None, promote_to: str = q.TO_NOTE
+) -> bytes:
     """The text of the genome's file, or of the section of it that it is, with the predictions added."""
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
-    inserted = _inserted_lines(lines, genome, predictions, promote_ec)
-    additions = _Additions(genome.source.ec_place, predictions, promote_ec)
+    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to)
+    inserted = _inserted_lines(lines, genome, predictions, comment)
+    additions = _Additions(genome.source.ec_place, predictions, promote_ec, promote_to)
     genes = {
         number: gene
         for gene in genome.genes
@@ -126,8 +129,10 @@ _Pairs = list[tuple[str, str]]
 class _Additions:
     """What is added to the lines of a gene; made line by line, as all at once it is larger than the file."""
 
-    def __init__(self, place: tuple[str, str], predictions: Predictions, promote_ec: float | None) -> None:
-        self._predictions, self._promote_ec = predictions, promote_ec
+    def __init__(
+        self, place: tuple[str, str], predictions: Predictions, promote_ec: float | None, promote_to: str
+    ) -> None:
+        self._predictions, self._promote_ec, self._promote_to = predictions, promote_ec, promote_to
         self._members = q.memberships(predictions)
         self._place = place
 
@@ -137,13 +142,9 @@ class _Additions:
         operon = self._members[gene.index][0] if gene.index in self._members else None
         tags = q.gene_tags(prediction, operon, operons=self._predictions.operons is not None)
         numbers = q.promoted_ec(gene, prediction, self._promote_ec)
-        return _promoted(numbers, gene.product, self._place), tags
-
-
-def _promoted(numbers: Iterable[str], product: str, place: tuple[str, str]) -> _Pairs:
-    if q.ec_belongs_in_note(product):
-        return [(q.NOTE, q.promoted_note(number)) for number in numbers]
-    return [(place[0], place[1] + number) for number in numbers]
+        if q.ec_belongs_in_note(gene.product, self._promote_to):
+            return [(q.NOTE, q.promoted_note(number)) for number in numbers], tags
+        return [(self._place[0], self._place[1] + number) for number in numbers], tags
 
 
 def _with_attributes(line: bytes, promoted: _Pairs, tags: _Pairs) -> bytes:
@@ -180,7 +181,7 @@ def _escape(value: str) -> bytes:
 
 
 def _inserted_lines(
-    lines: list[bytes], genome: Genome, predictions: Predictions, promote_ec: float | None
+    lines: list[bytes], genome: Genome, predictions: Predictions, comment: str
 ) -> Mapping[int, list[bytes]]:
     """Line number -> our lines to insert before it."""
     source = genome.source
@@ -188,7 +189,6 @@ def _inserted_lines(
     newline = source.newline
     inserted: dict[int, list[bytes]] = defaultdict(list)
     if source.opens_file:
-        comment = q.provenance_comment(predictions.provenance, promote_ec)
         first_feature = next(number for number, line in enumerate(lines) if is_feature(line))
         inserted[first_feature].append(f"# {comment}".encode() + newline)
     ids = _lines_by_id(lines) if predictions.operons else {}

@@ -57,6 +57,7 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         operons=True,
         ec=True,
         promote_ec=None,
+        promote_to="note",
         dry_run=False,
         force=False,
         resume=False,

@@ -448,6 +448,15 @@ def test_a_foreign_operon_qualifier_is_kept_and_none_added() -> None:
     assert genbank_patch.strip(text) == text_of("pgap.gbff")
 
 
+def test_promoted_numbers_of_hypothetical_proteins_are_qualifiers_on_request() -> None:
+    genome = read("bakta.gbff")
+    call = GenePrediction((ECCall("2.7.1.9", 0.95),), enzyme=0.9)
+    for place, qualifier in (("field", b'/EC_number="2.7.1.9"'), ("note", b'/note="predicted EC 2.7.1.9')):
+        got = genbank_patch.render(genome, predictions({1: call}, None), 0.9, place)
+        assert qualifier in got
+        assert genbank_patch.strip(got) == text_of("bakta.gbff")
+
+
 def test_promoted_ec_numbers() -> None:
     """Where the file has none and the call is sure; in a note where ENA would delete it; stripped again."""
     genome = read("bakta.gbff")

@@ -663,6 +663,20 @@ def test_odd_attribute_columns_come_back(attributes: str, promote_ec: float | No
     assert gff3_patch.strip(got) == text.encode()
 
 
+def test_numbers_of_hypothetical_proteins_go_into_the_field_on_request() -> None:
+    text = "# Annotated with Bakta\n" + cds(
+        "c", 1, 39, "+", 0, attributes="ID=a;product=hypothetical protein"
+    )
+    genome = parse(text, fasta={"c": LONG})
+    made = Predictions({0: GenePrediction((ECCall("2.7.1.2", 0.9),))}, {}, None, PROVENANCE)
+    in_field = annotation_io.render(genome, made, promote_ec=0.8, promote_to="field")
+    assert b"Dbxref=EC:2.7.1.2;" in in_field and b"Note=" not in in_field
+    assert b"; promote_ec=0.8; promote_to=field\n" in in_field
+    in_note = annotation_io.render(genome, made, promote_ec=0.8)
+    assert b"Note=predicted EC 2.7.1.2" in in_note and b"promote_to" not in in_note
+    assert gff3_patch.strip(in_field) == gff3_patch.strip(in_note) == text.encode()
+
+
 def test_a_blank_before_an_attribute_makes_no_second_one_of_it() -> None:
     text = cds("c", 1, 39, "+", 0, attributes="ID=a; Dbxref=SO:1; ") + cds(
         "c", 40, 78, "+", 0, attributes="ID=b; Dbxref=EC:1.1.1.1"
