@@ -93,7 +93,7 @@ class Source:
 
     Attributes:
         path: the file, `-` for standard input.
-        format: 'gff3' or 'genbank'.
+        format: 'gff3', 'genbank', 'embl' or 'bakta' (Bakta's JSON).
         text: the whole decompressed file, or the lines of a section of it; bytes, so that write-back can be
             byte-exact.
         anchors: for each gene index the 0-based line numbers of `text` that its CDS feature starts on

@@ -21,10 +21,14 @@ from glm_annot.records import Genome, Predictions
 
 __all__ = ["read", "render", "strip", "write_table"]
 
-_PARSE = {"gff3": gff3.parse, "genbank": genbank.parse}
-_RENDER = {"gff3": gff3_patch.render, "genbank": genbank_patch.render}
-_STRIP = {"gff3": gff3_patch.strip, "genbank": genbank_patch.strip}
-_PROVENANCE = {"gff3": gff3_patch.provenance, "genbank": genbank_patch.provenance}
+_PARSE = {"gff3": gff3.parse, "genbank": genbank.parse, "embl": genbank.parse}
+_RENDER = {"gff3": gff3_patch.render, "genbank": genbank_patch.render, "embl": genbank_patch.render}
+_STRIP = {"gff3": gff3_patch.strip, "genbank": genbank_patch.strip, "embl": genbank_patch.strip}
+_PROVENANCE = {
+    "gff3": gff3_patch.provenance,
+    "genbank": genbank_patch.provenance,
+    "embl": genbank_patch.provenance,
+}
 
 
 def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:

@@ -22,6 +22,7 @@ _BLOCK = 2**20  # bytes read at a time
 _SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
 _SNIFFED = 65536  # bytes in which a LOCUS line is looked for; release files begin with kilobytes of header
 _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
+_EMBL = re.compile(rb"ID {1,3}[^\n]*;")
 _PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
 _FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*\r?$", re.MULTILINE)
 
@@ -102,10 +103,12 @@ def check_text(text: bytes, path: str | Path) -> None:
 
 
 def recognise(text: bytes) -> str | None:
-    """Which format an annotation is in, 'gff3' or 'genbank', told from its content; None for neither."""
+    """Which format an annotation is in, 'gff3', 'genbank' or 'embl', told from its content; None for none."""
     head = text[:_SNIFFED].removeprefix(BOM).lstrip()
     if head.startswith(b"##gff-version"):
         return "gff3"
+    if _EMBL.match(head):
+        return "embl"
     if _LOCUS.search(head):
         return "genbank"
     if not head.startswith(b">") and _FEATURE.search(text):
@@ -138,7 +141,7 @@ def sniff(text: bytes, path: str | Path) -> str:
         _check_line_ends(found, text[:_SNIFFED], path)
         return found
     head = text.removeprefix(BOM).lstrip()
-    for start, what in ((b">", "FASTA"), (b"{", "JSON"), (b"[", "JSON"), (b"ID  ", "EMBL"), (b"<", "XML")):
+    for start, what in ((b">", "FASTA"), (b"{", "JSON"), (b"[", "JSON"), (b"<", "XML")):
         if head.startswith(start):
             raise InputError(f"this looks like {what}; give the GFF3 or GenBank file of the annotation", path)
     if match := _PRODIGAL.match(head):

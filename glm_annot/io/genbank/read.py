@@ -1,4 +1,4 @@
-"""GenBank: text -> Genome. `entries` reads the records, `patch` writes predictions back."""
+"""GenBank and EMBL: text -> Genome. `entries` reads the records, `patch` writes predictions back."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _SEED_ID = re.compile(r"(?:.*:)?(fig\|.+)")  # RAST names its features so, in /d
 
 
 def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
-    """Read a GenBank text of one or more records. Records without any CDS are left out.
+    """Read a GenBank or EMBL text of one or more records. Records without any CDS are left out.
 
     Args:
         source_path: where it came from, for messages; `-` for standard input.
         text: the decompressed file, without additions of ours.
-        sequences: contigs (by VERSION, ACCESSION or LOCUS name) and proteins given beside it; they win over
-            what the file holds.
+        sequences: contigs (by VERSION, ACCESSION, LOCUS or ID name) and proteins given beside it; they win
+            over what the file holds.
 
     Raises:
         InputError: naming the file and, where there is one, the line.
@@ -44,7 +44,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     contigs = reader.contigs(list(zip(names, entries, strict=True)))
     genome = Genome(
         tuple(contig for contig in contigs if contig.genes),
-        Source(source_path, "genbank", text, reader.anchors),
+        Source(source_path, entries[0].layout.style.format, text, reader.anchors),
     )
     if sequences.contigs and not reader.n_fitting:
         raise sequences.no_contig_fits(names[0], source_path)
@@ -61,11 +61,11 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 
 
 class Whole:
-    """A GenBank file as sections of which there is one: its genome."""
-
-    format = "genbank"
+    """A file as sections of which there is one: its genome."""
 
     def __init__(self, genome: Genome) -> None:
+        assert genome.source is not None, "it was read from a file"
+        self.format = genome.source.format
         self._genome = genome
 
     def __iter__(self) -> Iterator[Genome]:
@@ -80,7 +80,7 @@ class Whole:
 
 
 def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:
-    """VERSION (else ACCESSION) of each record where all have their own, else the LOCUS names."""
+    """VERSION (else ACCESSION) of each record where all have their own, else the LOCUS or ID names."""
     identifiers = [entry.content.id for entry in entries]
     if len(set(identifiers)) == len(entries) and not any(name.lower() in _NO_NAME for name in identifiers):
         return identifiers
@@ -190,8 +190,8 @@ class _Reader:
         self.n_fitting += bool(dna)
         if dna and entry.locus.length and len(dna) != entry.locus.length:
             raise InputError(
-                f"LOCUS says {entry.locus.length} bp but the FASTA file has {len(dna)} for {name}; "
-                "give the contigs of this very annotation",
+                f"{entry.layout.style.first_key} says {entry.locus.length} bp but the FASTA file has "
+                f"{len(dna)} for {name}; give the contigs of this very annotation",
                 self._path,
                 entry.layout.first + 1,
             )

@@ -59,7 +59,6 @@ def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(PACKED[:60] + b"\xff" * 9 + PACKED[69:], "damaged", id="damaged gzip"),
         pytest.param(b">a\nACGT\n", "FASTA", id="FASTA"),
         pytest.param(b'{"genome": {}}', "JSON", id="JSON"),
-        pytest.param(b"ID   X; SV 1; linear\n", "EMBL", id="EMBL"),
         pytest.param(b"Dear all,\nplease find\n", "neither GFF3", id="prose"),
         pytest.param(TEXT.replace(b"\t", b" ").partition(b"\n")[2], "neither GFF3", id="blanks for tabs"),
     ],
