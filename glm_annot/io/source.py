@@ -99,14 +99,18 @@ def check_text(text: bytes, path: str | Path) -> None:
             f"this text is in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {name} > converted_{name}", path
         )
     if b"\0" in text[:_SNIFFED]:
-        raise InputError("this is a binary file; give a GFF3 or GenBank text file (plain or gzipped)", path)
+        raise InputError(
+            "this is a binary file; give a GFF3, GenBank, EMBL or Bakta JSON file (plain or gzipped)", path
+        )
 
 
 def recognise(text: bytes) -> str | None:
-    """Which format an annotation is in, 'gff3', 'genbank' or 'embl', told from its content; None for none."""
+    """Which format an annotation is in, as `Source` names it, told from its content; None for none."""
     head = text[:_SNIFFED].removeprefix(BOM).lstrip()
     if head.startswith(b"##gff-version"):
         return "gff3"
+    if head.startswith(b"{") and b'"features"' in head:
+        return "bakta"
     if _EMBL.match(head):
         return "embl"
     if _LOCUS.search(head):
@@ -143,11 +147,16 @@ def sniff(text: bytes, path: str | Path) -> str:
     head = text.removeprefix(BOM).lstrip()
     for start, what in ((b">", "FASTA"), (b"{", "JSON"), (b"[", "JSON"), (b"<", "XML")):
         if head.startswith(start):
-            raise InputError(f"this looks like {what}; give the GFF3 or GenBank file of the annotation", path)
+            raise InputError(
+                f"this looks like {what}; give the GFF3, GenBank or EMBL file of the annotation", path
+            )
     if match := _PRODIGAL.match(head):
         what = "default (gbk)" if match[0].startswith(b"DEF") else "sco"
         raise InputError(f"this is Prodigal's {what} output; run it again with -f gff", path)
-    raise InputError("this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...)", path)
+    raise InputError(
+        "this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...) nor EMBL (ID ...)",
+        path,
+    )
 
 
 def sniff_file(file: BinaryIO, path: str | Path) -> str:
