@@ -75,7 +75,13 @@ class Annotator:
         overwrite = self._options.force or earlier is Earlier.PART
         log.debug("reading %s", task.name)
         files = task.files
-        sections = open_sections(task.name, fasta=files.fasta, faa=files.faa, faa_wins=files.faa_chosen)
+        sections = open_sections(
+            task.name,
+            fasta=files.fasta,
+            faa=files.faa,
+            faa_wins=files.faa_chosen,
+            details=files.details,
+        )
         with closing(sections):
             overview = Overview.of(sections)
             if not overwrite:

@@ -43,6 +43,7 @@ class Files:
     fasta: Path | None
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
+    details: Path | None = None  # what a tool's folder says beside the annotation
 
 
 @dataclass(frozen=True, slots=True)

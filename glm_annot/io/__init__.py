@@ -7,6 +7,7 @@ The format, GFF3, GenBank, EMBL or Bakta's JSON, is always told from the content
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -91,18 +92,26 @@ class Whole:
 
 
 def open_sections(
-    path: str | Path, *, fasta: Path | None = None, faa: Path | None = None, faa_wins: bool = True
+    path: str | Path,
+    *,
+    fasta: Path | None = None,
+    faa: Path | None = None,
+    faa_wins: bool = True,
+    details: Path | None = None,
 ) -> Sections:
     """As `read`, but the genome need not fit into memory: a GFF3 of many contigs comes in sections.
 
     A file of another format is one section. Some faults of the input are raised only by the end of the first
     iteration.
     `faa_wins`: whether the proteins are the user's choice; those that a tool left beside its annotation are
-    believed like those that the annotation states.
+    believed like those that the annotation states. `details`: the JSON of the Bakta run that wrote the
+    annotation; EC numbers and genetic code are taken from it, too.
     """
     file = source.spool(path)
     found = source.sniff_file(file, path)
     beside = sequences.load(fasta, faa, chosen=faa_wins)
+    if details is not None:
+        beside = replace(beside, **bakta.details(details))
     if found == "gff3":
         return gff3.Sections(str(path), gff3_patch.strip_file(file), beside)
     with file:

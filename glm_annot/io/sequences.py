@@ -29,17 +29,26 @@ _GFF3_AGAIN = re.compile(rb"##(?:gff-version|sequence-region|FASTA)\b|(?:[^\t\r\
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Sequences given beside the annotation.
+    """Sequences given beside the annotation, and what else another file of the same tool says.
 
     Attributes:
         contigs: nucleotides, upper case, by name (`--fasta`).
         proteins: amino acids, upper case, by name (`--faa`, or those of a tool's output folder).
         chosen: whether the proteins are the user's choice, so that they win over the bases.
+        ec: EC numbers by the name of their CDS, where the annotation may have only some of them.
+        code: genetic code of the CDS that state none.
     """
 
     contigs: Mapping[str, str] = field(default_factory=dict)
     proteins: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = True
+    ec: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    code: int = DEFAULT_CODE
+
+    def all_ec(self, names: Iterable[str], stated: tuple[str, ...]) -> tuple[str, ...]:
+        """The EC numbers that the annotation states for a CDS, and those known beside, without duplicates."""
+        known = next((self.ec[name] for name in names if name in self.ec), ())
+        return tuple(dict.fromkeys((*stated, *known)))
 
     def protein(self, names: Iterable[str]) -> str | None:
         """The protein that goes by the first of `names` that is known; empty names are passed over."""

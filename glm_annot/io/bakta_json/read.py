@@ -10,7 +10,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json import JSONDecodeError
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
@@ -19,6 +20,7 @@ from glm_annot.io.oddities import Oddities
 from glm_annot.io.parts import check_usable, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code, splice
+from glm_annot.io.source import read_bytes
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,26 @@ log = logging.getLogger(__name__)
 _CODING = ("cds", "sorf")
 _STRANDS = {"+": 1, "-": -1}  # `?` where there is none
 _RECODED = {"selenocysteine": {"TGA": "U"}, "pyrrolysine": {"TAG": "O"}}  # types of `exception`
+
+
+class Details(TypedDict):
+    """What Bakta's JSON says beyond its other files, as `Sequences` has it."""
+
+    ec: Mapping[str, tuple[str, ...]]
+    code: int
+
+
+def details(path: Path) -> Details:
+    """All EC numbers of the CDS, by locus tag, and the genetic code.
+
+    Raises:
+        InputError: as for `parse`.
+    """
+    document = _document(str(path), read_bytes(path))
+    found = {str(item.content.get("locus") or ""): _ec(item.content) for _, item in document.coding}
+    return Details(
+        ec={name: numbers for name, numbers in found.items() if name and numbers}, code=document.code
+    )
 
 
 def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
@@ -39,15 +61,18 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     Raises:
         InputError: naming the file and, where there is one, the line.
     """
+    return _Reader(_document(source_path, text), sequences).genome(text)
+
+
+def _document(path: str, text: bytes) -> _Document:
     try:
-        document = _Document(source_path, decoded(text))
+        return _Document(path, decoded(text))
     except JSONDecodeError as error:
         ends = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
         what = "it stops too early" if ends else error.msg
         raise InputError(
-            f"this JSON is damaged ({what}); fetch or copy the file again", source_path, error.lineno
+            f"this JSON is damaged ({what}); fetch or copy the file again", path, error.lineno
         ) from error
-    return _Reader(document, sequences).genome(text)
 
 
 class _Document:
@@ -247,8 +272,6 @@ class _Reader:
 
 def _gene(index: int, said: Mapping[str, Any], place: _Place, coding: Coding, admitted: Admitted) -> Gene:
     protein, skip = admitted
-    references = said.get("db_xrefs")
-    listed = [str(reference) for reference in references] if isinstance(references, list) else []
     return Gene(
         index=index,
         id=coding.name,
@@ -259,10 +282,16 @@ def _gene(index: int, said: Mapping[str, Any], place: _Place, coding: Coding, ad
         locus_tag=str(said.get("locus") or ""),
         name=str(said.get("gene") or ""),
         product=str(said.get("product") or ""),
-        ec=q.existing_ec({"db_xref": listed}),
+        ec=_ec(said),
         protein=protein,
         skip=skip,
     )
+
+
+def _ec(said: Mapping[str, Any]) -> tuple[str, ...]:
+    references = said.get("db_xrefs")
+    listed = [str(reference) for reference in references] if isinstance(references, list) else []
+    return q.existing_ec({"db_xref": listed})
 
 
 def _name(said: Mapping[str, Any], place: _Place) -> str:

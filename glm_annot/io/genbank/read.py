@@ -17,7 +17,7 @@ from glm_annot.io.genbank.text import Feature
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.parts import check_usable, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
-from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code
+from glm_annot.io.sequences import Sequences, as_dna, genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,8 @@ class _Reader:
         genes: list[list[Gene]] = [[] for _ in entries]
         members = enumerate(zip(found, codings, self.proteins.of(codings), strict=True))
         for index, ((number, feature, _, place), coding, admitted) in members:
-            genes[number].append(_gene(index, entries[number][0], feature, place, coding, admitted))
+            contig = entries[number][0]
+            genes[number].append(_gene(index, contig, feature, place, coding, admitted, self._sequences))
         bases = {name for (name, _), bases in zip(entries, dna, strict=True) if bases}
         without_sequence([gene for record in genes for gene in record], bases, self.oddities)
         return [
@@ -201,7 +202,9 @@ class _Reader:
             dna="" if split or skip else str(location.extract(dna)),
             phase=phase,
             codon_start=phase,
-            code=genetic_code(q.text(said, "transl_table") or str(DEFAULT_CODE), self._path, lines.first + 1),
+            code=genetic_code(
+                q.text(said, "transl_table") or str(self._sequences.code), self._path, lines.first + 1
+            ),
             own_start=own_start,
             recoded=recoded,
             stated=given or q.text(said, "translation"),
@@ -231,7 +234,13 @@ class _Reader:
 
 
 def _gene(
-    index: int, contig: str, feature: SeqFeature, place: _Place, coding: Coding, admitted: Admitted
+    index: int,
+    contig: str,
+    feature: SeqFeature,
+    place: _Place,
+    coding: Coding,
+    admitted: Admitted,
+    sequences: Sequences,
 ) -> Gene:
     said = feature.qualifiers
     protein, skip = admitted
@@ -245,7 +254,7 @@ def _gene(
         locus_tag=q.text(said, "locus_tag"),
         name=q.text(said, "gene"),
         product=q.product(said),
-        ec=q.existing_ec(said),
+        ec=sequences.all_ec((coding.name,), q.existing_ec(said)),
         protein=protein,
         skip=skip,
         parts=several(place.parts),
