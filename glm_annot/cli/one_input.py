@@ -81,6 +81,7 @@ class Annotator:
             faa=files.faa,
             faa_wins=files.faa_chosen,
             details=files.details,
+            call_genes=self._options.call_genes,
         )
         with closing(sections):
             overview = Overview.of(sections)
@@ -106,14 +107,14 @@ class Annotator:
         Raises:
             UsageError: something else is in their place, which only `--force` may overwrite.
         """
-        from glm_annot.io import is_rendered
-        from glm_annot.io.source import read_bytes, sniff
+        from glm_annot.io import annotation_text, is_rendered
+        from glm_annot.io.source import sniff
         from glm_annot.io.table import is_whole_table
 
         table = task.target.table
         if task.name == STDIO or table is None:
             return Earlier.NOTHING  # standard input is read once, standard output is not kept
-        original = read_bytes(task.name)
+        original = annotation_text(task.name, call_genes=self._options.call_genes)
         annotation = task.target.annotation(sniff(original, task.name))
         assert annotation is not None
         if annotation.exists():

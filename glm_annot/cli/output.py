@@ -18,7 +18,19 @@ from glm_annot.errors import GlmAnnotError, UsageError
 STDIO = "-"  # standard input as an input, standard output as a destination
 
 _SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk", "embl": ".embl", "bakta": ".json"}
-_INPUT_SUFFIXES = {".gff", ".gff3", ".gb", ".gbk", ".gbff", ".genbank", ".embl", ".json"}
+_INPUT_SUFFIXES = {
+    ".gff",
+    ".gff3",
+    ".gb",
+    ".gbk",
+    ".gbff",
+    ".genbank",
+    ".embl",
+    ".json",
+    ".fna",
+    ".fa",
+    ".fasta",
+}
 _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
 
 

@@ -29,6 +29,7 @@ class Options:
     operons: bool
     ec: bool
     promote_ec: float | None
+    call_genes: bool
     dry_run: bool
     force: bool
     resume: bool

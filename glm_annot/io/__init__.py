@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.io import sequences, source
 from glm_annot.io.bakta_json import patch as bakta_patch
 from glm_annot.io.bakta_json import read as bakta
+from glm_annot.io.calling import called_genes
 from glm_annot.io.genbank import patch as genbank_patch
 from glm_annot.io.genbank import read as genbank
 from glm_annot.io.gff3 import patch as gff3_patch
@@ -98,6 +99,7 @@ def open_sections(
     faa: Path | None = None,
     faa_wins: bool = True,
     details: Path | None = None,
+    call_genes: bool = False,
 ) -> Sections:
     """As `read`, but the genome need not fit into memory: a GFF3 of many contigs comes in sections.
 
@@ -105,9 +107,10 @@ def open_sections(
     iteration.
     `faa_wins`: whether the proteins are the user's choice; those that a tool left beside its annotation are
     believed like those that the annotation states. `details`: the JSON of the Bakta run that wrote the
-    annotation; EC numbers and genetic code are taken from it, too.
+    annotation; EC numbers and genetic code are taken from it, too. `call_genes`: whether `path` may be a
+    FASTA of contigs, whose genes are then called.
     """
-    file = source.spool(path)
+    file = _spool(path, call_genes=call_genes)
     found = source.sniff_file(file, path)
     beside = sequences.load(fasta, faa, chosen=faa_wins)
     if details is not None:
@@ -117,6 +120,28 @@ def open_sections(
     with file:
         text = _PATCH[found].strip(file.read())
     return Whole(_PARSE[found](str(path), text, beside))
+
+
+def annotation_text(path: str | Path, *, call_genes: bool = False) -> bytes:
+    """The text that an annotation is added to: the file's own, or the GFF3 of the genes called in it.
+
+    Raises:
+        InputError: unreadable; what `called_genes` refuses.
+        GlmAnnotError: pyrodigal is not installed.
+    """
+    text = source.read_bytes(path)
+    return called_genes(text, str(path)) if call_genes and source.is_fasta(text) else text
+
+
+def _spool(path: str | Path, *, call_genes: bool) -> BinaryIO:
+    """The same as a file to seek in; only a FASTA file is read as a whole."""
+    file = source.spool(path)
+    if not (call_genes and source.is_fasta(file.read(source.HEAD))):
+        file.seek(0)
+        return file
+    with file:
+        file.seek(0)
+        return source.spooled([called_genes(file.read(), str(path))])
 
 
 def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None = None) -> bytes:

@@ -14,13 +14,13 @@ from typing import BinaryIO, NamedTuple
 from Bio.Data import CodonTable, IUPACData
 
 from glm_annot.errors import InputError
+from glm_annot.io import source
 from glm_annot.io.source import BOM, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
-_NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
 _SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")
@@ -90,7 +90,7 @@ def _read_file(path: Path) -> Fasta:
 def is_nucleotide(records: Mapping[str, str]) -> bool:
     """Whether sequences are nucleotides rather than proteins."""
     sample = "".join(sequence[:1000] for sequence in itertools.islice(records.values(), 100))
-    return sum(map(sample.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(sample)
+    return source.is_nucleotide(sample)
 
 
 class Fasta(Mapping[str, str]):
