@@ -29,11 +29,11 @@ class Options:
     operons: bool
     ec: bool
     promote_ec: float | None
-    call_genes: bool
     dry_run: bool
     force: bool
     resume: bool
     quiet: bool
+    call_genes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

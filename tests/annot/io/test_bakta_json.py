@@ -23,43 +23,14 @@ from glm_annot.io.bakta_json import read as bakta
 from glm_annot.io.sequences import Sequences
 from glm_annot.records import Genome, Skip
 from tests.support.fakes import PROVENANCE, fake_predictions
-from tests.support.made_genomes import MadeGenome, ancestors, make_genome
+from tests.support.made_genomes import ancestors, bakta_document, make_genome
 
 MADE = make_genome("Made up", ancestors(8), seed=1)
 Change = Callable[[dict[str, Any]], None]
 
 
-def document(genome: MadeGenome = MADE) -> dict[str, Any]:
-    """A genome as Bakta 1.12 writes it, with some of its members only."""
-    features: list[dict[str, Any]] = [
-        {"type": "oriC", "sequence": genome.contig, "start": 1, "stop": 9, "strand": "?", "id": "o"}
-    ]
-    for number, gene in enumerate(genome.genes):
-        features.append(
-            {
-                "type": "cds",
-                "sequence": genome.contig,
-                "start": gene.start,
-                "stop": gene.end,
-                "strand": "+" if gene.strand == 1 else "-",
-                "frame": 1,
-                "gene": "abcA" if number == 0 else None,
-                "product": "kinase" if number else "hypothetical protein",
-                "db_xrefs": ["SO:0001217", "EC:2.7.1.2", "EC:2.7.1.1"] if number == 1 else [],
-                "aa": gene.protein,
-                "id": f"ID_{number}",
-                "locus": gene.tag,
-            }
-        )
-    sequence = {"id": genome.contig, "length": len(genome.dna), "topology": "circular", "nt": genome.dna}
-    return {
-        "genome": {"genus": "Made", "translation_table": 11},
-        "stats": {"size": len(genome.dna)},
-        "features": features,
-        "sequences": [sequence],
-        "run": {"start": "2025-09-30 15:24:11", "end": "2025-09-30 15:31:40"},
-        "version": {"bakta": "1.12.2", "db": {"version": "6.0", "type": "full"}},
-    }
+def document() -> dict[str, Any]:
+    return bakta_document(MADE)
 
 
 def written(content: dict[str, Any], indent: int | None = 4) -> bytes:
