@@ -1,7 +1,7 @@
-"""Where results go and how they get there: names, nothing overwritten unasked, no half files.
+"""Where results go: file names, no overwriting without --force, no half-written files.
 
-Knows paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk` (the
-format of the input) and `<stem>.glm.tsv`.
+This module handles paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or
+`<stem>.glm.gbk` (the format of the input) and `<stem>.glm.tsv`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
 def stem(path: str) -> str:
     """A file's name without compression, format and an earlier `.glm`: `x.glm.gff3.gz` -> `x`.
 
-    What is not one of the known suffixes stays, so that `strain.v2` keeps its version.
+    Other suffixes stay, so `strain.v2` keeps its version.
     """
     name = Path(path)
     for removable in (_COMPRESSED_SUFFIXES, _INPUT_SUFFIXES, {".glm"}):
@@ -85,7 +85,7 @@ class Target:
         )
 
     def check_source(self) -> None:
-        """Raises UsageError when the annotated file would take the place of the input, as of `x.glm.gff3`."""
+        """Raises UsageError when the annotated file would replace the input, as happens with `x.glm.gff3`."""
         for place in map(self.annotation, _SUFFIXES):
             if self.source != STDIO and place and place.resolve() == Path(self.source).resolve():
                 raise UsageError(
@@ -102,12 +102,13 @@ def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = No
 
     Args:
         inputs: files, or `-` for standard input.
-        several: whether the user named several, some of which may be out already; by default as it looks.
+        several: whether the user named several inputs. Some of them may have failed already, so `inputs` may
+            hold only one. None: decided by the number of `inputs`.
         output: None (beside each input; standard input goes to standard output), `-`, a folder (it exists,
             ends with `/`, or there are several inputs), or else the name of the annotated file.
 
     Raises:
-        UsageError: the inputs would write to one place, or that place cannot be written to.
+        UsageError: two inputs would write to the same place, or a place cannot be written to.
     """
     alone = len(inputs) == 1 if several is None else not several
     targets = [_target(source, output, alone=alone) for source in inputs]
@@ -142,24 +143,26 @@ def _refuse_collisions(targets: Sequence[Target]) -> None:
         if place in taken:
             where = "standard output" if target.table is None else str(target.table)
             raise UsageError(
-                f"{taken[place]} and {target.source} would both write to {where}; run them apart"
+                f"{taken[place]} and {target.source} would both write to {where}; annotate them separately"
             )
         taken[place] = target.source
 
 
 def _require_writable(folder: Path) -> None:
-    """Says before the work what would stand in the way of writing; a missing last folder is made then."""
+    """Raises UsageError, before any work, where results could not be written into a folder.
+
+    A folder that is missing in an existing one is no error: it is made when results are written."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder to write results into")
     nearest = folder if folder.exists() else folder.parent
     if not nearest.is_dir():
-        raise UsageError(f"the folder {nearest} does not exist")
+        raise UsageError(f"the folder {nearest} does not exist; create it, or name another with -o")
     if not os.access(nearest, os.W_OK):
         raise UsageError(f"no permission to write into {nearest}; choose another place with -o")
 
 
 def _refuse_devices(paths: Iterable[Path]) -> None:
-    """Raises UsageError for devices and pipes: results are moved into place, which would put a file there."""
+    """Raises UsageError for devices and pipes, which moving a result into place would replace by a file."""
     for path in paths:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise UsageError(f"{path} is no ordinary file; -o - writes to standard output")
@@ -184,10 +187,12 @@ def remove_half_files(target: Target, process: int) -> None:
 
 
 class WholeFile:
-    """A file that is being written under a temporary name; a symbolic link goes on to lead to it.
+    """A file that is written under a temporary name and then moved to its place.
+
+    A symbolic link in its place is kept; the file that it points to is replaced.
 
     Raises:
-        GlmAnnotError: the disk or the folder does not take it.
+        GlmAnnotError: the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -220,7 +225,7 @@ class WholeFile:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Turns an error of the disk into one that says what cannot be written."""
+    """Turns an error of the operating system into a message that names the file."""
     try:
         yield
     except OSError as error:
@@ -229,11 +234,11 @@ def _disk_errors() -> Iterator[None]:
 
 @contextmanager
 def whole_files(*paths: Path, force: bool) -> Iterator[list[WholeFile]]:
-    """Opens files for writing, each of which appears whole or not at all: only if all goes well within.
+    """Opens files for writing. They appear, complete, only if the block ends without an error.
 
     Raises:
-        UsageError: one exists and `force` is not given, or is a device or a pipe; none is written then.
-        GlmAnnotError: the disk or the folder does not take them.
+        UsageError: a file exists and `force` is not given, or it is a device or a pipe; none is written.
+        GlmAnnotError: a file cannot be written.
     """
     _refuse_devices(paths)
     if not force:

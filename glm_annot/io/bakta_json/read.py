@@ -55,7 +55,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 
     Args:
         source_path: where it came from, for messages; `-` for standard input.
-        text: the decompressed file, without additions of ours.
+        text: the decompressed file, without our additions.
         sequences: contigs (by id) and proteins (by locus tag or id) given beside it; they go first.
 
     Raises:
@@ -182,7 +182,7 @@ class _Reader:
         if sequences.proteins and not any(said.given for said in codings):
             raise InputError(
                 "no protein of the --faa file goes by the locus tag or id of a CDS; "
-                "give the proteins of this very annotation",
+                "give the proteins of this annotation",
                 document.path,
             )
         self._oddities.tell()
@@ -205,7 +205,7 @@ class _Reader:
         if given and replicon.length and len(given) != replicon.length:
             raise InputError(
                 f"the annotation says {replicon.length} bp but the FASTA file has {len(given)} for {name}; "
-                "give the contigs of this very annotation",
+                "give the contigs of this annotation",
                 self._document.path,
             )
         return as_dna(given or replicon.dna)

@@ -5,7 +5,7 @@ What is added, each piece recognisable by itself, so that it can be taken out ev
     COMMENT     glm-annot: program=...; model=...   in each annotated record, before FEATURES
          operon          190..5020                  before the first gene of each operon, with our /inference
     and at the end of a CDS
-        /operon="glm_operon_0001"                   where the CDS has no /operon of its own
+        /operon="glm_operon_0001"                   where the CDS has no /operon yet
         /EC_number="2.7.1.2"                        with `promote_ec`; our note names it, so that it strips
         /note="predicted EC 2.7.1.2 (glm-annot)"    in its stead, for products that must carry no /EC_number
         /inference="ab initio prediction:glm-annot:0.1.0"
@@ -86,7 +86,7 @@ def strip(text: bytes) -> bytes:
 
 
 def provenance(text: bytes) -> str | None:
-    """The comment of ours that says what made the additions in `text`; None where there is none."""
+    """Our comment in `text` that says what made the additions; None without one."""
     lines = split_lines(text)
     for record in records(lines):
         ours = [decode(lines[number]).rstrip() for number in _our_comment(lines, record)]
@@ -239,7 +239,7 @@ def _is_inference(qualifier: Qualifier) -> bool:
 
 
 def _promoted(qualifier: Qualifier) -> list[str]:
-    """The EC numbers that a note of ours says were promoted."""
+    """The EC numbers that were promoted, according to our note."""
     if qualifier.name != "note" or not qualifier.value.startswith(_NOTE):
         return []
     entries = dict(
