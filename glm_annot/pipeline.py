@@ -30,7 +30,7 @@ from glm_annot.overview import Overview
 from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
+Progress = Callable[[str, int, int], None]  # (stage: 'proteins', 'windows' or 'heads', units done, in all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,9 @@ def annotate_sections(
     settings = replace(settings, min_confidence=made_by.min_confidence, precision=made_by.precision)
     operon_head = model.operons if settings.operons else None
     n_windows = overview.windows(window_size(model))
-    counted = _Counted(progress, Counter(proteins=overview.residues, windows=n_windows))
+    counted = _Counted(
+        progress, Counter(proteins=overview.residues, windows=n_windows, heads=overview.coding)
+    )
     promoters = Promoters.of(overview.promoters_2KS)
     n_operons = 0
 
@@ -194,6 +196,7 @@ def _read_part(
         batch_size=settings.batch_size,
         progress=partial(counted, "windows"),
     )
+    counted("heads", 0, len(proteins))
     enzymes: Sequence[ECResult | None] = [None] * len(proteins)
     if ec_head:
         assert settings.min_confidence is not None
@@ -207,7 +210,8 @@ def _read_part(
             min_confidence=settings.min_confidence,
         )
     fits = _context_fits(part, embeddings_GD, states, model)
-    counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
+    counted("heads", len(proteins), len(proteins))
+    counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows, heads=len(proteins))
     return states, enzymes, fits
 
 

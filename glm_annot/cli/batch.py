@@ -18,10 +18,11 @@ from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.output import STDIO, is_result, plan, remove_half_files
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
-from glm_annot.processes import cores
+from glm_annot.processes import cores, jobs_that_fit
 
 log = logging.getLogger(__name__)
 
+JOB_MEMORY = 10**9  # bytes that a process of --jobs 0 is taken to need; a bacterial genome needs less
 CALL_CACHE = 1.0  # GB of embeddings that the inputs of one call share
 
 
@@ -73,7 +74,7 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
     several = len(inputs) > 1
     if several and (options.fasta or options.faa):
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
-    if several and options.jobs > 1 and STDIO in inputs:
+    if several and options.jobs != 1 and STDIO in inputs:
         raise UsageError(
             "standard input (-) cannot be used with --jobs and several inputs; annotate it in a separate call"
         )
@@ -83,7 +84,7 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
 
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
     """Does the tasks, one after another or several at a time; yields their outcomes in order."""
-    jobs = min(options.jobs, len(tasks))
+    jobs = min(options.jobs or jobs_that_fit(JOB_MEMORY), len(tasks))
     with _with_cache(options, several) as cached:
         yield from _in_processes(tasks, cached, jobs) if jobs > 1 else map(Annotator(cached), tasks)
 

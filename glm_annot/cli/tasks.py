@@ -16,6 +16,7 @@ class Options:
     output: str | None
     fasta: Path | None
     faa: Path | None
+    genetic_code: int | None
     reference: Path | None
     model: str
     device: str

@@ -28,7 +28,13 @@ _STRIP = {"gff3": gff3_patch.strip, "genbank": genbank_patch.strip}
 _PROVENANCE = {"gff3": gff3_patch.provenance, "genbank": genbank_patch.provenance}
 
 
-def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:
+def read(
+    path: str | Path,
+    *,
+    fasta: Path | None = None,
+    faa: Path | None = None,
+    genetic_code: int | None = None,
+) -> Genome:
     """Read an annotated genome. Additions of an earlier run of glm-annot are removed first.
 
     Args:
@@ -36,13 +42,14 @@ def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None
         fasta: nucleotide FASTA of its contigs, for a file that does not carry them.
         faa: protein FASTA whose names match the CDS; it wins over every translation, with a warning where
             they differ.
+        genetic_code: NCBI's number of the code of all CDS; None for what each CDS states, else 11.
 
     Raises:
         InputError: anything that keeps the files from being used; it names file, line and remedy.
     """
     text = source.read_bytes(path)
     found = source.sniff(text, path)
-    return _PARSE[found](str(path), _STRIP[found](text), sequences.load(fasta, faa))
+    return _PARSE[found](str(path), _STRIP[found](text), sequences.load(fasta, faa, code=genetic_code))
 
 
 class Sections(Protocol):
@@ -59,7 +66,12 @@ class Sections(Protocol):
 
 
 def open_sections(
-    path: str | Path, *, fasta: Path | None = None, faa: Path | None = None, faa_wins: bool = True
+    path: str | Path,
+    *,
+    fasta: Path | None = None,
+    faa: Path | None = None,
+    faa_wins: bool = True,
+    genetic_code: int | None = None,
 ) -> Sections:
     """As `read`, but the genome need not fit into memory: a GFF3 of many contigs comes in sections.
 
@@ -69,7 +81,7 @@ def open_sections(
     """
     file = source.spool(path)
     found = source.sniff_file(file, path)
-    beside = sequences.load(fasta, faa, chosen=faa_wins)
+    beside = sequences.load(fasta, faa, chosen=faa_wins, code=genetic_code)
     if found == "gff3":
         return gff3.Sections(str(path), gff3_patch.strip_file(file), beside)
     with file:

@@ -35,11 +35,13 @@ class Sequences:
         contigs: nucleotides, upper case, by name (`--fasta`).
         proteins: amino acids, upper case, by name (`--faa`, or those of a tool's output folder).
         chosen: whether the proteins are the user's choice, so that they win over the bases.
+        code: genetic code of all CDS, as the user chose it; None for the one that each CDS states.
     """
 
     contigs: Mapping[str, str] = field(default_factory=dict)
     proteins: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = True
+    code: int | None = None
 
     def protein(self, names: Iterable[str]) -> str | None:
         """The protein that goes by the first of `names` that is known; empty names are passed over."""
@@ -54,7 +56,9 @@ class Sequences:
         )
 
 
-def load(fasta: Path | None = None, faa: Path | None = None, *, chosen: bool = True) -> Sequences:
+def load(
+    fasta: Path | None = None, faa: Path | None = None, *, chosen: bool = True, code: int | None = None
+) -> Sequences:
     """Read the nucleotide and the protein FASTA given beside an annotation; `chosen` as in `Sequences`.
 
     Raises:
@@ -66,7 +70,7 @@ def load(fasta: Path | None = None, faa: Path | None = None, *, chosen: bool = T
         raise InputError("this holds proteins; give it as --faa, and the contigs as --fasta", fasta)
     if faa is not None and is_nucleotide(proteins):
         raise InputError("this holds nucleotides, but --faa takes proteins; give contigs as --fasta", faa)
-    return Sequences(contigs, proteins, chosen)
+    return Sequences(contigs, proteins, chosen, code)
 
 
 def _read_file(path: Path) -> Fasta:
@@ -199,9 +203,14 @@ def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
     return InputError("this line of the FASTA part is no sequence; mend or remove it", path, number)
 
 
+def is_genetic_code(number: int) -> bool:
+    """Whether NCBI has a genetic code of this number, as far as Biopython knows."""
+    return number in CodonTable.unambiguous_dna_by_id
+
+
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
     """The number of an NCBI genetic code; InputError for anything Biopython does not know."""
-    if value.isdigit() and int(value) in CodonTable.unambiguous_dna_by_id:
+    if value.isdigit() and is_genetic_code(int(value)):
         return int(value)
     raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
 

@@ -117,10 +117,14 @@ def test_a_circular_contig_links_its_ends(genome: Genome, tiny_model: Model) -> 
 def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> None:
     calls: list[tuple[str, int, int]] = []
     glm_annot.annotate(genome, tiny_model, batch_size=1, progress=lambda *at: calls.append(at))
-    assert [stage for stage, _, _ in calls] == sorted(stage for stage, _, _ in calls)
+    order = ("proteins", "windows", "heads")
+    assert [stage for stage, _, _ in calls] == sorted((at[0] for at in calls), key=order.index)
+    assert {at[0] for at in calls} == {*order}
     residues = sum(len(gene.protein or "") for gene in genome.genes)
     assert [at for at in calls if at[0] == "proteins"][-1] == ("proteins", residues, residues)
-    assert calls[-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+    assert [at for at in calls if at[0] == "windows"][-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+    n_coding = len(genome.proteins)
+    assert calls[-2:] == [("heads", 0, n_coding), ("heads", n_coding, n_coding)]
 
 
 def test_batches_are_halved_and_the_cpu_takes_over_where_a_gpu_is_too_small(

@@ -44,6 +44,7 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         output=f"{tmp_path / 'out'}{os.sep}",
         fasta=None,
         faa=None,
+        genetic_code=None,
         reference=None,
         model=str(tiny_bundle),
         device="cpu",
