@@ -200,6 +200,11 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("--no-operons", "operons", flag_value=False, default=True, help="Predict no operons.")
 @click.option("--no-ec", "ec", flag_value=False, default=True, help="Predict no EC numbers.")
 @click.option(
+    "--only-hypothetical",
+    is_flag=True,
+    help="Annotate only genes without a known product; all genes are context.",
+)
+@click.option(
     "--promote-ec",
     **_PROBABILITY,
     help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "

@@ -105,6 +105,7 @@ def _make_settings(model: Model, reference: Reference | None, options: Options) 
         reference=reference,
         precision=options.precision,
         batch_size=options.batch_size,
+        only_hypothetical=options.only_hypothetical,
         cache=_open_cache(model, options),
     )
 

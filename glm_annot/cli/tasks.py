@@ -29,6 +29,7 @@ class Options:
     min_confidence: float | None
     operons: bool
     ec: bool
+    only_hypothetical: bool
     promote_ec: float | None
     promote_to: str
     dry_run: bool

@@ -21,7 +21,8 @@ from glm_annot.model import windows
 from glm_annot.model.context import BATCH_WINDOWS
 from glm_annot.model.esm import Encoder
 from glm_annot.model.glm import GLMOutput
-from glm_annot.pipeline import embed_distinct
+from glm_annot.overview import Overview
+from glm_annot.pipeline import Settings, annotate_sections, embed_distinct
 from glm_annot.records import Contig, Gene, Genome, Skip
 from tests.support.tiny import made_gff3, made_metagenome, tiny
 
@@ -210,3 +211,25 @@ def test_equal_proteins_are_embedded_once(tiny_model: Model) -> None:
     assert np.array_equal(embeddings[0], embeddings[3])
     assert not np.array_equal(embeddings[0], embeddings[1])
     assert embeddings.shape == (4, 16)
+
+
+def test_only_hypothetical_proteins_are_annotated_as_among_all_genes(
+    genome: Genome, tiny_model: Model
+) -> None:
+    contigs = tuple(
+        replace(
+            contig,
+            genes=tuple(
+                replace(gene, product="Glucokinase" if gene.index % 3 else "hypothetical protein")
+                for gene in contig.genes
+            ),
+        )
+        for contig in genome.contigs
+    )
+    mixed = Genome(contigs)
+    overview = Overview.of([mixed])
+    ((_, everything),) = annotate_sections([mixed], overview, tiny_model, Settings())
+    ((_, found),) = annotate_sections([mixed], overview, tiny_model, Settings(only_hypothetical=True))
+    assert found.genes == {i: gene for i, gene in everything.genes.items() if i % 3 == 0}
+    assert found.provenance.only_hypothetical and found.operons is not None
+    assert all(any(i % 3 == 0 for i in operon.genes) for operon in found.operons)

@@ -57,6 +57,7 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         min_confidence=0.5,
         operons=True,
         ec=True,
+        only_hypothetical=False,
         promote_ec=None,
         promote_to="note",
         dry_run=False,
