@@ -146,7 +146,8 @@ def _files(name: str, options: Options) -> Files:
     found = find_output(Path(name))
     log.info("%s: output of %s, reading %s", name, found.tool, found.annotation.name)
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa
-    return Files(str(found.annotation), fasta, faa, faa_chosen=options.faa is not None)
+    chosen = options.faa is not None
+    return Files(str(found.annotation), fasta, faa, faa_chosen=chosen, details=found.details)
 
 
 # ---- many inputs at a time ----

@@ -85,6 +85,8 @@ class Annotator:
             faa=files.faa,
             faa_wins=files.faa_chosen,
             genetic_code=self._options.genetic_code,
+            details=files.details,
+            call_genes=self._options.call_genes,
         )
         with closing(sections):
             task.target.check_format(sections.format)
@@ -111,14 +113,14 @@ class Annotator:
         Raises:
             UsageError: other files are in their place, which only `--force` may overwrite.
         """
-        from glm_annot.io import is_rendered
+        from glm_annot.io import annotation_text, is_rendered
         from glm_annot.io.source import read_bytes, sniff
         from glm_annot.io.table import is_whole_table
 
         table = task.target.table
         if task.name == STDIO or table is None:
             return Earlier.NOTHING  # standard input is read once, standard output is not kept
-        original = read_bytes(task.name)
+        original = annotation_text(task.name, call_genes=self._options.call_genes)
         format = sniff(original, task.name)
         task.target.check_format(format)
         annotation = task.target.annotation(format)

@@ -18,8 +18,20 @@ from glm_annot.errors import GlmAnnotError, UsageError
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
-_SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk"}
-_INPUT_SUFFIXES = {".gff", ".gff3", ".gb", ".gbk", ".gbff", ".genbank"}
+_SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk", "embl": ".embl", "bakta": ".json"}
+_INPUT_SUFFIXES = {
+    ".gff",
+    ".gff3",
+    ".gb",
+    ".gbk",
+    ".gbff",
+    ".genbank",
+    ".embl",
+    ".json",
+    ".fna",
+    ".fa",
+    ".fasta",
+}
 _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
 GZIP = ".gz"
 # An --output that ends so (or so and .gz) is a file of that format; every other one is a folder.
@@ -30,7 +42,7 @@ _FILE_FORMATS = {
     ".gbk": "genbank",
     ".gbff": "genbank",
     ".embl": "embl",
-    ".json": "json",
+    ".json": "bakta",
 }
 
 

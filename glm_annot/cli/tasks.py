@@ -36,6 +36,7 @@ class Options:
     force: bool
     resume: bool
     quiet: bool
+    call_genes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Files:
     fasta: Path | None
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
+    details: Path | None = None  # what a tool's folder says beside the annotation
 
 
 @dataclass(frozen=True, slots=True)

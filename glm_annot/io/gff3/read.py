@@ -53,7 +53,7 @@ class Sections:
 
     def __init__(self, path: str, file: BinaryIO, sequences: Sequences) -> None:
         self._path, self._file, self._sequences = path, file, sequences
-        self._layout = survey(file, path)
+        self._layout = survey(file, path, sequences.code)
         self._embedded = _embedded(file, self._layout)
         self._only: Genome | None = None
         self._reading: Reading | None = None
@@ -100,14 +100,16 @@ class Sections:
         layout = self._layout
         document = read_section(split_text(text)[1], section, layout, check.oddities)
         _attach_sequences(document, self._sequences, self._embedded)
-        document.code = self._sequences.code
+        document.code = self._sequences.chosen_code
         features = find_features(document)
         ancestors = {row.id: row for row in reversed(document.rows) if row.kind in ANCESTORS and row.id}
         codings = [_coding(feature, ancestors, document, self._sequences) for feature in features]
         admitted = check.proteins.of(codings)
         self._reading = check.proteins.reading
         members = enumerate(zip(features, admitted, codings, strict=True))
-        genes = without_repeats([_gene(i, *member, ancestors) for i, member in members], check.oddities)
+        genes = without_repeats(
+            [_gene(i, *member, ancestors, self._sequences) for i, member in members], check.oddities
+        )
         without_sequence(genes, {n for n, r in document.replicons.items() if r.sequence}, check.oddities)
         check.see(genes, any(coding.given for coding in codings))
         anchors = {i: feature.lines for i, feature in enumerate(features)}
@@ -147,11 +149,17 @@ def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
 
 
 def _gene(
-    index: int, feature: Feature, admitted: Admitted, coding: Coding, ancestors: Mapping[str, Row]
+    index: int,
+    feature: Feature,
+    admitted: Admitted,
+    coding: Coding,
+    ancestors: Mapping[str, Row],
+    sequences: Sequences,
 ) -> Gene:
     row = feature.rows[0]
     lineage = list(_lineage(row, ancestors))
     protein, skip = admitted
+    locus_tag = _inherited(lineage, "locus_tag")
     return Gene(
         index=index,
         id=coding.name,
@@ -159,10 +167,10 @@ def _gene(
         start=row.start,
         end=max(r.end for r in feature.rows),
         strand=feature.strand,
-        locus_tag=_locus_tag(lineage),
+        locus_tag=locus_tag,
         name=_inherited(lineage, "gene") or _first(q.gene_symbol(r.attributes) for r in lineage[1:]),
         product=q.product(row.attributes) or _first(q.described(r.attributes) for r in lineage[1:]),
-        ec=q.existing_ec(row.attributes),
+        ec=sequences.all_ec((locus_tag, row.id), q.existing_ec(row.attributes)),
         protein=protein,
         skip=skip,
         parts=several((r.start, r.end) for r in feature.rows),
@@ -302,7 +310,7 @@ class _SequenceCheck:
     ) -> None:
         self._sequences, self._layout, self._embedded = sequences, layout, embedded
         self.oddities = Oddities(layout.path)
-        self.proteins = Proteins(layout.path, self.oddities, reading, sequences.code)
+        self.proteins = Proteins(layout.path, self.oddities, reading, sequences.chosen_code)
         self._first: Gene | None = None
         self._fits = self._lacks = self._has = self._outside = False
 

@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from io import BytesIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from Bio import SeqIO
 
 from glm_annot.cli import batch, jobs, tool_folders
 from glm_annot.cli.batch import annotate_files
@@ -30,7 +31,8 @@ from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io import strip
 from glm_annot.plugins import bakta
 from tests.annot.cli.test_app import command, environment, wait_for
-from tests.support.made_genomes import ancestors, genbank, make_genome
+from tests.support.made_genomes import ancestors, bakta_json, genbank, make_genome
+from tests.support.rewritten import as_embl
 from tests.support.tiny import made_gff3
 
 NAMES = ("a", "b", "c")
@@ -94,6 +96,40 @@ def messages(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
 
 def results(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_genes_are_called_where_an_input_is_contigs_alone(
+    options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    contigs, annotated = tmp_path / "s.fna", tmp_path / "a.gff3"
+    dna = "".join(make_genome("Example", ancestors(8, length=120), seed=seed).dna for seed in range(3))
+    contigs.write_text(f">c\n{dna}\n")
+    annotated.write_text(made_gff3(4, 0))
+    inputs = [str(contigs), str(annotated)]
+    assert annotate_files(inputs[:1], options) == 3
+    assert "--call-genes calls them" in messages()[-1]
+    calling = replace(options, call_genes=True)
+    assert annotate_files(inputs, calling) == 0
+    first = results(tmp_path / "out")
+    assert set(first) == {"s.glm.gff3", "s.glm.tsv", "a.glm.gff3", "a.glm.tsv"}
+    assert strip(first["s.glm.gff3"]).endswith(b"##FASTA\n" + contigs.read_bytes())
+    assert first["s.glm.tsv"].count(b"\n") > 10
+    assert annotate_files(inputs, replace(calling, resume=True)) == 0
+    assert messages()[-1].endswith("inputs: 2 done before")
+
+
+def test_embl_and_json_are_written_as_they_came(options: Options, tmp_path: Path) -> None:
+    json, embl = tmp_path / "j.json.gz", tmp_path / "e.embl"
+    json.write_bytes(gzip.compress(bakta_json(make_genome("Example", ancestors(5), seed=3))))
+    text = BytesIO(genbank(make_genome("Example", ancestors(5), seed=4)).encode())
+    embl.write_bytes(as_embl(SeqIO.parse(TextIOWrapper(text), "genbank")))
+    assert annotate_files([str(json), str(embl)], options) == 0
+    made = results(tmp_path / "out")
+    assert set(made) == {"j.glm.json", "j.glm.tsv", "e.glm.embl", "e.glm.tsv"}
+    assert strip(made["j.glm.json"]) == gzip.decompress(json.read_bytes())
+    assert strip(made["e.glm.embl"]) == embl.read_bytes()
+    assert annotate_files([str(json), str(embl)], replace(options, resume=True)) == 0
+    assert results(tmp_path / "out") == made
 
 
 def test_results_and_messages_are_the_same_with_any_number_of_jobs(

@@ -247,7 +247,7 @@ def test_missing_translations_are_counted_one_by_one() -> None:
     ("name", "old", "new", "message"),
     [
         ("rast.gb", rb"(?m)^     CDS ", b"     XYZ ", r"in.gbff: no CDS"),
-        ("rast.gb", rb"\A.*\n", b"", r"in.gbff: no LOCUS line"),
+        ("rast.gb", rb"\A.*\n", b"", r"in.gbff: no LOCUS or ID line"),
         ("rast.gb", rb" bp    DNA", b" aa       ", r"line 1: a protein record"),
         (
             "rast.gb",
@@ -327,11 +327,6 @@ def test_no_sequence_at_all() -> None:
 def test_two_records_of_one_name() -> None:
     with pytest.raises(InputError, match="line 38: a second record called NC_MADEUP"):
         parse(text_of("rast.gb") * 2)
-
-
-def test_embl_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match=r"EMBL; give the GFF3 or GenBank file"):
-        source.sniff(b"ID   contig_1; ; circular; DNA; ; PRO; 70606 BP.\nXX\n", "in.embl")
 
 
 # ---- writing ----

@@ -337,7 +337,7 @@ def test_genetic_code_comes_from_the_attribute_else_from_prodigals_comment() -> 
 def test_a_genetic_code_that_the_user_chose_wins(stated: str) -> None:
     dna = "ATGAAATGAAAACTGAAAGCTGCTGCTGCTGCTAAATAA"  # TGA is W in code 4
     text = cds("c", 1, 39, "+", 0, attributes=f"ID=a{stated}")
-    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, code=4))
+    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, chosen_code=4))
     assert only_gene(chosen).protein == "MKWKLKAAAAAK"
     assert only_gene(parse(text, fasta={"c": dna})).protein == "MKXKLKAAAAAK"
 
@@ -345,7 +345,7 @@ def test_a_genetic_code_that_the_user_chose_wins(stated: str) -> None:
 def test_a_joined_cds_is_read_in_the_chosen_code() -> None:
     dna = "ATGAAATGAAAACTGAAAGCTGCTGCTGCTGCTAAATAA"
     text = cds("c", 1, 9, "+", 0) + cds("c", 10, 39, "+", 0)
-    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, code=4))
+    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, chosen_code=4))
     assert only_gene(chosen).protein == "MKWKLKAAAAAK"
 
 
