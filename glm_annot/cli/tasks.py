@@ -48,6 +48,8 @@ class Files:
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
     details: Path | None = None  # what a tool's folder says beside the annotation
+    folder: str = ""  # the tool's folder, where one was named
+    genome: str = ""  # what results are named after; '' for the annotation's own name
 
 
 @dataclass(frozen=True, slots=True)
