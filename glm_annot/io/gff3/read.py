@@ -159,7 +159,7 @@ def _gene(
     row = feature.rows[0]
     lineage = list(_lineage(row, ancestors))
     protein, skip = admitted
-    locus_tag = _inherited(lineage, "locus_tag")
+    locus_tag = _locus_tag(lineage)
     return Gene(
         index=index,
         id=coding.name,
