@@ -16,6 +16,7 @@ class Options:
     output: str | None
     fasta: Path | None
     faa: Path | None
+    genetic_code: int | None
     reference: Path | None
     model: str
     device: str
@@ -28,6 +29,7 @@ class Options:
     min_confidence: float | None
     operons: bool
     ec: bool
+    only_hypothetical: bool
     promote_ec: float | None
     promote_to: str
     dry_run: bool
@@ -46,6 +48,8 @@ class Files:
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
     details: Path | None = None  # what a tool's folder says beside the annotation
+    folder: str = ""  # the tool's folder, where one was named
+    genome: str = ""  # what results are named after; '' for the annotation's own name
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class ToolOutput:
         fasta: sequences of the contigs, where the annotation lacks them.
         faa: proteins as the tool translated them, where it wrote them.
         details: a JSON of Bakta's, which has all EC numbers and the genetic code.
+        genome: what results are named after; '' for the annotation's own name.
     """
 
     tool: str
@@ -39,6 +40,7 @@ class ToolOutput:
     fasta: Path | None = None
     faa: Path | None = None
     details: Path | None = None
+    genome: str = ""
 
 
 class Plugin(Protocol):

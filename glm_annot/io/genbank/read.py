@@ -110,7 +110,7 @@ class _Reader:
         self.anchors: dict[int, tuple[int, ...]] = {}
         self.n_given = self.n_fitting = 0
         self.oddities = Oddities(path)
-        self.proteins = Proteins(path, self.oddities)
+        self.proteins = Proteins(path, self.oddities, code=sequences.chosen_code)
 
     def contigs(self, entries: Sequence[tuple[str, Entry]]) -> list[Contig]:
         """Records by name, with their CDS in order along the contig."""

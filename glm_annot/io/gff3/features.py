@@ -69,7 +69,9 @@ def coding_strand(rows: Sequence[Row], replicon: Replicon) -> str:
 
 
 def code_of(row: Row, replicon: Replicon, document: Document) -> int:
-    """The genetic code that a CDS states, else that of its contig."""
+    """The genetic code that the user chose, else that which a CDS states, else that of its contig."""
+    if document.code is not None:
+        return document.code
     stated = q.text(row.attributes, "transl_table")
     if not stated:
         return replicon.code

@@ -129,13 +129,17 @@ class Layout:
 
 @dataclass(slots=True)
 class Document:
-    """What the lines of a section say; `first` is the number of its first line in the file, 0-based."""
+    """What the lines of a section say; `first` is the number of its first line in the file, 0-based.
+
+    `code` is the genetic code of all CDS where the user chose one.
+    """
 
     path: str
     oddities: Oddities
     first: int = 0
     rows: list[Row] = field(default_factory=list)
     replicons: dict[str, Replicon] = field(default_factory=dict)
+    code: int | None = None
 
     def error(self, message: str, line: int) -> InputError:
         return InputError(message, self.path, self.first + line + 1)

@@ -100,6 +100,7 @@ class Sections:
         layout = self._layout
         document = read_section(split_text(text)[1], section, layout, check.oddities)
         _attach_sequences(document, self._sequences, self._embedded)
+        document.code = self._sequences.chosen_code
         features = find_features(document)
         ancestors = {row.id: row for row in reversed(document.rows) if row.kind in ANCESTORS and row.id}
         codings = [_coding(feature, ancestors, document, self._sequences) for feature in features]
@@ -309,7 +310,7 @@ class _SequenceCheck:
     ) -> None:
         self._sequences, self._layout, self._embedded = sequences, layout, embedded
         self.oddities = Oddities(layout.path)
-        self.proteins = Proteins(layout.path, self.oddities, reading)
+        self.proteins = Proteins(layout.path, self.oddities, reading, sequences.chosen_code)
         self._first: Gene | None = None
         self._fits = self._lacks = self._has = self._outside = False
 

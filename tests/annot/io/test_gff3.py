@@ -333,6 +333,22 @@ def test_genetic_code_comes_from_the_attribute_else_from_prodigals_comment() -> 
     assert stated.protein == commented.protein == "MKTWAYIAKQRLG"
 
 
+@pytest.mark.parametrize("stated", ["", ";transl_table=11"])
+def test_a_genetic_code_that_the_user_chose_wins(stated: str) -> None:
+    dna = "ATGAAATGAAAACTGAAAGCTGCTGCTGCTGCTAAATAA"  # TGA is W in code 4
+    text = cds("c", 1, 39, "+", 0, attributes=f"ID=a{stated}")
+    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, chosen_code=4))
+    assert only_gene(chosen).protein == "MKWKLKAAAAAK"
+    assert only_gene(parse(text, fasta={"c": dna})).protein == "MKXKLKAAAAAK"
+
+
+def test_a_joined_cds_is_read_in_the_chosen_code() -> None:
+    dna = "ATGAAATGAAAACTGAAAGCTGCTGCTGCTGCTAAATAA"
+    text = cds("c", 1, 9, "+", 0) + cds("c", 10, 39, "+", 0)
+    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, chosen_code=4))
+    assert only_gene(chosen).protein == "MKWKLKAAAAAK"
+
+
 def test_protein_fasta_wins_and_is_found_by_id_locus_tag_protein_id_or_prodigals_name() -> None:
     line = cds("c", 1, 39, "+", 0, attributes="ID=1_1;locus_tag=L1;protein_id=P1")
     for name in ("1_1", "L1", "P1", "c_1"):
