@@ -21,7 +21,7 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
+from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
 from glm_annot.io.source import decode, newline_of
 from glm_annot.records import Skip
 
@@ -187,7 +187,10 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
-                code = genetic_code(match[1], path, number + 1)  # Prodigal: before those of each sequence
+                if is_genetic_code(match[1]):
+                    code = int(match[1])  # Prodigal: before the features of each sequence
+                else:
+                    oddities.see(UNKNOWN_CODE, f"transl_table={match[1]}, line {number + 1}")
     if not cuts.n_cds:
         what = "gene lines but no CDS" if "gene" in kinds else "no CDS"
         raise InputError(f"{what} in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
@@ -358,6 +361,11 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     columns = [*columns, *["."] * (COLUMNS - len(columns))]
     if is_cds:
         _check_cds(columns, document, number)
+    attributes = _attributes(columns)
+    if is_cds:
+        code = q.text(attributes, "transl_table")
+        if code and not is_genetic_code(code):
+            document.oddities.see(UNKNOWN_CODE, f"transl_table={code}, line {document.first + number + 1}")
     return Row(
         line=number,
         contig=columns[0],
@@ -366,7 +374,7 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
         end=_whole(columns[4]),
         strand=_STRANDS.get(columns[6], 0),
         phase=int(columns[7]) if columns[7] in _PHASES else 0,
-        attributes=_attributes(columns),
+        attributes=attributes,
         skip=skip,
     )
 

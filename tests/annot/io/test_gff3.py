@@ -333,6 +333,25 @@ def test_genetic_code_comes_from_the_attribute_else_from_prodigals_comment() -> 
     assert stated.protein == commented.protein == "MKTWAYIAKQRLG"
 
 
+def test_an_unknown_genetic_code_is_left_aside_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    text = "# Model Data: transl_table=98;\n" + cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=99")
+    plain = only_gene(parse(cds("c", 1, 39, "+", 0), fasta={"c": LONG}))
+    assert only_gene(parse(text, fasta={"c": LONG})).protein == plain.protein
+    said = [record.getMessage().partition("left aside: ")[2] for record in caplog.records]
+    assert said == ["1 (transl_table=98, line 1)", "1 (transl_table=99, line 2)"]
+
+
+def test_a_gene_line_beyond_its_contig_is_kept_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    gene = "c\ttool\tgene\t1\t{}\t.\t+\t.\tID=g\n"
+    line = cds("c", 1, 39, "+", 0, attributes="ID=a;Parent=g")
+    beyond = parse(gene.format(400) + line, fasta={"c": LONG})
+    assert "reach past the end of their contig, kept as they are: 1 (g, line 1, 1..400 of" in caplog.text
+    caplog.clear()
+    within = parse(gene.format(39) + line, fasta={"c": LONG})
+    assert not caplog.records
+    assert only_gene(beyond) == only_gene(within)
+
+
 def test_protein_fasta_wins_and_is_found_by_id_locus_tag_protein_id_or_prodigals_name() -> None:
     line = cds("c", 1, 39, "+", 0, attributes="ID=1_1;locus_tag=L1;protein_id=P1")
     for name in ("1_1", "L1", "P1", "c_1"):
@@ -383,9 +402,6 @@ OK = cds("c", 1, 39, "+", 0)
         pytest.param(cds("c", "x", 40, "+", 0), 1, "whole numbers", id="not a number"),
         pytest.param(cds("c", 0, 40, "+", 0), 1, "from 1 on", id="zero"),
         pytest.param(cds("c", 1, 39, "+", 0, attributes='gene_id "a"'), 1, "GTF", id="GTF"),
-        pytest.param(
-            cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=99"), 1, "genetic code", id="code"
-        ),
         pytest.param(cds("c", 50, 102, "+", 0), None, "every CDS reaches past the end", id="past end"),
         pytest.param(
             "##gff-version 3\nc\tt\tgene\t1\t39\t.\t+\t.\tID=a\n", None, "gene lines but no CDS", id="no CDS"
