@@ -41,7 +41,7 @@ _DIALECT = {
 }
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
-_END = 4  # place of the column that holds the last base
+_START, _END = 3, 4  # places of the columns that hold the first and the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
 _SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
@@ -336,8 +336,9 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
 
 
 def _whole(text: str) -> int:
-    """A whole number; 0 for anything else."""
-    return int(text) if text.isdecimal() else 0
+    """A whole number, also behind the `<` or `>` of an open end (BCBio-gff); 0 for anything else."""
+    digits = text.removeprefix("<").removeprefix(">")
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:
@@ -384,6 +385,7 @@ def _attributes(columns: Sequence[str]) -> dict[str, list[str]]:
     *place, last = columns[:COLUMNS]
     if last.startswith('"') and last.endswith('"'):
         last = last[1:-1].replace('""', '"')
+    place[_START : _END + 1] = ["1", "1"]  # gffutils stops at what is no number, here not asked for
     feature = feature_from_line("\t".join([*place, last]), dialect=_DIALECT)
     return {key.strip(): q.unquoted(values) for key, values in feature.attributes.items()}
 
@@ -393,7 +395,7 @@ def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
         raise document.error(
             f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
         )
-    if int(columns[3]) > int(columns[4]):
+    if _whole(columns[3]) > _whole(columns[4]):
         raise document.error(
             f"CDS starts at {columns[3]}, after its end at {columns[4]}; give the smaller first "
             "(over the origin of a circular contig: end + contig length)",

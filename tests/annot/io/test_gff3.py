@@ -341,6 +341,23 @@ def test_an_unknown_genetic_code_is_left_aside_with_one_warning(caplog: pytest.L
     assert said == ["1 (transl_table=98, line 1)", "1 (transl_table=99, line 2)"]
 
 
+def test_marks_of_open_ends_are_no_part_of_positions() -> None:
+    gene = "c\ttool\tgene\t<1\t>39\t.\t+\t.\tID=g\n"
+    line = cds("c", "<1", ">39", "+", 0, attributes="ID=a;Parent=g")
+    found = only_gene(parse(gene + line, fasta={"c": LONG}))
+    assert (found.start, found.end) == (1, 39)
+    assert found.protein == only_gene(parse(cds("c", 1, 39, "+", 0), fasta={"c": LONG})).protein
+
+
+def test_positions_of_a_gene_line_that_are_no_numbers_are_kept_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gene = "c\ttool\tgene\t1.0\tend\t.\t+\t.\tID=g;locus_tag=L\n"
+    genome = parse(gene + cds("c", 1, 39, "+", 0, attributes="ID=a;Parent=g"), fasta={"c": LONG})
+    assert only_gene(genome).locus_tag == "L"
+    assert "no whole number from 1 on, kept as they are: 1 (line 1)" in caplog.text
+
+
 def test_a_gene_line_beyond_its_contig_is_kept_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     gene = "c\ttool\tgene\t1\t{}\t.\t+\t.\tID=g\n"
     line = cds("c", 1, 39, "+", 0, attributes="ID=a;Parent=g")
