@@ -95,7 +95,7 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3 or GenBank file from any annotation tool, gzipped or not, or the output folder of Bakta or
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
     Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
     among them how well each gene fits its neighbours (context fit).
     """

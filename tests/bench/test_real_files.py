@@ -23,3 +23,11 @@ def test_a_cds_of_several_lines_counts_once() -> None:
         line % (1, 9, b"ID=a") + line % (20, 28, b"ID=a") + line % (40, 48, b"note=x") + line % (50, 58, b".")
     )
     assert count_cds(b"##gff-version 3\n" + text) == 3
+
+
+def test_the_page_accounts_for_each_cds() -> None:
+    page = (ROOT / "docs" / "input.md").read_text(encoding="utf-8").partition("## Real files tried")[2]
+    tables = [line.split(" | ") for line in page.splitlines() if line.startswith("|")][2:]
+    assert len(tables) > 30
+    for _, _, cds, outcome, *_ in tables:
+        assert outcome.startswith("refused: ") or (cds == outcome and cds.isdigit())
