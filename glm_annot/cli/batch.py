@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from glm_annot.cli.console import MessageBuffer, failure, replay
+from glm_annot.cli.console import MessageBuffer, counted, failure, replay
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, plan, refuse_existing, remove_half_files
+from glm_annot.cli.output import STDIO, is_result, plan, remove_half_files
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores
@@ -35,21 +35,37 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     Raises:
         GlmAnnotError: nothing more can be done for any input.
     """
+    inputs = _without_results(inputs, options)
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
-    tasks = _plan_tasks(files, options, several=several)
-    for outcome in _annotate_all(tasks, options, several=several):
-        replay(outcome.messages)
-        if outcome.status:
-            log.error("%s", outcome.error)
-        outcomes.append(replace(outcome, messages=()))
-    if several or options.resume:
-        _count(outcomes)
-    if several:
-        _list_failures(outcomes)
+    targets = plan([found.annotation for found in files], options.output, several=several)
+    try:
+        for outcome in _annotate_all(list(map(Task, files, targets)), options, several=several):
+            replay(outcome.messages)
+            outcomes.append(replace(outcome, messages=()))
+        if outcomes and (several or options.resume):
+            _count(outcomes)
+    finally:  # an interrupt does not keep what failed so far from being told
+        _tell_failures(outcomes, len(inputs))
     failed = [outcome.status for outcome in outcomes if outcome.status]
     return (InputError.exit_status if several else failed[0]) if failed else 0
+
+
+def _without_results(inputs: Sequence[str], options: Options) -> Sequence[str]:
+    """The inputs but for earlier results, which `*.gff*` finds beside them; one named alone is meant.
+
+    Raises:
+        UsageError: nothing else was named.
+    """
+    if len(inputs) == 1 and not options.resume:
+        return inputs
+    kept = [name for name in inputs if not is_result(Path(name))]
+    if passed_over := len(inputs) - len(kept):
+        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
+    if not kept and not options.resume:
+        raise UsageError("all inputs are earlier results of glm-annot; name one alone to annotate it anew")
+    return kept
 
 
 def _check_options(inputs: Sequence[str], options: Options) -> None:
@@ -63,21 +79,6 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
         )
     if not options.ec and (options.reference or options.promote_ec is not None):
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
-
-
-def _plan_tasks(files: Sequence[Files], options: Options, *, several: bool) -> list[Task]:
-    """Decides where the results of each input go.
-
-    Raises:
-        UsageError: they would overwrite something, or cannot be written there.
-    """
-    targets = plan([found.annotation for found in files], options.output, several=several)
-    if not options.force:
-        for target in targets:
-            target.check_source()
-        if not options.resume:
-            refuse_existing([target.table for target in targets if target.table is not None])
-    return list(map(Task, files, targets))
 
 
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
@@ -105,17 +106,20 @@ def _count(outcomes: Sequence[Outcome]) -> None:
     log.info("inputs: %s", ", ".join(f"{count} {what}" for what, count in counts.items() if count))
 
 
-def _list_failures(outcomes: Sequence[Outcome]) -> None:
-    """Logs a table of the inputs that failed, with their errors, in the order of reporting."""
+def _tell_failures(outcomes: Sequence[Outcome], inputs: int) -> None:
+    """Logs why a single input failed, or a table of those inputs that failed, with their errors."""
     failed = [outcome for outcome in outcomes if outcome.status]
     if not failed:
+        return
+    if inputs == 1:
+        log.error("%s", failed[0].error)
         return
     width = max(len(outcome.name) for outcome in failed)
     rows = [
         f"  {outcome.name:<{width}}  {outcome.error.removeprefix(outcome.name).lstrip(':, ')}"
         for outcome in failed
     ]
-    log.error("%d of %d inputs failed:\n%s", len(failed), len(outcomes), "\n".join(rows))
+    log.error("%d of %d inputs failed:\n%s", len(failed), inputs, "\n".join(rows))
 
 
 def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], list[Outcome]]:
@@ -127,7 +131,6 @@ def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], l
         except InputError as error:
             message, status = failure(error)
             failures.append(Outcome(name, status, message))
-            log.error("%s", error)
     return files, failures
 
 

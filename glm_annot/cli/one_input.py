@@ -68,6 +68,10 @@ class Annotator:
 
         started = time.monotonic()
         self._shared.load_reference()  # first, so that its faults are reported before any other work
+        if not self._options.force:
+            task.target.check_source()
+            if not self._options.resume:
+                task.target.check_table()
         earlier = self._earlier(task) if self._options.resume else Earlier.NOTHING
         if earlier is Earlier.ALL:
             log.debug("%s: done before, left out", task.name)
@@ -84,6 +88,7 @@ class Annotator:
             call_genes=self._options.call_genes,
         )
         with closing(sections):
+            task.target.check_format(sections.format)
             overview = Overview.of(sections)
             if not overwrite:
                 task.target.check_free(sections.format)
@@ -94,8 +99,8 @@ class Annotator:
                 return Outcome(task.name)
             summary = Summary(_file_name(task), overview)
             predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
-            promote_ec = self._options.promote_ec
-            write_results(sections, summary.watched(predicted), task.target, promote_ec, force=overwrite)
+            promotion = self._options.promote_ec, self._options.promote_to
+            write_results(sections, summary.watched(predicted), task.target, promotion, force=overwrite)
             if task.target.folder is not None:
                 log.info("%s: wrote %s", _file_name(task), _places(task.target, sections.format))
         log.info("%s; %.1f s", summary, time.monotonic() - started)
@@ -108,17 +113,19 @@ class Annotator:
             UsageError: other files are in their place, which only `--force` may overwrite.
         """
         from glm_annot.io import annotation_text, is_rendered
-        from glm_annot.io.source import sniff
+        from glm_annot.io.source import read_bytes, sniff
         from glm_annot.io.table import is_whole_table
 
         table = task.target.table
         if task.name == STDIO or table is None:
             return Earlier.NOTHING  # standard input is read once, standard output is not kept
         original = annotation_text(task.name, call_genes=self._options.call_genes)
-        annotation = task.target.annotation(sniff(original, task.name))
+        format = sniff(original, task.name)
+        task.target.check_format(format)
+        annotation = task.target.annotation(format)
         assert annotation is not None
         if annotation.exists():
-            if is_rendered(annotation.read_bytes(), original, self._provenance_comment()):
+            if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
                 return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():
@@ -136,7 +143,7 @@ class Annotator:
         from glm_annot.pipeline import provenance
 
         made_by = provenance(self._shared.load_model(), self._shared.load_settings())
-        return provenance_comment(made_by, self._options.promote_ec)
+        return provenance_comment(made_by, self._options.promote_ec, self._options.promote_to)
 
 
 def _predict(
@@ -150,7 +157,7 @@ def _predict(
 
 
 def _file_name(task: Task) -> str:
-    return Path(task.name).name
+    return "standard input" if task.name == STDIO else Path(task.name).name
 
 
 def _places(target: Target, format: str) -> str:

@@ -29,6 +29,7 @@ class Options:
     operons: bool
     ec: bool
     promote_ec: float | None
+    promote_to: str
     dry_run: bool
     force: bool
     resume: bool

@@ -20,6 +20,7 @@ from glm_annot.io.genbank import patch as genbank_patch
 from glm_annot.io.genbank import read as genbank
 from glm_annot.io.gff3 import patch as gff3_patch
 from glm_annot.io.gff3 import read as gff3
+from glm_annot.io.qualifiers import TO_NOTE
 from glm_annot.io.table import write_table
 from glm_annot.records import Genome, Predictions
 
@@ -29,7 +30,13 @@ __all__ = ["read", "render", "strip", "write_table"]
 class _Patch(Protocol):
     """How a format takes our additions in and gives them out."""
 
-    def render(self, genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes: ...
+    def render(
+        self,
+        genome: Genome,
+        predictions: Predictions,
+        promote_ec: float | None = None,
+        promote_to: str = TO_NOTE,
+    ) -> bytes: ...
     def strip(self, text: bytes) -> bytes: ...
     def provenance(self, text: bytes) -> str | None: ...
 
@@ -144,7 +151,9 @@ def _spool(path: str | Path, *, call_genes: bool) -> BinaryIO:
         return source.spooled([called_genes(file.read(), str(path))])
 
 
-def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None = None) -> bytes:
+def render(
+    genome: Genome, predictions: Predictions, *, promote_ec: float | None = None, promote_to: str = TO_NOTE
+) -> bytes:
     """The genome's file with the predictions added to it, in the same format; nothing else is changed.
 
     Args:
@@ -152,10 +161,11 @@ def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None
         predictions: of this genome.
         promote_ec: from which confidence on an EC number is also written where the annotation tool itself
             writes them, for a CDS that has none; None for nowhere.
+        promote_to: 'note' puts those of hypothetical proteins into a note instead; 'field' does not.
     """
     if genome.source is None:
         raise GlmAnnotError("this genome was not read from a file, so there is no text to write back into")
-    return _PATCH[genome.source.format].render(genome, predictions, promote_ec)
+    return _PATCH[genome.source.format].render(genome, predictions, promote_ec, promote_to)
 
 
 def strip(text: bytes) -> bytes:

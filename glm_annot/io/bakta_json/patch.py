@@ -35,14 +35,17 @@ _NUMBERS |= {q.START_CONFIDENCE, q.END_CONFIDENCE}
 _Additions = list[tuple[int, str]]
 
 
-def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
+def render(
+    genome: Genome, predictions: Predictions, promote_ec: float | None = None, promote_to: str = q.TO_NOTE
+) -> bytes:
     """The text that `genome` was read from, with the predictions added.
 
     Args:
         genome: as parsed from Bakta's JSON.
         predictions: what to add.
         promote_ec: probability from which a predicted EC number is also written into `db_xrefs`, where the
-            file has none for the gene; None: never. Not for hypothetical proteins, which must carry none.
+            file has none for the gene; None: never.
+        promote_to: 'field', or 'note' to leave out those of hypothetical proteins, which must carry none.
     """
     assert genome.source is not None, "it was read from a file"
     text = decoded(genome.source.text)
@@ -57,11 +60,11 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
         operon, _ = membership.get(gene.index, (None, 0))
         tags = q.gene_tags(predictions.genes[gene.index], operon, operons=predictions.operons is not None)
         said = _content(tags)
-        if promoted := _promoted(gene, predictions, promote_ec, feature):
+        if promoted := _promoted(gene, predictions, promote_ec, promote_to, feature):
             additions += _into_references(text, feature, promoted)
             said[_PROMOTED] = promoted
         additions.append(_last_member(text, feature, said))
-    about = {PROVENANCE: q.provenance_comment(predictions.provenance, promote_ec)}
+    about = {PROVENANCE: q.provenance_comment(predictions.provenance, promote_ec, promote_to)}
     operons = _operons(genome, predictions)
     additions.append(_last_member(text, whole, about if operons is None else about | {"operons": operons}))
     return with_inserted(text, additions).encode()
@@ -131,10 +134,10 @@ def _content(tags: Sequence[tuple[str, str]]) -> dict[str, object]:
 
 
 def _promoted(
-    gene: Gene, predictions: Predictions, promote_ec: float | None, feature: list[Item]
+    gene: Gene, predictions: Predictions, promote_ec: float | None, promote_to: str, feature: list[Item]
 ) -> list[str]:
     has_references = any(m.key == "db_xrefs" and isinstance(m.content, list) for m in feature)
-    if not has_references or q.ec_belongs_in_note(gene.product):
+    if not has_references or q.ec_belongs_in_note(gene.product, promote_to):
         return []
     return list(q.promoted_ec(gene, predictions.genes[gene.index], promote_ec))
 
