@@ -95,7 +95,7 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3 or GenBank file from any annotation tool, gzipped or not, or the output folder of Bakta or
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
     Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
     among them how well each gene fits its neighbours (context fit).
     """
@@ -114,7 +114,7 @@ class _NumberRange(click.FloatRange):
 def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int | None:
     from glm_annot.io.sequences import is_genetic_code
 
-    if code is not None and not is_genetic_code(code):
+    if code is not None and not is_genetic_code(str(code)):
         raise click.BadParameter(f"{code} is no NCBI genetic code; bacteria have 11 or 4.")
     return code
 

@@ -19,7 +19,9 @@ from typing import Protocol
 from glm_annot.errors import GlmAnnotError, InputError
 
 GROUP = "glm_annot.plugins"
-_ANNOTATION = re.compile(r"\.(?:gff3?|gbk?|gbff)(?:\.gz)?$", re.IGNORECASE)  # only to name files in a message
+_ANNOTATION = re.compile(
+    r"\.(?:gff3?|gbk?|gbff|embl)(?:\.gz)?$", re.IGNORECASE
+)  # only to name files in a message
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from glm_annot.io.source import BOM, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
+UNKNOWN_CODE = "genetic codes that NCBI does not have, and so left aside"
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
@@ -212,14 +213,14 @@ def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
     return InputError("this line of the FASTA part is no sequence; mend or remove it", path, number)
 
 
-def is_genetic_code(number: int) -> bool:
-    """Whether NCBI has a genetic code of this number, as far as Biopython knows."""
-    return number in CodonTable.unambiguous_dna_by_id
+def is_genetic_code(value: str) -> bool:
+    """Whether this is the number of an NCBI genetic code."""
+    return value.isdecimal() and int(value) in CodonTable.unambiguous_dna_by_id
 
 
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
     """The number of an NCBI genetic code; InputError for anything Biopython does not know."""
-    if value.isdigit() and is_genetic_code(int(value)):
+    if is_genetic_code(value):
         return int(value)
     raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
 

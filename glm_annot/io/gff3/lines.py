@@ -21,7 +21,7 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
+from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
 from glm_annot.io.source import decode, newline_of
 from glm_annot.records import Skip
 
@@ -41,7 +41,7 @@ _DIALECT = {
 }
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
-_END = 4  # place of the column that holds the last base
+_START, _END = 3, 4  # places of the columns that hold the first and the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
 _SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
@@ -191,7 +191,10 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
-                code = genetic_code(match[1], path, number + 1)  # Prodigal: before those of each sequence
+                if is_genetic_code(match[1]):
+                    code = int(match[1])  # Prodigal: before the features of each sequence
+                else:
+                    oddities.see(UNKNOWN_CODE, f"transl_table={match[1]}, line {number + 1}")
     if not cuts.n_cds:
         what = "gene lines but no CDS" if "gene" in kinds else "no CDS"
         raise InputError(f"{what} in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
@@ -337,8 +340,9 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
 
 
 def _whole(text: str) -> int:
-    """A whole number; 0 for anything else."""
-    return int(text) if text.isdecimal() else 0
+    """A whole number, also behind the `<` or `>` of an open end (BCBio-gff); 0 for anything else."""
+    digits = text.removeprefix("<").removeprefix(">")
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:
@@ -362,6 +366,11 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     columns = [*columns, *["."] * (COLUMNS - len(columns))]
     if is_cds:
         _check_cds(columns, document, number)
+    attributes = _attributes(columns)
+    if is_cds:
+        code = q.text(attributes, "transl_table")
+        if code and not is_genetic_code(code):
+            document.oddities.see(UNKNOWN_CODE, f"transl_table={code}, line {document.first + number + 1}")
     return Row(
         line=number,
         contig=columns[0],
@@ -370,7 +379,7 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
         end=_whole(columns[4]),
         strand=_STRANDS.get(columns[6], 0),
         phase=int(columns[7]) if columns[7] in _PHASES else 0,
-        attributes=_attributes(columns),
+        attributes=attributes,
         skip=skip,
     )
 
@@ -380,6 +389,7 @@ def _attributes(columns: Sequence[str]) -> dict[str, list[str]]:
     *place, last = columns[:COLUMNS]
     if last.startswith('"') and last.endswith('"'):
         last = last[1:-1].replace('""', '"')
+    place[_START : _END + 1] = ["1", "1"]  # gffutils stops at what is no number, here not asked for
     feature = feature_from_line("\t".join([*place, last]), dialect=_DIALECT)
     return {key.strip(): q.unquoted(values) for key, values in feature.attributes.items()}
 
@@ -389,7 +399,7 @@ def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
         raise document.error(
             f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
         )
-    if int(columns[3]) > int(columns[4]):
+    if _whole(columns[3]) > _whole(columns[4]):
         raise document.error(
             f"CDS starts at {columns[3]}, after its end at {columns[4]}; give the smaller first "
             "(over the origin of a circular contig: end + contig length)",
