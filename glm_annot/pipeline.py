@@ -237,6 +237,8 @@ def _context_fits(
     """How well each gene fits its neighbours, and how sure these are of what stands there."""
     if model.neighbours is not None:
         device = model.neighbours.quantiles_Q.device
+        if model.family_encoder is not None:
+            embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
         lengths = [len(contig.coding) for contig in part.contigs]
         strands = [gene.strand for contig in part.contigs for gene in contig.coding]
         context = model.neighbours.judge(

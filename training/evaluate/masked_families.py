@@ -26,7 +26,7 @@ from torch import Tensor
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.model.families import FamilyGLM
-from glm_annot.model.neighbours import Neighbours
+from glm_annot.model.neighbours.judge import Neighbours
 from glm_annot.model.windows import MAX_GENES
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
@@ -66,7 +66,7 @@ def evaluate_masked_families(model: Model, genome: Genome, corpus: Path) -> dict
     if not torch.equal(found.memory.family_N, neighbours.memory.family_N):
         raise InputError("is not the corpus that the model's memory was built from", corpus)
     index = neighbours.memory.index(torch.from_numpy(~_near_regions(found, corpus)))
-    embeddings_ND = embed_distinct(model.encoder, genome.proteins)
+    embeddings_ND = _embed(model, genome)
     asker = _asker(model, neighbours, embeddings_ND)
     order, direction_ND = (
         GeneOrder.of_genome(genome),
@@ -93,6 +93,10 @@ def _near_regions(found: CorpusMemory, corpus: Path) -> npt.NDArray[np.bool_]:
     return regions
 
 
+def _embed(model: Model, genome: Genome) -> Embeddings:
+    return embed_distinct(model.family_encoder or model.encoder, genome.proteins)
+
+
 def _asker(model: Model, neighbours: Neighbours, embeddings_ND: Embeddings) -> Asker:
     family_N, _ = neighbours.table.assign(torch.from_numpy(np.asarray(embeddings_ND, np.float32)))
     families = Families(neighbours.table, family_N.numpy().astype(np.int32))
@@ -113,7 +117,7 @@ def place_auroc(model: Model, genome: Genome) -> float:
     neighbours = model.neighbours
     if neighbours is None:
         raise InputError("the model has no memory of gene order")
-    asker = _asker(model, neighbours, embed_distinct(model.encoder, genome.proteins))
+    asker = _asker(model, neighbours, _embed(model, genome))
     order = GeneOrder.of_genome(genome)
     contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
     generator = np.random.default_rng(0)
