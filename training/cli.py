@@ -506,26 +506,27 @@ def ec_names(model: Path, names: Path) -> None:
 
 
 @cli.command("add-memory", short_help="Adds a memory of gene order to a model.")
-@click.argument("model")
+@recipe_argument
+@click.option("--model", required=True, help="The model, made by the recipe: a name or a folder.")
 @corpus_option
 @plm_option
 @click.option("--neighbours", type=_FOLDER, required=True, help="Folder of `glm-train neighbours`.")
-@click.option("--version", required=True, help="Version of the new model.")
 @out_option
-def add_memory(model: str, corpus: Path, plm: Path, neighbours: Path, version: str, output: Path) -> None:
-    """Adds a memory of gene order to MODEL, a name or a folder; its other parts stay as they are.
+def add_memory(recipe: Recipe, model: str, corpus: Path, plm: Path, neighbours: Path, output: Path) -> None:
+    """Adds a memory of gene order to a model; its other parts stay as they are.
 
-    The memory is read by a family encoder of its own, the one that embedded the corpus.
+    The memory is read by a family encoder of its own, the one that embedded the corpus. The recipe gives the
+    version of the new model and what its card says of its limits.
     """
     from .bundle import memory
 
     memory.add_memory(
         model,
         output,
+        recipe=recipe,
         corpus=corpus,
         encoder=plm,
         neighbours=neighbours,
-        version=version,
         command=_typed(),
     )
 

@@ -111,20 +111,20 @@ def parts_table(model: Model) -> str:
     return "## Parts\n\n" + table(("part", "stored numbers", "settings"), rows)
 
 
-_PARTS = re.compile(r"^## Parts\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-
-
-def with_memory(card: str, model: Model, made_from: str) -> str:
+def with_memory(card: str, model: Model, recipe: Recipe, made_from: str) -> str:
     """The card of a model to which a memory of gene order was added.
 
     Args:
         card: of the model before.
         model: with the memory; its name and version head the card.
+        recipe: that the model was made by; its limits are worded for the model with the memory.
         made_from: a paragraph that says what the memory was made from.
     """
     title, _, rest = card.partition("\n")
     assert title.startswith("# "), "a card begins with its title"
-    rest = _PARTS.sub(lambda _: parts_table(model) + "\n\n", rest, count=1)
+    for heading, section in (("Parts", parts_table(model)), ("Limits", _listed("Limits", recipe.limits))):
+        found = re.compile(rf"^## {heading}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+        rest = found.sub(lambda _, text=section: f"{text}\n\n", rest, count=1)  # type: ignore[misc]
     return f"# {model.name} {model.version}\n{rest.rstrip()}\n\n## Memory of gene order\n\n{made_from}\n"
 
 
