@@ -4,6 +4,7 @@
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
+    ec_names.tsv         names of these numbers and of their classes, for people; may be absent
     metrics.json         what was measured on held-out data, and the command that measured it
     MODEL_CARD.md        for people
 
@@ -19,7 +20,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,7 +49,9 @@ SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at mo
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
+EC_NAMES = "ec_names.tsv"
 _LABELS_HEADER = "ec"
+_NAMES_HEADER = "ec\tname"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Model:
         encoder, features, glm: protein encoder, gLM's inputs and labels, gLM.
         fit: context fit; None in a model that was never fitted to held-out genes.
         operons, ec: heads; None in a model without them.
+        ec_names: names of EC numbers and classes; {} in a model without any.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Model:
     fit: ContextFit | None
     operons: OperonHead | None
     ec: ECHead | None
+    ec_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, nn.Module]:
@@ -188,6 +193,8 @@ def save(
         if model.ec is not None:
             lines = [_LABELS_HEADER, *model.ec.config.labels]
             (draft / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if model.ec_names:
+            (draft / EC_NAMES).write_text(_names_text(model.ec_names), encoding="utf-8")
         config = {
             "format": FORMAT,
             "name": model.name,
@@ -198,14 +205,20 @@ def save(
         (draft / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
-def rewrite_texts(folder: Path, *, metrics: Mapping[str, Any], card: str) -> None:
+def rewrite_texts(
+    folder: Path, *, metrics: Mapping[str, Any], card: str, ec_names: Mapping[str, str] | None = None
+) -> None:
     """Replaces metrics.json and the card of a model, whose sha256 changes by that; the weights stay.
+
+    So do the names of its EC numbers, but where `ec_names` takes their place.
 
     Raises:
         ModelError: the folder holds no model that this program reads.
     """
     config, _ = _read_config(folder)
     texts = {METRICS: json.dumps(metrics, indent=1) + "\n", CARD: card}
+    if ec_names is not None:
+        texts[EC_NAMES] = _names_text(ec_names)
     config["files"] |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     texts[CONFIG] = json.dumps(config, indent=1) + "\n"
     with _replacing(folder) as draft:
@@ -346,11 +359,22 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         fit=fit and part("fit", ContextFit, ContextFitConfig(**fit)),
         operons=operons and part("operons", OperonHead, OperonHeadConfig(**operons)),
         ec=ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder))),
+        ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
     )
 
 
 def _read_labels(folder: Path) -> tuple[str, ...]:
     return tuple((folder / LABELS).read_text(encoding="utf-8").splitlines()[1:])
+
+
+def _names_text(names: Mapping[str, str]) -> str:
+    rows = (f"{number}\t{name}" for number, name in names.items())
+    return "\n".join([_NAMES_HEADER, *rows]) + "\n"
+
+
+def _read_names(folder: Path) -> dict[str, str]:
+    rows = (folder / EC_NAMES).read_text(encoding="utf-8").split("\n")[1:-1]
+    return dict(row.split("\t") for row in rows)
 
 
 def _part_configs(model: Model) -> dict[str, Any]:

@@ -130,9 +130,9 @@ def annotate_sections(
             pairs = pair_probabilities(section.contigs, probability_N)
             operons = call_operons(section, pairs, first=n_operons + 1)
             n_operons += len(operons)
-            yield section, Predictions(genes, pairs, operons, made_by, n_windows)
+            yield section, Predictions(genes, pairs, operons, made_by, n_windows, model.ec_names)
         else:
-            yield section, Predictions(genes, {}, None, made_by, n_windows)
+            yield section, Predictions(genes, {}, None, made_by, n_windows, model.ec_names)
 
 
 def window_size(model: Model) -> int:

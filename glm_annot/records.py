@@ -236,6 +236,7 @@ class Predictions:
             order along the contig; 0.0 for neighbours on different strands. Empty when not asked for.
         operons: in order of the file; None when operons were not asked for.
         n_windows: how many windows were run.
+        ec_names: names of EC numbers and classes, of all that the model has names for.
     """
 
     genes: Mapping[int, GenePrediction]
@@ -243,3 +244,4 @@ class Predictions:
     operons: tuple[OperonCall, ...] | None
     provenance: Provenance
     n_windows: int = 0
+    ec_names: Mapping[str, str] = field(default_factory=dict)

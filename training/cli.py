@@ -49,6 +49,7 @@ The same in single steps:
   glm-train glm mini --corpus work/corpus -o work/glm --budget 2h
   glm-train heads mini --data DATA --corpus work/corpus --plm work/plm --glm work/glm -o work/heads
   glm-train bundle mini --corpus work/corpus --plm work/plm --glm work/glm --heads work/heads -o work/bundle
+  glm-train ec-names work/bundle --names DATA/ec/ec_names.tsv
   glm-train evaluate --suite benchmark --model work/bundle --data DATA --write
 
 \b
@@ -436,6 +437,19 @@ def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | Non
     from .bundle.assemble import Runs, assemble
 
     assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
+
+
+@cli.command("ec-names", short_help="Writes the names of EC numbers into a model.")
+@click.argument("model", type=_FOLDER)
+@click.option("--names", type=_FILE, required=True, help="Names of EC numbers: ec/ec_names.tsv.")
+def ec_names(model: Path, names: Path) -> None:
+    """Writes the names of EC numbers and of their classes into MODEL, for the tables that it makes.
+
+    `glm-train run` does so for a recipe whose EC numbers come from the shared data.
+    """
+    from .bundle.assemble import add_names
+
+    add_names(model, names)
 
 
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")

@@ -77,6 +77,7 @@ class Annotator:
         files = task.files
         sections = open_sections(task.name, fasta=files.fasta, faa=files.faa, faa_wins=files.faa_chosen)
         with closing(sections):
+            task.target.check_format(sections.format)
             overview = Overview.of(sections)
             if not overwrite:
                 task.target.check_free(sections.format)
@@ -108,10 +109,12 @@ class Annotator:
         if task.name == STDIO or table is None:
             return Earlier.NOTHING  # standard input is read once, standard output is not kept
         original = read_bytes(task.name)
-        annotation = task.target.annotation(sniff(original, task.name))
+        format = sniff(original, task.name)
+        task.target.check_format(format)
+        annotation = task.target.annotation(format)
         assert annotation is not None
         if annotation.exists():
-            if is_rendered(annotation.read_bytes(), original, self._provenance_comment()):
+            if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
                 return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():

@@ -1,7 +1,7 @@
 """Where results go and how they get there: names, nothing overwritten unasked, no half files.
 
 Knows paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk` (the
-format of the input) and `<stem>.glm.tsv`.
+format of the input) and `<stem>.glm.tsv`; a file that `--output` names gets its table beside it as `.tsv`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,17 @@ STDIO = "-"  # standard input as an input, standard output as a destination
 _SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk", "embl": ".embl"}
 _INPUT_SUFFIXES = {".gff", ".gff3", ".gb", ".gbk", ".gbff", ".genbank", ".embl"}
 _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
+GZIP = ".gz"
+# An --output that ends so (or so and .gz) is a file of that format; every other one is a folder.
+_FILE_FORMATS = {
+    ".gff": "gff3",
+    ".gff3": "gff3",
+    ".gb": "genbank",
+    ".gbk": "genbank",
+    ".gbff": "genbank",
+    ".embl": "embl",
+    ".json": "json",
+}
 
 
 def stem(path: str) -> str:
@@ -47,7 +58,7 @@ class Target:
     Attributes:
         source: the input.
         folder: None is standard output, which takes the annotation alone.
-        name: a stem within the folder, or a whole file name when `exact`.
+        name: a stem within the folder, or a whole file name when `exact`; one in `.gz` is compressed.
     """
 
     source: str
@@ -66,11 +77,15 @@ class Target:
         """The table of results; None when the annotation goes to standard output."""
         if self.folder is None:
             return None
-        return (
-            (self.folder / self.name).with_suffix(".tsv")
-            if self.exact
-            else self.folder / f"{self.name}.glm.tsv"
-        )
+        return self.folder / (f"{_cut(self.name)[0]}.tsv" if self.exact else f"{self.name}.glm.tsv")
+
+    def check_format(self, format: str) -> None:
+        """Raises UsageError when the user named a file of another format than that of the input."""
+        if self.exact and _FILE_FORMATS[_cut(self.name)[1]] != format:
+            raise UsageError(
+                f"-o {self.name}: the result has the format of the input, {self.source}; "
+                f"name a {_SUFFIXES[format]} file"
+            )
 
     def check_source(self) -> None:
         """Raises UsageError when the annotated file would take the place of the input, as of `x.glm.gff3`."""
@@ -91,8 +106,8 @@ def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = No
     Args:
         inputs: files, or `-` for standard input.
         several: whether the user named several, some of which may be out already; by default as it looks.
-        output: None (beside each input; standard input goes to standard output), `-`, a folder (it exists,
-            ends with `/`, or there are several inputs), or else the name of the annotated file.
+        output: None (beside each input; standard input goes to standard output), `-`, the name of the
+            annotated file (it ends as such a file does), or else a folder.
 
     Raises:
         UsageError: the inputs would write to one place, or that place cannot be written to.
@@ -111,16 +126,35 @@ def _target(source: str, output: str | None, *, alone: bool) -> Target:
         return Target(source, None)
     if output is None:
         return Target(source, Path(source).parent, name)
-    if not alone or output.endswith(os.sep) or Path(output).is_dir():
+    if not _is_file_name(output):
         return Target(source, Path(output), name)
-    if Path(output).suffix.lower() in _COMPRESSED_SUFFIXES | {".tsv"}:
-        raise UsageError(
-            f"-o {output}: name the annotated file, uncompressed; the table (.tsv) is put beside it"
-        )
+    if not alone:
+        raise UsageError(f"-o {output} is the name of one file; name a folder for several inputs")
     _refuse_devices([Path(output)])
     target = Target(source, Path(output).parent, Path(output).name, exact=True)
     target.check_source()
     return target
+
+
+def _is_file_name(output: str) -> bool:
+    """Whether an `--output` is a file: by its name alone, unless it is a folder already.
+
+    Raises:
+        UsageError: it is the name of a table.
+    """
+    if output.endswith(os.sep) or Path(output).is_dir():
+        return False
+    if Path(output).suffix.lower() == ".tsv":
+        raise UsageError(f"-o {output}: name the annotated file; the table (.tsv) is put beside it")
+    return _cut(Path(output).name)[1] in _FILE_FORMATS
+
+
+def _cut(name: str) -> tuple[str, str]:
+    """A file name without its suffix, and that suffix in lower case, `.gz` apart: ('strain.v2', '.gff3')."""
+    path = Path(name)
+    if path.suffix.lower() == GZIP:
+        path = path.with_suffix("")
+    return path.stem, path.suffix.lower()
 
 
 def _refuse_collisions(targets: Sequence[Target]) -> None:
@@ -137,6 +171,7 @@ def _refuse_collisions(targets: Sequence[Target]) -> None:
 
 def _require_writable(folder: Path) -> None:
     """Says before the work what would stand in the way of writing; a missing last folder is made then."""
+    _refuse_devices([folder])
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder to write results into")
     nearest = folder if folder.exists() else folder.parent

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from glm_annot.cli.output import Target, whole_files
+from glm_annot.cli.output import GZIP, Target, whole_files
 from glm_annot.errors import GlmAnnotError
 
 if TYPE_CHECKING:
     from glm_annot.io import Sections
     from glm_annot.records import Genome, Predictions
+
+_GZIP_FORMAT = 16 + zlib.MAX_WBITS  # zlib's manual, deflateInit2: a gzip header, here without time or name
 
 
 def write_results(
@@ -34,9 +37,12 @@ def write_results(
         return
     # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
     with whole_files(table, annotation, force=force) as (tabled, annotated):
+        packed = zlib.compressobj(wbits=_GZIP_FORMAT) if annotation.suffix.lower() == GZIP else None
         for text, rows in written:
-            annotated.write(text)
+            annotated.write(packed.compress(text) if packed else text)
             tabled.write(rows)
+        if packed:
+            annotated.write(packed.flush())
 
 
 def _rendered(

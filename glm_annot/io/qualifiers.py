@@ -56,6 +56,7 @@ _EC_NUMBER = re.compile(
     r"(?:EC:?)?([1-7](?=\.)(?:\.\d+){0,2}(?:\.-)*|[1-7]\.\d+\.\d+\.[A-Za-z]?\d+)\.?", re.IGNORECASE
 )
 _UNNAMED_PRODUCT = re.compile(r"hypothetical protein|unknown", re.IGNORECASE)
+_DESCRIPTION_SOURCE = re.compile(r"\s*\[Source:[^\]]*\]$")
 _SLIPPED = re.compile(
     r"ribosomal[ _-]slippage|programmed (?:\S+ )?(?:ribosomal )?frame-?shift", re.IGNORECASE
 )
@@ -101,6 +102,19 @@ def product(attributes: Attributes) -> str:
         return stated
     name = exact_text(attributes, "Name")
     return "" if name in (text(attributes, "gene"), text(attributes, "protein_id")) else name
+
+
+def gene_symbol(attributes: Attributes) -> str:
+    """The `Name` of a CDS's gene where it may be the gene's symbol: one word, and not just its locus tag."""
+    name = exact_text(attributes, "Name")
+    tags = {text(attributes, "locus_tag"), text(attributes, "gene_id"), exact_text(attributes, "ID")}
+    return "" if name in tags or " " in name or text(attributes, "transcript_id") else name
+
+
+def described(attributes: Attributes) -> str:
+    """What a CDS's gene or transcript says of the product; Ensembl's `description` without its source."""
+    stated = text(attributes, "product") or text(attributes, "description")
+    return _DESCRIPTION_SOURCE.sub("", stated)
 
 
 def is_pseudo(attributes: Attributes) -> bool:

@@ -217,6 +217,23 @@ def test_new_words_change_one_model_alone_and_keep_what_lies_beside(bundle: Path
     assert load(bundle.parent / "twin").sha256 == load(tiny_bundle).sha256 != load(bundle).sha256
 
 
+def test_names_of_ec_numbers_come_with_a_model_or_not(bundle: Path, tmp_path: Path) -> None:
+    names = {"1.1.1.1": "alcohol dehydrogenase", "2.7.1.-": "Transferases: …"}
+    before = load(bundle)
+    assert before.ec_names == {}  # as of a model that was made before there were names
+    rewrite_texts(bundle, metrics={}, card="# New\n", ec_names=names)
+    named = load(bundle)
+    assert named.ec_names == names and named.sha256 != before.sha256
+    rewrite_texts(bundle, metrics={}, card="# Newer\n")
+    assert load(bundle).ec_names == names
+    save(named, tmp_path / "saved", metrics={}, card="")
+    assert load(tmp_path / "saved").ec_names == names
+    with (bundle / "ec_names.tsv").open("a") as file:
+        file.write("1.1.1.2\tmine\n")
+    with pytest.raises(ModelError, match=r"ec_names\.tsv is damaged"):
+        load(bundle)
+
+
 def test_a_link_to_a_model_stays_one(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(bundle, target_is_directory=True)
     save(tiny(ec=False), tmp_path / "link", metrics={}, card="")

@@ -14,6 +14,7 @@ from torch import nn
 
 from glm_annot import bundle
 from glm_annot.ec.head import ECHead, ECHeadConfig
+from glm_annot.ec_numbers import ROOT, ancestry, number, sort_key
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
 from glm_annot.model.glm import GLM
@@ -21,11 +22,12 @@ from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 from ..common import hardware
 from ..common.json_files import write_json
+from ..ec.labels import read_names
 from ..encoder.exports import read_encoder
 from ..glm.train import load_run
 from ..recipe import Recipe
 from ..settings import EncoderPart, GLMPart, Trained
-from .card import model_card, with_metrics
+from .card import model_card, with_metrics, with_names
 
 OPERONS, EC = "operons", "ec"  # names of a head's files
 
@@ -116,6 +118,28 @@ def assemble(runs: Runs, folder: Path, recipe: Recipe, *, command: str) -> None:
     bundle.save(model, folder, metrics={}, card=card, bf16=_halved(model, recipe))
 
 
+def add_names(folder: Path, path: Path) -> None:
+    """Write names into a bundle, of the EC numbers that it knows and of their classes.
+
+    Its card says where they are from; its sha256 changes, its weights do not.
+
+    Args:
+        folder: the bundle.
+        path: names of EC numbers: ec_names.tsv.
+
+    Raises:
+        InputError: the model predicts no EC numbers, or the table is faulty.
+    """
+    ec = bundle.load(folder).ec
+    if ec is None:
+        raise InputError("predicts no EC numbers, so there is nothing to name", folder)
+    known = sorted(map(number, ancestry(ec.config.labels) - {ROOT}), key=sort_key)
+    names = read_names(path)
+    chosen = {text: names[text] for text in known if text in names}
+    metrics, card = bundle.read_texts(folder)
+    bundle.rewrite_texts(folder, metrics=metrics, card=with_names(card), ec_names=chosen)
+
+
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Write what was measured of a bundle into it and its card, beside what was measured of it before.
 
@@ -138,7 +162,8 @@ def rewrite_card(
     card = model_card(
         recipe, model=model, corpus=corpus, command=command, seconds=seconds, hardware=trained_on
     )
-    bundle.rewrite_texts(folder, metrics=metrics, card=with_metrics(card, metrics))
+    card = with_metrics(card, metrics)
+    bundle.rewrite_texts(folder, metrics=metrics, card=with_names(card) if model.ec_names else card)
 
 
 def _record(runs: Runs) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Literal
 
 from glm_annot.io.checksums import file_sha256
 
-from ..bundle.assemble import Runs, assemble, rewrite_card
+from ..bundle.assemble import Runs, add_names, assemble, rewrite_card
 from ..common.steps import Step, run_steps, seconds_spent
+from ..corpus.shared_data import SharedData
 from ..encoder.embed import EMBEDDINGS
 from ..recipe import Recipe
 from ..settings import Trained
@@ -137,6 +138,8 @@ class Run:
 
     def _bundle(self, folder: Path) -> None:
         assemble(self.runs, folder, self.recipe, command=self.command)
+        if self.recipe.heads.ec == "shared":
+            add_names(folder, SharedData(self.data).ec_names)
 
     def _evaluate(self, folder: Path) -> None:
         corpus, lstm = self.runs.corpus, self.work / BASELINE if self.recipe.baseline else None

@@ -158,9 +158,9 @@ def _gene(
         start=row.start,
         end=max(r.end for r in feature.rows),
         strand=feature.strand,
-        locus_tag=_inherited(lineage, "locus_tag"),
-        name=_inherited(lineage, "gene"),
-        product=q.product(row.attributes),
+        locus_tag=_locus_tag(lineage),
+        name=_inherited(lineage, "gene") or _first(q.gene_symbol(r.attributes) for r in lineage[1:]),
+        product=q.product(row.attributes) or _first(q.described(r.attributes) for r in lineage[1:]),
         ec=q.existing_ec(row.attributes),
         protein=protein,
         skip=skip,
@@ -175,7 +175,7 @@ def _coding(
     row, rows = feature.rows[0], feature.in_order
     said, replicon = row.attributes, document.replicons[row.contig]
     lineage = list(_lineage(row, ancestors))
-    locus_tag = _inherited(lineage, "locus_tag")
+    locus_tag = _locus_tag(lineage)
     skip = row.skip or (Skip.PSEUDOGENE if _is_pseudo(lineage) else None)
     if skip is None and row.strand == 0:
         skip = Skip.NO_STRAND
@@ -216,8 +216,18 @@ def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
         current = ancestors[names[0]] if names else None
 
 
+def _locus_tag(lineage: Sequence[Row]) -> str:
+    """The locus tag of a CDS or of its gene; Ensembl calls it gene_id."""
+    return _inherited(lineage, "locus_tag") or _inherited(lineage, "gene_id")
+
+
 def _inherited(lineage: Iterable[Row], name: str) -> str:
-    return next((value for row in lineage if (value := q.text(row.attributes, name))), "")
+    return _first(q.text(row.attributes, name) for row in lineage)
+
+
+def _first(values: Iterable[str]) -> str:
+    """The first value that is not empty; '' without one."""
+    return next(filter(None, values), "")
 
 
 # ---- sequences ----

@@ -240,6 +240,29 @@ def test_a_bad_folder_does_not_turn_the_output_folder_into_a_file(
     assert sorted(results(tmp_path / "new")) == ["a.glm.gff3", "a.glm.tsv"]
 
 
+def test_an_output_in_gz_is_compressed_and_resumed(
+    inputs: list[str], options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    annotate_files(inputs[:1], options)
+    packed = replace(options, output=str(tmp_path / "strain.v2.gff3.gz"))
+    assert annotate_files(inputs[:1], packed) == 0
+    content = (tmp_path / "strain.v2.gff3.gz").read_bytes()
+    assert gzip.decompress(content) == (tmp_path / "out" / "a.glm.gff3").read_bytes()
+    assert (tmp_path / "strain.v2.tsv").read_bytes() == (tmp_path / "out" / "a.glm.tsv").read_bytes()
+    assert annotate_files(inputs[:1], replace(packed, resume=True)) == 0
+    assert messages()[-1] == "INFO inputs: 1 done before"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_output_of_another_format_is_wrong_usage(
+    inputs: list[str], options: Options, tmp_path: Path, resume: bool
+) -> None:
+    other = replace(options, output=str(tmp_path / "new.gbk"), resume=resume)
+    assert annotate_files(inputs[:1], other) == UsageError.exit_status
+    assert "name a .gff3 file" in (tmp_path / "run.log").read_text()
+    assert not (tmp_path / "new.gbk").exists()
+
+
 # ---- processes ----
 
 

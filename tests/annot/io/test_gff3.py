@@ -349,6 +349,29 @@ def test_prodigals_name_goes_before_an_id_that_is_another_contigs_name() -> None
     assert only_gene(parse(line, faa=faa)).protein == "MSSSSSSSSSSSS"
 
 
+def test_names_come_from_the_gene_above_where_the_cds_has_none() -> None:
+    """As in Ensembl's files, whose CDS lines hold nothing but identifiers."""
+    genes = (
+        "ID=gene:b0002;Name=thrA;description=Aspartokinase %5BSource:UniProtKB/Swiss-Prot%3BAcc:P00561%5D;"
+        "gene_id=b0002",
+        "ID=gene:b0003;Name=b0003;gene_id=b0003",  # no symbol
+    )
+    text = "##gff-version 3\n"
+    for number, attributes in enumerate(genes, start=2):
+        tag, place = f"b000{number}", f"{100 * number}\t{100 * number + 38}\t.\t+"
+        text += f"c1\tena\tgene\t{place}\t.\t{attributes}\n"
+        text += (
+            f"c1\tena\tmRNA\t{place}\t.\tID=transcript:{tag};Parent=gene:{tag};Name=x-1;transcript_id={tag}\n"
+        )
+        text += f"c1\tena\tCDS\t{place}\t0\tID=CDS:{tag};Parent=transcript:{tag};protein_id=AAC{number}\n"
+    genome = parse(text, faa={"b0002": "M" * 12, "CDS:b0003": "M" * 12})
+    assert [(gene.locus_tag, gene.name, gene.product) for gene in genome.genes] == [
+        ("b0002", "thrA", "Aspartokinase"),
+        ("b0003", "", ""),
+    ]
+    assert all(gene.protein for gene in genome.genes)
+
+
 def test_cds_without_id_gets_a_made_one_and_is_a_feature_of_its_own() -> None:
     text = cds("c", 1, 39, "+", 0, attributes="product=x") + cds("c", 40, 78, "+", 0, attributes=".")
     genes = list(parse(text, fasta={"c": LONG + LONG}).genes)
