@@ -12,6 +12,7 @@ from typing import Protocol
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.io import sequences, source
+from glm_annot.io.genbank import ours as genbank_ours
 from glm_annot.io.genbank import patch as genbank_patch
 from glm_annot.io.genbank import read as genbank
 from glm_annot.io.gff3 import patch as gff3_patch
@@ -23,11 +24,11 @@ __all__ = ["read", "render", "strip", "write_table"]
 
 _PARSE = {"gff3": gff3.parse, "genbank": genbank.parse, "embl": genbank.parse}
 _RENDER = {"gff3": gff3_patch.render, "genbank": genbank_patch.render, "embl": genbank_patch.render}
-_STRIP = {"gff3": gff3_patch.strip, "genbank": genbank_patch.strip, "embl": genbank_patch.strip}
+_STRIP = {"gff3": gff3_patch.strip, "genbank": genbank_ours.strip, "embl": genbank_ours.strip}
 _PROVENANCE = {
     "gff3": gff3_patch.provenance,
-    "genbank": genbank_patch.provenance,
-    "embl": genbank_patch.provenance,
+    "genbank": genbank_ours.provenance,
+    "embl": genbank_ours.provenance,
 }
 
 
@@ -76,7 +77,7 @@ def open_sections(
     if found == "gff3":
         return gff3.Sections(str(path), gff3_patch.strip_file(file), beside)
     with file:
-        text = genbank_patch.strip(file.read())
+        text = genbank_ours.strip(file.read())
     return genbank.Whole(genbank.parse(str(path), text, beside))
 
 

@@ -23,6 +23,7 @@ from Bio.SeqFeature import SeqFeature
 from Bio.SeqRecord import SeqRecord
 
 from glm_annot.errors import InputError
+from glm_annot.io.genbank.ours import unaccounted
 from glm_annot.io.genbank.text import (
     EMBL,
     QUALIFIER_COLUMN,
@@ -32,6 +33,7 @@ from glm_annot.io.genbank.text import (
     records,
     table_line,
 )
+from glm_annot.io.qualifiers import TOOL, not_ours
 from glm_annot.io.source import decode, split_lines
 
 _LOCUS = re.compile(r"LOCUS\s+(?P<name>\S.*?)(?P<gap>\s*)(?P<length>\d+)\s+(?P<unit>bp|aa|rc)\b(?P<rest>.*)")
@@ -91,7 +93,10 @@ def read_entries(text: bytes, path: str) -> list[Entry]:
         InputError: no record, or a damaged one; it names the line at fault.
     """
     lines = split_lines(text)
-    entries = [_read(lines, layout, path) for layout in records(lines)]
+    layouts = records(lines)
+    if TOOL.encode() in text and (left := unaccounted(lines, layouts)):
+        raise InputError(not_ours(f"this {left.key} has"), path, left.first + 1)
+    entries = [_read(lines, layout, path) for layout in layouts]
     if not entries:
         raise InputError("no LOCUS or ID line, so this is no GenBank or EMBL file", path)
     return entries

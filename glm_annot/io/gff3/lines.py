@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature
+from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature, is_our_operon
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
 from glm_annot.io.source import decode, newline_of
@@ -39,6 +39,7 @@ _DIALECT = {
     "repeated keys": False,
     "order": [],
 }
+_NOWHERE = ".\t" * (COLUMNS - 1)  # for gffutils, which stops at places that are no numbers
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
 _END = 4  # place of the column that holds the last base
@@ -150,7 +151,8 @@ def survey(file: BinaryIO, path: str) -> Layout:
     """Pass over all lines of a file before its sequences, from its beginning, and warn of odd ones.
 
     Raises:
-        InputError: no CDS, one whose place makes no sense, or several files joined.
+        InputError: no CDS, one whose place makes no sense, several files joined, or an operon of ours, which
+            `patch.strip` leaves only where it must not be taken for one.
     """
     oddities = Oddities(path)
     layout, document, cuts, ec_place = Layout(path), Document(path, oddities), _Cuts(), ECPlace()
@@ -165,6 +167,8 @@ def survey(file: BinaryIO, path: str) -> Layout:
         layout.lines, layout.stop = number + 1, start + len(raw)
         ec_place.see(raw)
         if is_feature(raw):
+            if is_our_operon(raw):
+                raise document.error(q.not_ours("this operon has"), number)
             columns = _columns(raw)
             if not _is_usable(columns, document, number):
                 continue
@@ -270,7 +274,7 @@ def read_section(lines: Sequence[bytes], section: Section, layout: Layout, oddit
     """The features of a section that matter here, and its contigs, in order of the file.
 
     Raises:
-        InputError: a CDS whose place makes no sense.
+        InputError: a CDS whose place makes no sense, or with attributes that are called as ours are.
     """
     document = Document(layout.path, oddities, section.line)
     named: set[str] = set()
@@ -355,6 +359,9 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     columns = [*columns, *["."] * (COLUMNS - len(columns))]
     if is_cds:
         _check_cds(columns, document, number)
+    attributes = _attributes(columns)
+    if is_cds and q.NAMES & attributes.keys():
+        raise document.error(q.not_ours("this CDS has"), number)
     return Row(
         line=number,
         contig=columns[0],
@@ -363,17 +370,17 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
         end=_whole(columns[4]),
         strand=_STRANDS.get(columns[6], 0),
         phase=int(columns[7]) if columns[7] in _PHASES else 0,
-        attributes=_attributes(columns),
+        attributes=attributes,
         skip=skip,
     )
 
 
 def _attributes(columns: Sequence[str]) -> dict[str, list[str]]:
     """Names and values of column 9; quotes around it, a value or an item are not part of them."""
-    *place, last = columns[:COLUMNS]
+    last = columns[COLUMNS - 1]
     if last.startswith('"') and last.endswith('"'):
         last = last[1:-1].replace('""', '"')
-    feature = feature_from_line("\t".join([*place, last]), dialect=_DIALECT)
+    feature = feature_from_line(_NOWHERE + last, dialect=_DIALECT)
     return {key.strip(): q.unquoted(values) for key, values in feature.attributes.items()}
 
 

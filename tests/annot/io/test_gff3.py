@@ -544,8 +544,30 @@ def test_rna_letters_are_bases() -> None:
 
 
 def test_attributes_of_the_user_s_own_that_begin_like_ours_stay() -> None:
-    text = OK.replace("ID=a", "ID=a;glm_note=mine").encode()
-    assert annotation_io.strip(text) == text
+    text = OK.replace("ID=a", "ID=a;glm_note=mine") + OK.replace("CDS", "gene").replace(
+        "ID=a", "glm_ec=1.1.1.1"
+    )
+    text += "# glm-annot: a remark\n" + OK.replace("tool\tCDS", "glm-annot\toperon").replace(
+        "ID=a", "ID=mine"
+    )
+    assert annotation_io.strip(text.encode()) == text.encode()
+    genome = parse(text, fasta={"c": LONG})
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        OK.replace("ID=a", "glm_ec=1.1.1.1;ID=b"),
+        OK.replace("ID=a", '"ID=a;glm_ec=1.1.1.1"'),
+        OK.replace("tool\tCDS", "glm-annot\toperon").replace("ID=a", "ID=glm_operon_0001;x=1"),
+    ],
+)
+def test_additions_without_our_comment_are_kept_but_not_added_to(own: str) -> None:
+    text = OK + own
+    assert annotation_io.strip(text.encode()) == text.encode()
+    with pytest.raises(InputError, match="line 2: this (CDS|operon) has names that glm-annot writes, but"):
+        parse(text, fasta={"c": LONG})
 
 
 @pytest.mark.parametrize("sign", [".", "?"])
