@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from glm_annot.cli.console import MessageBuffer, failure, replay
+from glm_annot.cli.console import MessageBuffer, failure, replay, start_log
+from glm_annot.cli.files import FilesInUse, open_log, refuse_existing, remove_half_files
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, plan, refuse_existing, remove_half_files
+from glm_annot.cli.output import STDIO, plan
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores
@@ -38,7 +39,12 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
-    tasks = _plan_tasks(files, options, several=several)
+    in_use = _files_in_use(files, options)
+    if options.log_file:
+        start_log(quiet=options.quiet, log_file=open_log(options.log_file, in_use))
+        in_use = in_use.plus("the log file", options.log_file)
+    _tell_found(files, outcomes)
+    tasks = _plan_tasks(files, options, in_use, several=several)
     for outcome in _annotate_all(tasks, options, several=several):
         replay(outcome.messages)
         if outcome.status:
@@ -63,19 +69,31 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
 
 
-def _plan_tasks(files: Sequence[Files], options: Options, *, several: bool) -> list[Task]:
+def _files_in_use(files: Sequence[Files], options: Options) -> FilesInUse:
+    """All that the call reads."""
+    model = Path(options.model)
+    named = [
+        *(("the model's file", path) for path in (sorted(model.iterdir()) if model.is_dir() else ())),
+        ("the file of --reference", options.reference),
+        *(("the FASTA of the contigs", found.fasta) for found in files),
+        *(("the FASTA of the proteins", found.faa) for found in files),
+        *(("the input", found.annotation) for found in files if found.annotation != STDIO),
+    ]
+    return FilesInUse.of(named, stdin=any(found.annotation == STDIO for found in files))
+
+
+def _plan_tasks(files: Sequence[Files], options: Options, in_use: FilesInUse, *, several: bool) -> list[Task]:
     """Decides where the results of each input go.
 
     Raises:
         UsageError: they would overwrite something, or cannot be written there.
     """
     targets = plan([found.annotation for found in files], options.output, several=several)
-    if not options.force:
-        for target in targets:
-            target.check_source()
-        if not options.resume:
-            refuse_existing([target.table for target in targets if target.table is not None])
-    return list(map(Task, files, targets))
+    for target in targets:
+        target.check_source(in_use)
+    if not options.force and not options.resume:
+        refuse_existing([target.table for target in targets if target.table is not None])
+    return [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
 
 
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
@@ -124,8 +142,16 @@ def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], l
         except InputError as error:
             message, status = failure(error)
             failures.append(Outcome(name, status, message))
-            log.error("%s", error)
     return files, failures
+
+
+def _tell_found(files: Sequence[Files], failures: Sequence[Outcome]) -> None:
+    for found in files:
+        if found.tool:
+            place = Path(found.annotation)
+            log.info("%s: output of %s, reading %s", place.parent, found.tool, place.name)
+    for failed in failures:
+        log.error("%s", failed.error)
 
 
 def _files(name: str, options: Options) -> Files:
@@ -135,9 +161,8 @@ def _files(name: str, options: Options) -> Files:
     from glm_annot.cli.tool_folders import find_output
 
     found = find_output(Path(name))
-    log.info("%s: output of %s, reading %s", name, found.tool, found.annotation.name)
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa
-    return Files(str(found.annotation), fasta, faa, faa_chosen=options.faa is not None)
+    return Files(str(found.annotation), fasta, faa, faa_chosen=options.faa is not None, tool=found.tool)
 
 
 # ---- many inputs at a time ----
@@ -166,7 +191,8 @@ def _worker(options: Options) -> Callable[[Task], Outcome]:
 
 def _report_death(task: Task, process: int, exit_code: int) -> Outcome:
     """The outcome of an input whose process died; its unfinished files are removed here."""
-    remove_half_files(task.target, process)
+    if task.target.folder is not None:
+        remove_half_files(task.target.folder, task.target.name, process)
     how = f"ended with status {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
     hint = "; most likely memory ran out, use fewer --jobs" if exit_code == -signal.SIGKILL else ""
     return Outcome(task.name, GlmAnnotError.exit_status, f"{task.name}: its process {how}{hint}")

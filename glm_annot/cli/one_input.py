@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glm_annot.cli.console import Bars, failure
+from glm_annot.cli.files import was_killed
 from glm_annot.cli.loading import Shared
 from glm_annot.cli.output import STDIO, Target
 from glm_annot.cli.tasks import Options, Outcome, Task
@@ -89,7 +90,14 @@ class Annotator:
             summary = Summary(_file_name(task), overview)
             predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
             promote_ec = self._options.promote_ec
-            write_results(sections, summary.watched(predicted), task.target, promote_ec, force=overwrite)
+            write_results(
+                sections,
+                summary.watched(predicted),
+                task.target,
+                promote_ec,
+                force=overwrite,
+                in_use=task.in_use,
+            )
             if task.target.folder is not None:
                 log.info("%s: wrote %s", _file_name(task), _places(task.target, sections.format))
         log.info("%s; %.1f s", summary, time.monotonic() - started)
@@ -119,6 +127,8 @@ class Annotator:
                 return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():
             return Earlier.NOTHING
+        if was_killed(table, annotation):
+            return Earlier.PART
         if not self._options.force:
             place = annotation if annotation.exists() else table
             raise UsageError(

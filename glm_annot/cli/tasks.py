@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from glm_annot.cli.files import FilesInUse
 from glm_annot.cli.output import Target
 
 
@@ -33,6 +34,7 @@ class Options:
     force: bool
     resume: bool
     quiet: bool
+    log_file: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,16 @@ class Files:
     fasta: Path | None
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
+    tool: str = ""  # whose output folder the user named, if it was one
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An input and where its results go."""
+    """An input, where its results go, and the files of the whole call, where they must not go."""
 
     files: Files
     target: Target
+    in_use: FilesInUse
 
     @property
     def name(self) -> str:

@@ -269,7 +269,7 @@ def ec_belongs_in_note(product: str) -> bool:
 
 
 def not_ours(what: str) -> str:
-    """The message for a file with what looks like additions of ours, but not the comment that goes with them."""
+    """The message for a file with what looks like additions of ours, but without our comment."""
     return (
         f"{what} names that {TOOL} writes, but the file has no comment '{TOOL}: {PROVENANCE_START}...' that "
         "says so; put the comment back, or remove or rename these"

@@ -1,8 +1,8 @@
 """What of a GenBank or EMBL text is an addition of ours; `patch` makes them.
 
-A text holds additions only where a comment of ours says what made them. In a CDS they are one block of lines: our
-/inference, then the qualifiers that go with it, and last our structured note. Where another tool has moved these
-apart, as Biopython does, the note tells which of them were there.
+A text holds additions only where a comment of ours says what made them. In a CDS they are one block of
+lines: our /inference, then the qualifiers that go with it, and last our structured note. Where another tool
+has moved these apart, as Biopython does, the note tells which of them were there.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _block(lines: Sequence[bytes], feature: Feature) -> range:
 
 
 def _moved(lines: Sequence[bytes], feature: Feature) -> Iterator[int]:
-    """Our qualifiers of a CDS after another tool has moved them: the note, and of what goes with it the last."""
+    """Our qualifiers of a CDS that another tool has moved: the note, and the last of what goes with it."""
     found = list(qualifiers(lines, feature))
     note = next((q for q in reversed(found) if q.name == "note" and _entries(q.value)), None)
     if note is None:

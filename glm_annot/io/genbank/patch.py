@@ -1,4 +1,4 @@
-"""Writing predictions into the text of a GenBank or EMBL file; no other byte is touched. `ours` takes them out.
+"""Writing predictions into the text of a GenBank or EMBL file. Other bytes stay. `ours` takes them out.
 
 What is added:
 

@@ -4,8 +4,8 @@ What is added, and what `strip` therefore removes:
 
 - one comment line of provenance, before the first feature; a file without one holds no additions;
 - one `operon` line per operon, source `glm-annot`, before the first line of its first gene;
-- `glm_...` attributes at the end of every line of a predicted CDS, before a `;` that ends the line: an unbroken
-  run, as no other attribute of a CDS has one of these names (`lines` sees to it);
+- `glm_...` attributes at the end of every line of a predicted CDS, before a `;` that ends the line: an
+  unbroken run, as no other attribute of a CDS has one of these names (`lines` sees to it);
 - with `promote_ec`, EC numbers in the annotation tool's own attribute; `glm_promoted` names each of them.
 """
 

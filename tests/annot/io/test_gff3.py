@@ -566,7 +566,7 @@ def test_attributes_of_the_user_s_own_that_begin_like_ours_stay() -> None:
 def test_additions_without_our_comment_are_kept_but_not_added_to(own: str) -> None:
     text = OK + own
     assert annotation_io.strip(text.encode()) == text.encode()
-    with pytest.raises(InputError, match="line 2: this (CDS|operon) has names that glm-annot writes, but"):
+    with pytest.raises(InputError, match=r"line 2: this (CDS|operon) has names that glm-annot writes, but"):
         parse(text, fasta={"c": LONG})
 
 
