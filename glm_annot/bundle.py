@@ -1,12 +1,13 @@
 """A model on disk: a folder of JSON, safetensors, labels, metrics and a card. Nothing in it is executable.
 
-    config.json          {format, name, version, plm, glm, fit, operons, ec, files: {name: sha256}}
+    config.json          {format, name, version, plm, glm, fit, operons, ec, neighbours, files: {name:
+                         sha256}}
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
     ec_names.tsv         names of these numbers and of their classes, for people; may be absent
     metrics.json         what was measured on held-out data, and the command that measured it
-    MODEL_CARD.md        for people
+    MODEL_CARD.md        what the model is, as text
 
 The sha256 of config.json, which lists those of all other files, is that of the model. Tensors stored in
 float32 are memory-mapped: a large model takes no more memory than is read of it.
@@ -40,6 +41,7 @@ from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.neighbours import Neighbours, NeighboursConfig
 from glm_annot.model.sizes import GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
@@ -69,6 +71,7 @@ class Model:
         fit: context fit; None in a model that was never fitted to held-out genes.
         operons, ec: heads; None in a model without them.
         ec_names: names of EC numbers and classes; {} in a model without any.
+        neighbours: tells what stands beside what; None in a model without a memory of gene order.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Model:
     fit: ContextFit | None
     operons: OperonHead | None
     ec: ECHead | None
+    neighbours: Neighbours | None = None
     ec_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -92,6 +96,7 @@ class Model:
             "fit": self.fit,
             "operons": self.operons,
             "ec": self.ec,
+            "neighbours": self.neighbours,
         }
         return {name: part for name, part in named.items() if part is not None}
 
@@ -105,7 +110,10 @@ class Model:
             for part in self.parts.values():
                 part.to(device)
         except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device {str(device)!r} cannot be used here: {_one_line(error)}") from error
+            name, why = str(device), _one_line(error)
+            if "device type at start of device string" in why:  # torch lists twenty names that nobody has
+                why = "unknown device; use auto, cpu, cuda or cuda:1"
+            raise UsageError(f"device {name!r} cannot be used here: {why}") from error
 
 
 def known() -> dict[str, Path]:
@@ -276,7 +284,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
     Whatever interrupts it, and whoever reads meanwhile, finds the old model whole or the new one; only
     between two renames, where there was an old one, there is none.
     """
-    folder = folder.resolve()  # a symbolic link goes on to lead to it
+    folder = folder.resolve()  # a symbolic link is kept and points to the new model
     draft, old = (folder.with_name(f".{folder.name}.{word}") for word in ("part", "old"))
     shutil.rmtree(draft, ignore_errors=True)  # of one who was interrupted
     draft.mkdir(parents=True)
@@ -329,7 +337,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
         )
     if config["format"] < FORMAT:
         raise ModelError(
-            f"{folder} has format {config['format']}, no longer read: fit its heads and bundle it anew"
+            f"{folder} has format {config['format']}, which this version does not read; fit its heads and "
+            "make the bundle again"
         )
     if not isinstance(config.get("files"), dict):
         raise ModelError(f"{path} is damaged: it lists no files")
@@ -355,6 +364,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     glm_config = GLMConfig(**config["glm"])
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
+    neighbours = config.get("neighbours")  # models made before there was a memory do not say
     return Model(
         name=config["name"],
         version=config["version"],
@@ -366,6 +376,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         operons=operons and part("operons", OperonHead, OperonHeadConfig(**operons)),
         ec=ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder))),
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
+        neighbours=neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours)),
     )
 
 
@@ -394,6 +405,7 @@ def _part_configs(model: Model) -> dict[str, Any]:
         "fit": None if model.fit is None else asdict(model.fit.config),
         "operons": None if model.operons is None else asdict(model.operons.config),
         "ec": ec,
+        "neighbours": None if model.neighbours is None else asdict(model.neighbours.config),
     }
 
 

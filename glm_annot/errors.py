@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit status each kind ends the program with.
+"""The kinds of errors, and the exit status of the program for each.
 
 GlmAnnotError            1   something failed at run time
 |-- UsageError           2   options that contradict each other

@@ -19,7 +19,7 @@ class Skip(str, Enum):
     NO_SEQUENCE = "no_sequence"
     TOO_SHORT = "too_short"
     NO_STRAND = "no_strand"
-    DUPLICATE = "duplicate"  # of a CDS that has the very same place
+    DUPLICATE = "duplicate"  # another CDS has the same place
     OUTSIDE = "outside_contig"
     MALFORMED = "malformed"  # its line cannot be written to
 

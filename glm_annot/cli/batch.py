@@ -1,4 +1,4 @@
-"""Many inputs: what to read for each, where results go, one process or several, and what failed."""
+"""Annotates many inputs: finds their files, plans the results, shares out the work, lists failures."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     """Annotates all inputs: files, output folders of annotation tools, or `-` for standard input.
 
     Returns:
-        0 when all went well; else the exit status of a lone input, and that of an unusable input where some
-        of several failed: the others are done.
+        the exit status: 0 when all inputs succeeded. When one of several failed, the status of an unusable
+        input, and the others are done. When the only input failed, the status of its error.
 
     Raises:
         GlmAnnotError: nothing more can be done for any input.
@@ -64,7 +64,9 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
     if several and (options.fasta or options.faa):
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
     if several and options.jobs > 1 and STDIO in inputs:
-        raise UsageError("standard input (-) cannot be shared out with --jobs; run it apart")
+        raise UsageError(
+            "standard input (-) cannot be used with --jobs and several inputs; annotate it in a separate call"
+        )
     if not options.ec and (options.reference or options.promote_ec is not None):
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
 
@@ -97,7 +99,7 @@ def _plan_tasks(files: Sequence[Files], options: Options, in_use: FilesInUse, *,
 
 
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
-    """Does the tasks one after another, or several at a time; what became of each, in their order."""
+    """Does the tasks, one after another or several at a time; yields their outcomes in order."""
     jobs = min(options.jobs, len(tasks))
     with _with_cache(options, several) as cached:
         yield from _in_processes(tasks, cached, jobs) if jobs > 1 else map(Annotator(cached), tasks)
@@ -114,6 +116,7 @@ def _with_cache(options: Options, several: bool) -> Iterator[Options]:
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:
+    """Logs how many inputs are done, were done before, or failed."""
     failed = sum(outcome.status != 0 for outcome in outcomes)
     left_out = sum(outcome.left_out for outcome in outcomes)
     counts = {"done": len(outcomes) - failed - left_out, "done before": left_out, "failed": failed}
@@ -121,7 +124,7 @@ def _count(outcomes: Sequence[Outcome]) -> None:
 
 
 def _list_failures(outcomes: Sequence[Outcome]) -> None:
-    """A table of the inputs that failed and why, in the order in which they were reported."""
+    """Logs a table of the inputs that failed, with their errors, in the order of reporting."""
     failed = [outcome for outcome in outcomes if outcome.status]
     if not failed:
         return
@@ -134,7 +137,7 @@ def _list_failures(outcomes: Sequence[Outcome]) -> None:
 
 
 def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], list[Outcome]]:
-    """What to read for each input, and the failures of folders that cannot be read."""
+    """The files to read for each input, and an outcome for each folder that cannot be read."""
     files, failures = [], []
     for name in inputs:
         try:
@@ -155,7 +158,9 @@ def _tell_found(files: Sequence[Files], failures: Sequence[Outcome]) -> None:
 
 
 def _files(name: str, options: Options) -> Files:
-    """A file as it is; in a tool's output folder what its plugin names, unless options name others."""
+    """The files to read for one input.
+
+    In a tool's output folder its plugin names them; `--fasta` and `--faa` come before those."""
     if name == STDIO or not Path(name).is_dir():
         return Files(name, options.fasta, options.faa)
     from glm_annot.cli.tool_folders import find_output
@@ -169,7 +174,7 @@ def _files(name: str, options: Options) -> Files:
 
 
 def _in_processes(tasks: Sequence[Task], options: Options, jobs: int) -> Iterator[Outcome]:
-    """Does the tasks in processes of their own, each with its model and its share of the threads."""
+    """Does the tasks in several processes. Each loads the model and has its share of the threads."""
     threads = max((options.threads or cores()) // jobs, 1)
     read_reference(options)  # each process reads it again; a faulty one is reported before they start
     log.info("model %s in %d processes, threads of each: %d", options.model, jobs, threads)
@@ -179,7 +184,7 @@ def _in_processes(tasks: Sequence[Task], options: Options, jobs: int) -> Iterato
 
 
 def _worker(options: Options) -> Callable[[Task], Outcome]:
-    """What a process of its own does with a task: its messages come back with the outcome."""
+    """The function that a worker process calls for each task. Its messages come back with the outcome."""
     messages, annotator = MessageBuffer(), Annotator(options)
 
     def work(task: Task) -> Outcome:

@@ -47,7 +47,7 @@ def start_log(*, quiet: bool, log_file: TextIO | None = None) -> None:
 
 
 class _LogFile(logging.StreamHandler[TextIO]):
-    """A log file. When it cannot be written (disk full), a warning says so once and the work goes on."""
+    """A log file. When it cannot be written (disk full), one warning says so and the work continues."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # logging's name for it
         """Called where a message cannot be written; logging's own would print a traceback for each."""

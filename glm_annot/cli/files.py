@@ -54,7 +54,7 @@ class FilesInUse:
     def refuse(self, path: Path) -> None:
         """Raises UsageError where `path` is one of them, under whatever name; `--force` changes nothing."""
         known = _file_id(path)
-        if known in self.names:
+        if known and known in self.names:
             raise UsageError(
                 f"{path} is {self.names[known]} itself, which is never overwritten; "
                 "name another place with -o"
@@ -76,7 +76,7 @@ def open_log(path: Path, in_use: FilesInUse) -> TextIO:
         UsageError: it is a file that this call reads, or cannot be written.
     """
     known = _file_id(path)
-    if known in in_use.names:
+    if known and known in in_use.names:
         raise UsageError(f"--log-file {path} is {in_use.names[known]} itself; name another file")
     try:
         return path.open("a", encoding="utf-8", errors="backslashreplace")

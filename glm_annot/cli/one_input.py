@@ -1,4 +1,4 @@
-"""One input after another: read it, predict, write its results; with `--resume`, only if not done before."""
+"""Annotates one input: reads it, predicts, writes the results; with `--resume` only if not done before."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Earlier(Enum):
-    """What an equal, earlier run has left of the results of an input."""
+    """Which results of an input exist already, made by an earlier run with the same settings."""
 
     NOTHING = "nothing"
-    PART = "part"  # to be written anew
+    PART = "part"  # both files are written again
     ALL = "all"
 
 
@@ -47,7 +47,7 @@ class Annotator:
         self._shared = Shared(options)
 
     def __call__(self, task: Task) -> Outcome:
-        """Annotates one input; a faulty one ends only itself.
+        """Annotates one input. A fault of the input is returned as its outcome, and the others go on.
 
         Raises:
             GlmAnnotError: what all inputs need cannot be loaded: the model, its device, the cache, the
@@ -104,10 +104,10 @@ class Annotator:
         return Outcome(task.name)
 
     def _earlier(self, task: Task) -> Earlier:
-        """What is there of the results that this very run would make.
+        """Which of the results that this run would write exist already.
 
         Raises:
-            UsageError: something else is in their place, which only `--force` may overwrite.
+            UsageError: other files are in their place, which only `--force` may overwrite.
         """
         from glm_annot.io import is_rendered
         from glm_annot.io.source import read_bytes, sniff
@@ -160,6 +160,6 @@ def _file_name(task: Task) -> str:
 
 
 def _places(target: Target, format: str) -> str:
-    """Where the results go, for people."""
+    """Where the results go, as text for a message."""
     annotation = target.annotation(format)
     return "to standard output" if annotation is None else f"{annotation} and {target.table}"

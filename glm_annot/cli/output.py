@@ -1,7 +1,7 @@
-"""Where results go: names, and what stands in the way there. `files` writes them.
+"""Where results go: file names, and what stands in the way there. `files` writes them.
 
-Knows paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk` (the
-format of the input) and `<stem>.glm.tsv`; a file that `--output` names gets its table beside it as `.tsv`.
+This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
+(the format of the input) and `<stem>.glm.tsv`; a file that `--output` names gets its table beside it as `.tsv`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FILE_FORMATS = {
 def stem(path: str) -> str:
     """A file's name without compression, format and an earlier `.glm`: `x.glm.gff3.gz` -> `x`.
 
-    What is not one of the known suffixes stays, so that `strain.v2` keeps its version.
+    Other suffixes stay, so `strain.v2` keeps its version.
     """
     name = Path(path)
     for removable in (_COMPRESSED_SUFFIXES, _INPUT_SUFFIXES, {".glm"}):
@@ -102,12 +102,13 @@ def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = No
 
     Args:
         inputs: files, or `-` for standard input.
-        several: whether the user named several, some of which may be out already; by default as it looks.
+        several: whether the user named several inputs. Some of them may have failed already, so `inputs` may
+            hold only one. None: decided by the number of `inputs`.
         output: None (beside each input; standard input goes to standard output), `-`, the name of the
             annotated file (it ends as such a file does), or else a folder.
 
     Raises:
-        UsageError: the inputs would write to one place, or that place cannot be written to.
+        UsageError: two inputs would write to the same place, or a place cannot be written to.
     """
     alone = len(inputs) == 1 if several is None else not several
     targets = [_target(source, output, alone=alone) for source in inputs]
@@ -159,18 +160,21 @@ def _refuse_collisions(targets: Sequence[Target]) -> None:
         if place in taken:
             where = "standard output" if target.table is None else str(target.table)
             raise UsageError(
-                f"{taken[place]} and {target.source} would both write to {where}; run them apart"
+                f"{taken[place]} and {target.source} would both write to {where}; annotate them separately"
             )
         taken[place] = target.source
 
 
 def _require_writable(folder: Path) -> None:
-    """Says before the work what would stand in the way of writing; a missing last folder is made then."""
+    """Raises UsageError, before any work, where results could not be written into a folder.
+
+    A folder that is missing in an existing one is no error: it is made when results are written.
+    """
     refuse_devices([folder])
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder to write results into")
     nearest = folder if folder.exists() else folder.parent
     if not nearest.is_dir():
-        raise UsageError(f"the folder {nearest} does not exist")
+        raise UsageError(f"the folder {nearest} does not exist; create it, or name another with -o")
     if not os.access(nearest, os.W_OK):
         raise UsageError(f"no permission to write into {nearest}; choose another place with -o")

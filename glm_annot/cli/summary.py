@@ -1,4 +1,4 @@
-"""The few numbers that a run ends with, and those that a dry run can tell beforehand."""
+"""The line of numbers that ends a run, and its counterpart for a dry run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Summary:
         self._name, self._overview = name, overview
         self._windows = 0
         self._asked_for_ec = False
-        self._ec = Counter[Agreement]()  # a class of a number agrees with it
+        self._ec = Counter[Agreement]()  # a called class (2.7.1.-) agrees with a number in it
         self._operons: int | None = None
 
     def watched(
         self, predicted: Iterable[tuple[Genome, Predictions]]
     ) -> Iterator[tuple[Genome, Predictions]]:
-        """The same sections and predictions; they are counted as they pass."""
+        """Yields the same sections and predictions, and counts them meanwhile."""
         for section, predictions in predicted:
             self._add(section, predictions)
             yield section, predictions
@@ -50,7 +50,7 @@ class Summary:
 
 
 def foresee(name: str, overview: Overview, size: int) -> str:
-    """The same line as far as it can be told without predicting, with windows of up to `size` genes."""
+    """The part of that line that is known before predicting: genes, and windows of up to `size` genes."""
     return f"{name}: {_genes(overview)}; {_windows(overview.windows(size))}"
 
 

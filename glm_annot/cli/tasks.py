@@ -1,4 +1,4 @@
-"""What one call of `glm-annot` is asked to do, and what became of each of its inputs."""
+"""The options of one call of `glm-annot`, its tasks, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one input.
+    """The outcome of one input.
 
     Attributes:
         name: the input, as the user named it.

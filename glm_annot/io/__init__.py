@@ -1,6 +1,6 @@
-"""Annotation files: reading them into a Genome and writing predictions back into the very same text.
+"""Annotation files: reads them into a Genome and writes predictions back into the same text.
 
-The format, GFF3 or GenBank, is always told from the content. `strip(render(genome, predictions))` is
+The format, GFF3 or GenBank, is always recognised from the content. `strip(render(genome, predictions))` is
 `genome.source.text`, byte for byte.
 """
 
@@ -33,7 +33,7 @@ _PROVENANCE = {
 
 
 def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:
-    """Read an annotated genome; additions of an earlier run of ours are taken out first.
+    """Read an annotated genome. Additions of an earlier run of glm-annot are removed first.
 
     Args:
         path: GFF3 or GenBank, plain or gzipped; `-` for standard input.
@@ -102,11 +102,11 @@ def strip(text: bytes) -> bytes:
 
 
 def is_rendered(text: bytes, original: bytes, comment: str) -> bool:
-    """Whether `text` is what `render` makes of `original`, as far as can be told without predicting anew.
+    """Whether `text` looks like what `render` makes of `original`; nothing is predicted for this.
 
     Without our additions both must be the same, and the additions must be those of a run that states
-    `comment` (`qualifiers.provenance_comment`). A text that nothing was added to will do as well: there was
-    nothing to predict in it, or it may be written over without loss.
+    `comment` (`qualifiers.provenance_comment`). A text without any additions also counts:
+    there was nothing to predict in it, or it can be overwritten without loss.
     """
     found = source.recognise(text)
     if found is None or _PROVENANCE[found](text) not in (None, comment):

@@ -16,7 +16,7 @@ Attributes = Mapping[str, Sequence[str]]
 Memberships = dict[int, tuple[OperonCall, int]]
 
 TOOL = "glm-annot"  # the source column of our lines and the mark of our comments
-PREFIX = "glm_"  # every attribute name of ours begins so; lower case, as GFF3 reserves the capitals
+PREFIX = "glm_"  # all our attribute names begin with it; lower case, because GFF3 reserves capitals
 
 EC = "glm_ec"
 EC_CONFIDENCE = "glm_ec_confidence"
@@ -30,7 +30,7 @@ OPERON_GENES = "glm_genes"
 START_CONFIDENCE = "glm_start_confidence"
 END_CONFIDENCE = "glm_end_confidence"
 PROMOTED = "glm_promoted"
-# All attributes of ours on features of others: what else begins so is the user's own.
+# All our attributes on features that we did not write; other attributes with the prefix are the user's.
 NAMES = frozenset(
     {EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, CONTEXT_FIT, OPERON, OPERON_CONFIDENCE, PROMOTED}
 )
@@ -179,7 +179,7 @@ def _states(attributes: Attributes, name: str, pattern: re.Pattern[str]) -> bool
 
 
 def open_start(attributes: Attributes, strand: int) -> bool | None:
-    """Whether the CDS says that its own start lies beyond the sequence; None where it says nothing of it.
+    """Whether the CDS says that its start lies beyond the sequence; None if it does not say.
 
     Prodigal writes `partial=10` (left, right end), NCBI `partial=true`, `start_range=.,N` and `end_range=N,.`
     """

@@ -49,7 +49,7 @@ class Sequences:
         """The error for a `--fasta` file none of whose names is that of a contig, such as `contig`."""
         return InputError(
             f"no sequence of the --fasta file ({next(iter(self.contigs))!r}, ...) has the name of a contig "
-            f"({contig!r}); make the names alike, or give the contigs of this very annotation",
+            f"({contig!r}); make the names equal, or give the contigs of this annotation",
             path,
         )
 
@@ -90,7 +90,7 @@ class Fasta(Mapping[str, str]):
     Each is read when it is asked for; only their places are kept.
 
     Args:
-        file: from where it stands on, FASTA records, blank lines allowed before the first.
+        file: FASTA records from its current position on; blank lines are allowed before the first.
         path, first_line: as for `fasta_records`.
 
     Raises:
@@ -166,7 +166,7 @@ class _Place(NamedTuple):
 
 
 def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple[str, _Place]]:
-    """Headers of a FASTA file, from where it stands on, and the places of their sequences."""
+    """Headers of a FASTA file from its current position on, and the places of their sequences."""
     end = file.tell()
     end += len(BOM) if file.read(len(BOM)) == BOM else 0
     file.seek(end)

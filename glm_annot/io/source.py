@@ -1,4 +1,4 @@
-"""Opening an input: file or standard input, gzip told by its magic bytes, and which format it is in."""
+"""Opens an input, file or standard input: unpacks gzip (by its magic bytes) and recognises the format."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def spool(path: str | Path) -> BinaryIO:
 
     Raises:
         InputError: as for `read_bytes`.
-        GlmAnnotError: no room for it.
+        GlmAnnotError: there is no room for it on the disk.
     """
     return spooled(_blocks(path))
 
 
 def spooled(blocks: Iterable[bytes]) -> BinaryIO:
-    """What the blocks say as a file without a name, in memory while it is small, at its beginning.
+    """The blocks as a temporary file, in memory while it is small; positioned at its beginning.
 
     Raises:
         GlmAnnotError: no room for it.
@@ -103,7 +103,7 @@ def check_text(text: bytes, path: str | Path) -> None:
 
 
 def recognise(text: bytes) -> str | None:
-    """Which format an annotation is in, 'gff3', 'genbank' or 'embl', told from its content; None for none."""
+    """The format of an annotation by its content: 'gff3', 'genbank', 'embl', or None for none of them."""
     head = text[:_SNIFFED].removeprefix(BOM).lstrip()
     if head.startswith(b"##gff-version"):
         return "gff3"

@@ -64,7 +64,7 @@ def import_glm(
 ) -> GLMConfig:
     """Write the bundle of a published checkpoint.
 
-    The bundle has no heads and no context fit yet: both want genomes (see `"keep"` in `recipe`).
+    The bundle has no heads and no context fit yet: both are fitted to genomes (see `"keep"` in `recipe`).
 
     Args:
         checkpoint: `glm.bin`, or a `.cp` file of training.
@@ -214,7 +214,7 @@ def _numbers(
     if not isinstance(value, Array):
         raise InputError(f"holds no array {name!r}", path)
     if value.value.shape != shape:
-        raise InputError(f"{name!r} has the shape {value.value.shape}; the checkpoint wants {shape}", path)
+        raise InputError(f"{name!r} has the shape {value.value.shape}; the checkpoint needs {shape}", path)
     numbers = value.value.astype(np.float64)
     with np.errstate(over="ignore"):
         is_finite = np.isfinite(numbers.astype(np.float32)).all()
@@ -224,7 +224,7 @@ def _numbers(
 
 
 def _card(model: bundle.Model, command: str) -> str:
-    """What the bundle is, for people."""
+    """The text of the model card."""
     sections = [
         f"# {model.name} {model.version}",
         "The gLM of Hwang et al. (2023) as its authors trained it, with the ESM2 encoder that it reads. It "

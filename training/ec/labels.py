@@ -135,7 +135,7 @@ def annotated(
 
     Args:
         tables: the corpus.
-        genomes: numbers of genomes whose annotation knows enzymes; in another one 'no EC' says nothing.
+        genomes: numbers of genomes whose annotation knows enzymes; elsewhere no EC means nothing.
         held_out, updates: as for `read_labelled`.
     """
     chosen = set(genomes)

@@ -2,7 +2,7 @@
 
 A protein without an answer counts as wrong. DIAMOND, and the head with a reference, search what a user could
 search: all labelled proteins (tiers 1 and 2 for the benchmarks, 1 to 3 for the genome) but those identical
-to a protein of the very set that is scored. The head itself learnt from none of any set.
+to a protein of the set that is scored. The head itself learnt from no protein of any set.
 """
 
 from __future__ import annotations

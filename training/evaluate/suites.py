@@ -28,7 +28,7 @@ from ..glm.windows import Embeddings, GeneOrder, WindowReader, cut
 from . import ec as evaluate_ec
 from . import operons as evaluate_operons
 
-# What figures are of, where that is not plain; it stands beside them in metrics.json and on the card.
+# What figures were measured on, where that is not obvious; stored with them in metrics.json and the card.
 REFITTED = (
     "heads fitted anew on the shared organisms with this model's encoder and gLM, each without what it is "
     "tested on; not the model's own head"
@@ -94,5 +94,5 @@ def _masked_genes(
         reader = WindowReader(order, embeddings_ND, baseline.features)
         theirs = evaluate_masked(baseline.network, reader, cut(order))
         found["lstm"] = {name: theirs[name] for name in ("pseudo_accuracy", "absolute_accuracy", "loss")}
-        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.fit, reader)
+        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.context_fit, reader)
     return found

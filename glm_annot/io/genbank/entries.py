@@ -1,4 +1,4 @@
-"""GenBank and EMBL records as Biopython understands them, beside the lines they stand on.
+"""GenBank and EMBL records as Biopython reads them, together with their lines in the file.
 
 Biopython is given a copy of the CDS in which what it refuses without need is repaired: Prokka and others
 write LOCUS lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. Other
@@ -158,7 +158,7 @@ def _bad_location(cds: Feature) -> str:
 
 
 def _agree(feature: SeqFeature, lines: Feature, length: int) -> bool:
-    """Whether each bound that Biopython read stands in the text; 1 and `length` come of splitting 90..10."""
+    """Whether each bound that Biopython read is in the text; it adds 1 and `length` when it splits 90..10."""
     if feature.location is None:
         return False
     bounds = [(part.start, part.end) for part in feature.location.parts]

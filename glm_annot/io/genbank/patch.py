@@ -6,7 +6,7 @@ What is added:
          operon          190..5020                  before the first gene of each operon, with our /inference
     and at the end of a CDS
         /inference="ab initio prediction:glm-annot:0.1.0"
-        /operon="glm_operon_0001"                   where the CDS has no /operon of its own
+        /operon="glm_operon_0001"                   where the CDS has no /operon yet
         /EC_number="2.7.1.2"                        with `promote_ec`; our note names it, so that it strips
         /note="predicted EC 2.7.1.2 (glm-annot)"    in its stead, for products that must carry no /EC_number
         /note="glm-annot: ec=2.7.1.2; ec_confidence=0.981; ..."

@@ -31,7 +31,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 
     Args:
         source_path: where it came from, for messages; `-` for standard input.
-        text: the decompressed file, without additions of ours.
+        text: the decompressed file, without our additions.
         sequences: contigs (by VERSION, ACCESSION, LOCUS or ID name) and proteins given beside it; they win
             over what the file holds.
 
@@ -52,7 +52,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     if sequences.proteins and not reader.n_given:
         raise InputError(
             "no protein of the --faa file goes by the locus_tag or protein_id of a CDS; "
-            "give the proteins of this very annotation",
+            "give the proteins of this annotation",
             source_path,
         )
     reader.oddities.tell()
@@ -90,7 +90,7 @@ def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:
         if name in seen:
             raise InputError(
                 f"a second record called {name}; if they are regions of one contig, give the regions one by "
-                "one, else give each record a name of its own",
+                "one, else give each record a different name",
                 path,
                 entry.layout.first + 1,
             )
@@ -191,7 +191,7 @@ class _Reader:
         if dna and entry.locus.length and len(dna) != entry.locus.length:
             raise InputError(
                 f"{entry.layout.style.first_key} says {entry.locus.length} bp but the FASTA file has "
-                f"{len(dna)} for {name}; give the contigs of this very annotation",
+                f"{len(dna)} for {name}; give the contigs of this annotation",
                 self._path,
                 entry.layout.first + 1,
             )

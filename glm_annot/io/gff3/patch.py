@@ -64,7 +64,7 @@ def _stripped(file: BinaryIO) -> Iterator[bytes]:
 
 
 def provenance(text: bytes) -> str | None:
-    """The comment of ours that says what made the additions in `text`, without comment sign; else None."""
+    """Our comment in `text` that says what made the additions, without the comment sign; None without one."""
     _, lines, _ = split_text(text)
     comment = next((line for line in lines if line.startswith(_COMMENT)), None)
     return None if comment is None else decode(comment).removeprefix("#").strip()
@@ -142,7 +142,7 @@ class _Additions:
         self._place = place
 
     def of(self, gene: Gene) -> tuple[_Pairs, _Pairs]:
-        """(what is promoted to the tool's attributes, our tags), alike on all lines of a CDS."""
+        """(what is promoted to the tool's attributes, our tags), equal on all lines of a CDS."""
         prediction = self._predictions.genes[gene.index]
         operon = self._members[gene.index][0] if gene.index in self._members else None
         tags = q.gene_tags(prediction, operon, operons=self._predictions.operons is not None)
@@ -192,7 +192,7 @@ def _escape(value: str) -> bytes:
 def _inserted_lines(
     lines: list[bytes], source: Source, predictions: Predictions, promote_ec: float | None
 ) -> Mapping[int, list[bytes]]:
-    """Line number -> the lines of ours that go before it."""
+    """Line number -> our lines to insert before it."""
     newline = source.newline
     inserted: dict[int, list[bytes]] = defaultdict(list)
     if source.opens_file:
@@ -227,7 +227,7 @@ def _top_line(lines: Sequence[bytes], number: int, ids: Mapping[bytes, int]) -> 
 
 
 def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
-    """A childless feature of its own: CDS with an operon as Parent would be taken for one joined CDS."""
+    """The operon is a feature without children: CDS with one Parent would be read as one joined CDS."""
     tags = [("ID", operon.id), (q.ONTOLOGY, q.OPERON_EVIDENCE_CODE), *q.operon_tags(operon)]
     columns = [
         q.TOOL,

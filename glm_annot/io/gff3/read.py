@@ -31,7 +31,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 
     Args:
         source_path: where it came from, for messages; `-` for standard input.
-        text: the decompressed file, without additions of ours.
+        text: the decompressed file, without our additions.
         sequences: contigs and proteins given beside it; they go before `##FASTA`.
 
     Raises:
@@ -43,7 +43,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 class Sections:
     """A GFF3 file whose genome comes in sections of whole contigs, so that it is never in memory as a whole.
 
-    Iterating gives each section as a genome of its own, whose source is its lines; these and then `rest` are
+    Iterating gives each section as a separate genome, whose source is its lines; these and then `rest` are
     the file. It may be done more than once; a genome of one section is kept.
 
     Args and errors as for `parse`; `file` stays open, and may be read by nobody else.
@@ -253,7 +253,7 @@ def _attach_sequences(document: Document, sequences: Sequences, embedded: Fasta)
             where = "the FASTA file has" if given else "its sequence after ##FASTA has"
             is_last = not given and embedded.last in (plain, name)
             cut_off = is_last and len(found) < (replicon.length or 0)
-            advice = "is the file cut off?" if cut_off else "give the contigs of this very annotation"
+            advice = "is the file cut off?" if cut_off else "give the contigs of this annotation"
             raise InputError(
                 f"the annotation says {replicon.length} bp but {where} {len(found)} for {name}; {advice}",
                 document.path,
@@ -320,7 +320,7 @@ class _SequenceCheck:
         if sequences.proteins and not self._fits:
             raise InputError(
                 f"no protein of the --faa file has the ID, locus_tag or protein_id of a CDS ({first.id!r}); "
-                "give the proteins of this very annotation",
+                "give the proteins of this annotation",
                 path,
             )
         names = {unquote(name) for name in self._layout.replicons}
@@ -330,7 +330,7 @@ class _SequenceCheck:
             if self._embedded and self._embedded not in names:
                 raise InputError(
                     f"no sequence after ##FASTA ({self._embedded!r}, ...) has the name of a contig "
-                    f"({first.contig!r}); make the names alike, or give --fasta genome.fna",
+                    f"({first.contig!r}); make the names equal, or give --fasta genome.fna",
                     path,
                 )
             raise InputError(
@@ -340,7 +340,7 @@ class _SequenceCheck:
             )
         if self._outside and not self._has:
             raise InputError(
-                "every CDS reaches past the end of its contig; give the contigs of this very annotation, or "
+                "every CDS reaches past the end of its contig; give the contigs of this annotation, or "
                 "mark a circular contig with Is_circular=true on its region line",
                 path,
             )

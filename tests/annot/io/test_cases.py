@@ -56,7 +56,7 @@ WARNINGS = {
     "duplicated_line/dup.gff3": [r"stand twice, read as one gene: 1 \(ID TST_00015, lines 5, 11\)"],
     "fasta_partial/two.gff": [r"contigs without a sequence.*: 1 \(ctg2\)"],
     "frameshift_single_cds_translation_attr/k12_notranslation.gff3": [r"1 of 8 proteins .* \(first: b2891\)"],
-    "genbank_duplicate_cds/d.gbk": [r"CDS at the very place of another, skipped: 1 "],
+    "genbank_duplicate_cds/d.gbk": [r"CDS at the same place as another, skipped: 1 "],
     "partial_codon_start/ncbi.gbk": [r"1 of 9 proteins"],
     "slippage_no_id_parent_only/noid.gff3": [r"without an ID but with one Parent.*gene-A, lines 4, 5"],
     "tmrna_negative_start/bakta.gff3": [r"features other than CDS .*: 1 \(line 4\)"],

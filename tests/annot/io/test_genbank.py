@@ -313,7 +313,7 @@ def test_the_same_cds_twice_is_predicted_once(caplog: pytest.LogCaptureFixture) 
     assert cds
     genome = parse(text.replace(cds[0], cds[0] + b"\n" + cds[0], 1))
     assert [g.skip for g in genome.genes] == [None, Skip.DUPLICATE, None, None]
-    assert "CDS at the very place of another, skipped: 1 (" in caplog.text
+    assert "CDS at the same place as another, skipped: 1 (" in caplog.text
 
 
 def test_a_location_that_runs_backwards_says_what_is_meant() -> None:

@@ -434,7 +434,7 @@ def places(genome: Genome) -> list[tuple[int, int, int, Skip | None]]:
     ("second", "expected", "warning"),
     [
         pytest.param(cds("c", 40, 78, "+", 0), [(1, 39, 1), (40, 78, 1)],
-                     "several genes, each read as a gene of its own: 1 (ID a, lines 1", id="two ORFs"),
+                     "several genes, each read as a separate gene: 1 (ID a, lines 1", id="two ORFs"),
         pytest.param(cds("c", 40, 78, "-", 0), [(1, 39, 1), (40, 78, -1)], "ID a, lines 1, 2", id="strands"),
         pytest.param(cds("d", 1, 39, "+", 0), [(1, 39, 1), (1, 39, 1)], "ID a, lines 1, 2", id="contigs"),
         pytest.param(cds("c", 40, 78, "+", 0, attributes="ID=a;locus_tag=b"), [(1, 39, 1), (40, 78, 1)],
