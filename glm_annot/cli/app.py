@@ -239,6 +239,8 @@ def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
     start_log(quiet=False)
     signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, stop)
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)
     except click.ClickException as error:

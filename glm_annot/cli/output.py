@@ -1,7 +1,8 @@
 """Where results go: file names, and what stands in the way there. `files` writes them.
 
 This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
-(the format of the input) and `<stem>.glm.tsv`; a file that `--output` names gets its table beside it as `.tsv`.
+(the format of the input) and `<stem>.glm.tsv`; a file that `--output` names gets its table beside it, as
+`.tsv`.
 """
 
 from __future__ import annotations

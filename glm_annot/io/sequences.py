@@ -201,7 +201,7 @@ def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
 
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
     """The number of an NCBI genetic code; InputError for anything Biopython does not know."""
-    if value.isdigit() and int(value) in CodonTable.unambiguous_dna_by_id:
+    if value.isdecimal() and len(value) < 10 and int(value) in CodonTable.unambiguous_dna_by_id:
         return int(value)
     raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
 

@@ -45,9 +45,9 @@ _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins`
 _END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
-_SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
-_PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d+);seqhdr="(\S+?)[" ]')
-_REFERENCES = re.compile(rb"[\t;]\s*(?:ID|Parent)\s*=([^;\t\r\n]+)")
+_SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d{1,18})\s*$")
+_PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d{1,18});seqhdr="(\S+?)[" ]')
+_REFERENCES = re.compile(rb"[\t;][^\S\t]*(?:ID|Parent)\s*=([^;\t\r\n]+)")
 _BLANKS_FOR_TABS = re.compile(r"\S+ +\S+ +CDS +\d+ +\d+ ", re.IGNORECASE)
 _HIDDEN_CDS = re.compile(rb"##(?:[^\t]*\t){2}CDS\t(?:[^\t]*\t){5}", re.IGNORECASE)
 _NEW_FILE = re.compile(rb"##gff-version\b")
@@ -334,8 +334,8 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
 
 
 def _whole(text: str) -> int:
-    """A whole number; 0 for anything else."""
-    return int(text) if text.isdecimal() else 0
+    """A whole number of at most 18 digits; 0 for anything else."""
+    return int(text) if text.isdecimal() and len(text) <= 18 else 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:

@@ -500,6 +500,26 @@ def test_a_gene_whose_location_has_no_number_is_kept_as_it_is() -> None:
     assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
 
 
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 5000 + " bp", " 1" * 100_000, "1" * 200_000])
+def test_a_locus_line_of_any_length_is_read_or_refused_at_once(digits: str) -> None:
+    locus = text_of("bakta.gbff").partition(b"\n")[0]
+    with pytest.raises(InputError, match=r"LOCUS|no name and length"):
+        parse(text_of("bakta.gbff").replace(locus, b"LOCUS       contig_1 " + digits.encode()))
+
+
+@pytest.mark.parametrize("style", [genbank_text.GENBANK, genbank_text.EMBL])
+def test_lines_of_bases(style: genbank_text.Style) -> None:
+    lines = {
+        b"        1 acgtn acgt": style is genbank_text.GENBANK,
+        b"     acgtn acgt        9\n": style is genbank_text.EMBL,
+        b" acgt-*.\n": True,
+        b"  1 acgt 2 acgt": False,
+        b" " * 200_000 + b"!": False,
+    }
+    for line, expected in lines.items():
+        assert (style.sequence.fullmatch(line) is not None) == expected
+
+
 def test_qualifiers_moved_by_another_tool_are_still_stripped() -> None:
     """Biopython writes /inference together and /note together."""
     genome = read("bakta.gbff")

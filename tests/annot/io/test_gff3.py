@@ -413,6 +413,12 @@ OK = cds("c", 1, 39, "+", 0)
         pytest.param(
             "##gff-version 3\nc\tt\tgene\t1\t39\t.\t+\t.\tID=a\n", None, "gene lines but no CDS", id="no CDS"
         ),
+        (cds("c", 1, "9" * 5000, "+", 0), 1, "must be whole numbers from 1 on"),
+        (
+            cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=²"),
+            1,
+            "transl_table=² is no NCBI genetic code",
+        ),
     ],
 )
 def test_bad_input_names_the_line(text: str, line: int | None, message: str) -> None:
