@@ -60,6 +60,7 @@ setup(
             "jinja2>=3.1",
         ],
         "homology": ["pyhmmer>=0.11"],
+        "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],
         "dev": [
             "pytest>=8",

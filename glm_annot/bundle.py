@@ -40,6 +40,7 @@ from glm_annot.errors import ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
+from glm_annot.model.families import FamilyGLM
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.neighbours import Neighbours, NeighboursConfig
 from glm_annot.model.sizes import GLMConfig
@@ -99,6 +100,13 @@ class Model:
             "neighbours": self.neighbours,
         }
         return {name: part for name, part in named.items() if part is not None}
+
+    @property
+    def predictor(self) -> GLM | FamilyGLM:
+        """What predicts masked genes: gLM, by way of families where it was trained on these."""
+        if self.neighbours is None or self.neighbours.head is None:
+            return self.glm
+        return FamilyGLM(self.glm, self.neighbours.table, self.neighbours.head, self.features)
 
     def to(self, device: str | torch.device) -> None:
         """Moves all parts.

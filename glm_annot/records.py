@@ -97,7 +97,8 @@ class Source:
         text: the whole decompressed file, or the lines of a section of it; bytes, so that write-back can be
             byte-exact.
         anchors: for each gene index the 0-based line numbers of `text` that its CDS feature starts on
-            (GFF3: every line of the CDS; GenBank: the feature's key line, then its last line).
+            (GFF3: every line of the CDS; GenBank and EMBL: the feature's key line, then its last line); in
+            Bakta's JSON its place in the list of features.
         newline: the line end of the whole file (GFF3).
         ec_place: the (attribute, prefix) in which the whole file keeps EC numbers (GFF3).
         opens_file: whether `text` begins the file.

@@ -179,14 +179,14 @@ _family_run = click.option(
 @out_option
 @_family_run
 @click.option("--seed", default=0, show_default=True, help="Seed of the random choice of genes.")
-def neighbours(corpus: Path, out: Path, run: Path | None, seed: int) -> None:
+def neighbours(corpus: Path, output: Path, run: Path | None, seed: int) -> None:
     """Builds the memory of gene order and fits how much memory and gLM count.
 
     They are fitted on the genomes that the corpus sets aside to calibrate.
     """
     from .memory.neighbours import fit_neighbours, save_neighbours
 
-    save_neighbours(fit_neighbours(corpus, glm=run, seed=seed, report=say), out)
+    save_neighbours(fit_neighbours(corpus, glm=run, seed=seed, report=say), output)
 
 
 @cli.command(short_help="Measures how well neighbours predict a masked gene.")
@@ -197,16 +197,37 @@ def neighbours(corpus: Path, out: Path, run: Path | None, seed: int) -> None:
 )
 @click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random masks.")
-def context(corpus: Path, run: Path | None, fitted: Path | None, split: str, seed: int) -> None:
+@click.option("--genome", type=_FILE, help="Measure on this genome by the paper's measure; needs --model.")
+@click.option("--model", help="With --genome: a model whose memory was built from the corpus.")
+def context(
+    corpus: Path,
+    run: Path | None,
+    fitted: Path | None,
+    split: str,
+    seed: int,
+    genome: Path | None,
+    model: str | None,
+) -> None:
     """Measures how often the families of masked genes are predicted from their neighbours alone.
 
     The memory of gene order is asked three times: without the genome itself, without its genus, and without
-    all that share half of its families.
+    all that share half of its families. With --genome it is one genome that the corpus was kept away from.
     """
-    from .evaluate.context import evaluate_context, table_lines
+    from .evaluate import context as measured
 
-    found = evaluate_context(corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say)
-    click.echo("\n".join(table_lines(found)))
+    if (genome is None) != (model is None):
+        raise click.UsageError("--genome and --model go together")
+    if genome is not None and model is not None:
+        from glm_annot import io
+        from glm_annot.bundle import load
+
+        from .evaluate.masked_families import evaluate_masked_families
+
+        one = evaluate_masked_families(load(model), io.read(genome), corpus)
+        click.echo("\n".join(measured.lines_of_one(one)))
+        return
+    found = measured.evaluate_context(corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say)
+    click.echo("\n".join(measured.table_lines(found)))
 
 
 @cli.command(short_help="Trains the gLM.")

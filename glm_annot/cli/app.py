@@ -184,6 +184,17 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "
     "empty.",
 )
+@click.option(
+    "--promote-to",
+    type=click.Choice(["note", "field"]),
+    default="note",
+    show_default=True,
+    help="Where --promote-ec writes the EC numbers of hypothetical proteins, from whose fields ENA deletes "
+    "them.",
+)
+@click.option(
+    "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
+)
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing results.")
 @click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from glm_annot.cli.console import MessageBuffer, failure, replay, start_log
-from glm_annot.cli.files import FilesInUse, open_log, refuse_existing, remove_half_files
+from glm_annot.cli.console import MessageBuffer, counted, failure, replay, start_log
+from glm_annot.cli.files import FilesInUse, open_log, remove_half_files
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, plan
+from glm_annot.cli.output import STDIO, is_result, plan
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 CALL_CACHE = 1.0  # GB of embeddings that the inputs of one call share
 
 
-def annotate_files(inputs: Sequence[str], options: Options) -> int:
-    """Annotates all inputs: files, output folders of annotation tools, or `-` for standard input.
+def annotate_files(named: Sequence[str], options: Options) -> int:
+    """Annotates all named inputs: files, output folders of annotation tools, or `-` for standard input.
 
     Returns:
         the exit status: 0 when all inputs succeeded. When one of several failed, the status of an unusable
@@ -36,6 +36,7 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     Raises:
         GlmAnnotError: nothing more can be done for any input.
     """
+    inputs = _without_results(named, options)
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
@@ -43,19 +44,33 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     if options.log_file:
         start_log(quiet=options.quiet, log_file=open_log(options.log_file, in_use))
         in_use = in_use.plus("the log file", options.log_file)
-    _tell_found(files, outcomes)
-    tasks = _plan_tasks(files, options, in_use, several=several)
-    for outcome in _annotate_all(tasks, options, several=several):
-        replay(outcome.messages)
-        if outcome.status:
-            log.error("%s", outcome.error)
-        outcomes.append(replace(outcome, messages=()))
-    if several or options.resume:
-        _count(outcomes)
-    if several:
-        _list_failures(outcomes)
+    _tell_found(files, len(named) - len(inputs))
+    targets = plan([found.annotation for found in files], options.output, several=several)
+    tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
+    try:
+        for outcome in _annotate_all(tasks, options, several=several):
+            replay(outcome.messages)
+            outcomes.append(replace(outcome, messages=()))
+        if outcomes and (several or options.resume):
+            _count(outcomes)
+    finally:  # an interrupt does not keep what failed so far from being told
+        _tell_failures(outcomes, len(inputs))
     failed = [outcome.status for outcome in outcomes if outcome.status]
     return (InputError.exit_status if several else failed[0]) if failed else 0
+
+
+def _without_results(inputs: Sequence[str], options: Options) -> Sequence[str]:
+    """The inputs but for earlier results, which `*.gff*` finds beside them; one named alone is meant.
+
+    Raises:
+        UsageError: nothing else was named.
+    """
+    if len(inputs) == 1 and not options.resume:
+        return inputs
+    kept = [name for name in inputs if not is_result(Path(name))]
+    if not kept and not options.resume:
+        raise UsageError("all inputs are earlier results of glm-annot; name one alone to annotate it anew")
+    return kept
 
 
 def _check_options(inputs: Sequence[str], options: Options) -> None:
@@ -79,23 +94,10 @@ def _files_in_use(files: Sequence[Files], options: Options) -> FilesInUse:
         ("the file of --reference", options.reference),
         *(("the FASTA of the contigs", found.fasta) for found in files),
         *(("the FASTA of the proteins", found.faa) for found in files),
+        *(("the JSON of the annotation", found.details) for found in files),
         *(("the input", found.annotation) for found in files if found.annotation != STDIO),
     ]
     return FilesInUse.of(named, stdin=any(found.annotation == STDIO for found in files))
-
-
-def _plan_tasks(files: Sequence[Files], options: Options, in_use: FilesInUse, *, several: bool) -> list[Task]:
-    """Decides where the results of each input go.
-
-    Raises:
-        UsageError: they would overwrite something, or cannot be written there.
-    """
-    targets = plan([found.annotation for found in files], options.output, several=several)
-    for target in targets:
-        target.check_source(in_use)
-    if not options.force and not options.resume:
-        refuse_existing([target.table for target in targets if target.table is not None])
-    return [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
 
 
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
@@ -123,17 +125,20 @@ def _count(outcomes: Sequence[Outcome]) -> None:
     log.info("inputs: %s", ", ".join(f"{count} {what}" for what, count in counts.items() if count))
 
 
-def _list_failures(outcomes: Sequence[Outcome]) -> None:
-    """Logs a table of the inputs that failed, with their errors, in the order of reporting."""
+def _tell_failures(outcomes: Sequence[Outcome], inputs: int) -> None:
+    """Logs why a single input failed, or a table of those inputs that failed, with their errors."""
     failed = [outcome for outcome in outcomes if outcome.status]
     if not failed:
+        return
+    if inputs == 1:
+        log.error("%s", failed[0].error)
         return
     width = max(len(outcome.name) for outcome in failed)
     rows = [
         f"  {outcome.name:<{width}}  {outcome.error.removeprefix(outcome.name).lstrip(':, ')}"
         for outcome in failed
     ]
-    log.error("%d of %d inputs failed:\n%s", len(failed), len(outcomes), "\n".join(rows))
+    log.error("%d of %d inputs failed:\n%s", len(failed), inputs, "\n".join(rows))
 
 
 def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], list[Outcome]]:
@@ -148,13 +153,13 @@ def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], l
     return files, failures
 
 
-def _tell_found(files: Sequence[Files], failures: Sequence[Outcome]) -> None:
+def _tell_found(files: Sequence[Files], passed_over: int) -> None:
+    if passed_over:
+        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
     for found in files:
         if found.tool:
             place = Path(found.annotation)
             log.info("%s: output of %s, reading %s", place.parent, found.tool, place.name)
-    for failed in failures:
-        log.error("%s", failed.error)
 
 
 def _files(name: str, options: Options) -> Files:
@@ -167,7 +172,8 @@ def _files(name: str, options: Options) -> Files:
 
     found = find_output(Path(name))
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa
-    return Files(str(found.annotation), fasta, faa, faa_chosen=options.faa is not None, tool=found.tool)
+    chosen = options.faa is not None
+    return Files(str(found.annotation), fasta, faa, faa_chosen=chosen, details=found.details, tool=found.tool)
 
 
 # ---- many inputs at a time ----

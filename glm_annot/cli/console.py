@@ -118,6 +118,11 @@ def failure(error: Exception) -> tuple[str, int]:
     )
 
 
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """'1 gene', '2 genes'; a plural that takes more than an s is given."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
 class Bars:
     """One progress bar after another, for each stage of the work; none where stderr is no terminal."""
 

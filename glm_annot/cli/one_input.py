@@ -69,6 +69,9 @@ class Annotator:
 
         started = time.monotonic()
         self._shared.load_reference()  # first, so that its faults are reported before any other work
+        task.target.check_source(task.in_use)
+        if not self._options.force and not self._options.resume:
+            task.target.check_table()
         earlier = self._earlier(task) if self._options.resume else Earlier.NOTHING
         if earlier is Earlier.ALL:
             log.debug("%s: done before, left out", task.name)
@@ -76,7 +79,14 @@ class Annotator:
         overwrite = self._options.force or earlier is Earlier.PART
         log.debug("reading %s", task.name)
         files = task.files
-        sections = open_sections(task.name, fasta=files.fasta, faa=files.faa, faa_wins=files.faa_chosen)
+        sections = open_sections(
+            task.name,
+            fasta=files.fasta,
+            faa=files.faa,
+            faa_wins=files.faa_chosen,
+            details=files.details,
+            call_genes=self._options.call_genes,
+        )
         with closing(sections):
             task.target.check_format(sections.format)
             overview = Overview.of(sections)
@@ -89,12 +99,11 @@ class Annotator:
                 return Outcome(task.name)
             summary = Summary(_file_name(task), overview)
             predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
-            promote_ec = self._options.promote_ec
             write_results(
                 sections,
                 summary.watched(predicted),
                 task.target,
-                promote_ec,
+                (self._options.promote_ec, self._options.promote_to),
                 force=overwrite,
                 in_use=task.in_use,
             )
@@ -109,14 +118,14 @@ class Annotator:
         Raises:
             UsageError: other files are in their place, which only `--force` may overwrite.
         """
-        from glm_annot.io import is_rendered
+        from glm_annot.io import annotation_text, is_rendered
         from glm_annot.io.source import read_bytes, sniff
         from glm_annot.io.table import is_whole_table
 
         table = task.target.table
         if task.name == STDIO or table is None:
             return Earlier.NOTHING  # standard input is read once, standard output is not kept
-        original = read_bytes(task.name)
+        original = annotation_text(task.name, call_genes=self._options.call_genes)
         format = sniff(original, task.name)
         task.target.check_format(format)
         annotation = task.target.annotation(format)
@@ -142,7 +151,7 @@ class Annotator:
         from glm_annot.pipeline import provenance
 
         made_by = provenance(self._shared.load_model(), self._shared.load_settings())
-        return provenance_comment(made_by, self._options.promote_ec)
+        return provenance_comment(made_by, self._options.promote_ec, self._options.promote_to)
 
 
 def _predict(
@@ -156,7 +165,7 @@ def _predict(
 
 
 def _file_name(task: Task) -> str:
-    return Path(task.name).name
+    return "standard input" if task.name == STDIO else Path(task.name).name
 
 
 def _places(target: Target, format: str) -> str:

@@ -1,7 +1,7 @@
 """Where results go: file names, and what stands in the way there. `files` writes them.
 
 This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
-(the format of the input) and `<stem>.glm.tsv`; a file that `--output` names gets its table beside it, as
+(the format of the input) and `<stem>.glm.tsv`. A file that `--output` names gets its table beside it, as
 `.tsv`.
 """
 
@@ -17,8 +17,20 @@ from glm_annot.errors import UsageError
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
-_SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk", "embl": ".embl"}
-_INPUT_SUFFIXES = {".gff", ".gff3", ".gb", ".gbk", ".gbff", ".genbank", ".embl"}
+_SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk", "embl": ".embl", "bakta": ".json"}
+_INPUT_SUFFIXES = {
+    ".gff",
+    ".gff3",
+    ".gb",
+    ".gbk",
+    ".gbff",
+    ".genbank",
+    ".embl",
+    ".json",
+    ".fna",
+    ".fa",
+    ".fasta",
+}
 _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
 GZIP = ".gz"
 # An --output that ends so (or so and .gz) is a file of that format; every other one is a folder.
@@ -29,7 +41,7 @@ _FILE_FORMATS = {
     ".gbk": "genbank",
     ".gbff": "genbank",
     ".embl": "embl",
-    ".json": "json",
+    ".json": "bakta",
 }
 
 
@@ -46,9 +58,9 @@ def stem(path: str) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.gbk`, `x.glm.tsv`, compressed or not."""
+    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.tsv`, `x.glm.gff`, compressed or not."""
     name = path.with_suffix("") if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
-    return name.suffix in {*_SUFFIXES.values(), ".tsv"} and Path(name.stem).suffix == ".glm"
+    return name.suffix != "" and Path(name.stem).suffix == ".glm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +104,10 @@ class Target:
         for place in (*map(self.annotation, _SUFFIXES), self.table):
             if place is not None:
                 in_use.refuse(place)
+
+    def check_table(self) -> None:
+        """Raises UsageError when the table is there already; its name is known before the input is read."""
+        refuse_existing([self.table] if self.table is not None else [])
 
     def check_free(self, format: str) -> None:
         """Raises UsageError when the annotated file or the table is there already."""

@@ -30,11 +30,13 @@ class Options:
     operons: bool
     ec: bool
     promote_ec: float | None
+    promote_to: str
     dry_run: bool
     force: bool
     resume: bool
     quiet: bool
     log_file: Path | None
+    call_genes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Files:
     fasta: Path | None
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
+    details: Path | None = None  # what a tool's folder says beside the annotation
     tool: str = ""  # whose output folder the user named, if it was one
 
 

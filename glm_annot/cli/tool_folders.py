@@ -31,12 +31,14 @@ class ToolOutput:
         annotation: the GFF3 or GenBank file to annotate.
         fasta: sequences of the contigs, where the annotation lacks them.
         faa: proteins as the tool translated them, where it wrote them.
+        details: a JSON of Bakta's, which has all EC numbers and the genetic code.
     """
 
     tool: str
     annotation: Path
     fasta: Path | None = None
     faa: Path | None = None
+    details: Path | None = None
 
 
 class Plugin(Protocol):

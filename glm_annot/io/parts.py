@@ -9,8 +9,10 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from glm_annot.errors import InputError
 from glm_annot.io.oddities import Oddities
-from glm_annot.records import Gene, Skip
+from glm_annot.io.sequences import Sequences
+from glm_annot.records import Gene, Genome, Skip
 
 Place = tuple[int, int]
 _Part = TypeVar("_Part")
@@ -71,3 +73,17 @@ def without_sequence(genes: Iterable[Gene], with_bases: Container[str], oddities
     lacking = (gene.contig for gene in genes if gene.skip is Skip.NO_SEQUENCE)
     for contig in dict.fromkeys(name for name in lacking if name not in with_bases):
         oddities.see("contigs without a sequence, whose CDS get no prediction", contig)
+
+
+def check_usable(genome: Genome, sequences: Sequences, path: str) -> None:
+    """Raise InputError for a whole file without any CDS, or without a sequence for any."""
+    genes = list(genome.genes)
+    if not genes:
+        raise InputError("no CDS in this file; call genes first (Bakta, Prokka, PGAP, ...)", path)
+    lacking = any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
+    if lacking and not sequences.proteins and not any(gene.protein for gene in genes):
+        raise InputError(
+            "no sequences in this file; give --fasta genome.fna (contigs of the same names) "
+            "or --faa proteins.faa beside it",
+            path,
+        )

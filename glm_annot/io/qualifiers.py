@@ -35,6 +35,9 @@ NAMES = frozenset(
     {EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, CONTEXT_FIT, OPERON, OPERON_CONFIDENCE, PROMOTED}
 )
 PROVENANCE_START = "program="  # of the comment that says what made our additions
+NAME = "Name"
+STANDARD_NAME = "standard_name"  # INSDC's for what people call a feature; /label is no longer one of its own
+OPERON_OF = "operon"  # INSDC's name of the operon that a feature is or belongs to
 NOTE = "Note"
 ONTOLOGY = "Ontology_term"
 # (attribute, prefix of the value) in which the tools keep EC numbers in GFF3
@@ -43,6 +46,7 @@ PROKKA_EC = ("eC_number", "")
 INSDC_EC = ("ec_number", "")
 EC_ATTRIBUTES = (PROKKA_EC, INSDC_EC, ("EC_number", ""))
 SIGNS = {1: "+", -1: "-", 0: "."}  # of a strand; a dot where the file gives none
+TO_NOTE, TO_FIELD = "note", "field"  # where a promoted EC number of a hypothetical protein goes
 NO_OPERON = "none"  # the value of glm_operon for a gene that stands alone
 
 EC_EVIDENCE_CODE = (
@@ -236,6 +240,17 @@ def gene_tags(
     return tags
 
 
+def operon_name(operon: OperonCall, genes: Mapping[int, Gene]) -> str:
+    """What people read: the first and the last gene in order of transcription, 'thrA-thrC'.
+
+    Args:
+        operon: the operon.
+        genes: all genes by their index.
+    """
+    ends = (operon.genes[0], operon.genes[-1])[:: operon.strand]
+    return "-".join(gene.name or gene.locus_tag or gene.id for gene in map(genes.__getitem__, ends))
+
+
 def operon_tags(operon: OperonCall) -> list[tuple[str, str]]:
     """Our (name, value) pairs for one operon: its number of genes and how sure its two borders are."""
     tags = [(OPERON_GENES, str(len(operon.genes)))]
@@ -263,9 +278,9 @@ def is_ec_prefix(general: str, special: str) -> bool:
     return stem != special.rstrip("-.") and special.startswith(stem + ".")
 
 
-def ec_belongs_in_note(product: str) -> bool:
+def ec_belongs_in_note(product: str, promote_to: str) -> bool:
     """Whether the product is of the kind from which ENA deletes EC numbers, so that a note must hold ours."""
-    return _UNNAMED_PRODUCT.search(product) is not None
+    return promote_to == TO_NOTE and _UNNAMED_PRODUCT.search(product) is not None
 
 
 def not_ours(what: str) -> str:
@@ -286,7 +301,9 @@ def promoted_note(number: str) -> str:
     return f"predicted EC {number} ({TOOL})"
 
 
-def provenance_comment(provenance: Provenance, promote_ec: float | None = None) -> str:
+def provenance_comment(
+    provenance: Provenance, promote_ec: float | None = None, promote_to: str = TO_NOTE
+) -> str:
     """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `.
 
     The evidence codes stand for what was predicted; float32 is not mentioned. Equal lines of two runs mean
@@ -309,4 +326,5 @@ def provenance_comment(provenance: Provenance, promote_ec: float | None = None) 
         parts += [f"reference_sha256={provenance.reference}", f"searched_by={provenance.searcher}"]
     if promote_ec is not None:
         parts.append(f"promote_ec={promote_ec:g}")
+        parts += [f"promote_to={promote_to}"] if promote_to != TO_NOTE else []
     return f"{TOOL}: " + "; ".join(part.replace("\n", " ").replace("\r", " ") for part in parts)

@@ -99,9 +99,7 @@ class Neighbours(nn.Module):
         family_G, _ = self.table.assign(embeddings_GD)
         genes = Genes(family_G, strand_G.long(), first_C)
         same_M = self.same_genomes(genes)
-        length_C = self.memory.first_C.diff()
-        allowed_N = ~same_M[self.memory.genome_C.long()].repeat_interleave(length_C)
-        index = self.memory.index(allowed_N)
+        index = self.memory.index(self._places_without(same_M))
         parts = []
         for asked_Q in torch.split(torch.arange(len(family_G), device=family_G.device), _CHUNK):
             votes = index.ask(genes, asked_Q)
@@ -115,6 +113,14 @@ class Neighbours(nn.Module):
             return ContextOfGenes(family_G, nothing, family_G, nothing, int(same_M.sum()))
         ratio_G, expected_G, confidence_G = (torch.cat(column) for column in zip(*parts, strict=True))
         return ContextOfGenes(family_G, ratio_G, expected_G, confidence_G, int(same_M.sum()))
+
+    def places_of_others(self, genes: Genes) -> Tensor:
+        """Places of the memory but those of the genome itself, (N,)."""
+        return self._places_without(self.same_genomes(genes))
+
+    def _places_without(self, genomes_M: Tensor) -> Tensor:
+        length_C = self.memory.first_C.diff()
+        return ~genomes_M[self.memory.genome_C.long()].repeat_interleave(length_C)
 
     def same_genomes(self, genes: Genes) -> Tensor:
         """Genomes of the memory that have `SAME_GENOME` of the adjacent families of these genes, (M,)."""

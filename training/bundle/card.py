@@ -97,6 +97,7 @@ def parts_table(model: Model) -> str:
     parts: dict[str, Any] = {
         "protein encoder (plm)": model.encoder,
         "genomic language model (glm)": model.glm,
+        "families, memory of gene order, mixture (neighbours)": model.neighbours,
         "operon head": model.operons,
         "EC head": model.ec,
     }

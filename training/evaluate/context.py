@@ -10,7 +10,7 @@ Axes: W windows, G genes of all of them, Q masked genes, K candidates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from glm_annot.errors import InputError
 from glm_annot.model.families import FamilyGLM
+from glm_annot.model.memory import MemoryIndex
 from glm_annot.model.mixture import Mixture
 
 from ..common.console import Report
@@ -28,13 +29,12 @@ from ..corpus.rings import RINGS
 from ..glm.families import read_families
 from ..glm.train import family_glm, read_embeddings
 from ..memory.asked import Asked, Asker
-from ..memory.build import CorpusMemory, build_memory
+from ..memory.build import build_memory
 from ..memory.mixture import log_prior
 from ..memory.neighbours import read_neighbours
 from .scores import calibration_error
 
 BEST = 4  # guesses that count for 'among four', as many as gLM makes predictions
-GLM_RING = "genus"  # the ring of gLM's own training: a corpus with sets keeps the genus ring out of it
 _RESAMPLES = 1000
 _CHUNK = 1024  # genes whose families are told at a time
 
@@ -106,8 +106,10 @@ def evaluate_context(
         asked = asker.in_windows(memory.order_of(row), seed + row)
         if not len(asked.at_Q):
             continue
-        for ring_and_who, guesses in _guesses(memory, row, asked, asker, mixing):
-            found.setdefault(ring_and_who, []).append(_judge(guesses, asked, families.table.none))
+        for ring in RINGS:
+            index = memory.memory.index(memory.seen_by(row, ring))
+            for who, guesses in guesses_of(asker, asked, index, mixing).items():
+                found.setdefault((ring, who), []).append(_judge(guesses, asked, families.table.none))
         report(f"genome {memory.genomes[row]}: {len(asked.at_Q)} masked genes")
     table: dict[str, dict[str, dict[str, float]]] = {}
     for (ring, who), of_genomes in found.items():
@@ -116,22 +118,24 @@ def evaluate_context(
 
 
 @torch.inference_mode()
-def _guesses(
-    memory: CorpusMemory, row: int, asked: Asked, asker: Asker, mixture: Mixture | None
-) -> Iterator[tuple[tuple[str, str], Guesses]]:
-    """What memory, gLM and mixture guess, by ring."""
-    for ring in RINGS:
-        index = memory.memory.index(memory.seen_by(row, ring))
-        votes = index.ask(asked.genes, asked.at_Q)
-        yield (ring, "memory"), Guesses(votes.family_QK)
-        if mixture is not None:
-            candidates = asker.candidates(asked, index)
-            log_p_QR = mixture(candidates)[:, :-2]
-            rank_QK = log_p_QR.argsort(dim=1, descending=True, stable=True)[:, :BEST]
-            best_Q = log_p_QR.amax(1).exp()
-            yield (ring, "mixture"), Guesses(candidates.family_QK.gather(1, rank_QK), best_Q)
+def guesses_of(asker: Asker, asked: Asked, index: MemoryIndex, mixture: Mixture | None) -> dict[str, Guesses]:
+    """What memory, gLM and their mixture guess of some genes, each as far as it is there.
+
+    Args:
+        asker: with the gLM.
+        asked: the genes.
+        index: of the memory, as much of it as may be seen.
+        mixture: fitted to both.
+    """
+    found = {"memory": Guesses(index.ask(asked.genes, asked.at_Q).family_QK)}
     if asker.model is not None:
-        yield (GLM_RING, "glm"), _guesses_of_glm(asker.model, asked)
+        found["glm"] = _guesses_of_glm(asker.model, asked)
+    if mixture is not None:
+        candidates = asker.candidates(asked, index)
+        log_p_QR = mixture(candidates)[:, :-2]
+        rank_QK = log_p_QR.argsort(dim=1, descending=True, stable=True)[:, :BEST]
+        found["mixture"] = Guesses(candidates.family_QK.gather(1, rank_QK), log_p_QR.amax(1).exp())
+    return found
 
 
 def _guesses_of_glm(model: FamilyGLM, asked: Asked) -> Guesses:
@@ -186,4 +190,16 @@ def table_lines(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[
                 f"{ring:8} {who:8} {of['genomes']:7.0f} {of['genes']:7.0f} {of['first']:6.3f} "
                 f"{interval:>13} {of['four']:7.3f} {error:>17}"
             )
+    return lines
+
+
+def lines_of_one(found: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The figures of one genome as lines of a table for people."""
+    lines = [
+        f"{'by':8} {'genes':>6} {'absolute':>8} {'pseudo':>6} {'family':>6} {'above .75':>9} {'right':>6}"
+    ]
+    for who, of in found.items():
+        sure = f"{of['confident']:9.3f} {of['confident_right']:6.3f}" if "confident" in of else ""
+        figures = f"{of['absolute']:8.3f} {of['pseudo']:6.3f} {of['family']:6.3f}"
+        lines.append(f"{who:8} {of['genes']:6.0f} {figures} {sure}".rstrip())
     return lines

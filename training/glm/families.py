@@ -33,7 +33,7 @@ from ..encoder.embed import encoder_of
 from .windows import Embeddings, GeneOrder
 
 FAMILY_TABLE, FAMILY_RECORD, ASSIGNED = "families.safetensors", "families.json", "families.npy"
-LEAST_GENES = 3  # in the training genomes; smaller families teach nothing about their neighbours
+LEAST_GENES = 3  # in the training genomes, if these are as many; smaller families teach little
 _ROWS = 65_536  # proteins read at a time
 _THRESHOLDS = np.linspace(0.0, 0.95, 96)
 
@@ -64,8 +64,9 @@ def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST_F
         InputError: no family has three genes in the training genomes.
     """
     group_N = _groups(corpus)
+    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
     train = GeneOrder.read(corpus, "train").protein_G
-    number_N = _largest(group_N, train, most)
+    number_N = _largest(group_N, train, most, min(LEAST_GENES, splits.count("train")))
     table = _centroids(embeddings_ND, number_N, np.unique(train))
     valid = np.setdiff1d(GeneOrder.read(corpus, "valid").protein_G, train)
     measured = _choose_threshold(table, embeddings_ND, number_N, valid)
@@ -110,13 +111,13 @@ def _groups(corpus: Path) -> Ints:
     return np.asarray(read_table(corpus, "proteins", [column])[column], np.int64)
 
 
-def _largest(group_N: Ints, train: Ints, most: int) -> Ints:
+def _largest(group_N: Ints, train: Ints, most: int, least: int) -> Ints:
     """Numbers of the groups by their genes in the training genomes, -1 for those too small or too many."""
     groups, counts = np.unique(group_N[train], return_counts=True)
     order = np.lexsort((groups, -counts))[:most]
-    order = order[counts[order] >= LEAST_GENES]
+    order = order[counts[order] >= least]
     if not len(order):
-        raise InputError(f"no family has {LEAST_GENES} genes in the training genomes")
+        raise InputError(f"no family has {least} genes in the training genomes")
     number = dict(zip(groups[order].tolist(), range(len(order)), strict=True))
     return np.array([number.get(group, -1) for group in group_N.tolist()], np.int64)
 

@@ -79,6 +79,10 @@ class Asker:
             states = _states_in_windows(self.model, self._reader(order, self.model), spans, masked_WT)
         return Asked(genes, at_Q, genes.family_G[at_Q], False, states)
 
+    def genes_in_windows(self, order: GeneOrder) -> npt.NDArray[np.int64]:
+        """Which gene of the genome each of the genes of `in_windows` is."""
+        return _genes_of(cut(order))
+
     def alone(self, order: GeneOrder) -> Asked:
         """Hide each gene of the contigs of 15 genes or more by itself."""
         first_C = torch.from_numpy(order.first_C.astype(np.int64))

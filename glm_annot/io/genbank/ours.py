@@ -127,17 +127,16 @@ def _entries(note: str) -> dict[str, str]:
 def _goes_with(qualifier: Qualifier, entries: dict[str, str]) -> bool:
     """Whether a qualifier may be one that was written with a note that has these entries."""
     promoted = names.listed(entries.get(names.PROMOTED.removeprefix(names.PREFIX), ""))
-    if qualifier.name == "operon":
-        return qualifier.value == entries.get(names.OPERON.removeprefix(names.PREFIX)) and _is_operon(
-            qualifier
-        )
+    if qualifier.name == names.OPERON_OF:
+        said = entries.get(names.OPERON.removeprefix(names.PREFIX))
+        return qualifier.value == said and _is_operon(qualifier)
     if qualifier.name == "EC_number":
         return qualifier.value in promoted
     return qualifier.name == "note" and qualifier.value in map(names.promoted_note, promoted)
 
 
 def _is_operon(qualifier: Qualifier) -> bool:
-    return qualifier.name == "operon" and re.fullmatch(names.OPERON_ID, qualifier.value) is not None
+    return qualifier.name == names.OPERON_OF and re.fullmatch(names.OPERON_ID, qualifier.value) is not None
 
 
 def _is_inference(qualifier: Qualifier) -> bool:

@@ -4,6 +4,7 @@ What is added:
 
     COMMENT     glm-annot: program=...; model=...   in each annotated record, before FEATURES
          operon          190..5020                  before the first gene of each operon, with our /inference
+                         /standard_name="thrA-thrC"
     and at the end of a CDS
         /inference="ab initio prediction:glm-annot:0.1.0"
         /operon="glm_operon_0001"                   where the CDS has no /operon yet
@@ -21,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from glm_annot.io import qualifiers as names
-from glm_annot.io.genbank.ours import INFERENCE, NOTE, SEPARATOR
+from glm_annot.io.genbank.ours import INFERENCE, NOTE, SEPARATOR, provenance, strip
 from glm_annot.io.genbank.text import (
     Feature,
     Record,
@@ -32,10 +33,14 @@ from glm_annot.io.genbank.text import (
     wrapped_width,
 )
 from glm_annot.io.source import line_end, split_lines
-from glm_annot.records import Gene, Genome, OperonCall, Predictions, Provenance
+from glm_annot.records import Gene, Genome, OperonCall, Predictions
+
+__all__ = ["provenance", "render", "strip"]
 
 
-def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
+def render(
+    genome: Genome, predictions: Predictions, promote_ec: float | None = None, promote_to: str = names.TO_NOTE
+) -> bytes:
     """The text that `genome` was read from, with the predictions added.
 
     Args:
@@ -43,6 +48,7 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
         predictions: what to add.
         promote_ec: probability from which a predicted EC number is also written as /EC_number, where the
             file has none for the gene; None: never.
+        promote_to: 'field', or 'note' for products that must carry no /EC_number.
     """
     if genome.source is None:
         raise ValueError("a genome that was not read from a file cannot be written back")
@@ -50,20 +56,22 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
     places = {index: patch.places[lines[0]] for index, lines in genome.source.anchors.items()}
     lengths = {contig.name: contig.length for contig in genome.contigs}
     inference = f'/inference="{INFERENCE}{predictions.provenance.program.rpartition(" ")[2]}"'
+    genes = {gene.index: gene for gene in genome.genes}
     for operon in predictions.operons or ():
         record, position = places[operon.genes[0]]
-        head = _head(record, position)
-        patch.add_operon(head, record.style, operon, lengths[operon.contig], inference)
+        head, name = _head(record, position), names.operon_name(operon, genes)
+        patch.add_operon(head, record.style, operon, name, lengths[operon.contig], inference)
     membership = names.memberships(predictions)
     annotated: dict[int, Record] = {}
     for gene in genome.genes:
         operon_of_gene, _ = membership.get(gene.index, (None, 0))
         if tags := _tags(gene, operon_of_gene, predictions, promote_ec):
             record, position = places[gene.index]
-            patch.add_tags(record.features[position], record.style, gene, tags, inference)
+            feature, in_note = record.features[position], names.ec_belongs_in_note(gene.product, promote_to)
+            patch.add_tags(feature, record.style, tags, inference, in_note=in_note)
             annotated[record.first] = record
     for record in annotated.values():
-        patch.add_comment(record, predictions.provenance, promote_ec)
+        patch.add_comment(record, names.provenance_comment(predictions.provenance, promote_ec, promote_to))
     return patch.text()
 
 
@@ -84,32 +92,49 @@ class _Patch:
         return b"".join(row for group in rows for row in group)
 
     def add_operon(
-        self, head: Feature, style: Style, operon: OperonCall, length: int | None, inference: str
+        self,
+        head: Feature,
+        style: Style,
+        operon: OperonCall,
+        name: str,
+        length: int | None,
+        inference: str,
     ) -> None:
         """An operon feature before `head`. INSDC wants /operon on it, but no gene, locus_tag or EC_number."""
         tags = [(names.OPERON_CONFIDENCE, names.confidence(operon.confidence)), *names.operon_tags(operon)]
         key = style.key_indent + f"{'operon':<16}{_location(operon, length)}".encode() + self._end(head.first)
-        values = [f'/operon="{operon.id}"', inference, f'/note="{_note(tags)}"']
+        title = name.replace('"', "'")
+        values = [
+            f'/{names.OPERON_OF}="{operon.id}"',
+            f'/{names.STANDARD_NAME}="{title}"',
+            inference,
+            f'/note="{_note(tags)}"',
+        ]
         self.before[head.first] += [key, *self._qualifiers(values, style, head.first)]
 
     def add_tags(
-        self, feature: Feature, style: Style, gene: Gene, tags: Sequence[tuple[str, str]], inference: str
+        self,
+        feature: Feature,
+        style: Style,
+        tags: Sequence[tuple[str, str]],
+        inference: str,
+        *,
+        in_note: bool,
     ) -> None:
         """Our qualifiers at the end of a CDS."""
         said, values = dict(tags), [inference]
-        has_operon = any(q.name == "operon" for q in qualifiers(self.lines, feature))
+        has_operon = any(q.name == names.OPERON_OF for q in qualifiers(self.lines, feature))
         if not has_operon and said.get(names.OPERON, names.NO_OPERON) != names.NO_OPERON:
-            values.append(f'/operon="{said[names.OPERON]}"')
-        for number in names.listed(said.get(names.PROMOTED, "")):
-            in_note = names.ec_belongs_in_note(gene.product)
-            values.append(f'/note="{names.promoted_note(number)}"' if in_note else f'/EC_number="{number}"')
+            values.append(f'/{names.OPERON_OF}="{said[names.OPERON]}"')
+        promoted = names.listed(said.get(names.PROMOTED, ""))
+        values += [f'/note="{names.promoted_note(n)}"' if in_note else f'/EC_number="{n}"' for n in promoted]
         values.append(f'/note="{_note(tags)}"')
         self.after[feature.last] += self._qualifiers(values, style, feature.last)
 
-    def add_comment(self, record: Record, provenance: Provenance, promote_ec: float | None) -> None:
+    def add_comment(self, record: Record, comment: str) -> None:
         """What made the predictions, as a comment before the feature table."""
         assert record.table is not None, "a record with genes has a feature table"
-        words = names.provenance_comment(provenance, promote_ec).split(" ")
+        words = comment.split(" ")
         style, end = record.style, self._end(record.table)
         room = self.width - len(style.comment_indent)
         # With its name a hash is longer than a line: a line ends between them.

@@ -53,7 +53,7 @@ class Sections:
 
     def __init__(self, path: str, file: BinaryIO, sequences: Sequences) -> None:
         self._path, self._file, self._sequences = path, file, sequences
-        self._layout = survey(file, path)
+        self._layout = survey(file, path, sequences.code)
         self._embedded = _embedded(file, self._layout)
         self._only: Genome | None = None
         self._reading: Reading | None = None
@@ -106,7 +106,9 @@ class Sections:
         admitted = check.proteins.of(codings)
         self._reading = check.proteins.reading
         members = enumerate(zip(features, admitted, codings, strict=True))
-        genes = without_repeats([_gene(i, *member, ancestors) for i, member in members], check.oddities)
+        genes = without_repeats(
+            [_gene(i, *member, ancestors, self._sequences) for i, member in members], check.oddities
+        )
         without_sequence(genes, {n for n, r in document.replicons.items() if r.sequence}, check.oddities)
         check.see(genes, any(coding.given for coding in codings))
         anchors = {i: feature.lines for i, feature in enumerate(features)}
@@ -146,11 +148,17 @@ def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
 
 
 def _gene(
-    index: int, feature: Feature, admitted: Admitted, coding: Coding, ancestors: Mapping[str, Row]
+    index: int,
+    feature: Feature,
+    admitted: Admitted,
+    coding: Coding,
+    ancestors: Mapping[str, Row],
+    sequences: Sequences,
 ) -> Gene:
     row = feature.rows[0]
     lineage = list(_lineage(row, ancestors))
     protein, skip = admitted
+    locus_tag = _locus_tag(lineage)
     return Gene(
         index=index,
         id=coding.name,
@@ -158,10 +166,10 @@ def _gene(
         start=row.start,
         end=max(r.end for r in feature.rows),
         strand=feature.strand,
-        locus_tag=_locus_tag(lineage),
+        locus_tag=locus_tag,
         name=_inherited(lineage, "gene") or _first(q.gene_symbol(r.attributes) for r in lineage[1:]),
         product=q.product(row.attributes) or _first(q.described(r.attributes) for r in lineage[1:]),
-        ec=q.existing_ec(row.attributes),
+        ec=sequences.all_ec((locus_tag, row.id), q.existing_ec(row.attributes)),
         protein=protein,
         skip=skip,
         parts=several((r.start, r.end) for r in feature.rows),

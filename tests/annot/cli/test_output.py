@@ -73,6 +73,8 @@ def test_an_output_of_another_format_is_refused(name: str, tmp_path: Path) -> No
         target.check_format("gff3")
     if ".gb" in name:
         target.check_format("genbank")
+    if name.endswith(".json"):
+        target.check_format("bakta")
 
 
 def test_standard_output_takes_the_annotation_alone() -> None:

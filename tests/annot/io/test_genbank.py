@@ -361,6 +361,8 @@ def test_operon_feature_and_tags_as_written() -> None:
         3: GenePrediction(),
     }
     text = genbank_patch.render(genome, predictions(genes, (operon(genome, 3, 0, start=388, end=663),)))
+    by_index = {g.index: g for g in genome.genes}
+    label = f"{by_index[3].locus_tag}-{by_index[0].name}"
     assert added_lines(genome, text)[4:] == [
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
         '                     /operon="glm_operon_0001"',
@@ -370,6 +372,7 @@ def test_operon_feature_and_tags_as_written() -> None:
         '                     operon_confidence=0.900"',
         "     operon          join(388..420,1..243)",
         '                     /operon="glm_operon_0001"',
+        f'                     /standard_name="{label}"',
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
         '                     /note="glm-annot: operon_confidence=0.900; genes=2;',
         '                     start_confidence=0.750"',
@@ -381,7 +384,7 @@ def test_operon_feature_and_tags_as_written() -> None:
     lines = text.decode().splitlines()
     place = lines.index("     operon          join(388..420,1..243)")
     assert (
-        lines[place + 5] == "     gene            join(388..420,1..30)"
+        lines[place + 6] == "     gene            join(388..420,1..30)"
     )  # before its gene, not between both
 
 
@@ -440,6 +443,15 @@ def test_a_foreign_operon_qualifier_is_kept_and_none_added() -> None:
     assert cds.qualifiers["operon"] == ["fooAB"]
     assert "operon=glm_operon_0001" in cds.qualifiers["note"][-1]
     assert genbank_ours.strip(text) == text_of("pgap.gbff")
+
+
+def test_promoted_numbers_of_hypothetical_proteins_are_qualifiers_on_request() -> None:
+    genome = read("bakta.gbff")
+    call = GenePrediction((ECCall("2.7.1.9", 0.95),), enzyme=0.9)
+    for place, qualifier in (("field", b'/EC_number="2.7.1.9"'), ("note", b'/note="predicted EC 2.7.1.9')):
+        got = genbank_patch.render(genome, predictions({1: call}, None), 0.9, place)
+        assert qualifier in got
+        assert genbank_patch.strip(got) == text_of("bakta.gbff")
 
 
 def test_promoted_ec_numbers() -> None:
