@@ -85,6 +85,9 @@ setup(
         "glm_annot.plugins": [
             "bakta = glm_annot.plugins.bakta:plugin",
             "prokka = glm_annot.plugins.prokka:plugin",
+            "ncbi_datasets = glm_annot.plugins.fixed_names:ncbi_datasets",
+            "pgap = glm_annot.plugins.fixed_names:pgap",
+            "dfast = glm_annot.plugins.fixed_names:dfast",
         ],
     },
     classifiers=[

@@ -1,7 +1,7 @@
 """A model on disk: a folder of JSON, safetensors, labels, metrics and a card. Nothing in it is executable.
 
-    config.json          {format, name, version, plm, glm, fit, operons, ec, neighbours, files: {name:
-                         sha256}}
+    config.json          {format, name, version, plm, glm, fit, operons, ec, neighbours,
+                          family_encoder, files: {name: sha256}}
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
@@ -41,9 +41,10 @@ from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
 from glm_annot.model.families import FamilyGLM
+from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
-from glm_annot.model.neighbours import Neighbours, NeighboursConfig
-from glm_annot.model.sizes import GLMConfig
+from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
@@ -73,6 +74,7 @@ class Model:
         operons, ec: heads; None in a model without them.
         ec_names: names of EC numbers and classes; {} in a model without any.
         neighbours: tells what stands beside what; None in a model without a memory of gene order.
+        family_encoder: reads the proteins for `neighbours`, where that is not the model's own encoder.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Model:
     operons: OperonHead | None
     ec: ECHead | None
     neighbours: Neighbours | None = None
+    family_encoder: FamilyEncoder | None = None
     ec_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -98,6 +101,7 @@ class Model:
             "operons": self.operons,
             "ec": self.ec,
             "neighbours": self.neighbours,
+            "family_encoder": self.family_encoder,
         }
         return {name: part for name, part in named.items() if part is not None}
 
@@ -372,7 +376,8 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     glm_config = GLMConfig(**config["glm"])
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
-    neighbours = config.get("neighbours")  # models made before there was a memory do not say
+    # Models made before there was a memory do not say.
+    neighbours, families = config.get("neighbours"), config.get("family_encoder")
     return Model(
         name=config["name"],
         version=config["version"],
@@ -385,6 +390,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         ec=ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder))),
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
         neighbours=neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours)),
+        family_encoder=families and part("family_encoder", FamilyEncoder, FamilyEncoderConfig(**families)),
     )
 
 
@@ -414,6 +420,7 @@ def _part_configs(model: Model) -> dict[str, Any]:
         "operons": None if model.operons is None else asdict(model.operons.config),
         "ec": ec,
         "neighbours": None if model.neighbours is None else asdict(model.neighbours.config),
+        "family_encoder": None if model.family_encoder is None else asdict(model.family_encoder.config),
     }
 
 

@@ -505,6 +505,31 @@ def ec_names(model: Path, names: Path) -> None:
     add_names(model, names)
 
 
+@cli.command("add-memory", short_help="Adds a memory of gene order to a model.")
+@click.argument("model")
+@corpus_option
+@plm_option
+@click.option("--neighbours", type=_FOLDER, required=True, help="Folder of `glm-train neighbours`.")
+@click.option("--version", required=True, help="Version of the new model.")
+@out_option
+def add_memory(model: str, corpus: Path, plm: Path, neighbours: Path, version: str, output: Path) -> None:
+    """Adds a memory of gene order to MODEL, a name or a folder; its other parts stay as they are.
+
+    The memory is read by a family encoder of its own, the one that embedded the corpus.
+    """
+    from .bundle import memory
+
+    memory.add_memory(
+        model,
+        output,
+        corpus=corpus,
+        encoder=plm,
+        neighbours=neighbours,
+        version=version,
+        command=_typed(),
+    )
+
+
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")
 @click.option("--data", type=_FOLDER, required=True, help="Data folder; docs/data.md shows its layout.")
 @click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")

@@ -96,7 +96,7 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3 or GenBank file from any annotation tool, gzipped or not, or the output folder of Bakta or
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
     Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
     among them how well each gene fits its neighbours (context fit).
     """
@@ -112,8 +112,17 @@ class _NumberRange(click.FloatRange):
         return number
 
 
+def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int | None:
+    from glm_annot.io.sequences import is_genetic_code
+
+    if code is not None and not is_genetic_code(str(code)):
+        raise click.BadParameter(f"{code} is no NCBI genetic code; bacteria have 11 or 4.")
+    return code
+
+
 _PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
 _COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
+_COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
@@ -122,6 +131,13 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
 @click.option("--fasta", **_FILE, help="Contig sequences, for a file that has none.")
 @click.option("--faa", **_FILE, help="Protein sequences by CDS ID, used instead of translating.")
+@click.option(
+    "--genetic-code",
+    type=int,
+    metavar="N",
+    callback=_check_code,
+    help="NCBI genetic code of all CDS; default: what each CDS states, else 11.",
+)
 @click.option(
     "--reference",
     **_FILE,
@@ -139,9 +155,15 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
 )
 @click.option(
-    "--jobs", **_COUNT, default=1, show_default=True, help="Inputs at the same time, each in a process."
+    "--jobs",
+    **_COUNT_OR_ALL,
+    default=1,
+    show_default=True,
+    help="Inputs at the same time, each in a process; 0: as many as cores and memory (1 GB each) allow.",
 )
-@click.option("--threads", **_COUNT, help="CPU threads, shared by the jobs; default: all cores.")
+@click.option(
+    "-t", "--threads", **_COUNT_OR_ALL, help="CPU threads, shared by the jobs; default, and 0: all cores."
+)
 @click.option(
     "--batch-size",
     **_COUNT,
@@ -178,6 +200,11 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 )
 @click.option("--no-operons", "operons", flag_value=False, default=True, help="Predict no operons.")
 @click.option("--no-ec", "ec", flag_value=False, default=True, help="Predict no EC numbers.")
+@click.option(
+    "--only-hypothetical",
+    is_flag=True,
+    help="Annotate only genes without a known product; all genes are context.",
+)
 @click.option(
     "--promote-ec",
     **_PROBABILITY,

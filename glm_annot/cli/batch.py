@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,13 +17,14 @@ from glm_annot.cli.files import FilesInUse, open_log, remove_half_files
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, is_result, plan
+from glm_annot.cli.output import STDIO, is_result, plan, stem
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
-from glm_annot.processes import cores
+from glm_annot.processes import cores, jobs_that_fit
 
 log = logging.getLogger(__name__)
 
+JOB_MEMORY = 10**9  # bytes that a process of --jobs 0 is taken to need; a bacterial genome needs less
 CALL_CACHE = 1.0  # GB of embeddings that the inputs of one call share
 
 
@@ -45,7 +47,8 @@ def annotate_files(named: Sequence[str], options: Options) -> int:
         start_log(quiet=options.quiet, log_file=open_log(options.log_file, in_use))
         in_use = in_use.plus("the log file", options.log_file)
     _tell_found(files, len(named) - len(inputs))
-    targets = plan([found.annotation for found in files], options.output, several=several)
+    names = result_names(files)
+    targets = plan([found.annotation for found in files], options.output, several=several, names=names)
     tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
     try:
         for outcome in _annotate_all(tasks, options, several=several):
@@ -78,7 +81,7 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
     several = len(inputs) > 1
     if several and (options.fasta or options.faa):
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
-    if several and options.jobs > 1 and STDIO in inputs:
+    if several and options.jobs != 1 and STDIO in inputs:
         raise UsageError(
             "standard input (-) cannot be used with --jobs and several inputs; annotate it in a separate call"
         )
@@ -102,7 +105,7 @@ def _files_in_use(files: Sequence[Files], options: Options) -> FilesInUse:
 
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
     """Does the tasks, one after another or several at a time; yields their outcomes in order."""
-    jobs = min(options.jobs, len(tasks))
+    jobs = min(options.jobs or jobs_that_fit(JOB_MEMORY), len(tasks))
     with _with_cache(options, several) as cached:
         yield from _in_processes(tasks, cached, jobs) if jobs > 1 else map(Annotator(cached), tasks)
 
@@ -173,7 +176,24 @@ def _files(name: str, options: Options) -> Files:
     found = find_output(Path(name))
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa
     chosen = options.faa is not None
-    return Files(str(found.annotation), fasta, faa, faa_chosen=chosen, details=found.details, tool=found.tool)
+    return Files(
+        str(found.annotation),
+        fasta,
+        faa,
+        faa_chosen=chosen,
+        details=found.details,
+        tool=found.tool,
+        folder=Path(name).resolve().name,
+        genome=found.genome,
+    )
+
+
+def result_names(files: Sequence[Files]) -> list[str]:
+    """What the results of each input are named after: the file, or its folder where files share a name."""
+    own = [found.genome or stem(found.annotation) for found in files]
+    shared = {name for name, count in Counter(own).items() if count > 1}
+    return [found.folder if name in shared and found.folder else name
+            for name, found in zip(own, files, strict=True)]  # fmt: skip
 
 
 # ---- many inputs at a time ----

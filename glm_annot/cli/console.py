@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_UNITS = {"proteins": "aa", "windows": ""}  # stages of `pipeline.annotate`
+_UNITS = {"proteins": "aa", "windows": "", "heads": "genes", "writing": "genes"}  # stages of the work
 
 
 def start_log(*, quiet: bool, log_file: TextIO | None = None) -> None:

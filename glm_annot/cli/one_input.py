@@ -84,6 +84,7 @@ class Annotator:
             fasta=files.fasta,
             faa=files.faa,
             faa_wins=files.faa_chosen,
+            genetic_code=self._options.genetic_code,
             details=files.details,
             call_genes=self._options.call_genes,
         )
@@ -160,8 +161,13 @@ def _predict(
     """Each section and its predictions, with progress bars meanwhile."""
     from glm_annot.pipeline import annotate_sections
 
+    written = 0
     with Bars(quiet=quiet) as bars:
-        yield from annotate_sections(sections, overview, model, settings, bars)
+        for section, predictions in annotate_sections(sections, overview, model, settings, bars):
+            bars("writing", written, overview.genes)
+            yield section, predictions
+            written += sum(1 for _ in section.genes)
+            bars("writing", written, overview.genes)
 
 
 def _file_name(task: Task) -> str:

@@ -114,7 +114,13 @@ class Target:
         refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])
 
 
-def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = None) -> list[Target]:
+def plan(
+    inputs: Sequence[str],
+    output: str | None,
+    *,
+    several: bool | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Target]:
     """One target for each input.
 
     Args:
@@ -123,20 +129,22 @@ def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = No
             hold only one. None: decided by the number of `inputs`.
         output: None (beside each input; standard input goes to standard output), `-`, the name of the
             annotated file (it ends as such a file does), or else a folder.
+        names: what the results of each input are named after. None: the input's own name.
 
     Raises:
         UsageError: two inputs would write to the same place, or a place cannot be written to.
     """
     alone = len(inputs) == 1 if several is None else not several
-    targets = [_target(source, output, alone=alone) for source in inputs]
+    stems = map(stem, inputs) if names is None else names
+    targets = [_target(source, output, name, alone=alone) for source, name in zip(inputs, stems, strict=True)]
     _refuse_collisions(targets)
     for folder in {target.folder for target in targets if target.folder is not None}:
         _require_writable(folder)
     return targets
 
 
-def _target(source: str, output: str | None, *, alone: bool) -> Target:
-    name = "stdin" if source == STDIO else stem(source)
+def _target(source: str, output: str | None, name: str, *, alone: bool) -> Target:
+    name = "stdin" if source == STDIO else name
     if output == STDIO or (output is None and source == STDIO):
         return Target(source, None)
     if output is None:

@@ -17,6 +17,7 @@ class Options:
     output: str | None
     fasta: Path | None
     faa: Path | None
+    genetic_code: int | None
     reference: Path | None
     model: str
     device: str
@@ -29,6 +30,7 @@ class Options:
     min_confidence: float | None
     operons: bool
     ec: bool
+    only_hypothetical: bool
     promote_ec: float | None
     promote_to: str
     dry_run: bool
@@ -49,6 +51,8 @@ class Files:
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
     details: Path | None = None  # what a tool's folder says beside the annotation
     tool: str = ""  # whose output folder the user named, if it was one
+    folder: str = ""  # the name of that folder
+    genome: str = ""  # what results are named after; '' for the annotation's own name
 
 
 @dataclass(frozen=True, slots=True)

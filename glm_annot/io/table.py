@@ -95,6 +95,8 @@ def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None
         for gene in contig.genes:
             cells = _gene_cells(gene)
             prediction = predictions.genes.get(gene.index)
+            if prediction is None and gene.skip is None:
+                cells["skip"] = Skip.NAMED.value
             if prediction is not None:
                 cells |= _ec_cells(gene, prediction, predictions.ec_names) | _context_cells(prediction)
                 cells |= _operon_cells(gene, predictions, members) | links[gene.index]

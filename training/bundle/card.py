@@ -98,6 +98,7 @@ def parts_table(model: Model) -> str:
         "protein encoder (plm)": model.encoder,
         "genomic language model (glm)": model.glm,
         "families, memory of gene order, mixture (neighbours)": model.neighbours,
+        "protein encoder of the families (family_encoder)": model.family_encoder,
         "operon head": model.operons,
         "EC head": model.ec,
     }
@@ -108,6 +109,23 @@ def parts_table(model: Model) -> str:
         if part is not None
     ]
     return "## Parts\n\n" + table(("part", "stored numbers", "settings"), rows)
+
+
+_PARTS = re.compile(r"^## Parts\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+
+
+def with_memory(card: str, model: Model, made_from: str) -> str:
+    """The card of a model to which a memory of gene order was added.
+
+    Args:
+        card: of the model before.
+        model: with the memory; its name and version head the card.
+        made_from: a paragraph that says what the memory was made from.
+    """
+    title, _, rest = card.partition("\n")
+    assert title.startswith("# "), "a card begins with its title"
+    rest = _PARTS.sub(lambda _: parts_table(model) + "\n\n", rest, count=1)
+    return f"# {model.name} {model.version}\n{rest.rstrip()}\n\n## Memory of gene order\n\n{made_from}\n"
 
 
 def _brief(config: Mapping[str, Any]) -> str:

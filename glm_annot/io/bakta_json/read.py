@@ -171,7 +171,7 @@ class _Reader:
         coding = document.coding
         places = [self._place(item) for _, item in coding]
         codings = [self._coding(item.content, place) for (_, item), place in zip(coding, places, strict=True)]
-        proteins = Proteins(document.path, self._oddities)
+        proteins = Proteins(document.path, self._oddities, code=sequences.chosen_code)
         members = enumerate(zip(coding, places, codings, proteins.of(codings), strict=True))
         genes = [
             _gene(i, item.content, place, said, admitted) for i, ((_, item), place, said, admitted) in members

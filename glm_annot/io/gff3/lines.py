@@ -21,7 +21,7 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature, is_our_operon
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
+from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
 from glm_annot.io.source import decode, newline_of
 from glm_annot.records import Skip
 
@@ -130,13 +130,17 @@ class Layout:
 
 @dataclass(slots=True)
 class Document:
-    """What the lines of a section say; `first` is the number of its first line in the file, 0-based."""
+    """What the lines of a section say; `first` is the number of its first line in the file, 0-based.
+
+    `code` is the genetic code of all CDS where the user chose one.
+    """
 
     path: str
     oddities: Oddities
     first: int = 0
     rows: list[Row] = field(default_factory=list)
     replicons: dict[str, Replicon] = field(default_factory=dict)
+    code: int | None = None
 
     def error(self, message: str, line: int) -> InputError:
         return InputError(message, self.path, self.first + line + 1)
@@ -191,7 +195,10 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
-                code = genetic_code(match[1], path, number + 1)  # Prodigal: before those of each sequence
+                if is_genetic_code(match[1]):
+                    code = int(match[1])  # Prodigal: before the features of each sequence
+                else:
+                    oddities.see(UNKNOWN_CODE, f"transl_table={match[1]}, line {number + 1}")
     if not cuts.n_cds:
         what = "gene lines but no CDS" if "gene" in kinds else "no CDS"
         raise InputError(f"{what} in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
@@ -337,8 +344,9 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
 
 
 def _whole(text: str) -> int:
-    """A whole number of at most 18 digits; 0 for anything else."""
-    return int(text) if text.isdecimal() and len(text) <= 18 else 0
+    """A whole number of at most 18 digits, also behind the `<` or `>` of an open end (BCBio-gff); else 0."""
+    digits = text.removeprefix("<").removeprefix(">")
+    return int(digits) if digits.isdecimal() and len(digits) <= 18 else 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:
@@ -365,6 +373,10 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     attributes = _attributes(columns)
     if is_cds and q.NAMES & attributes.keys():
         raise document.error(q.not_ours("this CDS has"), number)
+    if is_cds:
+        code = q.text(attributes, "transl_table")
+        if code and not is_genetic_code(code):
+            document.oddities.see(UNKNOWN_CODE, f"transl_table={code}, line {document.first + number + 1}")
     return Row(
         line=number,
         contig=columns[0],
@@ -392,7 +404,7 @@ def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
         raise document.error(
             f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
         )
-    if int(columns[3]) > int(columns[4]):
+    if _whole(columns[3]) > _whole(columns[4]):
         raise document.error(
             f"CDS starts at {columns[3]}, after its end at {columns[4]}; give the smaller first "
             "(over the origin of a circular contig: end + contig length)",

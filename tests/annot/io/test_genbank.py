@@ -260,7 +260,6 @@ def test_missing_translations_are_counted_one_by_one() -> None:
         ("rast.gb", rb"170\.\.262", b"170..nowhere", r"line 20: the feature CDS 170..nowhere cannot be read"),
         ("rast.gb", rb"170\.\.262", b"170..?262", r"line 20: the feature CDS 170..\?262 cannot be read"),
         ("rast.gb", rb"170\.\.262", b"A1.1:170..262", r"line 20: CDS A1.1:170..262 lies in another record"),
-        ("rast.gb", rb"/transl_table=11", b"/transl_table=7", r"line 11: transl_table=7 is no"),
         ("rast.gb", rb'protein"', b"protein", r"line 25: Biopython cannot read this: Problem with 'CDS'"),
         ("rast.gb", rb"CDS +170", b"CDS 170", r"line 20: the feature CDS 170..262 cannot be read"),
         ("rast.gb", rb"(?m)^     rRNA.*", b"\x00\xff garbage", r"line 28: this line is no feature"),
@@ -329,6 +328,14 @@ def test_no_sequence_at_all() -> None:
 def test_two_records_of_one_name() -> None:
     with pytest.raises(InputError, match="line 38: a second record called NC_MADEUP"):
         parse(text_of("rast.gb") * 2)
+
+
+def test_an_unknown_genetic_code_is_left_aside_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    text = text_of("rast.gb").replace(b"/transl_table=11", b"/transl_table=7", 1)
+    assert [g.protein for g in parse(text).genes] == [g.protein for g in read("rast.gb").genes]
+    assert (
+        "genetic codes that NCBI does not have, and so left aside: 1 (transl_table=7, line 11)" in caplog.text
+    )
 
 
 # ---- writing ----

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from glm_annot.model.families import FamilyHead, FamilyHeadConfig, FamilyTable, FamilyTableConfig
 from glm_annot.model.glm import percentile
-from glm_annot.model.memory import Genes, Memory, MemoryConfig
-from glm_annot.model.mixture import Candidates, Mixture, MixtureConfig, gather_candidates
+from glm_annot.model.neighbours.memory import Genes, Memory, MemoryConfig
+from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig, gather_candidates
 
 SAME_GENOME = 0.95  # of the adjacent families of a genome that one in the memory has, too: it is the same
 _CHUNK = 1024  # genes asked for at a time; bounds memory

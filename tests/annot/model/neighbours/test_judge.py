@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from glm_annot.model.memory import Genes
-from glm_annot.model.neighbours import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.memory import Genes
 
 F = 8
 
