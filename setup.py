@@ -37,6 +37,7 @@ setup(
         "biopython>=1.81",
         "gffutils>=0.12",
         "click>=8.1",
+        "filelock>=3.12",
         "numpy>=1.26",
         "safetensors>=0.4.3",
         "tqdm>=4.66",
@@ -44,7 +45,6 @@ setup(
     extras_require={
         "train": [
             "deepspeed>=0.16",
-            "filelock>=3.12",
             "pyarrow>=15",
             "pydantic>=2.6",
             "scikit-learn>=1.4",

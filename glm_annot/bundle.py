@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,6 +56,8 @@ MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
 EC_NAMES = "ec_names.tsv"
+# Buffers that numbers are divided by.
+_DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 
@@ -365,7 +369,9 @@ def _verify(folder: Path, expected: Mapping[str, str]) -> None:
 
 def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     def part(name: str, kind: Callable[[_Config], _Part], settings: _Config) -> _Part:
-        return filled(kind, settings, _read_tensors(folder, name, config["files"]))
+        state = _read_tensors(folder, name, config["files"])
+        _check_numbers(name, state)
+        return filled(kind, settings, state)
 
     glm_config = GLMConfig(**config["glm"])
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
@@ -465,6 +471,18 @@ def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, 
                 state[key] = tensor
     state |= {key: torch.cat([pieces[n] for n in sorted(pieces)]) for key, pieces in cut.items()}
     return {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in state.items()}
+
+
+def _check_numbers(part: str, state: Mapping[str, Tensor]) -> None:
+    """Raises ValueError, naming the tensor, for numbers that no fitted part has."""
+    for name, tensor in state.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        low, high = (float(bound) for bound in tensor.aminmax())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"{part}: {name} has numbers that are not finite")
+        if _DEVIATION.match(name.rpartition(".")[2]) and low <= 0:
+            raise ValueError(f"{part}: {name} is a standard deviation and must be above 0, but has {low:g}")
 
 
 def _one_line(error: BaseException) -> str:

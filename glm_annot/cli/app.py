@@ -13,8 +13,9 @@ import click
 from glm_annot import __version__
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import report, start_log
+from glm_annot.cli.files import FilesInUse, whole_files
 from glm_annot.cli.jobs import stop
-from glm_annot.cli.output import STDIO, whole_files
+from glm_annot.cli.output import STDIO
 from glm_annot.cli.tasks import Options
 from glm_annot.cli.write import to_stdout
 
@@ -226,9 +227,9 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
 @click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
-def annotate(inputs: tuple[str, ...], log_file: Path | None, **options: Any) -> None:
+def annotate(inputs: tuple[str, ...], **options: Any) -> None:
     """Annotates files or output folders of annotation tools; `glm-annot INPUT` is short for this."""
-    start_log(quiet=options["quiet"], log_file=log_file)
+    start_log(quiet=options["quiet"])
     status = annotate_files(inputs, Options(**options))
     if status:
         sys.exit(status)
@@ -249,7 +250,8 @@ def strip(file: str, output: str, force: bool) -> None:
     if output == STDIO:
         to_stdout([text])
     else:
-        with whole_files(Path(output), force=force) as (stripped,):
+        in_use = FilesInUse.of([("the input", file)], stdin=file == STDIO)
+        with whole_files(Path(output), force=force, in_use=in_use) as (stripped,):
             stripped.write(text)
 
 
@@ -273,8 +275,10 @@ def models(name: str | None, figures: bool) -> None:
 
 def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
-    start_log(quiet=False, log_file=None)
+    start_log(quiet=False)
     signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, stop)
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)
     except click.ClickException as error:

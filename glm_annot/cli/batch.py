@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from glm_annot.cli.console import MessageBuffer, counted, failure, replay
+from glm_annot.cli.console import MessageBuffer, counted, failure, replay, start_log
+from glm_annot.cli.files import FilesInUse, open_log, remove_half_files
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, is_result, plan, remove_half_files, stem
+from glm_annot.cli.output import STDIO, is_result, plan, stem
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores, jobs_that_fit
@@ -27,8 +28,8 @@ JOB_MEMORY = 10**9  # bytes that a process of --jobs 0 is taken to need; a bacte
 CALL_CACHE = 1.0  # GB of embeddings that the inputs of one call share
 
 
-def annotate_files(inputs: Sequence[str], options: Options) -> int:
-    """Annotates all inputs: files, output folders of annotation tools, or `-` for standard input.
+def annotate_files(named: Sequence[str], options: Options) -> int:
+    """Annotates all named inputs: files, output folders of annotation tools, or `-` for standard input.
 
     Returns:
         the exit status: 0 when all inputs succeeded. When one of several failed, the status of an unusable
@@ -37,14 +38,20 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     Raises:
         GlmAnnotError: nothing more can be done for any input.
     """
-    inputs = _without_results(inputs, options)
+    inputs = _without_results(named, options)
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
+    in_use = _files_in_use(files, options)
+    if options.log_file:
+        start_log(quiet=options.quiet, log_file=open_log(options.log_file, in_use))
+        in_use = in_use.plus("the log file", options.log_file)
+    _tell_found(files, len(named) - len(inputs))
     names = result_names(files)
     targets = plan([found.annotation for found in files], options.output, several=several, names=names)
+    tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
     try:
-        for outcome in _annotate_all(list(map(Task, files, targets)), options, several=several):
+        for outcome in _annotate_all(tasks, options, several=several):
             replay(outcome.messages)
             outcomes.append(replace(outcome, messages=()))
         if outcomes and (several or options.resume):
@@ -64,8 +71,6 @@ def _without_results(inputs: Sequence[str], options: Options) -> Sequence[str]:
     if len(inputs) == 1 and not options.resume:
         return inputs
     kept = [name for name in inputs if not is_result(Path(name))]
-    if passed_over := len(inputs) - len(kept):
-        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
     if not kept and not options.resume:
         raise UsageError("all inputs are earlier results of glm-annot; name one alone to annotate it anew")
     return kept
@@ -82,6 +87,20 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
         )
     if not options.ec and (options.reference or options.promote_ec is not None):
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
+
+
+def _files_in_use(files: Sequence[Files], options: Options) -> FilesInUse:
+    """All that the call reads."""
+    model = Path(options.model)
+    named = [
+        *(("the model's file", path) for path in (sorted(model.iterdir()) if model.is_dir() else ())),
+        ("the file of --reference", options.reference),
+        *(("the FASTA of the contigs", found.fasta) for found in files),
+        *(("the FASTA of the proteins", found.faa) for found in files),
+        *(("the JSON of the annotation", found.details) for found in files),
+        *(("the input", found.annotation) for found in files if found.annotation != STDIO),
+    ]
+    return FilesInUse.of(named, stdin=any(found.annotation == STDIO for found in files))
 
 
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
@@ -137,6 +156,15 @@ def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], l
     return files, failures
 
 
+def _tell_found(files: Sequence[Files], passed_over: int) -> None:
+    if passed_over:
+        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
+    for found in files:
+        if found.tool:
+            place = Path(found.annotation)
+            log.info("%s: output of %s, reading %s", place.parent, found.tool, place.name)
+
+
 def _files(name: str, options: Options) -> Files:
     """The files to read for one input.
 
@@ -146,7 +174,6 @@ def _files(name: str, options: Options) -> Files:
     from glm_annot.cli.tool_folders import find_output
 
     found = find_output(Path(name))
-    log.info("%s: output of %s, reading %s", name, found.tool, found.annotation.name)
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa
     chosen = options.faa is not None
     return Files(
@@ -155,6 +182,7 @@ def _files(name: str, options: Options) -> Files:
         faa,
         faa_chosen=chosen,
         details=found.details,
+        tool=found.tool,
         folder=Path(name).resolve().name,
         genome=found.genome,
     )
@@ -194,7 +222,8 @@ def _worker(options: Options) -> Callable[[Task], Outcome]:
 
 def _report_death(task: Task, process: int, exit_code: int) -> Outcome:
     """The outcome of an input whose process died; its unfinished files are removed here."""
-    remove_half_files(task.target, process)
+    if task.target.folder is not None:
+        remove_half_files(task.target.folder, task.target.name, process)
     how = f"ended with status {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
     hint = "; most likely memory ran out, use fewer --jobs" if exit_code == -signal.SIGKILL else ""
     return Outcome(task.name, GlmAnnotError.exit_status, f"{task.name}: its process {how}{hint}")

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from glm_annot.cli.files import FilesInUse
 from glm_annot.cli.output import Target
 
 
@@ -36,6 +37,7 @@ class Options:
     force: bool
     resume: bool
     quiet: bool
+    log_file: Path | None
     call_genes: bool = False
 
 
@@ -48,16 +50,18 @@ class Files:
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
     details: Path | None = None  # what a tool's folder says beside the annotation
-    folder: str = ""  # the tool's folder, where one was named
+    tool: str = ""  # whose output folder the user named, if it was one
+    folder: str = ""  # the name of that folder
     genome: str = ""  # what results are named after; '' for the annotation's own name
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An input and where its results go."""
+    """An input, where its results go, and the files of the whole call, where they must not go."""
 
     files: Files
     target: Target
+    in_use: FilesInUse
 
     @property
     def name(self) -> str:

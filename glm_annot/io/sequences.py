@@ -215,7 +215,7 @@ def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
 
 def is_genetic_code(value: str) -> bool:
     """Whether this is the number of an NCBI genetic code."""
-    return value.isdecimal() and int(value) in CodonTable.unambiguous_dna_by_id
+    return value.isdecimal() and len(value) < 10 and int(value) in CodonTable.unambiguous_dna_by_id
 
 
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature
+from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature, is_our_operon
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
 from glm_annot.io.source import decode, newline_of
@@ -39,14 +39,15 @@ _DIALECT = {
     "repeated keys": False,
     "order": [],
 }
+_NOWHERE = ".\t" * (COLUMNS - 1)  # for gffutils, which stops at places that are no numbers
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
-_START, _END = 3, 4  # places of the columns that hold the first and the last base
+_END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
-_SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
-_PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d+);seqhdr="(\S+?)[" ]')
-_REFERENCES = re.compile(rb"[\t;]\s*(?:ID|Parent)\s*=([^;\t\r\n]+)")
+_SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d{1,18})\s*$")
+_PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d{1,18});seqhdr="(\S+?)[" ]')
+_REFERENCES = re.compile(rb"[\t;][^\S\t]*(?:ID|Parent)\s*=([^;\t\r\n]+)")
 _BLANKS_FOR_TABS = re.compile(r"\S+ +\S+ +CDS +\d+ +\d+ ", re.IGNORECASE)
 _HIDDEN_CDS = re.compile(rb"##(?:[^\t]*\t){2}CDS\t(?:[^\t]*\t){5}", re.IGNORECASE)
 _NEW_FILE = re.compile(rb"##gff-version\b")
@@ -158,7 +159,8 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         code: the genetic code where the file states none.
 
     Raises:
-        InputError: no CDS, one whose place makes no sense, or several files joined.
+        InputError: no CDS, one whose place makes no sense, several files joined, or an operon of ours, which
+            `patch.strip` leaves only where it must not be taken for one.
     """
     oddities = Oddities(path)
     layout, document, cuts, ec_place = Layout(path), Document(path, oddities), _Cuts(), ECPlace()
@@ -172,6 +174,8 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         layout.lines, layout.stop = number + 1, start + len(raw)
         ec_place.see(raw)
         if is_feature(raw):
+            if is_our_operon(raw):
+                raise document.error(q.not_ours("this operon has"), number)
             columns = _columns(raw)
             if not _is_usable(columns, document, number):
                 continue
@@ -280,7 +284,7 @@ def read_section(lines: Sequence[bytes], section: Section, layout: Layout, oddit
     """The features of a section that matter here, and its contigs, in order of the file.
 
     Raises:
-        InputError: a CDS whose place makes no sense.
+        InputError: a CDS whose place makes no sense, or with attributes that are called as ours are.
     """
     document = Document(layout.path, oddities, section.line)
     named: set[str] = set()
@@ -340,9 +344,9 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
 
 
 def _whole(text: str) -> int:
-    """A whole number, also behind the `<` or `>` of an open end (BCBio-gff); 0 for anything else."""
+    """A whole number of at most 18 digits, also behind the `<` or `>` of an open end (BCBio-gff); else 0."""
     digits = text.removeprefix("<").removeprefix(">")
-    return int(digits) if digits.isdecimal() else 0
+    return int(digits) if digits.isdecimal() and len(digits) <= 18 else 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:
@@ -367,6 +371,8 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     if is_cds:
         _check_cds(columns, document, number)
     attributes = _attributes(columns)
+    if is_cds and q.NAMES & attributes.keys():
+        raise document.error(q.not_ours("this CDS has"), number)
     if is_cds:
         code = q.text(attributes, "transl_table")
         if code and not is_genetic_code(code):
@@ -386,11 +392,10 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
 
 def _attributes(columns: Sequence[str]) -> dict[str, list[str]]:
     """Names and values of column 9; quotes around it, a value or an item are not part of them."""
-    *place, last = columns[:COLUMNS]
+    last = columns[COLUMNS - 1]
     if last.startswith('"') and last.endswith('"'):
         last = last[1:-1].replace('""', '"')
-    place[_START : _END + 1] = ["1", "1"]  # gffutils stops at what is no number, here not asked for
-    feature = feature_from_line("\t".join([*place, last]), dialect=_DIALECT)
+    feature = feature_from_line(_NOWHERE + last, dialect=_DIALECT)
     return {key.strip(): q.unquoted(values) for key, values in feature.attributes.items()}
 
 

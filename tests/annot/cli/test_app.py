@@ -108,8 +108,10 @@ def test_annotating_our_own_output_replaces_the_additions(
     run(small_gff3, "--model", tiny_bundle)
     annotated = small_gff3.with_name("small.glm.gff3")
     first = annotated.read_bytes()
-    again = run(annotated, "--model", tiny_bundle, "--force")
+    again = run(annotated, "--model", tiny_bundle, "-o", "again.gff3")
     assert again.returncode == 0, again.stderr.decode()
+    assert annotated.with_name("again.gff3").read_bytes() == first
+    assert "is the input itself" in complaint(run(annotated, "--model", tiny_bundle, "--force"), 2)
     assert annotated.read_bytes() == first
 
 

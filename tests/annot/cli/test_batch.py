@@ -23,6 +23,7 @@ from Bio import SeqIO
 from glm_annot.cli import batch, jobs, tool_folders
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import start_log
+from glm_annot.cli.files import FilesInUse, open_log
 from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.tasks import Options, Task
 from glm_annot.cli.write import to_stdout
@@ -66,6 +67,7 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         force=False,
         resume=False,
         quiet=True,
+        log_file=None,
     )
 
 
@@ -83,7 +85,7 @@ def inputs(tmp_path: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def messages(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
     """What the program said so far at the level of information and above, without times."""
-    start_log(quiet=True, log_file=tmp_path / "run.log")
+    start_log(quiet=True, log_file=open_log(tmp_path / "run.log", FilesInUse()))
 
     def said() -> list[str]:
         lines = (tmp_path / "run.log").read_text().splitlines()

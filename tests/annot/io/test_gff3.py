@@ -349,12 +349,15 @@ def test_a_joined_cds_is_read_in_the_chosen_code() -> None:
     assert only_gene(chosen).protein == "MKWKLKAAAAAK"
 
 
-def test_an_unknown_genetic_code_is_left_aside_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_genetic_codes_are_left_aside_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     text = "# Model Data: transl_table=98;\n" + cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=99")
     plain = only_gene(parse(cds("c", 1, 39, "+", 0), fasta={"c": LONG}))
     assert only_gene(parse(text, fasta={"c": LONG})).protein == plain.protein
+    squared = cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=²")
+    assert only_gene(parse(squared, fasta={"c": LONG})).protein == plain.protein
     said = [record.getMessage().partition("left aside: ")[2] for record in caplog.records]
-    assert said == ["1 (transl_table=98, line 1)", "1 (transl_table=99, line 2)"]
+    unknown = ["1 (transl_table=98, line 1)", "1 (transl_table=99, line 2)", "1 (transl_table=², line 1)"]
+    assert said == unknown
 
 
 def test_marks_of_open_ends_are_no_part_of_positions() -> None:
@@ -462,6 +465,7 @@ OK = cds("c", 1, 39, "+", 0)
         pytest.param(
             "##gff-version 3\nc\tt\tgene\t1\t39\t.\t+\t.\tID=a\n", None, "gene lines but no CDS", id="no CDS"
         ),
+        (cds("c", 1, "9" * 5000, "+", 0), 1, "must be whole numbers from 1 on"),
     ],
 )
 def test_bad_input_names_the_line(text: str, line: int | None, message: str) -> None:
@@ -593,8 +597,30 @@ def test_rna_letters_are_bases() -> None:
 
 
 def test_attributes_of_the_user_s_own_that_begin_like_ours_stay() -> None:
-    text = OK.replace("ID=a", "ID=a;glm_note=mine").encode()
-    assert annotation_io.strip(text) == text
+    text = OK.replace("ID=a", "ID=a;glm_note=mine") + OK.replace("CDS", "gene").replace(
+        "ID=a", "glm_ec=1.1.1.1"
+    )
+    text += "# glm-annot: a remark\n" + OK.replace("tool\tCDS", "glm-annot\toperon").replace(
+        "ID=a", "ID=mine"
+    )
+    assert annotation_io.strip(text.encode()) == text.encode()
+    genome = parse(text, fasta={"c": LONG})
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        OK.replace("ID=a", "glm_ec=1.1.1.1;ID=b"),
+        OK.replace("ID=a", '"ID=a;glm_ec=1.1.1.1"'),
+        OK.replace("tool\tCDS", "glm-annot\toperon").replace("ID=a", "ID=glm_operon_0001;x=1"),
+    ],
+)
+def test_additions_without_our_comment_are_kept_but_not_added_to(own: str) -> None:
+    text = OK + own
+    assert annotation_io.strip(text.encode()) == text.encode()
+    with pytest.raises(InputError, match=r"line 2: this (CDS|operon) has names that glm-annot writes, but"):
+        parse(text, fasta={"c": LONG})
 
 
 @pytest.mark.parametrize("sign", [".", "?"])
