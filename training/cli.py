@@ -199,6 +199,7 @@ def neighbours(corpus: Path, output: Path, run: Path | None, seed: int) -> None:
 @click.option("--seed", default=0, show_default=True, help="Seed of the random masks.")
 @click.option("--genome", type=_FILE, help="Measure on this genome by the paper's measure; needs --model.")
 @click.option("--model", help="With --genome: a model whose memory was built from the corpus.")
+@click.option("--write", is_flag=True, help="With --genome: write the figures into the model, a folder.")
 def context(
     corpus: Path,
     run: Path | None,
@@ -207,6 +208,7 @@ def context(
     seed: int,
     genome: Path | None,
     model: str | None,
+    write: bool,
 ) -> None:
     """Measures how often the families of masked genes are predicted from their neighbours alone.
 
@@ -221,10 +223,16 @@ def context(
         from glm_annot import io
         from glm_annot.bundle import load
 
-        from .evaluate.masked_families import evaluate_masked_families
+        from .bundle.assemble import add_metrics
+        from .evaluate import masked_families
 
-        one = evaluate_masked_families(load(model), io.read(genome), corpus)
-        click.echo("\n".join(measured.lines_of_one(one)))
+        loaded, read = load(model), io.read(genome)
+        one = masked_families.evaluate_masked_families(loaded, read, corpus)
+        auroc = masked_families.place_auroc(loaded, read)
+        click.echo("\n".join([*measured.lines_of_one(one), f"told from shuffled genes, AUROC {auroc:.3f}"]))
+        if write:
+            figures = {"of": genome.name, **one, "place_auroc": auroc, "command": _typed()}
+            add_metrics(Path(model), {"neighbours": figures})
         return
     found = measured.evaluate_context(corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say)
     click.echo("\n".join(measured.table_lines(found)))

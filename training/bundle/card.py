@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 NOT_MEASURED = "Nothing yet; `glm-train evaluate --model FOLDER --write` measures it and says so here."
-GROUPS = {"masked_genes": "masked genes", "ec": "EC numbers", "operons": "operons"}  # of metrics.json
+GROUPS = {  # of metrics.json
+    "neighbours": "neighbours",
+    "masked_genes": "masked genes",
+    "ec": "EC numbers",
+    "operons": "operons",
+}
 _NAMES = (
     "## Names of EC numbers\n\n"
     "`ec_names.tsv` gives the names of EC numbers and classes as ExPASy ENZYME, BRENDA and the Gene Ontology "
