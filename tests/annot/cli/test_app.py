@@ -99,7 +99,7 @@ def test_strip_gives_the_input_back(run: Run, small_gff3: Path, tiny_bundle: Pat
 def test_strip_refuses_what_is_no_annotation(run: Run, small_gff3: Path) -> None:
     (small_gff3.parent / "proteins.faa").write_text(">a\nMKV\n")
     done = run("strip", "proteins.faa")
-    assert "looks like FASTA" in complaint(done, 3) and done.stdout == b""
+    assert "these are proteins (FASTA)" in complaint(done, 3) and done.stdout == b""
 
 
 def test_annotating_our_own_output_replaces_the_additions(
