@@ -19,7 +19,7 @@ from glm_annot.ec.adjacency import runs
 from glm_annot.ec.head import THRESHOLD, ECResult
 from glm_annot.ec.reference import Reference
 from glm_annot.errors import ModelError
-from glm_annot.io.qualifiers import is_hypothetical
+from glm_annot.hypothetical import is_hypothetical
 from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache

@@ -61,13 +61,6 @@ _EC_SEPARATORS = re.compile(r"[,|;/\s]+")
 _EC_NUMBER = re.compile(
     r"(?:EC:?)?([1-7](?=\.)(?:\.\d+){0,2}(?:\.-)*|[1-7]\.\d+\.\d+\.[A-Za-z]?\d+)\.?", re.IGNORECASE
 )
-# Words of products that say nothing of a protein's function; docs/options.md has the same list.
-HYPOTHETICAL = ("hypothetical", "uncharacterized", "uncharacterised", "unknown", "unnamed",
-                "putative protein", "predicted protein", "conserved protein")  # fmt: skip
-HYPOTHETICAL_NUMBERED = ("DUF", "UPF", "ORF")  # with a number
-_HYPOTHETICAL = re.compile(
-    rf"\b(?:{'|'.join(HYPOTHETICAL)}|(?:{'|'.join(HYPOTHETICAL_NUMBERED)})\d+)\b", re.IGNORECASE
-)
 _UNNAMED_PRODUCT = re.compile(r"hypothetical protein|unknown", re.IGNORECASE)
 _DESCRIPTION_SOURCE = re.compile(r"\s*\[Source:[^\]]*\]$")
 _SLIPPED = re.compile(
@@ -128,11 +121,6 @@ def described(attributes: Attributes) -> str:
     """What a CDS's gene or transcript says of the product; Ensembl's `description` without its source."""
     stated = text(attributes, "product") or text(attributes, "description")
     return _DESCRIPTION_SOURCE.sub("", stated)
-
-
-def is_hypothetical(product: str) -> bool:
-    """Whether a product says nothing of what the protein does: it is empty or holds a word of the list."""
-    return not product.strip() or _HYPOTHETICAL.search(product) is not None
 
 
 def is_pseudo(attributes: Attributes) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import glm_annot.io as annotation_io
-from glm_annot.io import qualifiers as q
 from glm_annot.io.table import COLUMNS, Agreement, agreement, is_whole_table, write_table
 from glm_annot.records import (
     Contig,
@@ -24,7 +23,6 @@ from glm_annot.records import (
     Skip,
 )
 from tests.support.fakes import fake_predictions
-from tests.support.paths import ROOT
 
 PROVENANCE = Provenance("glm-annot 0.1.0", "mini", "1.0.0", "0123abcd", min_confidence=0.5)
 
@@ -185,31 +183,6 @@ def test_a_table_cut_off_anywhere_is_not_whole() -> None:
 )
 def test_agreement(existing: tuple[str, ...], predicted: tuple[str, ...], expected: Agreement) -> None:
     assert agreement(existing, predicted) is expected
-
-
-@pytest.mark.parametrize(
-    ("product", "expected"),
-    [
-        ("", True),
-        ("hypothetical protein", True),
-        ("Conserved hypothetical protein", True),
-        ("Uncharacterised protein YbaB", True),
-        ("DUF1234 domain-containing protein", True),
-        ("putative protein", True),
-        ("putative protein kinase", True),
-        ("Glucokinase", False),
-        ("DUF family transporter", False),
-        ("unknowable", False),
-    ],
-)
-def test_products_that_say_nothing(product: str, expected: bool) -> None:
-    assert q.is_hypothetical(product) == expected
-
-
-def test_the_list_of_hypothetical_products_is_that_of_the_docs() -> None:
-    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
-    row = next(line for line in text.splitlines() if line.startswith("| `--only-hypothetical`"))
-    assert all(word in row for word in (*q.HYPOTHETICAL, *q.HYPOTHETICAL_NUMBERED))
 
 
 def test_a_gene_that_was_only_context_says_so() -> None:
