@@ -46,7 +46,13 @@ def start_log(*, quiet: bool, log_file: TextIO | None = None) -> None:
     libraries.handlers = [log_handler]
 
 
-class _LogFile(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:  # takes no parameter on Python 3.10
+    _StreamHandler = logging.StreamHandler
+
+
+class _LogFile(_StreamHandler):
     """A log file. When it cannot be written (disk full), one warning says so and the work continues."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # logging's name for it
