@@ -6,6 +6,7 @@
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
     ec_names.tsv         names of these numbers and of their classes, for people; may be absent
+    family_names.tsv     what gene families are called, by source; may be absent
     metrics.json         what was measured on held-out data, and the command that measured it
     MODEL_CARD.md        what the model is, as text
 
@@ -36,7 +37,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from glm_annot.ec.head import ECHead, ECHeadConfig
-from glm_annot.errors import ModelError, UsageError
+from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
@@ -44,6 +45,7 @@ from glm_annot.model.families import FamilyGLM
 from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.names import from_text, to_text
 from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
@@ -55,7 +57,7 @@ SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at mo
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
-EC_NAMES = "ec_names.tsv"
+EC_NAMES, FAMILY_NAMES = "ec_names.tsv", "family_names.tsv"
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 _LABELS_HEADER = "ec"
@@ -150,7 +152,7 @@ def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Mode
     _verify(folder, config["files"])
     try:
         model = _build(folder, config, sha256)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, InputError) as error:
         raise ModelError(
             f"{folder}: the parts of this model do not fit together: {_one_line(error)}"
         ) from error
@@ -219,6 +221,8 @@ def save(
             (draft / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
         if model.ec_names:
             (draft / EC_NAMES).write_text(_names_text(model.ec_names), encoding="utf-8")
+        if model.neighbours is not None and model.neighbours.facts:
+            (draft / FAMILY_NAMES).write_text(to_text(model.neighbours.facts), encoding="utf-8")
         config = {
             "format": FORMAT,
             "name": model.name,
@@ -378,6 +382,10 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
     # Models made before there was a memory do not say.
     neighbours, families = config.get("neighbours"), config.get("family_encoder")
+    judge = neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours))
+    if judge and judge.config.named:
+        path = folder / FAMILY_NAMES
+        judge.call(from_text(path.read_text(encoding="utf-8"), path))
     return Model(
         name=config["name"],
         version=config["version"],
@@ -389,7 +397,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         operons=operons and part("operons", OperonHead, OperonHeadConfig(**operons)),
         ec=ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder))),
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
-        neighbours=neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours)),
+        neighbours=judge,
         family_encoder=families and part("family_encoder", FamilyEncoder, FamilyEncoderConfig(**families)),
     )
 

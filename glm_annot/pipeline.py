@@ -24,11 +24,12 @@ from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache
 from glm_annot.model.encoder import ProteinEncoder, embed, precision_of
+from glm_annot.model.neighbours.told import context_names
 from glm_annot.model.windows import MAX_GENES, parts
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.operons.promoters import Promoters
 from glm_annot.overview import Overview
-from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
+from glm_annot.records import ContextNames, GenePrediction, Genome, Predictions, Provenance
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins', 'windows' or 'heads', units done, in all)
@@ -66,10 +67,14 @@ class ContextFits:
     Attributes:
         percentile_G: how well each gene fits, 0 to 100.
         confidence_G: probability of what they expect most.
+        names: what each gene may be called; empty of a model whose families have no names.
+        same_genomes: genomes of the memory that are this one, and did not vote.
     """
 
     percentile_G: npt.NDArray[np.float32]
     confidence_G: npt.NDArray[np.float32]
+    names: Sequence[ContextNames] = ()
+    same_genomes: int = 0
 
 
 def annotate(
@@ -248,7 +253,10 @@ def _context_fits(
             torch.from_numpy(states.masked_GF).to(device) if model.neighbours.head is not None else None,
         )
         percentile_G = model.neighbours.percentile(context.log_ratio_G)
-        return ContextFits(percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy())
+        names = context_names(context, model.neighbours, model.ec_names) if model.neighbours.names else ()
+        return ContextFits(
+            percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy(), names, context.same_genomes
+        )
     if model.fit is not None:
         percentile_G = model.fit.percentile(torch.from_numpy(states.log_ratio_G).to(model.fit.sigma.device))
         return ContextFits(percentile_G.cpu().numpy(), states.confidence_G)
@@ -299,6 +307,7 @@ def _gene_predictions(
             evidence=enzyme.evidence if enzyme else "",
             context_fit=None if alone else _or_none(fits.percentile_G[row]),
             context_confidence=None if alone else _or_none(fits.confidence_G[row]),
+            context=fits.names[row] if fits.names and not alone else None,
         )
     return predictions
 

@@ -23,6 +23,7 @@ from ..common.tsv import read_tsv
 from ..corpus import diamond
 from ..corpus.tables import Tables
 
+SURE_TRUST = 2  # last tier of numbers stated for the protein itself
 MAX_TRUST = 3  # tier 4 came from searching by keyword: many, nearly identical, of few numbers
 MIN_IDENTITY, MIN_COVERAGE = 0.5, 0.8  # of a homologue that a label is carried over to
 NON_ENZYMES = "SOLVE-nonenzyme"  # the only source that states that its proteins are no enzymes

@@ -59,7 +59,9 @@ def render(
             continue
         feature = members(text, features[genome.source.anchors[gene.index][0]].value)
         operon, _ = membership.get(gene.index, (None, 0))
-        tags = q.gene_tags(predictions.genes[gene.index], operon, operons=predictions.operons is not None)
+        tags = q.gene_tags(
+            gene, predictions.genes[gene.index], operon, operons=predictions.operons is not None
+        )
         said = _content(tags)
         if promoted := _promoted(gene, predictions, promote_ec, promote_to, feature):
             additions += _into_references(text, feature, promoted)

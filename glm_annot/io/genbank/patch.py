@@ -158,15 +158,19 @@ def _tags(
     prediction = predictions.genes.get(gene.index)
     if prediction is None:
         return []
-    tags = names.gene_tags(prediction, operon, operons=predictions.operons is not None)
+    tags = names.gene_tags(gene, prediction, operon, operons=predictions.operons is not None)
     promoted = names.promoted_ec(gene, prediction, promote_ec)
     return [*tags, (names.PROMOTED, ",".join(promoted))] if promoted else tags
 
 
 def _note(tags: Sequence[tuple[str, str]]) -> str:
     """'glm-annot: ec=2.7.1.2, 2.7.1.-; ...'; blanks after the commas, so that long lists wrap."""
-    entries = (f"{name.removeprefix(names.PREFIX)}={value.replace(',', ', ')}" for name, value in tags)
+    entries = (f"{name.removeprefix(names.PREFIX)}={_spaced(name, value)}" for name, value in tags)
     return NOTE + SEPARATOR.join(entries)
+
+
+def _spaced(name: str, value: str) -> str:
+    return value.replace(",", ", ") if name in names.LISTS else value
 
 
 def _location(operon: OperonCall, length: int | None) -> str:
