@@ -30,7 +30,7 @@ class Beside(NamedTuple):
 
 
 def named_beside(
-    index: MemoryIndex, genes: Genes, names: Mapping[int, FamilyName]
+    index: MemoryIndex, genes: Genes, names: Mapping[int, FamilyName], least: int = LEAST_GROUPS
 ) -> dict[int, tuple[Beside, ...]]:
     """The named families that stand beside the family of each gene in many groups of genomes, most first.
 
@@ -38,6 +38,7 @@ def named_beside(
         index: of the memory.
         genes: of the genome.
         names: of families.
+        least: groups of genomes that must have a family beside it.
 
     Returns:
         for each gene of a family, by its number, up to `MOST`; genes without any are left out.
@@ -68,10 +69,10 @@ def named_beside(
     rows = zip(row_of.tolist(), family_of.tolist(), count.tolist(), strict=True)
     of = of_U.tolist()
     for row, family, number in rows:
-        if number >= LEAST_GROUPS and number >= LEAST_SHARE * of[row]:
+        if number >= least and number >= LEAST_SHARE * of[row]:
             found.setdefault(row, []).append(Beside(family, number, of[row]))
     best = {
-        int(family_U[row]): tuple(sorted(those, key=lambda beside: -beside.groups)[:MOST])
+        int(family_U[row]): tuple(sorted(those, key=lambda beside: (-beside.groups, beside.family))[:MOST])
         for row, those in found.items()
     }
     return {gene: best[family] for gene, family in enumerate(genes.family_G.tolist()) if family in best}
