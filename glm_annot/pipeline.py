@@ -24,6 +24,7 @@ from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache
 from glm_annot.model.encoder import ProteinEncoder, embed, precision_of
+from glm_annot.model.neighbours.judge import ContextOfGenes, Neighbours
 from glm_annot.model.neighbours.told import context_names
 from glm_annot.model.windows import MAX_GENES, parts
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
@@ -241,17 +242,7 @@ def _context_fits(
 ) -> ContextFits:
     """How well each gene fits its neighbours, and how sure these are of what stands there."""
     if model.neighbours is not None:
-        device = model.neighbours.quantiles_Q.device
-        if model.family_encoder is not None:
-            embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
-        lengths = [len(contig.coding) for contig in part.contigs]
-        strands = [gene.strand for contig in part.contigs for gene in contig.coding]
-        context = model.neighbours.judge(
-            torch.from_numpy(embeddings_GD).to(device),
-            torch.tensor(strands, dtype=torch.long, device=device),
-            torch.tensor([0, *accumulate(lengths)], device=device),
-            torch.from_numpy(states.masked_GF).to(device) if model.neighbours.head is not None else None,
-        )
+        context = _judged(part, embeddings_GD, states, model, model.neighbours)
         percentile_G = model.neighbours.percentile(context.log_ratio_G)
         names = context_names(context, model.neighbours, model.ec_names) if model.neighbours.names else ()
         return ContextFits(
@@ -262,6 +253,40 @@ def _context_fits(
         return ContextFits(percentile_G.cpu().numpy(), states.confidence_G)
     nothing = np.full(len(embeddings_GD), np.nan, np.float32)
     return ContextFits(nothing, nothing)
+
+
+def ask_neighbours(genome: Genome, model: Model) -> ContextOfGenes:
+    """What the neighbours say of every coding gene of a genome that is read as a whole.
+
+    Raises:
+        ModelError: the model has no memory of gene order.
+    """
+    if model.neighbours is None:
+        raise ModelError(f"model {model.name} has no memory of gene order")
+    embeddings_GD = embed_distinct(model.encoder, genome.proteins)
+    reads_glm = model.neighbours.head is not None
+    states = contextualise(genome, embeddings_GD, model.glm, model.features, masked=reads_glm)
+    return _judged(genome, embeddings_GD, states, model, model.neighbours)
+
+
+def _judged(
+    part: Genome,
+    embeddings_GD: npt.NDArray[np.float32],
+    states: ContextStates,
+    model: Model,
+    neighbours: Neighbours,
+) -> ContextOfGenes:
+    device = neighbours.quantiles_Q.device
+    if model.family_encoder is not None:
+        embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
+    lengths = [len(contig.coding) for contig in part.contigs]
+    strands = [gene.strand for contig in part.contigs for gene in contig.coding]
+    return neighbours.judge(
+        torch.from_numpy(embeddings_GD).to(device),
+        torch.tensor(strands, dtype=torch.long, device=device),
+        torch.tensor([0, *accumulate(lengths)], device=device),
+        torch.from_numpy(states.masked_GF).to(device) if neighbours.head is not None else None,
+    )
 
 
 def embed_distinct(

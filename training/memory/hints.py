@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from glm_annot.model.neighbours.hints import KINDS, Hints, HintsConfig, kinds
+from glm_annot.model.neighbours.hints import Hints, HintsConfig
 from glm_annot.model.neighbours.mixture import Candidates, Mixture
 from glm_annot.model.neighbours.names import FamilyName
 
@@ -29,9 +29,8 @@ from .build import CorpusMemory
 from .mixture import some, train_scorer
 
 HIDDEN = 0.5  # share of the genes whose own family's name is hidden
-PRECISION = 0.7  # of the names that are shown, among genes whose family's name is hidden
+SURE = 0.5  # probability of a name from which on its precision is reported
 FOLDS = 4  # parts of the genomes; the probabilities of each are measured with a fit to the others
-_LEAST = np.arange(0.3, 0.96, 0.02)
 
 
 @dataclass(frozen=True)
@@ -80,18 +79,19 @@ def fit_hints(
     hints.name(names)
     examples = _examples(memory, asker, mixture, hints, family_N, seed)
     probability_Q, right_Q = _measured(examples, hints, seed)
-    kind_Q = kinds(examples.candidates)
-    slope_K, offset_K = _calibrated(probability_Q, right_Q, kind_Q)
-    probability_Q = (_logit(probability_Q) * slope_K[kind_Q] + offset_K[kind_Q]).sigmoid()
-    least = _least(probability_Q[examples.hidden_Q], right_Q[examples.hidden_Q])
-    groups = {kind: kind_Q == number for number, kind in enumerate(KINDS)}
-    for name, rows in {"a family whose name is hidden": examples.hidden_Q, **groups}.items():
-        report(f"names: {name}: {_said(probability_Q[rows], right_Q[rows], least)}")
+    for name, rows in (("known", ~examples.hidden_Q), ("hidden", examples.hidden_Q)):
+        shown_Q = rows & (probability_Q >= SURE)
+        report(
+            f"names: {int(shown_Q.sum()):,} of {int(rows.sum()):,} genes whose family's name is {name} get "
+            f"one at {SURE} and above; {_mean(right_Q[shown_Q]):.3f} of them are right, at a mean "
+            f"probability of {_mean(probability_Q[shown_Q]):.3f}"
+        )
     train_scorer(hints, examples.candidates, examples.right_QR, seed)
-    hints.least.fill_(least)
-    hints.slope_K.copy_(slope_K)
-    hints.offset_K.copy_(offset_K)
     return hints.eval().requires_grad_(False)
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.float().mean()) if len(values) else 0.0
 
 
 def _examples(
@@ -156,44 +156,3 @@ def _measured(examples: NamedGenes, hints: Hints, seed: int) -> tuple[Tensor, Te
                 probability_Q[rows] = best.values
                 right_Q[rows] = some_of.right_QR.gather(1, best.indices[:, None])[:, 0] & (best.values > 0)
     return probability_Q, right_Q
-
-
-def _calibrated(probability_Q: Tensor, right_Q: Tensor, kind_Q: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift of the logits of each kind of gene by logistic regression; 1 and 0 without examples."""
-    from sklearn.linear_model import LogisticRegression
-
-    slope_K, offset_K = torch.ones(len(KINDS)), torch.zeros(len(KINDS))
-    for kind in range(len(KINDS)):
-        rows = (kind_Q == kind) & (probability_Q > 0)
-        right = right_Q[rows]
-        if right.any() and not right.all():
-            fitted = LogisticRegression(C=1e3).fit(
-                _logit(probability_Q[rows])[:, None].numpy(), right.numpy()
-            )
-            slope_K[kind], offset_K[kind] = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    return slope_K, offset_K
-
-
-def _logit(probability_Q: Tensor) -> Tensor:
-    return probability_Q.clamp(1e-6, 1 - 1e-6).logit()
-
-
-def _said(probability_Q: Tensor, right_Q: Tensor, least: float) -> str:
-    """How many names are shown, how many of them are right, and how sure they are."""
-    shown_Q = probability_Q >= least
-    if not shown_Q.any():
-        return f"none of {len(shown_Q):,} genes get a name"
-    right, sure = float(right_Q[shown_Q].float().mean()), float(probability_Q[shown_Q].mean())
-    return (
-        f"{int(shown_Q.sum()):,} of {len(shown_Q):,} genes get a name at {least:.2f} and above; {right:.3f} "
-        f"of them are right, at a mean probability of {sure:.3f}"
-    )
-
-
-def _least(probability_Q: Tensor, right_Q: Tensor) -> float:
-    """The lowest probability from which on names are right often enough."""
-    for least in _LEAST.tolist():
-        shown_Q = probability_Q >= least
-        if shown_Q.any() and float(right_Q[shown_Q].float().mean()) >= PRECISION:
-            return float(least)
-    return float(_LEAST[-1])

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glm_annot.model.families import FamilyTable
 from glm_annot.model.neighbours.memory import Votes
@@ -32,7 +32,7 @@ from glm_annot.model.neighbours.mixture import (
 from glm_annot.model.neighbours.names import EC, FamilyName, labels
 
 NEAREST = 8  # families nearest to the protein that are candidates
-KINDS = ("no family", "a family without a name", "a family with a name")  # of genes
+TRUST_FEATURES = 11  # of the best name of a gene
 _MORE_FEATURES = 5  # of a candidate, beside those of the mixture
 _MORE_PLACE = 4  # of a place, beside those of the mixture
 _OWN = CANDIDATE_FEATURES + _MORE_FEATURES - 1  # the feature that says whether it is the gene's own
@@ -56,6 +56,7 @@ class Hint:
         family_Q: a family of that name, -1 where no candidate has any.
         probability_Q: that the gene is of that name.
         ec_family_Q, ec_probability_Q: the same of the EC number.
+        features_QZ, ec_features_QZ: what told both probabilities.
         genera_Q, of_Q: groups of genomes that have the named family at this place, of all where two of its
             neighbours or more stand alike.
     """
@@ -66,6 +67,8 @@ class Hint:
     ec_probability_Q: Tensor
     genera_Q: Tensor
     of_Q: Tensor
+    features_QZ: Tensor
+    ec_features_QZ: Tensor
 
     @classmethod
     def joined(cls, parts: Sequence[Hint]) -> Hint:
@@ -79,30 +82,36 @@ class Hints(Scorer):
     Args:
         config: its size.
 
-    Buffers beside those of `Scorer`: `least` is the probability from which on a name is shown; slope_K and
-    offset_K calibrate the probabilities of each kind of gene (`KINDS`), as Platt (1999) does; label_NF has a
-    number that families of one name share for each kind of name (symbol, product, EC number), -1 for none;
-    `name` sets it.
+    Attributes:
+        trust_name, trust_ec: tell the probability that the best name (EC number) is right, fitted to genomes
+            whose annotators named the genes themselves.
+
+    Buffers beside those of `Scorer`: least_K is the probability from which on a name, and an EC number, is
+    shown. `name` sets two more: label_NF has a number that families of one name share for each kind of name
+    (symbol, product, EC number), -1 for none; support_SF how many members and sources say so.
     """
 
-    least: Tensor
-    slope_K: Tensor
-    offset_K: Tensor
+    least_K: Tensor
+    support_SF: Tensor
     label_NF: Tensor
 
     def __init__(self, config: HintsConfig) -> None:
         features, place = CANDIDATE_FEATURES + _MORE_FEATURES, PLACE_FEATURES + _MORE_PLACE
         super().__init__(features, place, config.hidden, others=1)
         self.config = config
-        self.register_buffer("least", torch.tensor(1.0))
-        self.register_buffer("slope_K", torch.ones(len(KINDS)))
-        self.register_buffer("offset_K", torch.zeros(len(KINDS)))
+        self.register_buffer("least_K", torch.ones(2))
+        self.trust_name, self.trust_ec = nn.Linear(TRUST_FEATURES, 1), nn.Linear(TRUST_FEATURES, 1)
+        self.register_buffer("support_SF", torch.zeros(2, config.families), persistent=False)
         self.register_buffer("label_NF", torch.full((EC + 1, config.families), -1), persistent=False)
 
     def name(self, names: Mapping[int, FamilyName]) -> None:
         """Take the names of families; a candidate must have one."""
         found = torch.tensor(labels(names, self.config.families), device=self.label_NF.device)
         self.label_NF.copy_(found)
+        self.support_SF.zero_()
+        for family, name in names.items():
+            if family < self.config.families:
+                self.support_SF[0, family], self.support_SF[1, family] = name.members, name.sources
 
     def named(self, family: Tensor) -> Tensor:
         """Whether families have a name; those beyond the last have none."""
@@ -173,43 +182,52 @@ class Hints(Scorer):
         p_QK = self(candidates)[:, :-1].exp().masked_fill(family_QK < 0, 0.0)
         label_NQK = self._labels(family_QK)
         same_NQKK = (label_NQK[..., :, None] == label_NQK[..., None, :]) & (label_NQK >= 0)[..., None]
-        kind_Q1 = kinds(candidates)[:, None]
-        slope_Q1, offset_Q1 = self.slope_K[kind_Q1], self.offset_K[kind_Q1]
-
-        def calibrated(same_QKK: Tensor) -> Tensor:
-            shared_QK = (same_QKK * p_QK[:, None, :]).sum(-1)
-            logit_QK = shared_QK.clamp(_RARE, 1 - _RARE).logit()
-            probability_QK: Tensor = (logit_QK * slope_Q1 + offset_Q1).sigmoid()
-            return probability_QK.masked_fill(shared_QK <= 0, 0.0)
-
-        return calibrated(same_NQKK.any(0)), calibrated(same_NQKK[EC])
+        name_QK, ec_QK = ((same * p_QK[:, None, :]).sum(-1) for same in (same_NQKK.any(0), same_NQKK[EC]))
+        return name_QK, ec_QK
 
     def best(self, candidates: Candidates, votes: Votes) -> Hint:
-        """The likeliest name and EC number of each gene."""
+        """The likeliest name and EC number of each gene, and how far each can be trusted."""
         name, ec = (p_QK.max(1) for p_QK in self.by_name(candidates))
         family_Q, ec_family_Q = (
             candidates.family_QK.gather(1, best.indices[:, None])[:, 0].masked_fill(best.values <= 0, -1)
             for best in (name, ec)
         )
+        genera_Q = (votes.alike_QK * (votes.family_QK == family_Q[:, None])).sum(1)
+        features = [self._trust_features(candidates, best, votes) for best in (name, ec)]
         return Hint(
             family_Q=family_Q,
-            probability_Q=name.values,
+            probability_Q=self.trust_name(features[0])[:, 0].sigmoid() * (family_Q >= 0),
             ec_family_Q=ec_family_Q,
-            ec_probability_Q=ec.values,
-            genera_Q=(votes.alike_QK * (votes.family_QK == family_Q[:, None])).sum(1),
+            ec_probability_Q=self.trust_ec(features[1])[:, 0].sigmoid() * (ec_family_Q >= 0),
+            genera_Q=genera_Q,
             of_Q=votes.alike_Q,
+            features_QZ=features[0],
+            ec_features_QZ=features[1],
         )
+
+    def _trust_features(self, candidates: Candidates, best: torch.return_types.max, votes: Votes) -> Tensor:
+        """What tells whether the name of the best candidate is right, (Q, Z)."""
+        at_Q1 = best.indices[:, None]
+        family_Q = candidates.family_QK.gather(1, at_Q1)[:, 0].clamp_min(0)
+        chosen_QX = candidates.features_QKX.gather(
+            1, at_Q1[..., None].expand(-1, 1, candidates.features_QKX.shape[2])
+        )[:, 0]
+        cosine_Q, own_Q = chosen_QX[:, _OWN - 2], chosen_QX[:, _OWN]
+        support_SQ = self.support_SF[:, family_Q].log1p()
+        voting_Q = (votes.alike_QK * (votes.family_QK == family_Q[:, None])).sum(1)
+        columns = [
+            best.values.clamp(_RARE, 1 - _RARE).logit(),
+            cosine_Q,
+            own_Q,
+            cosine_Q * own_Q,
+            candidates.place_QY[:, PLACE_FEATURES + 1],
+            *support_SQ,
+            voting_Q / votes.alike_Q.clamp_min(1),
+            *(self.label_NF[:, family_Q] >= 0).float(),
+        ]
+        return torch.stack(columns, dim=-1)
 
     def _labels(self, family: Tensor) -> Tensor:
         """Numbers of the names of families, a row for each kind; -1 for no name."""
         inside = (family >= 0) & (family < self.config.families)
         return self.label_NF[:, family.clamp(0, self.config.families - 1)].masked_fill(~inside, -1)
-
-
-def kinds(candidates: Candidates) -> Tensor:
-    """Which of `KINDS` each gene is of, (Q,)."""
-    has_family_Q, named_Q = (
-        candidates.place_QY[:, PLACE_FEATURES + 1],
-        candidates.place_QY[:, PLACE_FEATURES + 3],
-    )
-    return (has_family_Q + named_Q).long()

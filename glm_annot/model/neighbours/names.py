@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from glm_annot.ec_numbers import is_complete, is_number
@@ -36,6 +36,7 @@ _MOBILE = re.compile(
 _BRACKETS = re.compile(r"\s*\((?:EC|TC)\b[^)]*\)", re.IGNORECASE)
 _UNSURE = re.compile(r"\b(?:putative|probable|predicted|possible)\s+", re.IGNORECASE)
 _SYMBOL = re.compile(r"[a-z]{2,4}[A-Z0-9]{0,3}")  # bacterial symbols as people write them: thrA, ftsZ
+_IN_PRODUCT = re.compile(r"\b([A-Z][a-z]{2}[A-Z]\d?)$")  # a symbol at the end of a product: 'protein RecA'
 _COPY = re.compile(r"_\d+$")  # Prokka numbers the genes of one symbol
 
 
@@ -60,23 +61,29 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class FamilyName:
-    """What a family is called: symbol, product and complete EC number, '' where its members do not agree."""
+    """What a family is called: symbol, product and complete EC number, '' where its members do not agree.
+
+    `members` of the family say so, in so many `sources`.
+    """
 
     symbol: str = ""
     product: str = ""
     ec: str = ""
+    members: int = 0
+    sources: int = 0
 
     @property
     def keys(self) -> tuple[str, str, str]:
         """By what families of one name are told, in the order of the kinds: '' for none."""
-        return self.symbol.lower(), _letters(self.product), self.ec
+        return _keys(self)
 
 
 def usable(symbol: str, product: str) -> tuple[str, str]:
     """Symbol and product of a protein as names of its family, '' for what is no name.
 
     Hypothetical and vague products are no names, and a gene that is called so has no symbol either; genes
-    that move get none. EC numbers in brackets and words of doubt are cut off.
+    that move get none. EC numbers in brackets and words of doubt are cut off. A product that ends with the
+    name of the protein gives the symbol where none is stated.
     """
     product = " ".join(_UNSURE.sub("", _BRACKETS.sub("", product)).split())
     if not product.isascii() or not product.isprintable():
@@ -84,7 +91,10 @@ def usable(symbol: str, product: str) -> tuple[str, str]:
     symbol = _COPY.sub("", symbol)
     if is_hypothetical(product) or _VAGUE.search(product) or _MOBILE.search(product):
         return "", ""
-    return symbol if _SYMBOL.fullmatch(symbol) else "", product
+    if not _SYMBOL.fullmatch(symbol):
+        found = _IN_PRODUCT.search(product)
+        symbol = found[1][0].lower() + found[1][1:] if found else ""
+    return symbol, product
 
 
 def names_of(facts: Iterable[Fact], without: Collection[str] = ()) -> dict[int, FamilyName]:
@@ -94,23 +104,15 @@ def names_of(facts: Iterable[Fact], without: Collection[str] = ()) -> dict[int, 
         facts: of all sources.
         without: sources that are left out.
     """
-    votes: dict[int, tuple[Counter[str], Counter[str], Counter[str]]] = {}
+    believed: dict[int, list[Fact]] = {}
     spelled: dict[str, Counter[str]] = {}
     for fact in facts:
-        if fact.source in without:
-            continue
-        said = FamilyName(fact.symbol, fact.product, fact.ec)
-        counters = votes.setdefault(fact.family, (Counter(), Counter(), Counter()))
-        for counter, key, text in zip(counters, said.keys, astuple(said), strict=True):
-            if key:
-                counter[key] += fact.members
+        if fact.source not in without:
+            believed.setdefault(fact.family, []).append(fact)
+            for key, text in zip(_keys(fact), (fact.symbol, fact.product, fact.ec), strict=True):
                 spelled.setdefault(key, Counter())[text] += fact.members
-    named = {}
-    for family, counters in sorted(votes.items()):
-        symbol, product, ec = (_agreed(counter, spelled) for counter in counters)
-        if symbol or product or ec:
-            named[family] = FamilyName(symbol, product, ec)
-    return named
+    found = ((family, _name(those, spelled)) for family, those in sorted(believed.items()))
+    return {family: name for family, name in found if name.members}
 
 
 def to_text(facts: Iterable[Fact]) -> str:
@@ -155,6 +157,29 @@ def labels(names: Mapping[int, FamilyName], families: int) -> list[list[int]]:
                 column[family] = numbered.setdefault(key, len(numbered))
         found.append(column)
     return found
+
+
+def _keys(said: Fact | FamilyName) -> tuple[str, str, str]:
+    """By what equal names are told, in the order of the kinds: '' for none."""
+    return said.symbol.lower(), _letters(said.product), said.ec
+
+
+def _name(facts: Sequence[Fact], spelled: Mapping[str, Counter[str]]) -> FamilyName:
+    """What the facts of one family agree on."""
+    counters = (Counter[str](), Counter[str](), Counter[str]())
+    for fact in facts:
+        for counter, key in zip(counters, _keys(fact), strict=True):
+            if key:
+                counter[key] += fact.members
+    symbol, product, ec = (_agreed(counter, spelled) for counter in counters)
+    name = FamilyName(symbol, product, ec)
+    agreed = [key for key in _keys(name) if key]
+    agreeing = [fact for fact in facts if any(key in agreed for key in _keys(fact) if key)]
+    return replace(
+        name,
+        members=sum(fact.members for fact in agreeing),
+        sources=len({fact.source for fact in agreeing}),
+    )
 
 
 def _agreed(counter: Counter[str], spelled: Mapping[str, Counter[str]]) -> str:

@@ -26,7 +26,7 @@ def context_names(
     hint, hints, names = context.hint, neighbours.hints, neighbours.names
     if hint is None or hints is None:
         return []
-    least = float(hints.least)
+    least, least_ec = hints.least_K.tolist()
     columns = (
         *(context.expected_G, context.unexpected_G),
         *(
@@ -43,7 +43,7 @@ def context_names(
         expected, unexpected, family, probability, ec_family, ec_probability, genera, of = row
         expects = names.get(expected, _NOBODY)
         called = names.get(family, _NOBODY) if probability >= least else _NOBODY
-        ec = names.get(ec_family, _NOBODY).ec if ec_probability >= least else ""
+        ec = names.get(ec_family, _NOBODY).ec if ec_probability >= least_ec else ""
         name = in_words(called, ec_names)
         found.append(
             ContextNames(

@@ -88,9 +88,9 @@ def test_probabilities_below_the_least_are_no_names() -> None:
     assert neighbours.hints is not None
     embeddings, strands = torch.eye(F)[[0, 1, 2, 3, 4, 5]], torch.ones(6, dtype=torch.long)
     context = neighbours.judge(embeddings, strands, torch.tensor([0, 6]))
-    neighbours.hints.least.fill_(1.0)
+    neighbours.hints.least_K.fill_(1.0)
     assert all(said.name == said.ec == "" for said in context_names(context, neighbours, {}))
-    neighbours.hints.least.fill_(0.0)
+    neighbours.hints.least_K.fill_(0.0)
     said = context_names(context, neighbours, {})
     assert all(of.confidence is not None and 0 <= of.confidence <= 1 for of in said if of.name)
     assert any(of.name for of in said)
