@@ -242,7 +242,10 @@ def _context_fits(
 ) -> ContextFits:
     """How well each gene fits its neighbours, and how sure these are of what stands there."""
     if model.neighbours is not None:
-        context = _judged(part, embeddings_GD, states, model, model.neighbours)
+        if model.family_encoder is not None:
+            embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
+        masked_GF = states.masked_GF if model.neighbours.head is not None else None
+        context = _judged(part, embeddings_GD, masked_GF, model.neighbours)
         percentile_G = model.neighbours.percentile(context.log_ratio_G)
         names = context_names(context, model.neighbours, model.ec_names) if model.neighbours.names else ()
         return ContextFits(
@@ -263,29 +266,28 @@ def ask_neighbours(genome: Genome, model: Model) -> ContextOfGenes:
     """
     if model.neighbours is None:
         raise ModelError(f"model {model.name} has no memory of gene order")
-    embeddings_GD = embed_distinct(model.encoder, genome.proteins)
-    reads_glm = model.neighbours.head is not None
-    states = contextualise(genome, embeddings_GD, model.glm, model.features, masked=reads_glm)
-    return _judged(genome, embeddings_GD, states, model, model.neighbours)
+    embeddings_GD = embed_distinct(model.family_encoder or model.encoder, genome.proteins)
+    masked_GF = None
+    if model.neighbours.head is not None:  # a gLM that tells families reads the same embeddings
+        states = contextualise(genome, embeddings_GD, model.glm, model.features, masked=True)
+        masked_GF = states.masked_GF
+    return _judged(genome, embeddings_GD, masked_GF, model.neighbours)
 
 
 def _judged(
     part: Genome,
     embeddings_GD: npt.NDArray[np.float32],
-    states: ContextStates,
-    model: Model,
+    masked_GF: npt.NDArray[np.float32] | None,
     neighbours: Neighbours,
 ) -> ContextOfGenes:
     device = neighbours.quantiles_Q.device
-    if model.family_encoder is not None:
-        embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
     lengths = [len(contig.coding) for contig in part.contigs]
     strands = [gene.strand for contig in part.contigs for gene in contig.coding]
     return neighbours.judge(
         torch.from_numpy(embeddings_GD).to(device),
         torch.tensor(strands, dtype=torch.long, device=device),
         torch.tensor([0, *accumulate(lengths)], device=device),
-        torch.from_numpy(states.masked_GF).to(device) if neighbours.head is not None else None,
+        None if masked_GF is None else torch.from_numpy(masked_GF).to(device),
     )
 
 
