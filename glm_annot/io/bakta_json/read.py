@@ -179,7 +179,7 @@ class _Reader:
         genes = without_repeats(genes, self._oddities)
         without_sequence(genes, {name for name, bases in self._dna.items() if bases}, self._oddities)
         anchors = {i: (place,) for i, (place, _) in enumerate(coding)}
-        source = Source(document.path, "bakta", text, anchors)
+        source = Source(document.path, "bakta", text, anchors, genetic_code=sequences.chosen_code)
         genome = Genome(tuple(self._contigs(genes)), source)
         given_names = {name for replicon in self._replicons.values() for name in replicon.names}
         if sequences.contigs and not given_names & sequences.contigs.keys():

@@ -70,8 +70,10 @@ def render(
             feature, in_note = record.features[position], names.ec_belongs_in_note(gene.product, promote_to)
             patch.add_tags(feature, record.style, tags, inference, in_note=in_note)
             annotated[record.first] = record
+    code = genome.source.genetic_code
+    comment = names.provenance_comment(predictions.provenance, promote_ec, promote_to, code)
     for record in annotated.values():
-        patch.add_comment(record, names.provenance_comment(predictions.provenance, promote_ec, promote_to))
+        patch.add_comment(record, comment)
     return patch.text()
 
 

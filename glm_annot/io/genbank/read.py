@@ -44,7 +44,13 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     contigs = reader.contigs(list(zip(names, entries, strict=True)))
     genome = Genome(
         tuple(contig for contig in contigs if contig.genes),
-        Source(source_path, entries[0].layout.style.format, text, reader.anchors),
+        Source(
+            source_path,
+            entries[0].layout.style.format,
+            text,
+            reader.anchors,
+            genetic_code=sequences.chosen_code,
+        ),
     )
     if sequences.contigs and not reader.n_fitting:
         raise sequences.no_contig_fits(names[0], source_path)

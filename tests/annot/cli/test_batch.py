@@ -260,6 +260,7 @@ def test_resume_leaves_out_what_is_done_and_mends_what_is_not(
         {"ec": False},
         {"operons": False},
         {"precision": "bf16"},
+        {"genetic_code": 11},
     ],
 )
 @pytest.mark.parametrize("which", [0, 2])
