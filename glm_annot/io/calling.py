@@ -28,8 +28,8 @@ def called_genes(fasta: bytes, path: str, code: int | None = None) -> bytes:
     """GFF3 with the genes of contigs, which follow in it after `##FASTA`, byte for byte as they were.
 
     The contigs of `LONG` bases or more are taken for one genome: pyrodigal learns from all of them. Shorter
-    ones are read in its metagenome mode, or like the long ones in a genetic code that this mode does not have.
-    A comment says so.
+    ones are read in its metagenome mode, or like the long ones in a genetic code that this mode lacks. A
+    comment says so.
 
     Args:
         fasta: nucleotides.
@@ -115,8 +115,8 @@ class _Finders:
         long = [as_dna(contig) for contig in self._contigs.values() if len(contig) >= LONG]
         if not long:
             raise InputError(
-                f"pyrodigal calls genes in genetic code {code} only where a contig has {LONG} bp or more; all "
-                "are shorter",
+                f"pyrodigal calls genes in genetic code {code} only where a contig has {LONG} bp or "
+                "more; all are shorter",
                 self._path,
             )
         finder = GeneFinder()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -37,6 +38,7 @@ class Sequences:
         proteins: amino acids, upper case, by name (`--faa`, or those of a tool's output folder).
         chosen: whether the proteins are the user's choice, so that they win over the bases.
         ec: EC numbers by the name of their CDS, where the annotation may have only some of them.
+        full_names: the name of a protein by what follows the last `|` in it, if only one protein has that.
         code: genetic code of the CDS that state none.
         chosen_code: genetic code of all CDS, as the user chose it; None for the one that each CDS has.
     """
@@ -45,6 +47,7 @@ class Sequences:
     proteins: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = True
     ec: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    full_names: Mapping[str, str] = field(default_factory=dict)
     code: int = DEFAULT_CODE
     chosen_code: int | None = None
 
@@ -54,8 +57,12 @@ class Sequences:
         return tuple(dict.fromkeys((*stated, *known)))
 
     def protein(self, names: Iterable[str]) -> str | None:
-        """The protein that goes by the first of `names` that is known; empty names are passed over."""
-        return next((self.proteins[name] for name in names if name and name in self.proteins), None)
+        """The protein that goes by the first of `names` that is known; empty names are passed over.
+
+        A name in the FASTA file may have another before it: PGAP's `gnl|extdb|TAG`, DFAST's `MGA_1|TAG`.
+        """
+        known = (name if name in self.proteins else self.full_names.get(name) for name in names if name)
+        return next((self.proteins[name] for name in known if name is not None), None)
 
     def no_contig_fits(self, contig: str, path: str) -> InputError:
         """The error for a `--fasta` file none of whose names is that of a contig, such as `contig`."""
@@ -80,7 +87,13 @@ def load(
         raise InputError("this holds proteins; give it as --faa, and the contigs as --fasta", fasta)
     if faa is not None and is_nucleotide(proteins):
         raise InputError("this holds nucleotides, but --faa takes proteins; give contigs as --fasta", faa)
-    return Sequences(contigs, proteins, chosen, chosen_code=code)
+    return Sequences(contigs, proteins, chosen, full_names=_full_names(proteins), chosen_code=code)
+
+
+def _full_names(proteins: Iterable[str]) -> dict[str, str]:
+    names = [(name.rpartition("|")[2], name) for name in proteins if "|" in name]
+    counts = Counter(short for short, _ in names)
+    return {short: name for short, name in names if short and counts[short] == 1}
 
 
 def _read_file(path: Path) -> Fasta:
