@@ -298,6 +298,14 @@ def test_what_is_wrong_with_one_cds_costs_only_that_cds(caplog: pytest.LogCaptur
     assert "codon_start is not 1, 2 or 3, read as 1: 2 (first: line 20)" in caplog.text
 
 
+def test_a_cds_in_another_record_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    text = text_of("rast.gb").replace(b"170..262", b"J00194.1:170..262")
+    genome = parse(text)
+    assert [g.skip for g in genome.genes] == [None, Skip.OUTSIDE, None]
+    assert "CDS that lie in another record, skipped: 1 (" in caplog.text
+    assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
+
+
 @pytest.mark.parametrize("odd", [b"-17..80", b"1..9999999", b"", b"what(ever"])
 def test_nothing_depends_on_other_features(odd: bytes) -> None:
     text = re.sub(rb"(?m)^     rRNA .*", b"     rRNA            " + odd, text_of("rast.gb"))

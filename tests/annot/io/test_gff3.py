@@ -547,6 +547,33 @@ def test_what_is_wrong_with_one_cds_costs_only_that_cds() -> None:
     assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
 
 
+def test_a_type_in_lower_case_and_a_strand_in_numbers_are_read_as_meant(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text = OK.replace("CDS", "cds") + cds("c", 40, 78, "-1", 0, attributes="ID=b")
+    genome = parse(text, fasta={"c": LONG + LONG})
+    assert places(genome) == [(1, 39, 1, None), (40, 78, -1, None)]
+    assert "features called cds, read as CDS: 1 (line 1)" in caplog.text
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_pseudogene"),
+    [
+        ('pseudo=""', True),
+        ("pseudo", True),
+        ("pseudo=true", True),
+        ("pseudogene=unknown", True),
+        ("gene_biotype=pseudogene", True),
+        ("pseudo=false", False),
+        ("gene_biotype=protein_coding", False),
+    ],
+)
+def test_what_marks_a_pseudogene(mark: str, is_pseudogene: bool) -> None:
+    gene = only_gene(parse(cds("c", 1, 39, "+", 0, attributes=f"ID=a;{mark}"), fasta={"c": LONG}))
+    assert gene.skip is (Skip.PSEUDOGENE if is_pseudogene else None)
+
+
 def test_an_empty_tenth_column_stays_behind_what_is_added() -> None:
     text = OK.replace("\n", "\t\n")
     genome = parse(text, fasta={"c": LONG})
