@@ -16,7 +16,7 @@ from Bio.Data import CodonTable, IUPACData
 
 from glm_annot.errors import InputError
 from glm_annot.io import source
-from glm_annot.io.source import BOM, check_text, decode, read_bytes
+from glm_annot.io.source import BOM, SEQUENCE_LINE, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
@@ -25,7 +25,6 @@ MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call non
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
-_SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")
 _GFF3_AGAIN = re.compile(rb"##(?:gff-version|sequence-region|FASTA)\b|(?:[^\t\r\n]*\t){8}", re.IGNORECASE)
 
 
@@ -208,7 +207,7 @@ def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple
                 raise InputError("a FASTA header without a name; write one after '>'", path, number)
         elif not header and line.strip():
             raise InputError("expected FASTA: a line that begins with '>'", path, first_line)
-        elif not _SEQUENCE_LINE.fullmatch(line):
+        elif not SEQUENCE_LINE.fullmatch(line):
             raise _no_sequence(line, path, number)
     if header:
         yield decode(header).strip(), _Place(start, end, header_line)
