@@ -9,7 +9,7 @@ Axes: W windows, T genes of a window, G genes, Q genes asked for, H hidden featu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from glm_annot.model.families import FamilyGLM, last_hidden
 from glm_annot.model.glm import context_masks, mask_inputs
-from glm_annot.model.neighbours.memory import Genes, MemoryIndex
+from glm_annot.model.neighbours.memory import Genes, MemoryIndex, Votes
 from glm_annot.model.neighbours.mixture import Candidates, gather_candidates
 from glm_annot.model.windows import MAX_GENES
 
@@ -95,21 +95,23 @@ class Asker:
         at_Q, which = torch.cat([at for at, _ in read]).sort()
         return Asked(genes, at_Q, genes.family_G[at_Q], True, torch.cat([of for _, of in read])[which])
 
-    def candidates(self, asked: Asked, index: MemoryIndex) -> Candidates:
-        """What the memory, as much of it as the index may see, and gLM name for the genes asked for."""
+    def votes(self, asked: Asked, index: MemoryIndex) -> list[Votes]:
+        """What the memory, as much of it as the index may see, says of the genes asked for, run by run."""
+        return [index.ask(asked.genes, asked.at_Q[rows]) for rows in _runs(asked)]
+
+    def candidates(self, asked: Asked, votes: Sequence[Votes]) -> Candidates:
+        """What the memory (`votes`) and gLM name for the genes asked for."""
         parts = []
-        for rows in torch.split(torch.arange(len(asked.at_Q)), _CHUNK):
-            at_Q = asked.at_Q[rows]
-            votes = index.ask(asked.genes, at_Q)
+        for rows, of_memory in zip(_runs(asked), votes, strict=True):
             log_p_QF = None
             if self.model is not None and asked.hidden_QH is not None:
                 with torch.inference_mode():
                     log_p_QF = self.model.head(asked.hidden_QH[rows], self.model.table)
             parts.append(
                 gather_candidates(
-                    votes,
+                    of_memory,
                     asked.genes,
-                    at_Q,
+                    asked.at_Q[rows],
                     self.log_prior_F,
                     log_p_QF=log_p_QF,
                     strand_known=asked.strand_known,
@@ -123,6 +125,11 @@ class Asker:
     def _families_and_strands(self, order: GeneOrder, gene_G: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         family_G = self.families.family_N[order.protein_G[gene_G]].astype(np.int64)
         return torch.from_numpy(family_G), torch.from_numpy(order.strand_G[gene_G])
+
+
+def _runs(asked: Asked) -> tuple[Tensor, ...]:
+    """Rows of the genes asked for, as many at a time as memory allows."""
+    return torch.split(torch.arange(len(asked.at_Q)), _CHUNK)
 
 
 def _masks(spans: Spans, seed: int) -> Tensor:

@@ -85,7 +85,7 @@ def fit_mixture(
         for ring in RINGS:
             index = memory.memory.index(memory.seen_by(row, ring))
             for asked in ways:
-                found = CalibrationGenes(asker.candidates(asked, index), asked.family_Q)
+                found = CalibrationGenes(asker.candidates(asked, asker.votes(asked, index)), asked.family_Q)
                 examples.setdefault((ring, asked.strand_known), []).append(found)
         report(f"mixture: genome {memory.genomes[row]}: {sum(len(way.at_Q) for way in ways)} genes")
     if not examples:
