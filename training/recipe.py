@@ -12,7 +12,8 @@
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, Optimiser
       "neighbours": true,                                     build a memory of gene order
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
-      "heads": {...},                                         HeadsSection
+      "heads": {...},                                         HeadsSection: the classifiers. Within `plm`
+                                                              and `glm`, `heads` counts attention heads
       "suite": "benchmark"                                    how the finished model is measured
     }
 

@@ -45,7 +45,9 @@ class Summary:
         calls = {index: [call.number for call in gene.ec] for index, gene in predictions.genes.items()}
         coding = sum(gene.skip is None for gene in section.genes)
         self._skips += Counter({Skip.NAMED: coding - len(predictions.genes)})
-        predicted = (gene for gene in section.genes if gene.index in calls)  # as in the table's ec_agreement
+        predicted = (
+            gene for gene in section.genes if gene.index in calls
+        )  # skipped genes are in neither count, as in the table
         self._ec.update(agreement(gene.ec, calls[gene.index]) for gene in predicted)
         if predictions.operons is not None:
             self._operons = (self._operons or 0) + len(predictions.operons)

@@ -1,6 +1,6 @@
 """Annotation files: reads them into a Genome and writes predictions back into the same text.
 
-The format, GFF3, GenBank, EMBL or Bakta's JSON, is always recognised from the content.
+The format, GFF3, GenBank, EMBL or Bakta's JSON, is recognised by the content of a file, not by its name.
 `strip(render(genome, predictions))` is `genome.source.text`, byte for byte.
 """
 

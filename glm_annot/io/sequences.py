@@ -20,7 +20,7 @@ from glm_annot.io.source import BOM, SEQUENCE_LINE, check_text, decode, read_byt
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
-UNKNOWN_CODE = "genetic codes that NCBI does not have, and so left aside"
+UNKNOWN_CODE = "genetic codes that NCBI does not define, which were ignored"
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
@@ -222,7 +222,7 @@ def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
             path,
             number,
         )
-    return InputError("this line of the FASTA part is no sequence; mend or remove it", path, number)
+    return InputError("this line of the FASTA part is not a sequence; correct or remove it", path, number)
 
 
 def is_genetic_code(value: str) -> bool:
@@ -234,7 +234,7 @@ def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
     """The number of an NCBI genetic code; InputError for anything Biopython does not know."""
     if is_genetic_code(value):
         return int(value)
-    raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
+    raise InputError(f"transl_table={value} is not an NCBI genetic code; bacteria use 11 or 4", path, line)
 
 
 def as_dna(sequence: str) -> str:

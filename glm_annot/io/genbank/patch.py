@@ -189,6 +189,6 @@ def _head(record: Record, position: int) -> Feature:
 
 
 def _extent(feature: Feature) -> list[str]:
-    """Its first and its last number; nothing where a location that is no CDS's holds none."""
+    """Its first and its last number; empty where the location has none, which only a CDS must have."""
     numbers = re.findall(r"\d+", feature.location)
     return numbers[:1] + numbers[-1:]

@@ -57,7 +57,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     check_usable(genome, sequences, source_path)
     if sequences.proteins and not reader.n_given:
         raise InputError(
-            "no protein of the --faa file goes by the locus_tag or protein_id of a CDS; "
+            "no protein of the --faa file is named like the locus_tag or protein_id of a CDS; "
             "give the proteins of this annotation",
             source_path,
         )
