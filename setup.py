@@ -84,9 +84,10 @@ setup(
         ],
         "glm_annot.plugins": [
             "bakta = glm_annot.plugins.bakta:plugin",
+            "baktfold = glm_annot.plugins.bakta:baktfold",
             "prokka = glm_annot.plugins.prokka:plugin",
             "ncbi_datasets = glm_annot.plugins.fixed_names:ncbi_datasets",
-            "pgap = glm_annot.plugins.fixed_names:pgap",
+            "pgap = glm_annot.plugins.pgap:plugin",
             "dfast = glm_annot.plugins.fixed_names:dfast",
         ],
     },

@@ -103,6 +103,7 @@ class Source:
         newline: the line end of the whole file (GFF3).
         ec_place: the (attribute, prefix) in which the whole file keeps EC numbers (GFF3).
         opens_file: whether `text` begins the file.
+        genetic_code: NCBI's number of the code of all CDS, where the user chose one.
     """
 
     path: str
@@ -112,6 +113,7 @@ class Source:
     newline: bytes = b"\n"
     ec_place: tuple[str, str] = ("", "")
     opens_file: bool = True
+    genetic_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -695,7 +695,7 @@ def run(
     from .common.ranks import rank_and_count
     from .run.launch import Launcher
     from .run.preflight import check_data
-    from .run.recipe_run import Run
+    from .run.recipe_run import RecipeRun
 
     if rank_and_count()[1] > 1:
         raise click.UsageError("run starts processes itself; give the launcher to it as --launcher")
@@ -704,7 +704,7 @@ def run(
     check_data(recipe, data)
     start = Launcher.of(launcher) if launcher else Launcher.local(processes) if processes > 1 else None
     seconds = _budget(recipe, budget)
-    folder = Run(recipe, data, work, seconds, _typed(), say, start, restart=restart)()
+    folder = RecipeRun(recipe, data, work, seconds, _typed(), say, start, restart=restart)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 

@@ -13,7 +13,8 @@
       "neighbours": true,                                     build a memory of gene order
       "names": ["..."],                                       annotated genomes that name its families
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
-      "heads": {...},                                         HeadsSection
+      "heads": {...},                                         HeadsSection: the classifiers. Within `plm`
+                                                              and `glm`, `heads` counts attention heads
       "suite": "benchmark"                                    how the finished model is measured
     }
 

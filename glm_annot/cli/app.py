@@ -96,9 +96,10 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
-    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
-    among them how well each gene fits its neighbours (context fit).
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of a tool that
+    a plugin knows (Bakta, Baktfold, Prokka, PGAP, DFAST, NCBI datasets); - is standard input. The output is
+    the same file with additions, and a table (.tsv) of all scores, among them how well each gene fits its
+    neighbours (context fit).
     """
 
 
@@ -116,7 +117,7 @@ def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int 
     from glm_annot.io.sequences import is_genetic_code
 
     if code is not None and not is_genetic_code(str(code)):
-        raise click.BadParameter(f"{code} is no NCBI genetic code; bacteria have 11 or 4.")
+        raise click.BadParameter(f"{code} is not an NCBI genetic code; bacteria use 11 or 4.")
     return code
 
 
@@ -129,8 +130,10 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
-@click.option("--fasta", **_FILE, help="Contig sequences, for a file that has none.")
-@click.option("--faa", **_FILE, help="Protein sequences by CDS ID, used instead of translating.")
+@click.option("--fasta", **_FILE, help="FASTA file of the contigs, for an annotation without sequences.")
+@click.option(
+    "--faa", **_FILE, help="FASTA file of the proteins, named as the CDS; used instead of translating them."
+)
 @click.option(
     "--genetic-code",
     type=int,
@@ -159,7 +162,8 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     **_COUNT_OR_ALL,
     default=1,
     show_default=True,
-    help="Inputs at the same time, each in a process; 0: as many as cores and memory (1 GB each) allow.",
+    help="Number of inputs annotated at the same time, each in a process of its own; 0: as many as cores and "
+    "memory (1 GB each) allow.",
 )
 @click.option(
     "-t", "--threads", **_COUNT_OR_ALL, help="CPU threads, shared by the jobs; default, and 0: all cores."
@@ -203,13 +207,13 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--only-hypothetical",
     is_flag=True,
-    help="Annotate only genes without a known product; all genes are context.",
+    help="Annotate only genes without a known product; the others only serve as their context.",
 )
 @click.option(
     "--promote-ec",
     **_PROBABILITY,
-    help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "
-    "empty.",
+    help="Also write EC numbers of at least this confidence into the annotation tool's own field, where that "
+    "is empty.",
 )
 @click.option(
     "--promote-to",
@@ -220,11 +224,15 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     "them.",
 )
 @click.option(
-    "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
+    "--call-genes",
+    is_flag=True,
+    help="Call genes, with pyrodigal, in inputs that are contigs without annotation (FASTA).",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing results.")
-@click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
+@click.option(
+    "--resume", is_flag=True, help="Skip inputs that an earlier run with the same settings has finished."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
 @click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
 def annotate(inputs: tuple[str, ...], **options: Any) -> None:
@@ -235,12 +243,12 @@ def annotate(inputs: tuple[str, ...], **options: Any) -> None:
         sys.exit(status)
 
 
-@cli.command(short_help="Removes the additions: the original file again.")
+@cli.command(short_help="Gives the original file back, without what glm-annot added.")
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output.")
 def strip(file: str, output: str, force: bool) -> None:
-    """Removes glm-annot's additions from FILE and gives the original back, byte for byte."""
+    """Removes what glm-annot added to FILE, which gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
     from glm_annot.io.source import read_bytes, sniff
 

@@ -119,7 +119,7 @@ def failure(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_status
     what = " ".join(str(error).split()) or "no message"
     return (
-        f"unexpected {type(error).__name__}: {what} (please report it; --log-file keeps more)",
+        f"unexpected {type(error).__name__}: {what} (please report it; --log-file FILE saves the details)",
         GlmAnnotError.exit_status,
     )
 

@@ -126,7 +126,9 @@ class Annotator:
         table = task.target.table
         if task.name == STDIO or table is None:
             return Earlier.NOTHING  # standard input is read once, standard output is not kept
-        original = annotation_text(task.name, call_genes=self._options.call_genes)
+        original = annotation_text(
+            task.name, genetic_code=self._options.genetic_code, call_genes=self._options.call_genes
+        )
         format = sniff(original, task.name)
         task.target.check_format(format)
         annotation = task.target.annotation(format)
@@ -152,7 +154,8 @@ class Annotator:
         from glm_annot.pipeline import provenance
 
         made_by = provenance(self._shared.load_model(), self._shared.load_settings())
-        return provenance_comment(made_by, self._options.promote_ec, self._options.promote_to)
+        options = self._options
+        return provenance_comment(made_by, options.promote_ec, options.promote_to, options.genetic_code)
 
 
 def _predict(

@@ -48,7 +48,9 @@ class Summary:
         calls = {index: [call.number for call in gene.ec] for index, gene in predictions.genes.items()}
         coding = sum(gene.skip is None for gene in section.genes)
         self._skips += Counter({Skip.NAMED: coding - len(predictions.genes)})
-        predicted = (gene for gene in section.genes if gene.index in calls)  # as in the table's ec_agreement
+        predicted = (
+            gene for gene in section.genes if gene.index in calls
+        )  # skipped genes are in neither count, as in the table
         self._ec.update(agreement(gene.ec, calls[gene.index]) for gene in predicted)
         self._add_names(section, predictions)
         if predictions.operons is not None:

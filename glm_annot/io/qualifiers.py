@@ -342,7 +342,10 @@ def promoted_note(number: str) -> str:
 
 
 def provenance_comment(
-    provenance: Provenance, promote_ec: float | None = None, promote_to: str = TO_NOTE
+    provenance: Provenance,
+    promote_ec: float | None = None,
+    promote_to: str = TO_NOTE,
+    genetic_code: int | None = None,
 ) -> str:
     """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `.
 
@@ -362,6 +365,8 @@ def provenance_comment(
         parts.append(f"operon_evidence={OPERON_EVIDENCE_CODE}")
     if provenance.only_hypothetical:
         parts.append("only=hypothetical")
+    if genetic_code is not None:
+        parts.append(f"genetic_code={genetic_code}")
     if provenance.precision != "fp32":
         parts.append(f"precision={provenance.precision}")
     if provenance.reference:

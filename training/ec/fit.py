@@ -81,7 +81,7 @@ class Reader:
         return ECHeadConfig((), self.layers, hidden_dim, self.model.encoder.config.dim)
 
 
-def fit(
+def fit_ec_head(
     sources: Sources,
     *,
     reader: Reader | None = None,
@@ -132,7 +132,7 @@ class _Maker:
     """Makes heads of one shape from different parts of the labelled proteins.
 
     Attributes:
-        sources, seed, reader: as in `fit`.
+        sources, seed, reader: as in `fit_ec_head`.
         homologues: position of a labelled protein -> sequences that have its label.
         pairs: how often labels are neighbours.
     """

@@ -9,7 +9,7 @@ Axes: W windows, T genes of a window, G genes, Q genes asked for, H hidden featu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,8 +93,8 @@ class Asker:
         at_Q, which = torch.cat([at for at, _ in read]).sort()
         return Asked(genes, at_Q, genes.family_G[at_Q], True, torch.cat([of for _, of in read])[which])
 
-    def asking(self, asked: Asked, index: MemoryIndex) -> Iterator[tuple[Tensor, Asking]]:
-        """Ask the memory, as much of it as the index may see, and gLM; see `mixture.ask`."""
+    def ask(self, asked: Asked, index: MemoryIndex) -> Iterator[Asking]:
+        """Ask the memory, as much of it as the index may see, and gLM, for some genes at a time, in order."""
 
         def log_p(rows: Tensor) -> Tensor | None:
             if self.model is None or asked.hidden_QH is None:
@@ -105,10 +105,9 @@ class Asker:
 
         return ask(index, asked.genes, asked.at_Q, log_p, strand_known=asked.strand_known)
 
-    def candidates(self, asked: Asked, index: MemoryIndex) -> Candidates:
-        """What the memory, as much of it as the index may see, and gLM name for the genes asked for."""
-        said = self.asking(asked, index)
-        return Candidates.joined([gather_candidates(asking, self.log_prior_F) for _, asking in said])
+    def candidates(self, said: Iterable[Asking]) -> Candidates:
+        """What memory and gLM name for the genes asked for."""
+        return Candidates.joined([gather_candidates(asking, self.log_prior_F) for asking in said])
 
     def directions(self, asked: Asked, order: GeneOrder) -> Tensor:
         """Embeddings of the genes asked for, as `FamilyTable.directions` gives them, (Q, D)."""

@@ -113,7 +113,9 @@ def _examples(
             index = memory.memory.index(memory.seen_by(row, ring))
             hidden_Q = torch.rand(len(true_Q), generator=generator).lt(HIDDEN)
             hide_Q = torch.where(hidden_Q, true_Q, -1)
-            for rows, asking in asker.asking(asked, index):
+            first = 0
+            for asking in asker.ask(asked, index):
+                rows = slice(first, first := first + len(asking.at_Q))
                 own = direction_QD[rows], asked.family_Q[rows]
                 found = hints.candidates(asking, *own, mixture, asker.families.table, hide_Q[rows])
                 parts.append(_labelled(found, true_Q[rows], hidden_Q[rows], hints, row))

@@ -31,7 +31,7 @@ GENES_OF_A_GENOME = 1000  # asked for in each ring and way of hiding, drawn at r
 
 
 @dataclass(frozen=True)
-class Examples:
+class CalibrationGenes:
     """Genes of calibrating genomes: their candidates and families (the number of families for none)."""
 
     candidates: Candidates
@@ -44,8 +44,8 @@ class Examples:
         return torch.cat([hit_QK, none_Q[:, None], ~(hit_QK.any(1) | none_Q)[:, None]], dim=1)
 
     @classmethod
-    def joined(cls, parts: Sequence[Examples]) -> Examples:
-        """Several lists of examples, one after the other."""
+    def joined(cls, parts: Sequence[CalibrationGenes]) -> CalibrationGenes:
+        """Several of these, one after the other."""
         candidates = Candidates.joined([part.candidates for part in parts])
         return cls(candidates, torch.cat([part.family_Q for part in parts]))
 
@@ -75,25 +75,25 @@ def fit_mixture(
         InputError: no genome calibrates.
     """
     generator = torch.Generator().manual_seed(seed)
-    examples: dict[tuple[str, bool], list[Examples]] = {}
+    examples: dict[tuple[str, bool], list[CalibrationGenes]] = {}
     for row in [row for row, split in enumerate(memory.split) if split == "valid"]:
         order = memory.order_of(row)
         ways = [some(asked, generator) for asked in (asker.in_windows(order, seed + row), asker.alone(order))]
         for ring in RINGS:
             index = memory.memory.index(memory.seen_by(row, ring))
             for asked in ways:
-                found = Examples(asker.candidates(asked, index), asked.family_Q)
+                found = CalibrationGenes(asker.candidates(asker.ask(asked, index)), asked.family_Q)
                 examples.setdefault((ring, asked.strand_known), []).append(found)
         report(f"mixture: genome {memory.genomes[row]}: {sum(len(way.at_Q) for way in ways)} genes")
     if not examples:
         raise InputError("the corpus sets no genome aside to calibrate on")
     mixture = Mixture(MixtureConfig(len(asker.log_prior_F)))
     mixture.log_prior_F.copy_(asker.log_prior_F)
-    everything = Examples.joined([of for parts in examples.values() for of in parts])
+    everything = CalibrationGenes.joined([of for parts in examples.values() for of in parts])
     loss = train_scorer(mixture, everything.candidates, everything.right(mixture.config.families), seed)
     report(f"mixture: {loss:.3f} nats of {len(everything.family_Q):,} genes")
     mixture.eval().requires_grad_(False)
-    typical = Examples.joined(examples["near", True])
+    typical = CalibrationGenes.joined(examples["near", True])
     ratio_Q = mixture.log_ratio(mixture(typical.candidates), typical.candidates, typical.family_Q)
     return mixture, ratio_Q[~ratio_Q.isnan()]
 

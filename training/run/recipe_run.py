@@ -62,7 +62,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Run:
+class RecipeRun:
     """One recipe in one working folder.
 
     Attributes:

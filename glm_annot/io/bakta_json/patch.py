@@ -67,7 +67,8 @@ def render(
             additions += _into_references(text, feature, promoted)
             said[_PROMOTED] = promoted
         additions.append(_last_member(text, feature, said))
-    about = {PROVENANCE: q.provenance_comment(predictions.provenance, promote_ec, promote_to)}
+    code = genome.source.genetic_code
+    about = {PROVENANCE: q.provenance_comment(predictions.provenance, promote_ec, promote_to, code)}
     operons = _operons(genome, predictions)
     additions.append(_last_member(text, whole, about if operons is None else about | {"operons": operons}))
     return with_inserted(text, additions).encode()

@@ -70,8 +70,10 @@ def render(
             feature, in_note = record.features[position], names.ec_belongs_in_note(gene.product, promote_to)
             patch.add_tags(feature, record.style, tags, inference, in_note=in_note)
             annotated[record.first] = record
+    code = genome.source.genetic_code
+    comment = names.provenance_comment(predictions.provenance, promote_ec, promote_to, code)
     for record in annotated.values():
-        patch.add_comment(record, names.provenance_comment(predictions.provenance, promote_ec, promote_to))
+        patch.add_comment(record, comment)
     return patch.text()
 
 
@@ -191,6 +193,6 @@ def _head(record: Record, position: int) -> Feature:
 
 
 def _extent(feature: Feature) -> list[str]:
-    """Its first and its last number; nothing where a location that is no CDS's holds none."""
+    """Its first and its last number; empty where the location has none, which only a CDS must have."""
     numbers = re.findall(r"\d+", feature.location)
     return numbers[:1] + numbers[-1:]

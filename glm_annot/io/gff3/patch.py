@@ -117,7 +117,8 @@ def render(
     """The text of the genome's file, or of the section of it that it is, with the predictions added."""
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
-    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to)
+    code = genome.source.genetic_code
+    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to, code)
     inserted = _inserted_lines(lines, genome, predictions, comment)
     additions = _Additions(genome.source.ec_place, predictions, promote_ec, promote_to)
     genes = {

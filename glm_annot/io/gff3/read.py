@@ -122,6 +122,7 @@ class Sections:
             newline=layout.newline,
             ec_place=layout.ec_place,
             opens_file=section.start == 0,
+            genetic_code=self._sequences.chosen_code,
         )
         return Genome(_contigs(genes, document), source)
 

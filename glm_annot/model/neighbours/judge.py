@@ -137,11 +137,12 @@ class Neighbours(nn.Module):
             return log_p_QF
 
         parts, hints = [], []
-        for rows, asking in ask(index, genes, torch.arange(len(family_G), device=family_G.device), log_p):
+        direction_GD = self.table.directions(embeddings_GD.to(family_G.device))
+        for asking in ask(index, genes, torch.arange(len(family_G), device=family_G.device), log_p):
             candidates = gather_candidates(asking, self.mixture.log_prior_F)
-            parts.append(self._judged(candidates, family_G[rows]))
+            parts.append(self._judged(candidates, family_G[asking.at_Q]))
             if self.hints is not None:
-                own = self.table.directions(embeddings_GD[rows].to(family_G.device)), family_G[rows]
+                own = direction_GD[asking.at_Q], family_G[asking.at_Q]
                 named = self.hints.candidates(asking, *own, self.mixture, self.table)
                 hints.append(self.hints.best(named, asking.votes))
         if not parts:

@@ -179,8 +179,8 @@ def ask(
     log_p: Callable[[Tensor], Tensor | None] = lambda rows: None,
     *,
     strand_known: bool = True,
-) -> Iterator[tuple[Tensor, Asking]]:
-    """Ask the memory for many genes, some at a time, which bounds memory.
+) -> Iterator[Asking]:
+    """Ask the memory for many genes, some at a time and in order, which bounds memory.
 
     Args:
         index: the memory.
@@ -190,11 +190,11 @@ def ask(
         strand_known: as in `Asking`.
 
     Yields:
-        rows of at_Q, and what is said of these genes.
+        what is said of some of them.
     """
     for rows in torch.split(torch.arange(len(at_Q), device=at_Q.device), _CHUNK):
         votes = index.ask(genes, at_Q[rows])
-        yield rows, Asking(votes, genes, at_Q[rows], log_p(rows), strand_known)
+        yield Asking(votes, genes, at_Q[rows], log_p(rows), strand_known)
 
 
 def gather_candidates(asking: Asking, log_prior_F: Tensor, more_QK: Tensor | None = None) -> Candidates:

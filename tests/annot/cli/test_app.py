@@ -234,7 +234,7 @@ def test_missing_file_and_folder(run: Run, tmp_path: Path, tiny_bundle: Path) ->
     for name in ("a.gff3", "b.gbk.gz", "c.gff", "d.gbff", "e.txt", "a.glm.gff3"):
         (tmp_path / "folder" / name).touch()
     line = complaint(run("folder", "--model", tiny_bundle), 3)
-    assert "one of its 4 possible annotation files (a.gff3, b.gbk.gz, c.gff, ...)" in line
+    assert "name an annotation file in it (a.gff3, b.gbk.gz, c.gff, ...)" in line
     assert "write folder/* for all of them" in line
 
 

@@ -164,7 +164,7 @@ def test_what_failed_is_listed_at_the_end(
     assert text.splitlines()[-2:] == [
         f"  {missing!s:<{width}}  no such file; check the path",
         f"  {bad!s:<{width}}  line 2: 3 columns where GFF3 has 9, separated by tabs; "
-        "mend or remove this line",
+        "correct or remove this line",
     ]
     assert "ERROR 2 of 5 inputs failed:" in text
 
@@ -260,6 +260,7 @@ def test_resume_leaves_out_what_is_done_and_mends_what_is_not(
         {"ec": False},
         {"operons": False},
         {"precision": "bf16"},
+        {"genetic_code": 11},
     ],
 )
 @pytest.mark.parametrize("which", [0, 2])

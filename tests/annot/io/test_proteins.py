@@ -47,7 +47,7 @@ def test_a_stated_protein_is_believed_if_it_is_that_of_the_bases(
     coding = Coding("a", dna_of(PROTEINS[0]), stated=stated)
     clean = stated.rstrip("*")
     assert taken(coding) == [clean if believed else PROTEINS[0]]
-    warning = "in.gff: stated proteins that are not those of the bases, which were read instead: 1 (a)"
+    warning = "in.gff: stated proteins that disagree with the bases, which were translated instead: 1 (a)"
     assert (warning in caplog.messages) is not believed
 
 
