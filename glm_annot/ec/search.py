@@ -1,0 +1,299 @@
+"""Which of many proteins resemble a protein: shared k-mers choose some, exact alignment scores rank them.
+
+Patterns of residues with gaps (spaced seeds, as in Ma, Tromp and Li 2002, PatternHunter), in alphabets of 20, 15
+and 10 letters, find remote relatives, too. The proteins that share the most and the rarest with a query are
+candidates; each gets its exact local alignment score (Smith and Waterman 1981) with BLOSUM62 and BLAST's gap costs,
+by Opal (Šošić 2015) through pyopal.
+
+A large set of proteins is read in blocks, one index at a time, so that memory does not grow with it.
+
+Axes: Q queries; K k-mers (every possible one); W k-mers of a query; E entries (a k-mer of a protein); T proteins of
+a block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyopal
+
+RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
+FIFTEEN = (
+    "LVIM",
+    "C",
+    "A",
+    "G",
+    "S",
+    "T",
+    "P",
+    "FY",
+    "W",
+    "E",
+    "D",
+    "N",
+    "Q",
+    "KR",
+    "H",
+)  # Murphy et al. 2000
+TEN = ("LVIM", "C", "AST", "G", "P", "FYW", "ED", "NQ", "KR", "H")  # coarser still
+SEEDS = (  # letters, and the places of a k-mer's residues from its first
+    (tuple(RESIDUES), (0, 1, 2, 3)),
+    (FIFTEEN, (0, 1, 3, 4, 6)),
+    (TEN, (0, 1, 2, 4, 5, 7)),
+    (TEN, (0, 2, 3, 5, 6, 8)),
+)
+LISTED = (
+    60_000  # entries read for a query in one block, those of its rarest k-mers; all (130,000) choose worse
+)
+LENGTH = 50  # residues added to a protein's length, by whose root what it shares is divided
+CANDIDATES = 12  # of a query that are aligned
+MORE = 60  # that are aligned where none of those is near
+NEAR = 0.4  # of the score of a query with itself: a relative of half its residues, about
+LEAST = 0.5  # of the best hit's score: weaker ones have no say (see `votes`)
+MATRIX, GAP_OPEN, GAP_EXTEND = "BLOSUM62", 12, 1  # Opal's first gap costs GAP_OPEN: BLAST's 11 + 1
+LAMBDA, KAPPA = 0.267, 0.041  # of Karlin and Altschul for these scores, as BLAST has them
+STEEPNESS = 10.0  # of a hit's vote as its score falls
+BLOCK_PROTEINS, BLOCK_RESIDUES = 2**16, 12_000_000  # most in one index: 16-bit numbers, 100 MB
+BATCH = 256  # queries whose k-mers are held at once
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+_GAP = "*" * (1 + max(places[-1] for _, places in SEEDS))  # between proteins: no k-mer spans it
+_UNKNOWN = -1
+
+
+class Hit(NamedTuple):
+    """A protein that resembles a query: its position, and the score of the alignment."""
+
+    target: int
+    score: int
+
+    @property
+    def bits(self) -> float:
+        """The score in bits."""
+        return (LAMBDA * self.score - math.log(KAPPA)) / math.log(2)
+
+
+class Alignment(NamedTuple):
+    """Share of identical residues in an alignment; share that it spans of the protein of which it spans less."""
+
+    identity: float
+    coverage: float
+
+
+class ProteinSearch:
+    """Searches a set of proteins.
+
+    Args:
+        proteins: amino acids; letters beside the 20 match nothing.
+    """
+
+    def __init__(self, proteins: Iterable[str]) -> None:
+        self.proteins = tuple(map(_known, proteins))
+        self._ends = _blocks(list(map(len, self.proteins)))
+        self._index: tuple[int, _Index] | None = None  # the number of a block, and its index
+
+    def hits(self, queries: Sequence[str], *, threads: int = 1) -> list[list[Hit]]:
+        """For each query the proteins that resemble it, the highest score first.
+
+        Those of less than `LEAST` of the best score are left out.
+
+        Args:
+            queries: amino acids.
+            threads: processor cores to use.
+        """
+        distinct = {query: row for row, query in enumerate(dict.fromkeys(queries))}
+        known = list(map(_known, distinct))
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(self._ranked, known, self._candidates(known, pool)))
+        return [found[distinct[query]] for query in queries]
+
+    def alignment(self, query: str, target: int) -> Alignment:
+        """How a query and the protein at a position align."""
+        query, other = _known(query), self.proteins[target]
+        (found,) = _aligner().align(query, pyopal.Database([other]), mode="full")
+        spans = (
+            (found.query_end - found.query_start + 1) / len(query),
+            (found.target_end - found.target_start + 1) / len(other),
+        )
+        return Alignment(found.identity(), min(spans))
+
+    def _candidates(self, queries: Sequence[str], pool: ThreadPoolExecutor) -> list[Ints]:
+        """For each query the proteins that share most with it, at most `MORE`, the likeliest first."""
+        target_Q = [np.empty(0, np.int64) for _ in queries]
+        share_Q = [np.empty(0) for _ in queries]
+        for block, first in enumerate(self._ends[:-1]):
+            shared_by = partial(self._of_block(block).shared, most=MORE)
+            code_Q = (
+                code_W
+                for start in range(0, len(queries), BATCH)
+                for code_W in _codes(queries[start : start + BATCH])
+            )
+            for row, (target, share) in enumerate(pool.map(shared_by, code_Q)):
+                target = np.concatenate([target_Q[row], target + first])
+                share = np.concatenate([share_Q[row], share])
+                best = np.argsort(-share, kind="stable")[:MORE]
+                target_Q[row], share_Q[row] = target[best], share[best]
+        return target_Q
+
+    def _of_block(self, block: int) -> _Index:
+        """The index of a block; the last one is kept."""
+        if self._index is None or self._index[0] != block:
+            self._index = None  # never two at once
+            self._index = block, _Index.of(self.proteins[self._ends[block] : self._ends[block + 1]])
+        return self._index[1]
+
+    def _ranked(self, query: str, candidates: Ints) -> list[Hit]:
+        hits = self._scored(query, candidates[:CANDIDATES])
+        if max((hit.score for hit in hits), default=0) < NEAR * self_score(query):
+            hits += self._scored(query, candidates[CANDIDATES:])
+        best = max((hit.score for hit in hits), default=0)
+        return sorted(
+            (hit for hit in hits if hit.score >= max(LEAST * best, 1)),
+            key=lambda hit: (-hit.score, hit.target),
+        )
+
+    def _scored(self, query: str, candidates: Ints) -> list[Hit]:
+        targets = candidates.tolist()
+        if not targets:
+            return []
+        found = _aligner().align(query, pyopal.Database([self.proteins[target] for target in targets]))
+        return [Hit(targets[result.target_index], result.score) for result in found]
+
+
+def votes(scores: Sequence[int]) -> list[float]:
+    """What each hit of a query counts: exp(10 (score / best score - 1)), 1 for the best."""
+    best = max(scores, default=1)
+    return [math.exp(STEEPNESS * (score / best - 1)) for score in scores]
+
+
+def self_score(protein: str) -> int:
+    """Score of a protein's alignment with itself."""
+    own = _self_scores()
+    return int(own[np.frombuffer(_known(protein).encode(), np.uint8)].sum())
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The k-mers of some proteins.
+
+    Attributes:
+        first_K: the first entry of each k-mer; one more at the end.
+        target_E: proteins that have each k-mer, once each, ordered by k-mer.
+        norm_T: what a protein's shared weights are divided by; long proteins share more by chance.
+    """
+
+    first_K: npt.NDArray[np.int32]
+    target_E: npt.NDArray[np.uint16]
+    norm_T: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, proteins: Sequence[str]) -> _Index:
+        count, target = [], []
+        for seed, (code, owner) in enumerate(_kmers(proteins)):
+            key = np.sort(code << 16 | owner)
+            key = key[np.diff(key, prepend=-1) != 0]
+            target.append((key & 0xFFFF).astype(np.uint16))
+            count.append(np.bincount(key >> 16, minlength=_sizes()[seed]))
+        first_K = np.concatenate([[0], np.cumsum(np.concatenate(count))]).astype(np.int32)
+        norm_T = np.sqrt(np.array(list(map(len, proteins)), float) + LENGTH)
+        return cls(first_K, np.concatenate(target), norm_T)
+
+    def shared(self, code_W: Ints, most: int) -> tuple[Ints, npt.NDArray[np.float64]]:
+        """The proteins that share most with a query, at most so many, and how much each shares."""
+        first_W = self.first_K[code_W].astype(np.int64)
+        listed_W = self.first_K[code_W + 1] - first_W
+        rarest = np.argsort(listed_W, kind="stable")
+        rarest = rarest[np.cumsum(listed_W[rarest]) <= LISTED]
+        rarest = rarest[listed_W[rarest] > 0]
+        first_W, listed_W = first_W[rarest], listed_W[rarest]
+        weight_W = np.log1p(len(self.norm_T) / np.maximum(listed_W, 1))
+        entry = np.repeat(first_W - np.cumsum(listed_W) + listed_W, listed_W)
+        entry += np.arange(len(entry))
+        sum_T = np.bincount(self.target_E[entry], np.repeat(weight_W, listed_W), minlength=len(self.norm_T))
+        share_T = sum_T / self.norm_T
+        above = np.flatnonzero(share_T)
+        if len(above) > most:
+            above = above[np.argpartition(-share_T[above], most)[:most]]
+        return above, share_T[above]
+
+
+def _codes(proteins: Sequence[str]) -> list[Ints]:
+    """The distinct k-mers of each protein, numbered over all seeds."""
+    first = np.cumsum([0, *_sizes()])
+    parts = [owner << 32 | (code + first[seed]) for seed, (code, owner) in enumerate(_kmers(proteins))]
+    key = np.unique(np.concatenate(parts))
+    ends = np.searchsorted(key, np.arange(len(proteins) + 1, dtype=np.int64) << 32)
+    return [key[start:end] & 0xFFFFFFFF for start, end in pairwise(ends.tolist())]
+
+
+def _kmers(proteins: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
+    """For each seed the k-mers of all proteins, and the protein of each."""
+    text = np.frombuffer("".join(protein + _GAP for protein in proteins).encode(), np.uint8)
+    lengths = [len(protein) + len(_GAP) for protein in proteins]
+    owner = np.repeat(np.arange(len(proteins), dtype=np.int64), lengths)
+    for letters, places in SEEDS:
+        letter = _letters(letters)[text]
+        size = max(len(text) - places[-1], 0)
+        code, known = np.zeros(size, np.int64), np.ones(size, bool)
+        for place in places:
+            here = letter[place : place + size]
+            known &= here != _UNKNOWN
+            code *= len(letters)
+            code += here
+        yield code[known], owner[:size][known]
+
+
+@cache
+def _sizes() -> tuple[int, ...]:
+    """How many k-mers each seed can read."""
+    return tuple(len(letters) ** len(places) for letters, places in SEEDS)
+
+
+@cache
+def _letters(letters: tuple[str, ...]) -> npt.NDArray[np.int8]:
+    table = np.full(256, _UNKNOWN, np.int8)
+    for number, group in enumerate(letters):
+        table[np.frombuffer(group.encode(), np.uint8)] = number
+    return table
+
+
+@cache
+def _aligner() -> pyopal.Aligner:
+    return pyopal.Aligner(MATRIX, gap_open=GAP_OPEN, gap_extend=GAP_EXTEND)
+
+
+@cache
+def _self_scores() -> Ints:
+    """The score of each letter with itself, by its byte."""
+    matrix, table = _aligner().scoring_matrix, np.zeros(256, np.int64)
+    for place, letter in enumerate(matrix.alphabet):
+        table[ord(letter)] = matrix[place][place]
+    return table
+
+
+_OTHERS = {byte: "X" for byte in range(128) if chr(byte) not in RESIDUES}
+
+
+def _known(protein: str) -> str:
+    """A protein with X for every letter beside the 20."""
+    return protein.translate(_OTHERS)
+
+
+def _blocks(lengths: Sequence[int]) -> list[int]:
+    """Where blocks of proteins begin, and the end of the last one."""
+    ends, residues = [0], 0
+    for place, length in enumerate(lengths):
+        if place > ends[-1] and (place - ends[-1] == BLOCK_PROTEINS or residues + length > BLOCK_RESIDUES):
+            ends.append(place)
+            residues = 0
+        residues += length
+    return [*ends, len(lengths)] if lengths else [0]
