@@ -161,7 +161,7 @@ class GenePrediction:
             make the masked gene here than without neighbours; low means that the place speaks against it.
             None for a contig of one gene.
         context_confidence: likelihood that gLM gives its own favoured prediction (the paper's confidence).
-        evidence: which of 'encoder', 'context', 'neighbours', 'kmer', 'reference' carried the first call; ''
+        evidence: which of 'homology', 'kmer', 'encoder', 'context', 'neighbours' carried the first call; ''
             without one.
     """
 

@@ -37,7 +37,7 @@ COLUMNS = {
     "enzyme_confidence": "calibrated probability that the protein is an enzyme at all",
     "context_fit": "percentile (0-100) of how much likelier the gene is beside its neighbours than anywhere",
     "context_confidence": "likelihood that the model gives its own favoured prediction from the neighbours",
-    "evidence": "what carried ec_passed's first number: encoder, context, neighbours, kmer or reference",
+    "evidence": "what carried ec_passed's first number: homology, kmer, encoder, context or neighbours",
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 

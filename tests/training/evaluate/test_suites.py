@@ -117,7 +117,7 @@ def test_an_identity_cut_is_chosen_on_other_genes() -> None:
     cases = TrueNumbers(("M",) * 20, (right,) * 20)
     sure = [place % 2 == 0 for place in range(20)]
     diamond = [right if s or place % 5 == 1 else frozenset({"2.1.1.1"}) for place, s in enumerate(sure)]
-    found = _cut_by_identity(Results([], [], diamond, [0.9 if s else 0.6 for s in sure]), cases)
+    found = _cut_by_identity(Results([], [], [], diamond, [0.9 if s else 0.6 for s in sure]), cases)
     assert found["identity"] == [0.65] and found["calls"] == 10 and found["precision"] == 1
 
 
