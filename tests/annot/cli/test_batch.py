@@ -26,7 +26,7 @@ from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.tasks import Options, Task
 from glm_annot.cli.write import to_stdout
 from glm_annot.ec import reference as homology
-from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
+from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io import strip
 from glm_annot.plugins import bakta
 from tests.annot.cli.test_app import command, environment, wait_for
