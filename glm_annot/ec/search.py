@@ -1,15 +1,17 @@
 """Which of many proteins resemble a protein: shared k-mers choose some, exact alignment scores rank them.
 
 K-mers with gaps (spaced seeds, as in Ma, Tromp and Li 2002, PatternHunter), in alphabets of 20, 15 and 10
-letters, find remote relatives, too. The proteins that share the most and the rarest k-mers with a query are
-candidates. Each gets its exact local alignment score (Smith and Waterman 1981) with BLOSUM62 and BLAST's
-gap costs, by Opal through pyopal. (parasail is twice as fast for twelve candidates and no faster for sixty,
-gives the same scores, but has no wheels for Macs.)
+letters, find remote relatives, too. A relative's shared k-mers keep their distances, so they gather on one
+diagonal, while chance strews its own (as in BLAST and in MMseqs2's prefilter, Steinegger and Söding 2017).
+The proteins that share the most and the rarest k-mers with a query, in their order, are candidates. Each gets
+its exact local alignment score (Smith and Waterman 1981) with BLOSUM62 and BLAST's gap costs, by Opal through
+pyopal. (parasail is twice as fast for twelve candidates and no faster for sixty, and gives the same scores, but
+has no wheels for Macs.)
 
 A large set of proteins is read in blocks with one index at a time, so that no index grows with it.
 
 Axes: Q queries; K k-mers (every possible one); W k-mers of a query; E entries (a k-mer of a protein); T
-proteins of a block.
+proteins of a block; M matches of a query's k-mers with entries; B diagonals.
 """
 
 from __future__ import annotations
@@ -56,6 +58,10 @@ LISTED = (
     60_000  # entries read for a query in one block, those of its rarest k-mers; all (130,000) choose worse
 )
 LENGTH = 50  # residues added to a protein's length, by whose root what it shares is divided
+LIKELY = 1000  # proteins of a block, those that share most, whose diagonals are looked at
+STRETCH = 16  # residues; places are kept in units of it
+DIAGONALS = 128  # places and diagonals are counted round a circle of so many stretches
+STREWN = 0.5  # weight of all that is shared on whatever diagonal, beside the best one: domains that moved
 CANDIDATES = 12  # of a query that are aligned
 MORE = 60  # that are aligned where none of those is near
 NEAR = 0.4  # of the score of a query with itself: a relative of half its residues, about
@@ -71,6 +77,8 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 _GAP = "*" * (1 + max(places[-1] for _, places in SEEDS))  # between proteins: no k-mer spans it
 _UNKNOWN = -1
+_STRETCH_BITS = 8  # of a number that ends with a stretch
+_MOST_STRETCHES = (1 << _STRETCH_BITS) - 1
 
 
 class Hit(NamedTuple):
@@ -140,12 +148,12 @@ class ProteinSearch:
         share_Q = [np.empty(0) for _ in queries]
         for block, first in enumerate(self._ends[:-1]):
             shared_by = partial(self._of_block(block).shared, most=MORE)
-            code_Q = (
-                code_W
+            kmers_Q = (
+                kmers
                 for start in range(0, len(queries), BATCH)
-                for code_W in _codes(queries[start : start + BATCH])
+                for kmers in _queries(queries[start : start + BATCH])
             )
-            for row, (target, share) in enumerate(pool.map(shared_by, code_Q)):
+            for row, (target, share) in enumerate(pool.map(shared_by, kmers_Q)):
                 target = np.concatenate([target_Q[row], target + first])
                 share = np.concatenate([share_Q[row], share])
                 best = np.argsort(-share, kind="stable")[:MORE]
@@ -196,69 +204,101 @@ class _Index:
     Attributes:
         first_K: the first entry of each k-mer; one more at the end.
         target_E: proteins that have each k-mer, once each, ordered by k-mer.
+        place_E: the first place where they have it, in stretches round the circle.
         norm_T: what a protein's shared weights are divided by; long proteins share more by chance.
     """
 
     first_K: npt.NDArray[np.int32]
     target_E: npt.NDArray[np.uint16]
+    place_E: npt.NDArray[np.uint8]
     norm_T: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, proteins: Sequence[str]) -> _Index:
-        count, target = [], []
-        for seed, (code, owner) in enumerate(_kmers(proteins)):
-            key = np.sort(code << 16 | owner)
-            key = key[np.diff(key, prepend=-1) != 0]
+        count, target, place = [], [], []
+        for seed, (code, owner, stretch) in enumerate(_kmers(proteins)):
+            key = np.sort((code << 16 | owner) << _STRETCH_BITS | stretch)
+            key = key[np.diff(key >> _STRETCH_BITS, prepend=-1) != 0]
+            place.append((key & _MOST_STRETCHES).astype(np.uint8))
+            key >>= _STRETCH_BITS
             target.append((key & 0xFFFF).astype(np.uint16))
             count.append(np.bincount(key >> 16, minlength=_sizes()[seed]))
         first_K = np.concatenate([[0], np.cumsum(np.concatenate(count))]).astype(np.int32)
         norm_T = np.sqrt(np.array(list(map(len, proteins)), float) + LENGTH)
-        return cls(first_K, np.concatenate(target), norm_T)
+        return cls(first_K, np.concatenate(target), np.concatenate(place), norm_T)
 
-    def shared(self, code_W: Ints, most: int) -> tuple[Ints, npt.NDArray[np.float64]]:
+    def shared(self, kmers: _Query, most: int) -> tuple[Ints, npt.NDArray[np.float64]]:
         """The proteins that share most with a query, at most so many, and how much each shares."""
-        first_W = self.first_K[code_W].astype(np.int64)
-        listed_W = self.first_K[code_W + 1] - first_W
+        first_W = self.first_K[kmers.code_W].astype(np.int64)
+        listed_W = self.first_K[kmers.code_W + 1] - first_W
         rarest = np.argsort(listed_W, kind="stable")
         rarest = rarest[np.cumsum(listed_W[rarest]) <= LISTED]
-        rarest = rarest[listed_W[rarest] > 0]
         first_W, listed_W = first_W[rarest], listed_W[rarest]
-        weight_W = np.log1p(len(self.norm_T) / np.maximum(listed_W, 1))
-        entry = np.repeat(first_W - np.cumsum(listed_W) + listed_W, listed_W)
-        entry += np.arange(len(entry))
-        sum_T = np.bincount(self.target_E[entry], np.repeat(weight_W, listed_W), minlength=len(self.norm_T))
-        share_T = sum_T / self.norm_T
-        above = np.flatnonzero(share_T)
-        if len(above) > most:
-            above = above[np.argpartition(-share_T[above], most)[:most]]
-        return above, share_T[above]
+        entry_M = np.repeat(first_W - np.cumsum(listed_W) + listed_W, listed_W)
+        entry_M += np.arange(len(entry_M))
+        weight_M = np.repeat(np.log1p(len(self.norm_T) / np.maximum(listed_W, 1)), listed_W)
+        target_M = self.target_E[entry_M]
+        share_T = np.bincount(target_M, weight_M, minlength=len(self.norm_T)) / self.norm_T
+        likely = _highest(share_T, LIKELY)
+        row_T = np.full(len(share_T), -1, np.int64)
+        row_T[likely] = np.arange(len(likely))
+        row_M = row_T[target_M]
+        of_M = np.flatnonzero(row_M >= 0)
+        diagonal_M = np.repeat(kmers.place_W[rarest], listed_W)[of_M] - self.place_E[entry_M[of_M]]
+        cell_M = row_M[of_M] * DIAGONALS + diagonal_M % DIAGONALS
+        sum_TB = np.bincount(cell_M, weight_M[of_M], minlength=len(likely) * DIAGONALS).reshape(-1, DIAGONALS)
+        sum_TB = sum_TB + np.roll(sum_TB, 1, axis=1)  # places within stretches differ: a diagonal fills two
+        share = sum_TB.max(1, initial=0) / self.norm_T[likely] + STREWN * share_T[likely]
+        best = _highest(share, most)
+        return likely[best], share[best]
 
 
-def _codes(proteins: Sequence[str]) -> list[Ints]:
-    """The distinct k-mers of each protein, numbered over all seeds."""
+@dataclass(frozen=True)
+class _Query:
+    """The distinct k-mers of a query, numbered over all seeds, and the stretch in which each lies first."""
+
+    code_W: Ints
+    place_W: Ints
+
+
+def _queries(proteins: Sequence[str]) -> list[_Query]:
     first = np.cumsum([0, *_sizes()])
-    parts = [owner << 32 | (code + first[seed]) for seed, (code, owner) in enumerate(_kmers(proteins))]
+    parts = [
+        (owner << 32 | code + first[seed]) << _STRETCH_BITS | stretch
+        for seed, (code, owner, stretch) in enumerate(_kmers(proteins))
+    ]
     key = np.sort(np.concatenate(parts))
-    key = key[np.diff(key, prepend=-1) != 0]
+    key = key[np.diff(key >> _STRETCH_BITS, prepend=-1) != 0]
+    place, key = key & _MOST_STRETCHES, key >> _STRETCH_BITS
     ends = np.searchsorted(key, np.arange(len(proteins) + 1, dtype=np.int64) << 32)
-    return [key[start:end] & 0xFFFFFFFF for start, end in pairwise(ends.tolist())]
+    return [_Query(key[start:end] & 0xFFFFFFFF, place[start:end]) for start, end in pairwise(ends.tolist())]
 
 
-def _kmers(proteins: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
-    """For each seed the k-mers of all proteins, and the protein of each."""
+def _kmers(proteins: Sequence[str]) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """For each seed the k-mers of all proteins, the protein of each, and the stretch that it begins in."""
     text = np.frombuffer("".join(protein + _GAP for protein in proteins).encode(), np.uint8)
-    lengths = [len(protein) + len(_GAP) for protein in proteins]
+    lengths = np.array([len(protein) + len(_GAP) for protein in proteins], np.int64)
     owner = np.repeat(np.arange(len(proteins), dtype=np.int64), lengths)
+    place = np.arange(len(text)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    stretch = place // STRETCH % DIAGONALS
     for letters, places in SEEDS:
         letter = _letters(letters)[text]
         size = max(len(text) - places[-1], 0)
         code, known = np.zeros(size, np.int64), np.ones(size, bool)
-        for place in places:
-            here = letter[place : place + size]
+        for shift in places:
+            here = letter[shift : shift + size]
             known &= here != _UNKNOWN
             code *= len(letters)
             code += here
-        yield code[known], owner[:size][known]
+        yield code[known], owner[:size][known], stretch[:size][known]
+
+
+def _highest(values: npt.NDArray[np.float64], count: int) -> Ints:
+    """Places of the highest values above 0, at most `count` of them, in no order."""
+    above = np.flatnonzero(values > 0)
+    if len(above) <= count:
+        return above
+    return above[np.argpartition(-values[above], count)[:count]]
 
 
 @cache

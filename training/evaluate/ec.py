@@ -176,13 +176,17 @@ def gather(model: Model, genome: Genome, labelled: Sequence[Labelled], *, thread
 
 
 def first_by_votes(homologues: Sequence[Homologue]) -> frozenset[str]:
-    """The complete number with most votes of a protein's homologues; none without any."""
+    """The complete numbers with most votes of a protein's homologues.
+
+    Those of one protein may have equally many; like those of DIAMOND's best hit they count as one answer.
+    """
     found: dict[str, float] = {}
     for vote, near in zip(votes([near.bits for near in homologues]), homologues, strict=True):
         for step in near.nodes:
             if len(step) == LEVELS:
                 found[number(step)] = found.get(number(step), 0.0) + vote
-    return frozenset(sorted(found, key=lambda text: (-found[text], text))[:1])
+    most = max(found.values(), default=0.0)
+    return frozenset(text for text, vote in found.items() if vote == most)
 
 
 def measure_genome(gathered: Gathered, cases: TrueNumbers) -> tuple[Results, dict[str, Any]]:

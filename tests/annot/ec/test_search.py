@@ -119,8 +119,25 @@ def test_kmers_of_a_short_protein_by_hand() -> None:
     expected = [
         sum(letters.index(c) * 20 ** (3 - n) for n, c in enumerate(part)) for part in ("MKVL", "KVLA")
     ]
-    (codes, none) = search._codes(["MKVLA", "MKXLA"])
-    assert codes.tolist() == sorted(expected) and none.tolist() == []
+    (found, none) = search._queries(["MKVLA", "MKXLA"])
+    assert found.code_W.tolist() == sorted(expected) and none.code_W.tolist() == []
+    (later,) = search._queries(["X" * search.STRETCH * (search.DIAGONALS + 2) + "MKVL" + "X" * 60 + "MKVL"])
+    assert later.place_W.tolist() == [2]  # round the circle; what comes again counts once
+
+
+def test_what_is_shared_in_order_counts_more_than_what_is_strewn() -> None:
+    """Both share the same four stretches with the query, one of them in their order."""
+    query = protein(1, 320)
+    parts = [query[start : start + 40] for start in range(0, 320, 40)]
+    spacers = [protein(seed, 40) for seed in range(50, 54)]
+
+    def joined(*order: int) -> str:
+        return "".join(parts[place] + spacer for place, spacer in zip(order, spacers, strict=True))
+
+    (kmers,) = search._queries([query])
+    target, share = search._Index.of([joined(6, 2, 0, 4), joined(0, 2, 4, 6)]).shared(kmers, 2)
+    shared = dict(zip(target.tolist(), share.tolist(), strict=True))
+    assert shared[1] > 1.5 * shared[0] > 0
 
 
 def test_votes_by_hand() -> None:
