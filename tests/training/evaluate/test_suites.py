@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SharedData(data).ec_benchmarks:
         rows = (f"{n}\t{protein}K" for n, protein in zip(["1.1.1.1", "2.1.1.3"], ancestors(2), strict=True))
         (data / name).write_text("ec\tsequence\n" + "\n".join(rows) + "\n")
-    (data / "ec" / "unlabelled_or_non_enzyme.tsv").write_text("source\tsequence\n")
+    (data / "ec" / "unlabelled_or_non_enzyme.tsv").write_text("id\tsource\tsequence\n")
     SharedData(data).k12_prodigal.write_text(f">a\n{ancestors(1)[0]}\n")
     model = tiny(operons=False)
     save(model, folder / "model", metrics={"older": {"figure": 0.5}}, card="# tiny card\n")
