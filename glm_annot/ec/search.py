@@ -5,8 +5,8 @@ letters, find remote relatives, too. A relative's shared k-mers keep their dista
 diagonal, while chance strews its own (as in BLAST and in MMseqs2's prefilter, Steinegger and Söding 2017).
 The proteins that share the most and the rarest k-mers with a query, in their order, are candidates. Each gets
 its exact local alignment score (Smith and Waterman 1981) with BLOSUM62 and BLAST's gap costs, by Opal through
-pyopal. (parasail gives the same scores, twice as fast for twelve candidates and no faster for sixty, but has no
-wheels for Macs.)
+pyopal. (parasail gives the same scores, twice as fast for twelve candidates and no faster for sixty, but has
+no wheels for Macs.)
 
 A large set of proteins is read in blocks with one index at a time, so that no index grows with it.
 
