@@ -60,6 +60,7 @@ setup(
             "pandas>=2.1",
             "jinja2>=3.1",
         ],
+        "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],
         "dev": [
             "pytest>=8",

@@ -1,12 +1,14 @@
 """A model on disk: a folder of JSON, safetensors, labels, metrics and a card. Nothing in it is executable.
 
-    config.json          {format, name, version, plm, glm, fit, operons, ec, files: {name: sha256}}
+    config.json          {format, name, version, plm, glm, fit, operons, ec, neighbours, files: {name:
+                         sha256}}
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
     ec_proteins.faa.gz   labelled proteins that it searches, if any: >NAME EC=1.2.3.4;5.6.7.8
+    ec_names.tsv         names of these numbers and of their classes, for people; may be absent
     metrics.json         what was measured on held-out data, and the command that measured it
-    MODEL_CARD.md        for people
+    MODEL_CARD.md        what the model is, as text
 
 The sha256 of config.json, which lists those of all other files, is that of the model. Tensors stored in
 float32 are memory-mapped: a large model takes no more memory than is read of it.
@@ -20,7 +22,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +40,9 @@ from glm_annot.errors import ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
+from glm_annot.model.families import FamilyGLM
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.neighbours import Neighbours, NeighboursConfig
 from glm_annot.model.sizes import GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
@@ -52,7 +56,9 @@ MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
 PROTEINS = "ec_proteins.faa.gz"
+EC_NAMES = "ec_names.tsv"
 _LABELS_HEADER = "ec"
+_NAMES_HEADER = "ec\tname"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Model:
         encoder, features, glm: protein encoder, gLM's inputs and labels, gLM.
         fit: context fit; None in a model that was never fitted to held-out genes.
         operons, ec: heads; None in a model without them.
+        ec_names: names of EC numbers and classes; {} in a model without any.
+        neighbours: tells what stands beside what; None in a model without a memory of gene order.
     """
 
     name: str
@@ -76,6 +84,8 @@ class Model:
     fit: ContextFit | None
     operons: OperonHead | None
     ec: ECHead | None
+    neighbours: Neighbours | None = None
+    ec_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, nn.Module]:
@@ -87,8 +97,16 @@ class Model:
             "fit": self.fit,
             "operons": self.operons,
             "ec": self.ec,
+            "neighbours": self.neighbours,
         }
         return {name: part for name, part in named.items() if part is not None}
+
+    @property
+    def predictor(self) -> GLM | FamilyGLM:
+        """What predicts masked genes: gLM, by way of families where it was trained on these."""
+        if self.neighbours is None or self.neighbours.head is None:
+            return self.glm
+        return FamilyGLM(self.glm, self.neighbours.table, self.neighbours.head, self.features)
 
     def to(self, device: str | torch.device) -> None:
         """Moves all parts.
@@ -100,7 +118,10 @@ class Model:
             for part in self.parts.values():
                 part.to(device)
         except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device {str(device)!r} cannot be used here: {_one_line(error)}") from error
+            name, why = str(device), _one_line(error)
+            if "device type at start of device string" in why:  # torch lists twenty names that nobody has
+                why = "unknown device; use auto, cpu, cuda or cuda:1"
+            raise UsageError(f"device {name!r} cannot be used here: {why}") from error
 
 
 def known() -> dict[str, Path]:
@@ -194,6 +215,8 @@ def save(
             (draft / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
             if model.ec.base.proteins:
                 (draft / PROTEINS).write_bytes(to_bytes(model.ec.base))
+        if model.ec_names:
+            (draft / EC_NAMES).write_text(_names_text(model.ec_names), encoding="utf-8")
         config = {
             "format": FORMAT,
             "name": model.name,
@@ -204,14 +227,20 @@ def save(
         (draft / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
-def rewrite_texts(folder: Path, *, metrics: Mapping[str, Any], card: str) -> None:
+def rewrite_texts(
+    folder: Path, *, metrics: Mapping[str, Any], card: str, ec_names: Mapping[str, str] | None = None
+) -> None:
     """Replaces metrics.json and the card of a model, whose sha256 changes by that; the weights stay.
+
+    So do the names of its EC numbers, but where `ec_names` takes their place.
 
     Raises:
         ModelError: the folder holds no model that this program reads.
     """
     config, _ = _read_config(folder)
     texts = {METRICS: json.dumps(metrics, indent=1) + "\n", CARD: card}
+    if ec_names is not None:
+        texts[EC_NAMES] = _names_text(ec_names)
     config["files"] |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     texts[CONFIG] = json.dumps(config, indent=1) + "\n"
     with _replacing(folder) as draft:
@@ -265,7 +294,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
     Whatever interrupts it, and whoever reads meanwhile, finds the old model whole or the new one; only
     between two renames, where there was an old one, there is none.
     """
-    folder = folder.resolve()  # a symbolic link goes on to lead to it
+    folder = folder.resolve()  # a symbolic link is kept and points to the new model
     draft, old = (folder.with_name(f".{folder.name}.{word}") for word in ("part", "old"))
     shutil.rmtree(draft, ignore_errors=True)  # of one who was interrupted
     draft.mkdir(parents=True)
@@ -318,7 +347,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
         )
     if config["format"] < OLDEST:
         raise ModelError(
-            f"{folder} has format {config['format']}, no longer read: fit its heads and bundle it anew"
+            f"{folder} has format {config['format']}, which this version does not read; fit its heads and "
+            "make the bundle again"
         )
     if not isinstance(config.get("files"), dict):
         raise ModelError(f"{path} is damaged: it lists no files")
@@ -345,6 +375,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     ec_head = ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder)))
     if ec_head and PROTEINS in config["files"]:
         ec_head.base = from_bytes((folder / PROTEINS).read_bytes(), folder / PROTEINS)
+    neighbours = config.get("neighbours")  # models made before there was a memory do not say
     return Model(
         name=config["name"],
         version=config["version"],
@@ -355,11 +386,23 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         fit=fit and part("fit", ContextFit, ContextFitConfig(**fit)),
         operons=operons and part("operons", OperonHead, OperonHeadConfig(**operons)),
         ec=ec_head,
+        ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
+        neighbours=neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours)),
     )
 
 
 def _read_labels(folder: Path) -> tuple[str, ...]:
     return tuple((folder / LABELS).read_text(encoding="utf-8").splitlines()[1:])
+
+
+def _names_text(names: Mapping[str, str]) -> str:
+    rows = (f"{number}\t{name}" for number, name in names.items())
+    return "\n".join([_NAMES_HEADER, *rows]) + "\n"
+
+
+def _read_names(folder: Path) -> dict[str, str]:
+    rows = (folder / EC_NAMES).read_text(encoding="utf-8").split("\n")[1:-1]
+    return dict(row.split("\t") for row in rows)
 
 
 def _part_configs(model: Model) -> dict[str, Any]:
@@ -373,6 +416,7 @@ def _part_configs(model: Model) -> dict[str, Any]:
         "fit": None if model.fit is None else asdict(model.fit.config),
         "operons": None if model.operons is None else asdict(model.operons.config),
         "ec": ec,
+        "neighbours": None if model.neighbours is None else asdict(model.neighbours.config),
     }
 
 

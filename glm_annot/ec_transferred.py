@@ -3,7 +3,7 @@
 Most went to class 7, the translocases, which came in 2018; topoisomerases and other changers of conformation
 to 5.6. A number that was divided stands for the class that holds all its parts, where there is one; one that
 was deleted for what took its place. Other transfers are rare in what today's tools and databases write and
-are left to tables of one's own.
+are left to the user's own tables.
 """
 
 from __future__ import annotations

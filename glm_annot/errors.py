@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit status each kind ends the program with.
+"""The kinds of errors, and the exit status of the program for each.
 
 GlmAnnotError            1   something failed at run time
 |-- UsageError           2   options that contradict each other
@@ -38,7 +38,8 @@ class InputError(GlmAnnotError):
         self.message = message
         self.path = path
         self.line = line
-        where = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
+        name = "standard input" if str(path) == "-" else path
+        where = "" if path is None else f"{name}: " if line is None else f"{name}, line {line}: "
         super().__init__(where + message)
 
 

@@ -12,7 +12,7 @@ class Bar:
     """Another method on the same data, to compare a figure with.
 
     Attributes:
-        name: for people.
+        name: shown to the user.
         path: keys down to its value in metrics.json; () for a published one.
         published: the value of one that was not measured here.
     """
@@ -27,9 +27,9 @@ class Figure:
     """One row: a measured value and what it has to be compared with.
 
     Attributes:
-        what: for people; '{of}' stands for the data that its suite names.
+        what: shown to the reader; '{of}' is replaced by the data that its suite names.
         path: keys down to the value in metrics.json.
-        bars: what stands beside it.
+        bars: what it is compared with.
     """
 
     what: str

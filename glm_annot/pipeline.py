@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,6 @@ from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache
 from glm_annot.model.encoder import ProteinEncoder, embed, precision_of
-from glm_annot.model.glm import ContextFit
 from glm_annot.model.windows import MAX_GENES, parts
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.operons.promoters import Promoters
@@ -54,6 +54,19 @@ class Settings:
     precision: str = "auto"
     batch_size: int = BATCH_WINDOWS
     cache: EmbeddingCache | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFits:
+    """What neighbours say of the genes of some contigs; NaN where they say nothing.
+
+    Attributes:
+        percentile_G: how well each gene fits, 0 to 100.
+        confidence_G: probability of what they expect most.
+    """
+
+    percentile_G: npt.NDArray[np.float32]
+    confidence_G: npt.NDArray[np.float32]
 
 
 def annotate(
@@ -105,7 +118,7 @@ def annotate_sections(
     Yields:
         each section and its predictions; operons are numbered on from section to section.
     """
-    if model.fit is None and model.operons is None and model.ec is None:
+    if all(part is None for part in (model.fit, model.neighbours, model.operons, model.ec)):
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
     made_by = provenance(model, settings)
     settings = replace(settings, min_confidence=made_by.min_confidence, precision=made_by.precision)
@@ -123,8 +136,8 @@ def annotate_sections(
         n_windows = 0
         for part in parts(section):
             read = partial(_read_part, part, model, settings, counted)
-            states, enzymes = or_on_cpu(read, model, f"model {model.name}", log.warning)
-            genes |= _gene_predictions(part, enzymes, states, model.fit)
+            states, enzymes, fits = or_on_cpu(read, model, f"model {model.name}", log.warning)
+            genes |= _gene_predictions(part, enzymes, fits)
             attention_NA += states.attention_NA
             n_windows += states.n_windows
         if operon_head:
@@ -132,9 +145,9 @@ def annotate_sections(
             pairs = pair_probabilities(section.contigs, probability_N)
             operons = call_operons(section, pairs, first=n_operons + 1)
             n_operons += len(operons)
-            yield section, Predictions(genes, pairs, operons, made_by, n_windows)
+            yield section, Predictions(genes, pairs, operons, made_by, n_windows, model.ec_names)
         else:
-            yield section, Predictions(genes, {}, None, made_by, n_windows)
+            yield section, Predictions(genes, {}, None, made_by, n_windows, model.ec_names)
 
 
 def window_size(model: Model) -> int:
@@ -164,10 +177,10 @@ def provenance(model: Model, settings: Settings) -> Provenance:
 
 def _read_part(
     part: Genome, model: Model, settings: Settings, counted: _Counted
-) -> tuple[ContextStates, Sequence[ECResult | None]]:
-    """What gLM and the EC head make of the coding genes of some whole contigs; all settings are stated."""
+) -> tuple[ContextStates, Sequence[ECResult | None], ContextFits]:
+    """What the model makes of the coding genes of some whole contigs; all settings are stated."""
     proteins, reference = part.proteins, settings.reference
-    ec_head = model.ec if settings.ec else None
+    ec_head, neighbours = model.ec if settings.ec else None, model.neighbours
     embeddings_GD = embed_distinct(
         model.encoder, proteins, precision=settings.precision, cache=settings.cache, progress=counted
     )
@@ -178,7 +191,8 @@ def _read_part(
         model.features,
         layers=ec_head.config.layers if ec_head else (),
         attention=settings.operons and model.operons is not None,
-        fit=model.fit,
+        fit=model.fit if neighbours is None else None,
+        masked=neighbours is not None and neighbours.head is not None,
         batch_size=settings.batch_size,
         progress=partial(counted, "windows"),
     )
@@ -194,8 +208,32 @@ def _read_part(
             run_G=runs(part),
             min_confidence=settings.min_confidence,
         )
+    fits = _context_fits(part, embeddings_GD, states, model)
     counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
-    return states, enzymes
+    return states, enzymes, fits
+
+
+def _context_fits(
+    part: Genome, embeddings_GD: npt.NDArray[np.float32], states: ContextStates, model: Model
+) -> ContextFits:
+    """How well each gene fits its neighbours, and how sure these are of what stands there."""
+    if model.neighbours is not None:
+        device = model.neighbours.quantiles_Q.device
+        lengths = [len(contig.coding) for contig in part.contigs]
+        strands = [gene.strand for contig in part.contigs for gene in contig.coding]
+        context = model.neighbours.judge(
+            torch.from_numpy(embeddings_GD).to(device),
+            torch.tensor(strands, dtype=torch.long, device=device),
+            torch.tensor([0, *accumulate(lengths)], device=device),
+            torch.from_numpy(states.masked_GF).to(device) if model.neighbours.head is not None else None,
+        )
+        percentile_G = model.neighbours.percentile(context.log_ratio_G)
+        return ContextFits(percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy())
+    if model.fit is not None:
+        percentile_G = model.fit.percentile(torch.from_numpy(states.log_ratio_G).to(model.fit.sigma.device))
+        return ContextFits(percentile_G.cpu().numpy(), states.confidence_G)
+    nothing = np.full(len(embeddings_GD), np.nan, np.float32)
+    return ContextFits(nothing, nothing)
 
 
 def embed_distinct(
@@ -227,24 +265,26 @@ def embed_distinct(
 
 
 def _gene_predictions(
-    genome: Genome, enzymes: Sequence[ECResult | None], states: ContextStates, fit: ContextFit | None
+    genome: Genome, enzymes: Sequence[ECResult | None], fits: ContextFits
 ) -> dict[int, GenePrediction]:
     """Everything that is said of single genes, by their index."""
-    percentiles = (
-        fit.percentile(torch.from_numpy(states.log_ratio_G).to(fit.sigma.device)).tolist() if fit else []
-    )
     predictions = {}
     coding = ((gene, len(contig.coding)) for contig in genome.contigs for gene in contig.coding)
     for row, ((gene, neighbours), enzyme) in enumerate(zip(coding, enzymes, strict=True)):
+        alone = neighbours < 2
         predictions[gene.index] = GenePrediction(
             ec=enzyme.ec if enzyme else (),
             ec_top=enzyme.ec_top if enzyme else (),
             enzyme=enzyme.enzyme if enzyme else None,
             evidence=enzyme.evidence if enzyme else "",
-            context_fit=percentiles[row] if fit and neighbours > 1 else None,
-            context_confidence=float(states.confidence_G[row]) if fit and neighbours > 1 else None,
+            context_fit=None if alone else _or_none(fits.percentile_G[row]),
+            context_confidence=None if alone else _or_none(fits.confidence_G[row]),
         )
     return predictions
+
+
+def _or_none(value: np.floating) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 class _Counted:

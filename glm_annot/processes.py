@@ -1,4 +1,4 @@
-"""This machine's cores, and outside programs: running one, and noticing that it hangs."""
+"""CPU cores of this machine, and running other programs, which may hang."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _run(command: Sequence[str], idle_limit: float | None) -> subprocess.Complet
 
 
 def _computed(pid: int) -> int | None:
-    """Clock ticks that a process has computed, if it sleeps; None if it is at work, or where nothing says."""
+    """CPU time of a sleeping process in clock ticks; None if it is running, or where this is unknown."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -19,7 +19,7 @@ class Skip(str, Enum):
     NO_SEQUENCE = "no_sequence"
     TOO_SHORT = "too_short"
     NO_STRAND = "no_strand"
-    DUPLICATE = "duplicate"  # of a CDS that has the very same place
+    DUPLICATE = "duplicate"  # another CDS has the same place
     OUTSIDE = "outside_contig"
     MALFORMED = "malformed"  # its line cannot be written to
 
@@ -93,11 +93,12 @@ class Source:
 
     Attributes:
         path: the file, `-` for standard input.
-        format: 'gff3' or 'genbank'.
+        format: 'gff3', 'genbank', 'embl' or 'bakta' (Bakta's JSON).
         text: the whole decompressed file, or the lines of a section of it; bytes, so that write-back can be
             byte-exact.
         anchors: for each gene index the 0-based line numbers of `text` that its CDS feature starts on
-            (GFF3: every line of the CDS; GenBank: the feature's key line, then its last line).
+            (GFF3: every line of the CDS; GenBank and EMBL: the feature's key line, then its last line); in
+            Bakta's JSON its place in the list of features.
         newline: the line end of the whole file (GFF3).
         ec_place: the (attribute, prefix) in which the whole file keeps EC numbers (GFF3).
         opens_file: whether `text` begins the file.
@@ -236,6 +237,7 @@ class Predictions:
             order along the contig; 0.0 for neighbours on different strands. Empty when not asked for.
         operons: in order of the file; None when operons were not asked for.
         n_windows: how many windows were run.
+        ec_names: names of EC numbers and classes, of all that the model has names for.
     """
 
     genes: Mapping[int, GenePrediction]
@@ -243,3 +245,4 @@ class Predictions:
     operons: tuple[OperonCall, ...] | None
     provenance: Provenance
     n_windows: int = 0
+    ec_names: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Bakta's output folder: `<prefix>.gff3` beside `.json`, `.faa`, `.fna` and others of the same prefix.
 
 The GFF3 is the file to annotate: it carries the sequences (unless `--compliant`) and is what most tools
-read next. Proteins come from `.faa`, which holds them as Bakta translated them, genetic code and all.
+read next. Proteins come from `.faa`, which holds them as Bakta translated them, genetic code and all. With
+`--compliant` the GFF3 keeps only the last EC number of a gene; the `.json` has all.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from glm_annot.cli.tool_folders import ToolOutput, beside
+from glm_annot.io.source import recognise_file
 
 
 class Bakta:
@@ -20,10 +22,22 @@ class Bakta:
         """GFF3 files with Bakta's JSON or GenBank file of the same prefix."""
         candidates = sorted([*folder.glob("*.gff3"), *folder.glob("*.gff3.gz")])
         return [
-            ToolOutput(self.name, path, fasta=beside(path, [".fna"]), faa=beside(path, [".faa"]))
+            ToolOutput(
+                self.name,
+                path,
+                fasta=beside(path, [".fna"]),
+                faa=beside(path, [".faa"]),
+                details=_json(path),
+            )
             for path in candidates
             if ".glm." not in path.name and beside(path, [".json", ".gbff"])
         ]
+
+
+def _json(annotation: Path) -> Path | None:
+    """Bakta's own JSON of the same prefix; other programs write such files, too."""
+    found = beside(annotation, [".json"])
+    return found if found is not None and recognise_file(found) == "bakta" else None
 
 
 plugin = Bakta()

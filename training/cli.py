@@ -49,6 +49,7 @@ The same in single steps:
   glm-train glm mini --corpus work/corpus -o work/glm --budget 2h
   glm-train heads mini --data DATA --corpus work/corpus --plm work/plm --glm work/glm -o work/heads
   glm-train bundle mini --corpus work/corpus --plm work/plm --glm work/glm --heads work/heads -o work/bundle
+  glm-train ec-names work/bundle --names DATA/ec/ec_names.tsv
   glm-train evaluate --suite benchmark --model work/bundle --data DATA --write
 
 \b
@@ -113,7 +114,7 @@ def cli() -> None:
     """Trains models for glm-annot, from annotated genomes to a folder that `glm-annot --model` takes.
 
     `run` does everything; the other commands are its single steps. RECIPE is a JSON file with all settings of
-    a model, or the name of one that comes with the package: own, mini, paper or published.
+    a model, or the name of one that comes with the package: own, mini, families, paper or published.
     """
 
 
@@ -163,28 +164,70 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 )
 def families(corpus: Path, most: int) -> None:
     """Makes the gene families of an embedded corpus, which gLM and the memory of gene order read."""
-    from .glm.families import make_families
-    from .glm.train import read_embeddings
+    from .run import stages
 
-    figures = make_families(corpus, read_embeddings(corpus), most=most)
-    say(", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items()))
+    stages.make_families(corpus, most=most, report=say)
 
 
-@cli.command(short_help="Measures what neighbours tell.")
+_family_run = click.option(
+    "--glm", "run", type=_FOLDER, help="A finished gLM run on the corpus, trained on families."
+)
+
+
+@cli.command(short_help="Builds the memory of gene order.")
 @corpus_option
-@click.option("--glm", "run", type=_FOLDER, help="A finished gLM run on the corpus, trained on families.")
+@out_option
+@_family_run
+@click.option("--seed", default=0, show_default=True, help="Seed of the random choice of genes.")
+def neighbours(corpus: Path, output: Path, run: Path | None, seed: int) -> None:
+    """Builds the memory of gene order and fits how much memory and gLM count.
+
+    They are fitted on the genomes that the corpus sets aside to calibrate.
+    """
+    from .memory.neighbours import fit_neighbours, save_neighbours
+
+    save_neighbours(fit_neighbours(corpus, glm=run, seed=seed, report=say), output)
+
+
+@cli.command(short_help="Measures how well neighbours predict a masked gene.")
+@corpus_option
+@_family_run
+@click.option(
+    "--neighbours", "fitted", type=_FOLDER, help="By `glm-train neighbours` on the corpus, with the same gLM."
+)
 @click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
-@click.option("--seed", default=0, show_default=True, help="Of the masks.")
-def context(corpus: Path, run: Path | None, split: str, seed: int) -> None:
-    """Measures how often masked genes' families are told from their neighbours alone.
+@click.option("--seed", default=0, show_default=True, help="Seed of the random masks.")
+@click.option("--genome", type=_FILE, help="Measure on this genome by the paper's measure; needs --model.")
+@click.option("--model", help="With --genome: a model whose memory was built from the corpus.")
+def context(
+    corpus: Path,
+    run: Path | None,
+    fitted: Path | None,
+    split: str,
+    seed: int,
+    genome: Path | None,
+    model: str | None,
+) -> None:
+    """Measures how often the families of masked genes are predicted from their neighbours alone.
 
     The memory of gene order is asked three times: without the genome itself, without its genus, and without
-    all that share half of its families.
+    all that share half of its families. With --genome it is one genome that the corpus was kept away from.
     """
-    from .evaluate.context import evaluate_context, table_lines
+    from .evaluate import context as measured
 
-    found = evaluate_context(corpus, glm=run, split=split, seed=seed, report=say)
-    click.echo("\n".join(table_lines(found)))
+    if (genome is None) != (model is None):
+        raise click.UsageError("--genome and --model go together")
+    if genome is not None and model is not None:
+        from glm_annot import io
+        from glm_annot.bundle import load
+
+        from .evaluate.masked_families import evaluate_masked_families
+
+        one = evaluate_masked_families(load(model), io.read(genome), corpus)
+        click.echo("\n".join(measured.lines_of_one(one)))
+        return
+    found = measured.evaluate_context(corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say)
+    click.echo("\n".join(measured.table_lines(found)))
 
 
 @cli.command(short_help="Trains the gLM.")
@@ -219,10 +262,10 @@ def glm(
 @out_option
 def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output: Path) -> None:
     """Fits the classifiers (heads) for EC numbers and operons on top of encoder and gLM."""
-    from .bundle.assemble import Runs
+    from .bundle.assemble import PartFolders
     from .run.stages import fit_heads
 
-    fit_heads(recipe, data, Runs(corpus, plm, glm), output, report=say)
+    fit_heads(recipe, data, PartFolders(corpus, plm, glm), output, report=say)
 
 
 genomes_option = click.option(
@@ -427,21 +470,45 @@ def _paper(
     type=_FOLDER,
     help="Folder of `glm-train heads`; without it the model predicts no EC numbers and no operons.",
 )
+@click.option(
+    "--neighbours", type=_FOLDER, help="Folder of `glm-train neighbours`; without it there is no memory."
+)
 @out_option
-def bundle(recipe: Recipe, corpus: Path, plm: Path, glm: Path, heads: Path | None, output: Path) -> None:
+def bundle(
+    recipe: Recipe,
+    corpus: Path,
+    plm: Path,
+    glm: Path,
+    heads: Path | None,
+    neighbours: Path | None,
+    output: Path,
+) -> None:
     """Makes a model from the finished steps: a folder that `glm-annot --model` takes.
 
     `glm-train evaluate --model FOLDER --write` measures it and adds the figures.
     """
-    from .bundle.assemble import Runs, assemble
+    from .bundle.assemble import PartFolders, assemble
 
-    assemble(Runs(corpus, plm, glm, heads), output, recipe, command=_typed())
+    assemble(PartFolders(corpus, plm, glm, heads, neighbours), output, recipe, command=_typed())
+
+
+@cli.command("ec-names", short_help="Writes the names of EC numbers into a model.")
+@click.argument("model", type=_FOLDER)
+@click.option("--names", type=_FILE, required=True, help="Names of EC numbers: ec/ec_names.tsv.")
+def ec_names(model: Path, names: Path) -> None:
+    """Writes the names of EC numbers and of their classes into MODEL, for the tables that it makes.
+
+    `glm-train run` does so for a recipe whose EC numbers come from the shared data.
+    """
+    from .bundle.assemble import add_names
+
+    add_names(model, names)
 
 
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")
-@click.option("--data", type=_FOLDER, required=True, help="Folder laid out as the shared data.")
+@click.option("--data", type=_FOLDER, required=True, help="Data folder; docs/data.md shows its layout.")
 @click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")
-@click.option("--seed", default=0, show_default=True, help="Of the drawing.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random drawing.")
 def sets(data: Path, output: Path, seed: int) -> None:
     """Draws the genomes that a model is calibrated with and tested on, and lists their near relatives.
 
@@ -480,7 +547,7 @@ def import_glm(checkpoint: Path, norm: Path, pca: Path, plm: str, output: Path) 
     say(f'it predicts nothing without heads; fit them with a recipe that says {{"keep": "{output}"}}')
 
 
-@cli.command(short_help="Estimates hardware and time of a recipe.")
+@cli.command(short_help="Estimates the time and memory of a recipe.")
 @recipe_argument
 @click.option(
     "--windows",
@@ -513,7 +580,7 @@ def plan(
     utilisation: float,
     measure: bool,
 ) -> None:
-    """Estimates the hardware and time that embedding and gLM training of a recipe take.
+    """Estimates the time and memory of a recipe: embedding, and training its gLM.
 
     Operations come from formulas, times on this machine from a short measurement, times on other hardware
     from published peaks and an assumed utilisation. Each figure says which.
@@ -591,7 +658,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; the same command goes on from the last checkpoint")
+        say("interrupted; the same command continues from the last checkpoint")
         sys.exit(INTERRUPTED)
     except GlmAnnotError as error:
         say(f"error: {error}")

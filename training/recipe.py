@@ -10,6 +10,7 @@
                                                               instead has "families": TrainFamilyConfig
       "embed": {...},                                         EmbedSection
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, Optimiser
+      "neighbours": true,                                     build a memory of gene order
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
       "heads": {...},                                         HeadsSection
       "suite": "benchmark"                                    how the finished model is measured
@@ -167,6 +168,7 @@ class Recipe:
     plm: EncoderPart
     glm: GLMPart
     baseline: bool = False
+    neighbours: bool = False
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -192,7 +194,7 @@ class Recipe:
             self.check_ec_layers(self.glm.network.layers)
 
     def _check_lengths(self) -> None:
-        """Something has to end each training."""
+        """Each training needs an end: steps or a share of the time."""
         for step, part in (("plm", self.plm), ("glm", self.glm)):
             if isinstance(part, Trained) and part.engine.steps is None and step not in self.shares:
                 raise ValueError(f"{step}.engine.steps: give it, or shares.{step}, a share of the budget")
@@ -211,6 +213,11 @@ class Recipe:
         if (total := math.fsum(shares.values())) > 1:
             each = " + ".join(f"{step} {share}" for step, share in shares.items())
             raise ValueError(f"shares: should add up to 1 at most, not {total:g} ({each})")
+
+    @property
+    def learns_families(self) -> bool:
+        """Whether gLM is trained to tell gene families."""
+        return isinstance(self.glm, TrainedGLM) and self.glm.network.family_weight > 0
 
     def content(self) -> dict[str, Any]:
         """What the file of such a recipe holds."""
@@ -336,7 +343,7 @@ def make(kind: type[Section], settings: Any, where: str) -> Section:
 
 
 def _refuse_unknown_keys(kind: type[Any], settings: Any, where: str) -> None:
-    """Look for unknown keys before all else: one that is misspelt would be said to be missing."""
+    """Look for unknown keys first: a misspelt key would otherwise be reported as missing."""
     if not isinstance(settings, Mapping):
         raise InputError(f'{where}: should be an object, such as {{"key": 1}}, not {short(settings)}')
     keys = [item.name for item in fields(kind) if item.name != _PATH]
@@ -382,7 +389,7 @@ def _at(*keys: str) -> str:
 
 
 def _listed(names: Collection[object]) -> str:
-    """Names for people: all of them, or the first and the last ones of many."""
+    """Names for a message: all of them, or the first and last of many."""
     words = [str(name) for name in names]
     return ", ".join(words if len(words) <= _MOST_LISTED else [*words[:3], "...", *words[-3:]])
 

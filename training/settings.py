@@ -1,7 +1,7 @@
-"""Settings of what is trained, and the ways to come by an encoder and a gLM, as types that check themselves.
+"""Settings of training, and the sources of an encoder and a gLM, as types that check their values.
 
-The limits stand beside the fields, as pydantic's `Field`; each is checked whenever a value is made. This
-module reads nothing heavy, so that a recipe can be checked without torch.
+The limits are beside the fields, as pydantic's `Field`; they are checked whenever a value is made. This
+module imports nothing heavy, so a recipe can be checked without torch.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Optimiser:
             )
 
     def within(self, seconds: float | None) -> EngineConfig:
-        """The same for a run: it ends after its steps if they are stated, else after so many seconds."""
+        """The same for a run: it ends after its steps if there are any, else after this many seconds."""
         return EngineConfig(**asdict(self), seconds=None if self.steps is not None else seconds)
 
 
@@ -101,7 +101,7 @@ class EngineConfig(Optimiser):
         """Micro-batches that each process sees in a step.
 
         Raises:
-            InputError: so many processes cannot share the batch evenly.
+            InputError: the processes cannot share the batch evenly.
         """
         at_once = self.micro_batch * world_size
         batch = self.batch or at_once
@@ -196,7 +196,8 @@ def wide_enough_for_pairs(encoder: PLMConfig) -> bool:
 
 @dataclass(frozen=True, config=CHECKED)
 class TrainGLMConfig:
-    """What to train. How is the engine's to say (published: 1e-4, 5000 steps of warm-up, batches of 1000).
+    """What gLM to train. The engine's settings say how (published: learning rate 1e-4, 5000 steps of warm-up,
+    batches of 1000).
 
     Attributes:
         backbone: 'glm', or 'lstm' for the baseline of equal size, same inputs, heads and losses.
@@ -300,13 +301,13 @@ class Official:
 
 
 def kind_by_keys(kinds: Iterable[type[Any]], section: object) -> type[Any] | None:
-    """That kind of a part which has exactly the keys of a section; None if none has."""
+    """The kind of a part that has exactly the keys of a section; None if there is none."""
     keys = set(section) if isinstance(section, Mapping) else None
     return next((kind for kind in kinds if {item.name for item in fields(kind)} == keys), None)
 
 
-def _told_by_keys(*kinds: type[Any]) -> Discriminator:
-    """Lets pydantic tell the kinds of a part apart by their keys."""
+def _chosen_by_keys(*kinds: type[Any]) -> Discriminator:
+    """Lets pydantic choose the kind of a part by its keys."""
 
     def name_of(section: object) -> str | None:
         kind = type(section) if isinstance(section, kinds) else kind_by_keys(kinds, section)
@@ -323,17 +324,17 @@ def part_kinds(part: Any) -> tuple[type[Any], ...]:
     return tuple(kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind))
 
 
-# The ways to come by a part. Another way is a class of its own keys, named here twice, and a case in
+# The sources of a part. A new source is a class with other keys, named here twice, and a case in
 # `run.stages`, where the part is made.
 EncoderPart: TypeAlias = Annotated[
     Annotated[TrainedEncoder, Tag("TrainedEncoder")]
     | Annotated[TrainedFamilies, Tag("TrainedFamilies")]
     | Annotated[Kept, Tag("Kept")]
     | Annotated[Official, Tag("Official")],
-    _told_by_keys(TrainedEncoder, TrainedFamilies, Kept, Official),
+    _chosen_by_keys(TrainedEncoder, TrainedFamilies, Kept, Official),
 ]
 GLMPart: TypeAlias = Annotated[
     Annotated[TrainedGLM, Tag("TrainedGLM")] | Annotated[Kept, Tag("Kept")],
-    _told_by_keys(TrainedGLM, Kept),
+    _chosen_by_keys(TrainedGLM, Kept),
 ]
 Trained: TypeAlias = TrainedEncoder | TrainedFamilies | TrainedGLM

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Whatever is slow to import is imported inside the command."""
+"""The command line: options and help. Slow modules are imported inside the commands."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Examples:
   glm-annot strip bakta_output.glm.gff3 > original.gff3   the original file again
 
 \b
-Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 unusable input, 4 unusable model.
+Exit status: 0 success, 1 failed while running, 2 wrong usage, 3 unusable input, 4 unusable model.
 With several inputs, those that failed are listed at the end, and the status is 3; the others are done.
 """
 
@@ -61,7 +61,7 @@ class DefaultGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The default command's options stand in the group's own help: most users need no other command."""
+        """Shows the options of `annotate` in the main help, since most users need no other command."""
         parameters = [*self.commands[self.default].params, *self.get_params(ctx)]
         options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
         records = [record for option in options if (record := option.get_help_record(ctx))]
@@ -102,7 +102,7 @@ def cli() -> None:
 
 
 class _NumberRange(click.FloatRange):
-    """A range without NaN, which no comparison with its ends keeps out, and without infinity."""
+    """A range of finite numbers. click's own lets NaN pass, because no comparison with NaN is true."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
@@ -180,8 +180,19 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--promote-ec",
     **_PROBABILITY,
-    help="Also write EC numbers with this confidence or more into the annotation tool's own field, if it is "
+    help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "
     "empty.",
+)
+@click.option(
+    "--promote-to",
+    type=click.Choice(["note", "field"]),
+    default="note",
+    show_default=True,
+    help="Where --promote-ec writes the EC numbers of hypothetical proteins, from whose fields ENA deletes "
+    "them.",
+)
+@click.option(
+    "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing results.")

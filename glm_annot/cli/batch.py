@@ -1,4 +1,4 @@
-"""Many inputs: what to read for each, where results go, one process or several, and what failed."""
+"""Annotates many inputs: finds their files, plans the results, shares out the work, lists failures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from glm_annot.cli.console import MessageBuffer, failure, replay
+from glm_annot.cli.console import MessageBuffer, counted, failure, replay
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, plan, refuse_existing, remove_half_files
+from glm_annot.cli.output import STDIO, is_result, plan, remove_half_files
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores
@@ -29,27 +29,43 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     """Annotates all inputs: files, output folders of annotation tools, or `-` for standard input.
 
     Returns:
-        0 when all went well; else the exit status of a lone input, and that of an unusable input where some
-        of several failed: the others are done.
+        the exit status: 0 when all inputs succeeded. When one of several failed, the status of an unusable
+        input, and the others are done. When the only input failed, the status of its error.
 
     Raises:
         GlmAnnotError: nothing more can be done for any input.
     """
+    inputs = _without_results(inputs, options)
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
-    tasks = _plan_tasks(files, options, several=several)
-    for outcome in _annotate_all(tasks, options, several=several):
-        replay(outcome.messages)
-        if outcome.status:
-            log.error("%s", outcome.error)
-        outcomes.append(replace(outcome, messages=()))
-    if several or options.resume:
-        _count(outcomes)
-    if several:
-        _list_failures(outcomes)
+    targets = plan([found.annotation for found in files], options.output, several=several)
+    try:
+        for outcome in _annotate_all(list(map(Task, files, targets)), options, several=several):
+            replay(outcome.messages)
+            outcomes.append(replace(outcome, messages=()))
+        if outcomes and (several or options.resume):
+            _count(outcomes)
+    finally:  # an interrupt does not keep what failed so far from being told
+        _tell_failures(outcomes, len(inputs))
     failed = [outcome.status for outcome in outcomes if outcome.status]
     return (InputError.exit_status if several else failed[0]) if failed else 0
+
+
+def _without_results(inputs: Sequence[str], options: Options) -> Sequence[str]:
+    """The inputs but for earlier results, which `*.gff*` finds beside them; one named alone is meant.
+
+    Raises:
+        UsageError: nothing else was named.
+    """
+    if len(inputs) == 1 and not options.resume:
+        return inputs
+    kept = [name for name in inputs if not is_result(Path(name))]
+    if passed_over := len(inputs) - len(kept):
+        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
+    if not kept and not options.resume:
+        raise UsageError("all inputs are earlier results of glm-annot; name one alone to annotate it anew")
+    return kept
 
 
 def _check_options(inputs: Sequence[str], options: Options) -> None:
@@ -58,28 +74,15 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
     if several and (options.fasta or options.faa):
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
     if several and options.jobs > 1 and STDIO in inputs:
-        raise UsageError("standard input (-) cannot be shared out with --jobs; run it apart")
+        raise UsageError(
+            "standard input (-) cannot be used with --jobs and several inputs; annotate it in a separate call"
+        )
     if not options.ec and (options.reference or options.promote_ec is not None):
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
 
 
-def _plan_tasks(files: Sequence[Files], options: Options, *, several: bool) -> list[Task]:
-    """Decides where the results of each input go.
-
-    Raises:
-        UsageError: they would overwrite something, or cannot be written there.
-    """
-    targets = plan([found.annotation for found in files], options.output, several=several)
-    if not options.force:
-        for target in targets:
-            target.check_source()
-        if not options.resume:
-            refuse_existing([target.table for target in targets if target.table is not None])
-    return list(map(Task, files, targets))
-
-
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
-    """Does the tasks one after another, or several at a time; what became of each, in their order."""
+    """Does the tasks, one after another or several at a time; yields their outcomes in order."""
     jobs = min(options.jobs, len(tasks))
     with _with_cache(options, several) as cached:
         yield from _in_processes(tasks, cached, jobs) if jobs > 1 else map(Annotator(cached), tasks)
@@ -96,27 +99,31 @@ def _with_cache(options: Options, several: bool) -> Iterator[Options]:
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:
+    """Logs how many inputs are done, were done before, or failed."""
     failed = sum(outcome.status != 0 for outcome in outcomes)
     left_out = sum(outcome.left_out for outcome in outcomes)
     counts = {"done": len(outcomes) - failed - left_out, "done before": left_out, "failed": failed}
     log.info("inputs: %s", ", ".join(f"{count} {what}" for what, count in counts.items() if count))
 
 
-def _list_failures(outcomes: Sequence[Outcome]) -> None:
-    """A table of the inputs that failed and why, in the order in which they were reported."""
+def _tell_failures(outcomes: Sequence[Outcome], inputs: int) -> None:
+    """Logs why a single input failed, or a table of those inputs that failed, with their errors."""
     failed = [outcome for outcome in outcomes if outcome.status]
     if not failed:
+        return
+    if inputs == 1:
+        log.error("%s", failed[0].error)
         return
     width = max(len(outcome.name) for outcome in failed)
     rows = [
         f"  {outcome.name:<{width}}  {outcome.error.removeprefix(outcome.name).lstrip(':, ')}"
         for outcome in failed
     ]
-    log.error("%d of %d inputs failed:\n%s", len(failed), len(outcomes), "\n".join(rows))
+    log.error("%d of %d inputs failed:\n%s", len(failed), inputs, "\n".join(rows))
 
 
 def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], list[Outcome]]:
-    """What to read for each input, and the failures of folders that cannot be read."""
+    """The files to read for each input, and an outcome for each folder that cannot be read."""
     files, failures = [], []
     for name in inputs:
         try:
@@ -124,12 +131,13 @@ def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], l
         except InputError as error:
             message, status = failure(error)
             failures.append(Outcome(name, status, message))
-            log.error("%s", error)
     return files, failures
 
 
 def _files(name: str, options: Options) -> Files:
-    """A file as it is; in a tool's output folder what its plugin names, unless options name others."""
+    """The files to read for one input.
+
+    In a tool's output folder its plugin names them; `--fasta` and `--faa` come before those."""
     if name == STDIO or not Path(name).is_dir():
         return Files(name, options.fasta, options.faa)
     from glm_annot.cli.tool_folders import find_output
@@ -137,14 +145,15 @@ def _files(name: str, options: Options) -> Files:
     found = find_output(Path(name))
     log.info("%s: output of %s, reading %s", name, found.tool, found.annotation.name)
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa
-    return Files(str(found.annotation), fasta, faa, faa_chosen=options.faa is not None)
+    chosen = options.faa is not None
+    return Files(str(found.annotation), fasta, faa, faa_chosen=chosen, details=found.details)
 
 
 # ---- many inputs at a time ----
 
 
 def _in_processes(tasks: Sequence[Task], options: Options, jobs: int) -> Iterator[Outcome]:
-    """Does the tasks in processes of their own, each with its model and its share of the threads."""
+    """Does the tasks in several processes. Each loads the model and has its share of the threads."""
     threads = max((options.threads or cores()) // jobs, 1)
     read_reference(options)  # each process reads it again; a faulty one is reported before they start
     log.info("model %s in %d processes, threads of each: %d", options.model, jobs, threads)
@@ -154,7 +163,7 @@ def _in_processes(tasks: Sequence[Task], options: Options, jobs: int) -> Iterato
 
 
 def _worker(options: Options) -> Callable[[Task], Outcome]:
-    """What a process of its own does with a task: its messages come back with the outcome."""
+    """The function that a worker process calls for each task. Its messages come back with the outcome."""
     messages, annotator = MessageBuffer(), Annotator(options)
 
     def work(task: Task) -> Outcome:

@@ -54,7 +54,7 @@ def start_log(*, quiet: bool, log_file: Path | None) -> None:
 
 
 class _LogFile(logging.FileHandler):
-    """A log file. When it cannot be written (disk full), a warning says so once and the work goes on."""
+    """A log file. When it cannot be written (disk full), one warning says so and the work continues."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # logging's name for it
         """Called where a message cannot be written; logging's own would print a traceback for each."""
@@ -123,6 +123,11 @@ def failure(error: Exception) -> tuple[str, int]:
         f"unexpected {type(error).__name__}: {what} (please report it; --log-file keeps more)",
         GlmAnnotError.exit_status,
     )
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """'1 gene', '2 genes'; a plural that takes more than an s is given."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
 class Bars:

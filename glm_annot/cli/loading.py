@@ -1,4 +1,4 @@
-"""What all inputs of a call need: the model, the reference of labelled proteins, the settings.
+"""What all inputs of a call share: the model, the reference of labelled proteins, the settings.
 
 Each is loaded when it is first asked for, and once. Whatever is slow to import is imported then.
 """
@@ -26,7 +26,7 @@ class Shared:
     """What all inputs need, for one process.
 
     Attributes:
-        failure: the error that kept some of it from being loaded, and so ends the whole call; None so far.
+        failure: the error that prevented loading and so ends the whole call; None without one.
     """
 
     def __init__(self, options: Options) -> None:
@@ -90,7 +90,7 @@ def _read_model(options: Options) -> Model:
 
 
 def _log_once(options: Options, message: str, *values: object) -> None:
-    """Logs what all processes of a call would say alike: on the screen only the main one says it."""
+    """Logs a message that every process would repeat. Only the main process shows it on the screen."""
     log.log(logging.DEBUG if options.quiet else logging.INFO, message, *values)
 
 

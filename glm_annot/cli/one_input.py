@@ -1,4 +1,4 @@
-"""One input after another: read it, predict, write its results; with `--resume`, only if not done before."""
+"""Annotates one input: reads it, predicts, writes the results; with `--resume` only if not done before."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 class Earlier(Enum):
-    """What an equal, earlier run has left of the results of an input."""
+    """Which results of an input exist already, made by an earlier run with the same settings."""
 
     NOTHING = "nothing"
-    PART = "part"  # to be written anew
+    PART = "part"  # both files are written again
     ALL = "all"
 
 
@@ -46,7 +46,7 @@ class Annotator:
         self._shared = Shared(options)
 
     def __call__(self, task: Task) -> Outcome:
-        """Annotates one input; a faulty one ends only itself.
+        """Annotates one input. A fault of the input is returned as its outcome, and the others go on.
 
         Raises:
             GlmAnnotError: what all inputs need cannot be loaded: the model, its device, the cache, the
@@ -68,6 +68,10 @@ class Annotator:
 
         started = time.monotonic()
         self._shared.load_reference()  # first, so that its faults are reported before any other work
+        if not self._options.force:
+            task.target.check_source()
+            if not self._options.resume:
+                task.target.check_table()
         earlier = self._earlier(task) if self._options.resume else Earlier.NOTHING
         if earlier is Earlier.ALL:
             log.debug("%s: done before, left out", task.name)
@@ -75,8 +79,16 @@ class Annotator:
         overwrite = self._options.force or earlier is Earlier.PART
         log.debug("reading %s", task.name)
         files = task.files
-        sections = open_sections(task.name, fasta=files.fasta, faa=files.faa, faa_wins=files.faa_chosen)
+        sections = open_sections(
+            task.name,
+            fasta=files.fasta,
+            faa=files.faa,
+            faa_wins=files.faa_chosen,
+            details=files.details,
+            call_genes=self._options.call_genes,
+        )
         with closing(sections):
+            task.target.check_format(sections.format)
             overview = Overview.of(sections)
             if not overwrite:
                 task.target.check_free(sections.format)
@@ -87,31 +99,33 @@ class Annotator:
                 return Outcome(task.name)
             summary = Summary(_file_name(task), overview)
             predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
-            promote_ec = self._options.promote_ec
-            write_results(sections, summary.watched(predicted), task.target, promote_ec, force=overwrite)
+            promotion = self._options.promote_ec, self._options.promote_to
+            write_results(sections, summary.watched(predicted), task.target, promotion, force=overwrite)
             if task.target.folder is not None:
                 log.info("%s: wrote %s", _file_name(task), _places(task.target, sections.format))
         log.info("%s; %.1f s", summary, time.monotonic() - started)
         return Outcome(task.name)
 
     def _earlier(self, task: Task) -> Earlier:
-        """What is there of the results that this very run would make.
+        """Which of the results that this run would write exist already.
 
         Raises:
-            UsageError: something else is in their place, which only `--force` may overwrite.
+            UsageError: other files are in their place, which only `--force` may overwrite.
         """
-        from glm_annot.io import is_rendered
+        from glm_annot.io import annotation_text, is_rendered
         from glm_annot.io.source import read_bytes, sniff
         from glm_annot.io.table import is_whole_table
 
         table = task.target.table
         if task.name == STDIO or table is None:
             return Earlier.NOTHING  # standard input is read once, standard output is not kept
-        original = read_bytes(task.name)
-        annotation = task.target.annotation(sniff(original, task.name))
+        original = annotation_text(task.name, call_genes=self._options.call_genes)
+        format = sniff(original, task.name)
+        task.target.check_format(format)
+        annotation = task.target.annotation(format)
         assert annotation is not None
         if annotation.exists():
-            if is_rendered(annotation.read_bytes(), original, self._provenance_comment()):
+            if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
                 return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():
@@ -129,7 +143,7 @@ class Annotator:
         from glm_annot.pipeline import provenance
 
         made_by = provenance(self._shared.load_model(), self._shared.load_settings())
-        return provenance_comment(made_by, self._options.promote_ec)
+        return provenance_comment(made_by, self._options.promote_ec, self._options.promote_to)
 
 
 def _predict(
@@ -143,10 +157,10 @@ def _predict(
 
 
 def _file_name(task: Task) -> str:
-    return Path(task.name).name
+    return "standard input" if task.name == STDIO else Path(task.name).name
 
 
 def _places(target: Target, format: str) -> str:
-    """Where the results go, for people."""
+    """Where the results go, as text for a message."""
     annotation = target.annotation(format)
     return "to standard output" if annotation is None else f"{annotation} and {target.table}"

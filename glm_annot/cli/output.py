@@ -1,7 +1,8 @@
-"""Where results go and how they get there: names, nothing overwritten unasked, no half files.
+"""Where results go: file names, no overwriting without --force, no half-written files.
 
-Knows paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk` (the
-format of the input) and `<stem>.glm.tsv`.
+This module handles paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or
+`<stem>.glm.gbk` (the format of the input) and `<stem>.glm.tsv`. A file that `--output` names gets its table
+beside it, as `.tsv`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,38 @@ from glm_annot.errors import GlmAnnotError, UsageError
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
-_SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk"}
-_INPUT_SUFFIXES = {".gff", ".gff3", ".gb", ".gbk", ".gbff", ".genbank"}
+_SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk", "embl": ".embl", "bakta": ".json"}
+_INPUT_SUFFIXES = {
+    ".gff",
+    ".gff3",
+    ".gb",
+    ".gbk",
+    ".gbff",
+    ".genbank",
+    ".embl",
+    ".json",
+    ".fna",
+    ".fa",
+    ".fasta",
+}
 _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
+GZIP = ".gz"
+# An --output that ends so (or so and .gz) is a file of that format; every other one is a folder.
+_FILE_FORMATS = {
+    ".gff": "gff3",
+    ".gff3": "gff3",
+    ".gb": "genbank",
+    ".gbk": "genbank",
+    ".gbff": "genbank",
+    ".embl": "embl",
+    ".json": "json",
+}
 
 
 def stem(path: str) -> str:
     """A file's name without compression, format and an earlier `.glm`: `x.glm.gff3.gz` -> `x`.
 
-    What is not one of the known suffixes stays, so that `strain.v2` keeps its version.
+    Other suffixes stay, so `strain.v2` keeps its version.
     """
     name = Path(path)
     for removable in (_COMPRESSED_SUFFIXES, _INPUT_SUFFIXES, {".glm"}):
@@ -35,9 +59,9 @@ def stem(path: str) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.gbk`, `x.glm.tsv`, compressed or not."""
+    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.tsv`, `x.glm.gff`, compressed or not."""
     name = path.with_suffix("") if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
-    return name.suffix in {*_SUFFIXES.values(), ".tsv"} and Path(name.stem).suffix == ".glm"
+    return name.suffix != "" and Path(name.stem).suffix == ".glm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +71,7 @@ class Target:
     Attributes:
         source: the input.
         folder: None is standard output, which takes the annotation alone.
-        name: a stem within the folder, or a whole file name when `exact`.
+        name: a stem within the folder, or a whole file name when `exact`; one in `.gz` is compressed.
     """
 
     source: str
@@ -66,19 +90,27 @@ class Target:
         """The table of results; None when the annotation goes to standard output."""
         if self.folder is None:
             return None
-        return (
-            (self.folder / self.name).with_suffix(".tsv")
-            if self.exact
-            else self.folder / f"{self.name}.glm.tsv"
-        )
+        return self.folder / (f"{_cut(self.name)[0]}.tsv" if self.exact else f"{self.name}.glm.tsv")
+
+    def check_format(self, format: str) -> None:
+        """Raises UsageError when the user named a file of another format than that of the input."""
+        if self.exact and _FILE_FORMATS[_cut(self.name)[1]] != format:
+            raise UsageError(
+                f"-o {self.name}: the result has the format of the input, {self.source}; "
+                f"name a {_SUFFIXES[format]} file"
+            )
 
     def check_source(self) -> None:
-        """Raises UsageError when the annotated file would take the place of the input, as of `x.glm.gff3`."""
+        """Raises UsageError when the annotated file would replace the input, as happens with `x.glm.gff3`."""
         for place in map(self.annotation, _SUFFIXES):
             if self.source != STDIO and place and place.resolve() == Path(self.source).resolve():
                 raise UsageError(
                     f"{place} is the input itself, which is never overwritten; name another place with -o"
                 )
+
+    def check_table(self) -> None:
+        """Raises UsageError when the table is there already; its name is known before the input is read."""
+        refuse_existing([self.table] if self.table is not None else [])
 
     def check_free(self, format: str) -> None:
         """Raises UsageError when the annotated file or the table is there already."""
@@ -90,12 +122,13 @@ def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = No
 
     Args:
         inputs: files, or `-` for standard input.
-        several: whether the user named several, some of which may be out already; by default as it looks.
-        output: None (beside each input; standard input goes to standard output), `-`, a folder (it exists,
-            ends with `/`, or there are several inputs), or else the name of the annotated file.
+        several: whether the user named several inputs. Some of them may have failed already, so `inputs` may
+            hold only one. None: decided by the number of `inputs`.
+        output: None (beside each input; standard input goes to standard output), `-`, the name of the
+            annotated file (it ends as such a file does), or else a folder.
 
     Raises:
-        UsageError: the inputs would write to one place, or that place cannot be written to.
+        UsageError: two inputs would write to the same place, or a place cannot be written to.
     """
     alone = len(inputs) == 1 if several is None else not several
     targets = [_target(source, output, alone=alone) for source in inputs]
@@ -111,16 +144,35 @@ def _target(source: str, output: str | None, *, alone: bool) -> Target:
         return Target(source, None)
     if output is None:
         return Target(source, Path(source).parent, name)
-    if not alone or output.endswith(os.sep) or Path(output).is_dir():
+    if not _is_file_name(output):
         return Target(source, Path(output), name)
-    if Path(output).suffix.lower() in _COMPRESSED_SUFFIXES | {".tsv"}:
-        raise UsageError(
-            f"-o {output}: name the annotated file, uncompressed; the table (.tsv) is put beside it"
-        )
+    if not alone:
+        raise UsageError(f"-o {output} is the name of one file; name a folder for several inputs")
     _refuse_devices([Path(output)])
     target = Target(source, Path(output).parent, Path(output).name, exact=True)
     target.check_source()
     return target
+
+
+def _is_file_name(output: str) -> bool:
+    """Whether an `--output` is a file: by its name alone, unless it is a folder already.
+
+    Raises:
+        UsageError: it is the name of a table.
+    """
+    if output.endswith(os.sep) or Path(output).is_dir():
+        return False
+    if Path(output).suffix.lower() == ".tsv":
+        raise UsageError(f"-o {output}: name the annotated file; the table (.tsv) is put beside it")
+    return _cut(Path(output).name)[1] in _FILE_FORMATS
+
+
+def _cut(name: str) -> tuple[str, str]:
+    """A file name without its suffix, and that suffix in lower case, `.gz` apart: ('strain.v2', '.gff3')."""
+    path = Path(name)
+    if path.suffix.lower() == GZIP:
+        path = path.with_suffix("")
+    return path.stem, path.suffix.lower()
 
 
 def _refuse_collisions(targets: Sequence[Target]) -> None:
@@ -130,24 +182,27 @@ def _refuse_collisions(targets: Sequence[Target]) -> None:
         if place in taken:
             where = "standard output" if target.table is None else str(target.table)
             raise UsageError(
-                f"{taken[place]} and {target.source} would both write to {where}; run them apart"
+                f"{taken[place]} and {target.source} would both write to {where}; annotate them separately"
             )
         taken[place] = target.source
 
 
 def _require_writable(folder: Path) -> None:
-    """Says before the work what would stand in the way of writing; a missing last folder is made then."""
+    """Raises UsageError, before any work, where results could not be written into a folder.
+
+    A folder that is missing in an existing one is no error: it is made when results are written."""
+    _refuse_devices([folder])
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder to write results into")
     nearest = folder if folder.exists() else folder.parent
     if not nearest.is_dir():
-        raise UsageError(f"the folder {nearest} does not exist")
+        raise UsageError(f"the folder {nearest} does not exist; create it, or name another with -o")
     if not os.access(nearest, os.W_OK):
         raise UsageError(f"no permission to write into {nearest}; choose another place with -o")
 
 
 def _refuse_devices(paths: Iterable[Path]) -> None:
-    """Raises UsageError for devices and pipes: results are moved into place, which would put a file there."""
+    """Raises UsageError for devices and pipes, which moving a result into place would replace by a file."""
     for path in paths:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise UsageError(f"{path} is no ordinary file; -o - writes to standard output")
@@ -172,10 +227,12 @@ def remove_half_files(target: Target, process: int) -> None:
 
 
 class WholeFile:
-    """A file that is being written under a temporary name; a symbolic link goes on to lead to it.
+    """A file that is written under a temporary name and then moved to its place.
+
+    A symbolic link in its place is kept; the file that it points to is replaced.
 
     Raises:
-        GlmAnnotError: the disk or the folder does not take it.
+        GlmAnnotError: the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -208,7 +265,7 @@ class WholeFile:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Turns an error of the disk into one that says what cannot be written."""
+    """Turns an error of the operating system into a message that names the file."""
     try:
         yield
     except OSError as error:
@@ -217,11 +274,11 @@ def _disk_errors() -> Iterator[None]:
 
 @contextmanager
 def whole_files(*paths: Path, force: bool) -> Iterator[list[WholeFile]]:
-    """Opens files for writing, each of which appears whole or not at all: only if all goes well within.
+    """Opens files for writing. They appear, complete, only if the block ends without an error.
 
     Raises:
-        UsageError: one exists and `force` is not given, or is a device or a pipe; none is written then.
-        GlmAnnotError: the disk or the folder does not take them.
+        UsageError: a file exists and `force` is not given, or it is a device or a pipe; none is written.
+        GlmAnnotError: a file cannot be written.
     """
     _refuse_devices(paths)
     if not force:

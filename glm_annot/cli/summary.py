@@ -1,67 +1,80 @@
-"""The few numbers that a run ends with, and those that a dry run can tell beforehand."""
+"""The line of numbers that ends a run, and its counterpart for a dry run."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from glm_annot.cli.console import counted
 from glm_annot.io.table import Agreement, agreement
 from glm_annot.overview import Overview
-from glm_annot.records import Genome, Predictions
+from glm_annot.records import Genome, Predictions, Skip
+
+_SKIPPED = {  # one, and several
+    Skip.PSEUDOGENE: ("pseudogene", "pseudogenes"),
+    Skip.NO_SEQUENCE: ("without a sequence", "without a sequence"),
+    Skip.TOO_SHORT: ("too short", "too short"),
+    Skip.NO_STRAND: ("without a strand", "without a strand"),
+    Skip.DUPLICATE: ("duplicate", "duplicates"),
+    Skip.OUTSIDE: ("beyond its contig", "beyond their contigs"),
+    Skip.MALFORMED: ("malformed", "malformed"),
+}
 
 
 class Summary:
-    """One line: genes, windows, EC numbers against those of the file, operons, skipped genes by reason."""
+    """One line: genes, skipped ones by reason, genes with EC numbers against those of the file, operons."""
 
     def __init__(self, name: str, overview: Overview) -> None:
         self._name, self._overview = name, overview
-        self._windows = 0
         self._asked_for_ec = False
-        self._ec = Counter[Agreement]()  # a class of a number agrees with it
+        self._ec = Counter[Agreement]()  # a called class (2.7.1.-) agrees with a number in it
         self._operons: int | None = None
 
     def watched(
         self, predicted: Iterable[tuple[Genome, Predictions]]
     ) -> Iterator[tuple[Genome, Predictions]]:
-        """The same sections and predictions; they are counted as they pass."""
+        """Yields the same sections and predictions, and counts them meanwhile."""
         for section, predictions in predicted:
             self._add(section, predictions)
             yield section, predictions
 
     def _add(self, section: Genome, predictions: Predictions) -> None:
-        self._windows += predictions.n_windows
         self._asked_for_ec |= any(gene.enzyme is not None for gene in predictions.genes.values())
         calls = {index: [call.number for call in gene.ec] for index, gene in predictions.genes.items()}
-        self._ec.update(agreement(gene.ec, calls.get(gene.index, ())) for gene in section.genes)
+        predicted = (gene for gene in section.genes if gene.index in calls)  # as in the table's ec_agreement
+        self._ec.update(agreement(gene.ec, calls[gene.index]) for gene in predicted)
         if predictions.operons is not None:
             self._operons = (self._operons or 0) + len(predictions.operons)
 
     def __str__(self) -> str:
-        parts = [_genes(self._overview), _windows(self._windows)]
+        parts = [_genes(self._overview)]
         if self._asked_for_ec:
             agreeing = self._ec[Agreement.SAME] + self._ec[Agreement.PREFIX]
+            new, differing, missed = (
+                self._ec[kind] for kind in (Agreement.NEW, Agreement.CONFLICT, Agreement.MISSED)
+            )
             parts.append(
-                f"EC {self._ec[Agreement.NEW]} new, {agreeing} agreeing, "
-                f"{self._ec[Agreement.CONFLICT]} conflicting, {self._ec[Agreement.MISSED]} missed"
+                f"new EC numbers for {counted(new, 'gene')}, {agreeing} {_verb(agreeing, 'agree')} with the "
+                f"file, {differing} {_verb(differing, 'differ')}, {missed} in the file only"
             )
         if self._operons is not None:
-            parts.append(f"{self._operons} operons")
+            parts.append(counted(self._operons, "operon"))
         return f"{self._name}: " + "; ".join(parts)
 
 
 def foresee(name: str, overview: Overview, size: int) -> str:
-    """The same line as far as it can be told without predicting, with windows of up to `size` genes."""
-    return f"{name}: {_genes(overview)}; {_windows(overview.windows(size))}"
+    """The part of that line that is known before predicting: genes, and windows of up to `size` genes."""
+    return f"{name}: {_genes(overview)}; {counted(overview.windows(size), 'window')}"
 
 
-def _windows(count: int) -> str:
-    return f"{count} window" if count == 1 else f"{count} windows"
+def _verb(number: int, plural: str) -> str:
+    return f"{plural}s" if number == 1 else plural
 
 
 def _genes(overview: Overview) -> str:
-    """'4315 genes (12 skipped: 10 pseudogene, 2 too_short)'."""
-    total = f"{overview.genes} genes"
+    """'4315 genes (12 skipped: 10 pseudogenes, 2 too short)'."""
+    total = counted(overview.genes, "gene")
     if not overview.skips:
         return total
-    reasons = ", ".join(f"{count} {reason.value}" for reason, count in overview.skips.most_common())
+    reasons = ", ".join(counted(count, *_SKIPPED[reason]) for reason, count in overview.skips.most_common())
     return f"{total} ({overview.skips.total()} skipped: {reasons})"

@@ -1,4 +1,4 @@
-"""What one call of `glm-annot` is asked to do, and what became of each of its inputs."""
+"""The options of one call of `glm-annot`, its tasks, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ class Options:
     operons: bool
     ec: bool
     promote_ec: float | None
+    promote_to: str
     dry_run: bool
     force: bool
     resume: bool
     quiet: bool
+    call_genes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Files:
     fasta: Path | None
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
+    details: Path | None = None  # what a tool's folder says beside the annotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one input.
+    """The outcome of one input.
 
     Attributes:
         name: the input, as the user named it.

@@ -1,6 +1,6 @@
-"""Output folders of annotation tools: which plugin knows a folder, and which of its files to read.
+"""Output folders of annotation tools: finds the plugin for a folder, which names the files to read.
 
-Plugins register under the entry point group `glm_annot.plugins`; a plugin of one's own needs no change here:
+Plugins register under the entry point group `glm_annot.plugins`; a new plugin needs no change here:
 
     entry_points={"glm_annot.plugins": ["mytool = my_package:plugin"]}
 
@@ -31,12 +31,14 @@ class ToolOutput:
         annotation: the GFF3 or GenBank file to annotate.
         fasta: sequences of the contigs, where the annotation lacks them.
         faa: proteins as the tool translated them, where it wrote them.
+        details: a JSON of Bakta's, which has all EC numbers and the genetic code.
     """
 
     tool: str
     annotation: Path
     fasta: Path | None = None
     faa: Path | None = None
+    details: Path | None = None
 
 
 class Plugin(Protocol):
@@ -83,12 +85,12 @@ def find_output(folder: Path) -> ToolOutput:
     if files:
         listed = ", ".join([*files[:3], *(["..."] if len(files) > 3 else [])])
         raise InputError(
-            f"is no output folder of one tool (plugins: {known}); for all of its {len(files)} files that may "
-            f"be annotations ({listed}) write {folder}/*, or name one",
+            f"is not the output folder of one known tool ({known}); name one of its {len(files)} possible "
+            f"annotation files ({listed}), or write {folder}/* for all of them",
             folder,
         )
     raise InputError(
-        f"is a folder that no plugin knows (installed: {known}); name the GFF3 or GenBank file in it",
+        f"is not the output folder of a known tool ({known}); name the GFF3 or GenBank file in it",
         folder,
     )
 

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from glm_annot.cli.output import Target, whole_files
+from glm_annot.cli.output import GZIP, Target, whole_files
 from glm_annot.errors import GlmAnnotError
 
 if TYPE_CHECKING:
     from glm_annot.io import Sections
     from glm_annot.records import Genome, Predictions
 
+Promotion = tuple[float | None, str]  # --promote-ec and --promote-to
+_GZIP_FORMAT = 16 + zlib.MAX_WBITS  # zlib's manual, deflateInit2: a gzip header, here without time or name
+
 
 def write_results(
     sections: Sections,
     predicted: Iterable[tuple[Genome, Predictions]],
     target: Target,
-    promote_ec: float | None,
+    promotion: Promotion,
     *,
     force: bool,
 ) -> None:
     """Writes each section as soon as it is predicted; to standard output only when all are."""
     from glm_annot.io.source import blocks_from, spooled
 
-    written = _rendered(sections, predicted, promote_ec)
+    written = _rendered(sections, predicted, promotion)
     annotation, table = target.annotation(sections.format), target.table
     if annotation is None or table is None:
         with spooled(text for text, _ in written) as whole:
@@ -34,13 +38,16 @@ def write_results(
         return
     # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
     with whole_files(table, annotation, force=force) as (tabled, annotated):
+        packed = zlib.compressobj(wbits=_GZIP_FORMAT) if annotation.suffix.lower() == GZIP else None
         for text, rows in written:
-            annotated.write(text)
+            annotated.write(packed.compress(text) if packed else text)
             tabled.write(rows)
+        if packed:
+            annotated.write(packed.flush())
 
 
 def _rendered(
-    sections: Sections, predicted: Iterable[tuple[Genome, Predictions]], promote_ec: float | None
+    sections: Sections, predicted: Iterable[tuple[Genome, Predictions]], promotion: Promotion
 ) -> Iterator[tuple[bytes, bytes]]:
     """The annotated file and the table, piece by piece."""
     from io import StringIO
@@ -48,11 +55,13 @@ def _rendered(
     from glm_annot.io import render
     from glm_annot.io.table import write_header, write_rows
 
+    promote_ec, promote_to = promotion
     rows = StringIO(newline="")
     write_header(rows)
     for section, predictions in predicted:
         write_rows(section, predictions, rows)
-        yield render(section, predictions, promote_ec=promote_ec), rows.getvalue().encode()
+        text = render(section, predictions, promote_ec=promote_ec, promote_to=promote_to)
+        yield text, rows.getvalue().encode()
         rows = StringIO(newline="")
     yield from ((block, b"") for block in sections.rest())
 

@@ -1,4 +1,4 @@
-"""What the enzymes beside a gene say of its own: those of one pathway are often neighbours.
+"""Evidence from the enzymes beside a gene: enzymes of one pathway are often neighbours.
 
 Genes of one run, uninterrupted on one strand, tend to work together (Overbeek et al. 1999,
 doi:10.1073/pnas.96.6.2896). For two EC numbers it is known how many times as often as by chance they lie

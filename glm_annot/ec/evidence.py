@@ -77,7 +77,7 @@ class Homologue:
     """A labelled protein that aligns with a protein.
 
     Attributes:
-        nodes: EC nodes that it speaks for; none for one that is no enzyme.
+        nodes: EC nodes that it supports; empty for a protein that is no enzyme.
         bits: score of the alignment.
         identity: share of identical residues in it.
         coverage: share of the protein that it spans, or of the homologue if that is less.

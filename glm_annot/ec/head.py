@@ -292,7 +292,7 @@ class ECHead(nn.Module):
     def _linear(
         self, head: LinearHead | None, x: npt.NDArray[np.float32], n_proteins: int
     ) -> list[dict[Node, float]]:
-        """What a linear head says of each protein; nothing where there is no head."""
+        """Predictions of a linear head for each protein; none without such a head."""
         if head is None:
             return [{} for _ in range(n_proteins)]
         found, runs = [], spans(self.config.labels)

@@ -180,7 +180,7 @@ def read_reference(path: Path) -> Reference:
 
 
 def says_no_enzyme(header: str) -> bool:
-    """Whether a FASTA header without an EC number speaks against one: it names what is no enzyme."""
+    """Whether a FASTA header without an EC number names a protein that is no enzyme."""
     _, _, name = header.partition(" ")
     return any(map(str.isalpha, name)) and not _PERHAPS.search(name)
 

@@ -1,37 +1,60 @@
-"""Annotation files: reading them into a Genome and writing predictions back into the very same text.
+"""Annotation files: reads them into a Genome and writes predictions back into the same text.
 
-The format, GFF3 or GenBank, is always told from the content. `strip(render(genome, predictions))` is
-`genome.source.text`, byte for byte.
+The format, GFF3, GenBank, EMBL or Bakta's JSON, is always recognised from the content.
+`strip(render(genome, predictions))` is `genome.source.text`, byte for byte.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.io import sequences, source
+from glm_annot.io.bakta_json import patch as bakta_patch
+from glm_annot.io.bakta_json import read as bakta
+from glm_annot.io.calling import called_genes
 from glm_annot.io.genbank import patch as genbank_patch
 from glm_annot.io.genbank import read as genbank
 from glm_annot.io.gff3 import patch as gff3_patch
 from glm_annot.io.gff3 import read as gff3
+from glm_annot.io.qualifiers import TO_NOTE
 from glm_annot.io.table import write_table
 from glm_annot.records import Genome, Predictions
 
 __all__ = ["read", "render", "strip", "write_table"]
 
-_PARSE = {"gff3": gff3.parse, "genbank": genbank.parse}
-_RENDER = {"gff3": gff3_patch.render, "genbank": genbank_patch.render}
-_STRIP = {"gff3": gff3_patch.strip, "genbank": genbank_patch.strip}
-_PROVENANCE = {"gff3": gff3_patch.provenance, "genbank": genbank_patch.provenance}
+
+class _Patch(Protocol):
+    """How a format takes our additions in and gives them out."""
+
+    def render(
+        self,
+        genome: Genome,
+        predictions: Predictions,
+        promote_ec: float | None = None,
+        promote_to: str = TO_NOTE,
+    ) -> bytes: ...
+    def strip(self, text: bytes) -> bytes: ...
+    def provenance(self, text: bytes) -> str | None: ...
+
+
+_PARSE = {"gff3": gff3.parse, "genbank": genbank.parse, "embl": genbank.parse, "bakta": bakta.parse}
+_PATCH: dict[str, _Patch] = {
+    "gff3": gff3_patch,
+    "genbank": genbank_patch,
+    "embl": genbank_patch,
+    "bakta": bakta_patch,
+}
 
 
 def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:
-    """Read an annotated genome; additions of an earlier run of ours are taken out first.
+    """Read an annotated genome. Additions of an earlier run of glm-annot are removed first.
 
     Args:
-        path: GFF3 or GenBank, plain or gzipped; `-` for standard input.
+        path: GFF3, GenBank, EMBL or Bakta's JSON, plain or gzipped; `-` for standard input.
         fasta: nucleotide FASTA of its contigs, for a file that does not carry them.
         faa: protein FASTA whose names match the CDS; it wins over every translation, with a warning where
             they differ.
@@ -41,7 +64,7 @@ def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None
     """
     text = source.read_bytes(path)
     found = source.sniff(text, path)
-    return _PARSE[found](str(path), _STRIP[found](text), sequences.load(fasta, faa))
+    return _PARSE[found](str(path), _PATCH[found].strip(text), sequences.load(fasta, faa))
 
 
 class Sections(Protocol):
@@ -57,26 +80,80 @@ class Sections(Protocol):
     def close(self) -> None: ...
 
 
+class Whole:
+    """A file as sections of which there is one: its genome."""
+
+    def __init__(self, genome: Genome) -> None:
+        assert genome.source is not None, "it was read from a file"
+        self.format = genome.source.format
+        self._genome = genome
+
+    def __iter__(self) -> Iterator[Genome]:
+        return iter((self._genome,))
+
+    def rest(self) -> Iterator[bytes]:
+        """Nothing follows."""
+        return iter(())
+
+    def close(self) -> None:
+        """No file is open."""
+
+
 def open_sections(
-    path: str | Path, *, fasta: Path | None = None, faa: Path | None = None, faa_wins: bool = True
+    path: str | Path,
+    *,
+    fasta: Path | None = None,
+    faa: Path | None = None,
+    faa_wins: bool = True,
+    details: Path | None = None,
+    call_genes: bool = False,
 ) -> Sections:
     """As `read`, but the genome need not fit into memory: a GFF3 of many contigs comes in sections.
 
-    A GenBank file is one section. Some faults of the input are raised only by the end of the first iteration.
+    A file of another format is one section. Some faults of the input are raised only by the end of the first
+    iteration.
     `faa_wins`: whether the proteins are the user's choice; those that a tool left beside its annotation are
-    believed like those that the annotation states.
+    believed like those that the annotation states. `details`: the JSON of the Bakta run that wrote the
+    annotation; EC numbers and genetic code are taken from it, too. `call_genes`: whether `path` may be a
+    FASTA of contigs, whose genes are then called.
     """
-    file = source.spool(path)
+    file = _spool(path, call_genes=call_genes)
     found = source.sniff_file(file, path)
     beside = sequences.load(fasta, faa, chosen=faa_wins)
+    if details is not None:
+        beside = replace(beside, **bakta.details(details))
     if found == "gff3":
         return gff3.Sections(str(path), gff3_patch.strip_file(file), beside)
     with file:
-        text = genbank_patch.strip(file.read())
-    return genbank.Whole(genbank.parse(str(path), text, beside))
+        text = _PATCH[found].strip(file.read())
+    return Whole(_PARSE[found](str(path), text, beside))
 
 
-def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None = None) -> bytes:
+def annotation_text(path: str | Path, *, call_genes: bool = False) -> bytes:
+    """The text that an annotation is added to: the file's own, or the GFF3 of the genes called in it.
+
+    Raises:
+        InputError: unreadable; what `called_genes` refuses.
+        GlmAnnotError: pyrodigal is not installed.
+    """
+    text = source.read_bytes(path)
+    return called_genes(text, str(path)) if call_genes and source.is_fasta(text) else text
+
+
+def _spool(path: str | Path, *, call_genes: bool) -> BinaryIO:
+    """The same as a file to seek in; only a FASTA file is read as a whole."""
+    file = source.spool(path)
+    if not (call_genes and source.is_fasta(file.read(source.HEAD))):
+        file.seek(0)
+        return file
+    with file:
+        file.seek(0)
+        return source.spooled([called_genes(file.read(), str(path))])
+
+
+def render(
+    genome: Genome, predictions: Predictions, *, promote_ec: float | None = None, promote_to: str = TO_NOTE
+) -> bytes:
     """The genome's file with the predictions added to it, in the same format; nothing else is changed.
 
     Args:
@@ -84,26 +161,27 @@ def render(genome: Genome, predictions: Predictions, *, promote_ec: float | None
         predictions: of this genome.
         promote_ec: from which confidence on an EC number is also written where the annotation tool itself
             writes them, for a CDS that has none; None for nowhere.
+        promote_to: 'note' puts those of hypothetical proteins into a note instead; 'field' does not.
     """
     if genome.source is None:
         raise GlmAnnotError("this genome was not read from a file, so there is no text to write back into")
-    return _RENDER[genome.source.format](genome, predictions, promote_ec)
+    return _PATCH[genome.source.format].render(genome, predictions, promote_ec, promote_to)
 
 
 def strip(text: bytes) -> bytes:
     """`text` without our additions: the input of the run that made them. Any other text stays as it is."""
     found = source.recognise(text)
-    return text if found is None else _STRIP[found](text)
+    return text if found is None else _PATCH[found].strip(text)
 
 
 def is_rendered(text: bytes, original: bytes, comment: str) -> bool:
-    """Whether `text` is what `render` makes of `original`, as far as can be told without predicting anew.
+    """Whether `text` looks like what `render` makes of `original`; nothing is predicted for this.
 
     Without our additions both must be the same, and the additions must be those of a run that states
-    `comment` (`qualifiers.provenance_comment`). A text that nothing was added to will do as well: there was
-    nothing to predict in it, or it may be written over without loss.
+    `comment` (`qualifiers.provenance_comment`). A text without any additions also counts:
+    there was nothing to predict in it, or it can be overwritten without loss.
     """
     found = source.recognise(text)
-    if found is None or _PROVENANCE[found](text) not in (None, comment):
+    if found is None or _PATCH[found].provenance(text) not in (None, comment):
         return False
-    return _STRIP[found](text) == strip(original)
+    return _PATCH[found].strip(text) == strip(original)

@@ -1,4 +1,4 @@
-"""What is odd in a file and was read all the same: one warning for each kind, with a count and the first."""
+"""Oddities of a file that was read nevertheless: one warning for each kind, with its count and first case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 class Oddities:
-    """Those of one file, `path`."""
+    """The oddities of one file, `path`."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -21,13 +21,13 @@ class Oddities:
 
         Args:
             what: the kind, in the plural, and what was done.
-            where: a name or a line that finds this one.
+            where: a name or a line by which the user can find it.
         """
         self._count[what] += 1
         self._first.setdefault(what, where)
 
     def tell(self) -> None:
-        """Warn of each kind, in the order in which they were met."""
+        """Log one warning for each kind, in the order in which the kinds were first seen."""
         for what, count in self._count.items():
             which = f"first: {self._first[what]}" if count > 1 else self._first[what]
             log.warning("%s: %s: %d (%s)", self._path, what, count, which)

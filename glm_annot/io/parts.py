@@ -1,4 +1,4 @@
-"""One gene or two: what the places of CDS parts say, for all formats.
+"""Decides for all formats whether CDS parts are one gene or several.
 
 A place is (start, end) in the coordinates of `records`.
 """
@@ -9,18 +9,20 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from glm_annot.errors import InputError
 from glm_annot.io.oddities import Oddities
-from glm_annot.records import Gene, Skip
+from glm_annot.io.sequences import Sequences
+from glm_annot.records import Gene, Genome, Skip
 
 Place = tuple[int, int]
 _Part = TypeVar("_Part")
 
 
 def whole_genes(parts: Sequence[_Part], read: Callable[[Sequence[_Part]], str]) -> list[list[_Part]]:
-    """The genes that parts with one name are, each with its parts.
+    """Group parts that have the same name into genes.
 
-    All are one gene if their joined reading holds no stop but a last one. Else a gene ends with each part
-    that brings a stop of its own as its last codon.
+    They are one gene if their joined reading has no stop codon before its end. Otherwise each part that ends
+    with a stop codon ends a gene.
 
     Args:
         parts: in order of transcription.
@@ -38,9 +40,9 @@ def whole_genes(parts: Sequence[_Part], read: Callable[[Sequence[_Part]], str]) 
 
 
 def several(places: Iterable[Place]) -> tuple[Place, ...]:
-    """The places of a gene's parts along the contig, as `Gene.parts` has them.
+    """The places of a gene's parts along the contig, as in `Gene.parts`.
 
-    Parts that touch or overlap (origin, slippage) are one; none where that leaves but one.
+    Parts that touch or overlap (origin, slippage) are joined; () if only one is left.
     """
     merged: list[Place] = []
     for start, end in sorted(places):
@@ -52,14 +54,14 @@ def several(places: Iterable[Place]) -> tuple[Place, ...]:
 
 
 def without_repeats(genes: Sequence[Gene], oddities: Oddities) -> list[Gene]:
-    """The genes, in order; of those at one and the same place only the first keeps its protein."""
+    """The genes, in order. Of several at the same place only the first keeps its protein."""
     seen: dict[tuple[object, ...], Gene] = {}
     found = []
     for gene in genes:
         place = (gene.contig, gene.start, gene.end, gene.strand, gene.parts)
         if gene.skip is None and seen.setdefault(place, gene) is not gene:
             oddities.see(
-                "CDS at the very place of another, skipped", f"{gene.id}, at that of {seen[place].id}"
+                "CDS at the same place as another, skipped", f"{gene.id}, at that of {seen[place].id}"
             )
             gene = replace(gene, protein=None, skip=Skip.DUPLICATE)
         found.append(gene)
@@ -71,3 +73,17 @@ def without_sequence(genes: Iterable[Gene], with_bases: Container[str], oddities
     lacking = (gene.contig for gene in genes if gene.skip is Skip.NO_SEQUENCE)
     for contig in dict.fromkeys(name for name in lacking if name not in with_bases):
         oddities.see("contigs without a sequence, whose CDS get no prediction", contig)
+
+
+def check_usable(genome: Genome, sequences: Sequences, path: str) -> None:
+    """Raise InputError for a whole file without any CDS, or without a sequence for any."""
+    genes = list(genome.genes)
+    if not genes:
+        raise InputError("no CDS in this file; call genes first (Bakta, Prokka, PGAP, ...)", path)
+    lacking = any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
+    if lacking and not sequences.proteins and not any(gene.protein for gene in genes):
+        raise InputError(
+            "no sequences in this file; give --fasta genome.fna (contigs of the same names) "
+            "or --faa proteins.faa beside it",
+            path,
+        )

@@ -41,13 +41,13 @@ class Coding:
     Attributes:
         name: for messages.
         dna: coding strand, 5' to 3', all parts joined; '' where its bases are not known.
-        phase: bases before the first whole codon as stated, 0-2; 3 stands in files that mean codon_start.
+        phase: bases before the first whole codon as stated, 0-2; 3 occurs in files that mean codon_start.
         codon_start: the same by an attribute of that name (less 1); None without one.
         code: NCBI genetic code.
         own_start: whether it begins with a start codon of its own, if phase is 0.
         recoded: stop codon -> residue, as for `translate`.
         stated: the protein as the annotation or a protein FASTA has it; '' without any.
-        given: whether `stated` stands in a protein FASTA.
+        given: whether `stated` comes from a protein FASTA.
         wins: whether `stated` is the user's choice, which is taken in any case.
         any_length: whether the length of `stated` may differ: at open ends, with slippage or recoding.
         skip: why it gets no protein at all.
@@ -133,7 +133,7 @@ def _are_most(stopped: int, proteins: int) -> bool:
 
 
 def is_made_of_residues(protein: str) -> bool:
-    """Whether a stated protein consists of residue letters; a stop may end it or, recoded, stand inside."""
+    """Whether a stated protein consists of residue letters; stops may be its end or, recoded, inside."""
     return _RESIDUES.fullmatch(protein) is not None
 
 

@@ -16,7 +16,7 @@ Attributes = Mapping[str, Sequence[str]]
 Memberships = dict[int, tuple[OperonCall, int]]
 
 TOOL = "glm-annot"  # the source column of our lines and the mark of our comments
-PREFIX = "glm_"  # every attribute name of ours begins so; lower case, as GFF3 reserves the capitals
+PREFIX = "glm_"  # all our attribute names begin with it; lower case, because GFF3 reserves capitals
 
 EC = "glm_ec"
 EC_CONFIDENCE = "glm_ec_confidence"
@@ -29,10 +29,13 @@ OPERON_GENES = "glm_genes"
 START_CONFIDENCE = "glm_start_confidence"
 END_CONFIDENCE = "glm_end_confidence"
 PROMOTED = "glm_promoted"
-# All attributes of ours on features of others: what else begins so is the user's own.
+# All our attributes on features that we did not write; other attributes with the prefix are the user's.
 NAMES = frozenset(
     {EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, CONTEXT_FIT, OPERON, OPERON_CONFIDENCE, PROMOTED}
 )
+NAME = "Name"
+STANDARD_NAME = "standard_name"  # INSDC's for what people call a feature; /label is no longer one of its own
+OPERON_OF = "operon"  # INSDC's name of the operon that a feature is or belongs to
 NOTE = "Note"
 ONTOLOGY = "Ontology_term"
 # (attribute, prefix of the value) in which the tools keep EC numbers in GFF3
@@ -41,6 +44,7 @@ PROKKA_EC = ("eC_number", "")
 INSDC_EC = ("ec_number", "")
 EC_ATTRIBUTES = (PROKKA_EC, INSDC_EC, ("EC_number", ""))
 SIGNS = {1: "+", -1: "-", 0: "."}  # of a strand; a dot where the file gives none
+TO_NOTE, TO_FIELD = "note", "field"  # where a promoted EC number of a hypothetical protein goes
 NO_OPERON = "none"  # the value of glm_operon for a gene that stands alone
 
 EC_EVIDENCE_CODE = (
@@ -56,6 +60,7 @@ _EC_NUMBER = re.compile(
     r"(?:EC:?)?([1-7](?=\.)(?:\.\d+){0,2}(?:\.-)*|[1-7]\.\d+\.\d+\.[A-Za-z]?\d+)\.?", re.IGNORECASE
 )
 _UNNAMED_PRODUCT = re.compile(r"hypothetical protein|unknown", re.IGNORECASE)
+_DESCRIPTION_SOURCE = re.compile(r"\s*\[Source:[^\]]*\]$")
 _SLIPPED = re.compile(
     r"ribosomal[ _-]slippage|programmed (?:\S+ )?(?:ribosomal )?frame-?shift", re.IGNORECASE
 )
@@ -101,6 +106,19 @@ def product(attributes: Attributes) -> str:
         return stated
     name = exact_text(attributes, "Name")
     return "" if name in (text(attributes, "gene"), text(attributes, "protein_id")) else name
+
+
+def gene_symbol(attributes: Attributes) -> str:
+    """The `Name` of a CDS's gene where it may be the gene's symbol: one word, and not just its locus tag."""
+    name = exact_text(attributes, "Name")
+    tags = {text(attributes, "locus_tag"), text(attributes, "gene_id"), exact_text(attributes, "ID")}
+    return "" if name in tags or " " in name or text(attributes, "transcript_id") else name
+
+
+def described(attributes: Attributes) -> str:
+    """What a CDS's gene or transcript says of the product; Ensembl's `description` without its source."""
+    stated = text(attributes, "product") or text(attributes, "description")
+    return _DESCRIPTION_SOURCE.sub("", stated)
 
 
 def is_pseudo(attributes: Attributes) -> bool:
@@ -163,7 +181,7 @@ def _states(attributes: Attributes, name: str, pattern: re.Pattern[str]) -> bool
 
 
 def open_start(attributes: Attributes, strand: int) -> bool | None:
-    """Whether the CDS says that its own start lies beyond the sequence; None where it says nothing of it.
+    """Whether the CDS says that its start lies beyond the sequence; None if it does not say.
 
     Prodigal writes `partial=10` (left, right end), NCBI `partial=true`, `start_range=.,N` and `end_range=N,.`
     """
@@ -220,6 +238,17 @@ def gene_tags(
     return tags
 
 
+def operon_name(operon: OperonCall, genes: Mapping[int, Gene]) -> str:
+    """What people read: the first and the last gene in order of transcription, 'thrA-thrC'.
+
+    Args:
+        operon: the operon.
+        genes: all genes by their index.
+    """
+    ends = (operon.genes[0], operon.genes[-1])[:: operon.strand]
+    return "-".join(gene.name or gene.locus_tag or gene.id for gene in map(genes.__getitem__, ends))
+
+
 def operon_tags(operon: OperonCall) -> list[tuple[str, str]]:
     """Our (name, value) pairs for one operon: its number of genes and how sure its two borders are."""
     tags = [(OPERON_GENES, str(len(operon.genes)))]
@@ -247,9 +276,9 @@ def is_ec_prefix(general: str, special: str) -> bool:
     return stem != special.rstrip("-.") and special.startswith(stem + ".")
 
 
-def ec_belongs_in_note(product: str) -> bool:
+def ec_belongs_in_note(product: str, promote_to: str) -> bool:
     """Whether the product is of the kind from which ENA deletes EC numbers, so that a note must hold ours."""
-    return _UNNAMED_PRODUCT.search(product) is not None
+    return promote_to == TO_NOTE and _UNNAMED_PRODUCT.search(product) is not None
 
 
 def promoted_note(number: str) -> str:
@@ -257,7 +286,9 @@ def promoted_note(number: str) -> str:
     return f"predicted EC {number} ({TOOL})"
 
 
-def provenance_comment(provenance: Provenance, promote_ec: float | None = None) -> str:
+def provenance_comment(
+    provenance: Provenance, promote_ec: float | None = None, promote_to: str = TO_NOTE
+) -> str:
     """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `.
 
     The evidence codes stand for what was predicted; float32 is not mentioned. Equal lines of two runs mean
@@ -280,4 +311,5 @@ def provenance_comment(provenance: Provenance, promote_ec: float | None = None) 
         parts += [f"reference_sha256={provenance.reference}", f"searched_by={provenance.searcher}"]
     if promote_ec is not None:
         parts.append(f"promote_ec={promote_ec:g}")
+        parts += [f"promote_to={promote_to}"] if promote_to != TO_NOTE else []
     return f"{TOOL}: " + "; ".join(part.replace("\n", " ").replace("\r", " ") for part in parts)

@@ -14,13 +14,13 @@ from typing import BinaryIO, NamedTuple
 from Bio.Data import CodonTable, IUPACData
 
 from glm_annot.errors import InputError
+from glm_annot.io import source
 from glm_annot.io.source import BOM, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
-_NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
 _SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")
@@ -29,17 +29,26 @@ _GFF3_AGAIN = re.compile(rb"##(?:gff-version|sequence-region|FASTA)\b|(?:[^\t\r\
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Sequences given beside the annotation.
+    """Sequences given beside the annotation, and what else another file of the same tool says.
 
     Attributes:
         contigs: nucleotides, upper case, by name (`--fasta`).
         proteins: amino acids, upper case, by name (`--faa`, or those of a tool's output folder).
         chosen: whether the proteins are the user's choice, so that they win over the bases.
+        ec: EC numbers by the name of their CDS, where the annotation may have only some of them.
+        code: genetic code of the CDS that state none.
     """
 
     contigs: Mapping[str, str] = field(default_factory=dict)
     proteins: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = True
+    ec: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    code: int = DEFAULT_CODE
+
+    def all_ec(self, names: Iterable[str], stated: tuple[str, ...]) -> tuple[str, ...]:
+        """The EC numbers that the annotation states for a CDS, and those known beside, without duplicates."""
+        known = next((self.ec[name] for name in names if name in self.ec), ())
+        return tuple(dict.fromkeys((*stated, *known)))
 
     def protein(self, names: Iterable[str]) -> str | None:
         """The protein that goes by the first of `names` that is known; empty names are passed over."""
@@ -49,7 +58,7 @@ class Sequences:
         """The error for a `--fasta` file none of whose names is that of a contig, such as `contig`."""
         return InputError(
             f"no sequence of the --fasta file ({next(iter(self.contigs))!r}, ...) has the name of a contig "
-            f"({contig!r}); make the names alike, or give the contigs of this very annotation",
+            f"({contig!r}); make the names equal, or give the contigs of this annotation",
             path,
         )
 
@@ -81,7 +90,7 @@ def _read_file(path: Path) -> Fasta:
 def is_nucleotide(records: Mapping[str, str]) -> bool:
     """Whether sequences are nucleotides rather than proteins."""
     sample = "".join(sequence[:1000] for sequence in itertools.islice(records.values(), 100))
-    return sum(map(sample.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(sample)
+    return source.is_nucleotide(sample)
 
 
 class Fasta(Mapping[str, str]):
@@ -90,7 +99,7 @@ class Fasta(Mapping[str, str]):
     Each is read when it is asked for; only their places are kept.
 
     Args:
-        file: from where it stands on, FASTA records, blank lines allowed before the first.
+        file: FASTA records from its current position on; blank lines are allowed before the first.
         path, first_line: as for `fasta_records`.
 
     Raises:
@@ -166,7 +175,7 @@ class _Place(NamedTuple):
 
 
 def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple[str, _Place]]:
-    """Headers of a FASTA file, from where it stands on, and the places of their sequences."""
+    """Headers of a FASTA file from its current position on, and the places of their sequences."""
     end = file.tell()
     end += len(BOM) if file.read(len(BOM)) == BOM else 0
     file.seek(end)

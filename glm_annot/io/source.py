@@ -1,4 +1,4 @@
-"""Opening an input: file or standard input, gzip told by its magic bytes, and which format it is in."""
+"""Opens an input, file or standard input: unpacks gzip (by its magic bytes) and recognises the format."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 _BLOCK = 2**20  # bytes read at a time
 _SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
-_SNIFFED = 65536  # bytes in which a LOCUS line is looked for; release files begin with kilobytes of header
+HEAD = 65536  # bytes by which a format is recognised; release files begin with kilobytes of header
+_NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
 _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
+_EMBL = re.compile(rb"ID {1,3}[^\n]*;")
 _PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
 _FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*\r?$", re.MULTILINE)
 
@@ -40,13 +42,13 @@ def spool(path: str | Path) -> BinaryIO:
 
     Raises:
         InputError: as for `read_bytes`.
-        GlmAnnotError: no room for it.
+        GlmAnnotError: there is no room for it on the disk.
     """
     return spooled(_blocks(path))
 
 
 def spooled(blocks: Iterable[bytes]) -> BinaryIO:
-    """What the blocks say as a file without a name, in memory while it is small, at its beginning.
+    """The blocks as a temporary file, in memory while it is small; positioned at its beginning.
 
     Raises:
         GlmAnnotError: no room for it.
@@ -97,15 +99,26 @@ def check_text(text: bytes, path: str | Path) -> None:
         raise InputError(
             f"this text is in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {name} > converted_{name}", path
         )
-    if b"\0" in text[:_SNIFFED]:
-        raise InputError("this is a binary file; give a GFF3 or GenBank text file (plain or gzipped)", path)
+    if b"\0" in text[:HEAD]:
+        raise InputError(
+            "this is a binary file; give a GFF3, GenBank, EMBL or Bakta JSON file (plain or gzipped)", path
+        )
+
+
+def is_fasta(text: bytes) -> bool:
+    """Whether a text begins as FASTA does."""
+    return text[:HEAD].removeprefix(BOM).lstrip().startswith(b">")
 
 
 def recognise(text: bytes) -> str | None:
-    """Which format an annotation is in, 'gff3' or 'genbank', told from its content; None for neither."""
-    head = text[:_SNIFFED].removeprefix(BOM).lstrip()
+    """The format of an annotation by its content, as `Source` names it; None for none."""
+    head = text[:HEAD].removeprefix(BOM).lstrip()
     if head.startswith(b"##gff-version"):
         return "gff3"
+    if head.startswith(b"{") and b'"features"' in head:
+        return "bakta"
+    if _EMBL.match(head):
+        return "embl"
     if _LOCUS.search(head):
         return "genbank"
     if not head.startswith(b">") and _FEATURE.search(text):
@@ -135,21 +148,45 @@ def sniff(text: bytes, path: str | Path) -> str:
     check_text(text, path)
     found = recognise(text)
     if found is not None:
-        _check_line_ends(found, text[:_SNIFFED], path)
+        _check_line_ends(found, text[:HEAD], path)
         return found
     head = text.removeprefix(BOM).lstrip()
-    for start, what in ((b">", "FASTA"), (b"{", "JSON"), (b"[", "JSON"), (b"ID  ", "EMBL"), (b"<", "XML")):
+    if head.startswith(b">"):
+        raise InputError(_fasta_advice(head), path)
+    for start, what in ((b"{", "JSON"), (b"[", "JSON"), (b"<", "XML")):
         if head.startswith(start):
-            raise InputError(f"this looks like {what}; give the GFF3 or GenBank file of the annotation", path)
+            raise InputError(
+                f"this looks like {what}; give the GFF3, GenBank or EMBL file of the annotation", path
+            )
     if match := _PRODIGAL.match(head):
         what = "default (gbk)" if match[0].startswith(b"DEF") else "sco"
         raise InputError(f"this is Prodigal's {what} output; run it again with -f gff", path)
-    raise InputError("this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...)", path)
+    raise InputError(
+        "this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...) nor EMBL (ID ...)",
+        path,
+    )
+
+
+def is_nucleotide(letters: str) -> bool:
+    """Whether upper-case letters of sequences are nucleotides rather than residues."""
+    return sum(map(letters.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(letters)
+
+
+def _fasta_advice(text: bytes) -> str:
+    """What to do with a FASTA file that was given for an annotation."""
+    lines = text[:HEAD].splitlines()
+    letters = "".join(decode(line).strip().upper() for line in lines if not line.startswith(b">"))
+    if is_nucleotide(letters):
+        return (
+            "these are contigs without genes (FASTA); --call-genes calls them, or annotate them with Bakta "
+            "or Prokka first. Contigs of an annotation are given as --fasta beside it"
+        )
+    return "these are proteins (FASTA): give --faa with the GFF3 that says where their genes are"
 
 
 def sniff_file(file: BinaryIO, path: str | Path) -> str:
     """As `sniff`, of a file at its beginning, where it is left; a look at its head mostly does."""
-    head = file.read(_SNIFFED)
+    head = file.read(HEAD)
     found = recognise(head) if head.strip() and b"\0" not in head else None
     if found is None:
         file.seek(0)

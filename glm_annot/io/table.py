@@ -1,13 +1,16 @@
 """The table of results: one row per CDS of the file, predicted or not, in tab-separated columns.
 
-`COLUMNS` explains them. A cell is empty where there is nothing to say; lists are separated by commas.
+`COLUMNS` explains them. A cell is empty where there is nothing to say; lists are separated by commas, names
+by '; '. Python's csv and pandas read the cells back with their default settings for tab-separated text.
 """
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
+from io import StringIO
 from typing import TextIO
 
 from glm_annot.ec_transferred import current
@@ -24,11 +27,12 @@ COLUMNS = {
     "gene": "gene symbol as annotated",
     "product": "as annotated",
     "ec_existing": "EC numbers that the file already carries",
-    "ec_predicted": "the three most likely complete EC numbers, whatever their confidence",
-    "ec_confidence": "calibrated probability of each number in ec_predicted, same order",
-    "ec_passed": "EC numbers and classes (2.7.1.-) at or above the threshold: those in the annotation",
+    "ec_passed": "the result: EC numbers and classes (2.7.1.-) at or above the threshold",
     "ec_passed_confidence": "calibrated probability of each number in ec_passed, same order",
+    "ec_name": "name of each number in ec_passed, same order, separated by '; '",
     "ec_agreement": "ec_passed against ec_existing: same, prefix, conflict, new, missed or empty",
+    "ec_candidates": "the three most likely complete EC numbers, whatever their confidence: no result",
+    "ec_candidates_confidence": "calibrated probability of each number in ec_candidates, same order",
     "operon": "ID of the operon; none for a gene that stands alone",
     "operon_position": "position in the operon in order of transcription, from 1",
     "operon_confidence": "probability of the operon's weakest link",
@@ -41,7 +45,10 @@ COLUMNS = {
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 
-_BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
+_FREE_TEXT = ("locus_tag", "id", "gene", "product", "ec_name")
+_FORMULA = tuple("=+-@")  # a cell that begins so is a formula to spreadsheets
+_QUOTED = re.compile(r'["\t\r\n]')
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")  # breaks of lines among them
 
 
 class Agreement(str, Enum):
@@ -89,19 +96,31 @@ def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None
             cells = _gene_cells(gene)
             prediction = predictions.genes.get(gene.index)
             if prediction is not None:
-                cells |= _ec_cells(gene, prediction) | _context_cells(prediction)
+                cells |= _ec_cells(gene, prediction, predictions.ec_names) | _context_cells(prediction)
                 cells |= _operon_cells(gene, predictions, members) | links[gene.index]
-            stream.write("\t".join(_BREAKS.sub(" ", cells.get(name, "")) for name in COLUMNS) + "\n")
+            cells |= {name: _no_formula(cells[name]) for name in _FREE_TEXT if name in cells}
+            stream.write("\t".join(_quoted(cells.get(name, "")) for name in COLUMNS) + "\n")
 
 
 def is_whole_table(text: bytes) -> bool:
     """Whether a text is a table as `write_table` writes it, down to the end of its last row."""
-    lines = text.decode("utf-8", errors="replace").split("\n")
-    return (
-        lines[0].split("\t") == list(COLUMNS)
-        and lines[-1] == ""
-        and lines[-2].count("\t") == len(COLUMNS) - 1
-    )
+    stream = StringIO(text.decode("utf-8", errors="replace"), newline="")
+    try:
+        header, *rows = csv.reader(stream, delimiter="\t", strict=True)
+    except (csv.Error, ValueError):  # it ends within quotes, or is empty
+        return False
+    return header == list(COLUMNS) and text.endswith(b"\n") and {*map(len, rows)} <= {len(COLUMNS)}
+
+
+def _no_formula(value: str) -> str:
+    """The value with a `'` before what a spreadsheet would take for the beginning of a formula."""
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _quoted(value: str) -> str:
+    r"""A cell: control characters as \x1b, quotes around a value that holds a quote, a tab or a line end."""
+    value = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], value)
+    return '"' + value.replace('"', '""') + '"' if _QUOTED.search(value) else value
 
 
 _Cells = dict[str, str]
@@ -122,16 +141,17 @@ def _gene_cells(gene: Gene) -> _Cells:
     }
 
 
-def _ec_cells(gene: Gene, prediction: GenePrediction) -> _Cells:
+def _ec_cells(gene: Gene, prediction: GenePrediction, names: Mapping[str, str]) -> _Cells:
     if prediction.enzyme is None:  # EC was not asked for
         return {}
     passed = [call.number for call in prediction.ec]
     return {
-        "ec_predicted": ",".join(call.number for call in prediction.ec_top),
-        "ec_confidence": ",".join(_number(call.confidence) for call in prediction.ec_top),
         "ec_passed": ",".join(passed),
         "ec_passed_confidence": ",".join(_number(call.confidence) for call in prediction.ec),
+        "ec_name": "; ".join(names.get(number, "") for number in passed) if names else "",
         "ec_agreement": agreement(gene.ec, passed).value,
+        "ec_candidates": ",".join(call.number for call in prediction.ec_top),
+        "ec_candidates_confidence": ",".join(_number(call.confidence) for call in prediction.ec_top),
         "enzyme_confidence": _number(prediction.enzyme),
         "evidence": prediction.evidence,
     }

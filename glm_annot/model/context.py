@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from glm_annot.model.devices import in_halves
+from glm_annot.model.families import last_hidden
 from glm_annot.model.glm import (
     GLM,
     ContextFit,
@@ -46,6 +47,7 @@ class ContextStates:
         attention_NA: for each contig A + A^T of its pairs in every head; no columns unless asked for.
         log_ratio_G: of the true label while the gene is masked, see `ContextFit`; NaN without one.
         confidence_G: likelihood of gLM's favoured prediction while the gene is masked; NaN likewise.
+        masked_GF: last hidden state while the gene is masked, its strand known; no columns unless asked for.
         n_windows: windows read.
     """
 
@@ -53,6 +55,7 @@ class ContextStates:
     attention_NA: tuple[npt.NDArray[np.float32], ...]
     log_ratio_G: npt.NDArray[np.float32]
     confidence_G: npt.NDArray[np.float32]
+    masked_GF: npt.NDArray[np.float32]
     n_windows: int
 
 
@@ -65,6 +68,7 @@ def contextualise(
     layers: Sequence[int] = (),
     attention: bool = False,
     fit: ContextFit | None = None,
+    masked: bool = False,
     batch_size: int = BATCH_WINDOWS,
     progress: Callable[[int, int], None] | None = None,
 ) -> ContextStates:
@@ -77,10 +81,11 @@ def contextualise(
         layers: hidden layers to keep.
         attention: keep the attentions of neighbouring pairs.
         fit: judge each gene, masked, in its context; up to seven more passes over each window.
+        masked: keep the last hidden state of each masked gene; as many passes again.
         batch_size: windows per batch; bounds memory.
         progress: called with (windows done, windows in all) after each batch.
     """
-    reader = _Reader(genome, embeddings_GD, glm, features, fit, tuple(layers), attention)
+    reader = _Reader(genome, embeddings_GD, glm, features, fit, tuple(layers), attention, masked)
     by_length = sorted(range(len(reader.windows)), key=lambda number: len(reader.windows[number].genes))
     glm.eval()
     for start in range(0, len(by_length), batch_size):
@@ -110,8 +115,9 @@ class _Reader:
         fit: ContextFit | None,
         layers: tuple[int, ...],
         attention: bool,
+        masked: bool,
     ) -> None:
-        self.glm, self.fit, self.layers, self.attention = glm, fit, layers, attention
+        self.glm, self.fit, self.layers, self.attention, self.masked = glm, fit, layers, attention, masked
         self.windows = windows(genome, min(MAX_GENES, glm.config.max_distance))
         self.first_row = [0, *accumulate(len(contig.coding) for contig in genome.contigs)]
         self.inputs_GE, self.labels_GL = _features(genome, embeddings_GD, features)
@@ -123,6 +129,7 @@ class _Reader:
         self.attention_NA = [np.zeros((len(contig.pairs), columns), np.float32) for contig in genome.contigs]
         self.log_ratio_G = np.full(n_genes, np.nan, np.float32)
         self.confidence_G = np.full(n_genes, np.nan, np.float32)
+        self.masked_GF = np.zeros((n_genes, config.dim if masked else 0), np.float32)
 
     @cached_property
     def lone(self) -> GLMOutput:
@@ -141,6 +148,8 @@ class _Reader:
             self._keep_attention(output, numbers)
         if self.fit is not None:
             self._keep_fit(x_BTE, real_BT, self.labels_GL[rows_BT], self.fit, held)
+        if self.masked:
+            self._keep_masked(x_BTE, real_BT, held)
 
     def states(self) -> ContextStates:
         """The filled arrays."""
@@ -149,6 +158,7 @@ class _Reader:
             tuple(self.attention_NA),
             self.log_ratio_G,
             self.confidence_G,
+            self.masked_GF,
             len(self.windows),
         )
 
@@ -198,6 +208,14 @@ class _Reader:
             confidence_BT = torch.where(masked_BT, output.likelihoods_BTP.amax(-1), confidence_BT)
         self.log_ratio_G[held.row] = log_ratio_BT[held.b, held.slot].cpu().numpy()
         self.confidence_G[held.row] = confidence_BT[held.b, held.slot].cpu().numpy()
+
+    def _keep_masked(self, x_BTE: Tensor, real_BT: Tensor, held: _Held) -> None:
+        hidden_BTF = x_BTE.new_zeros(*real_BT.shape, self.glm.config.dim)
+        for mask_T in context_masks(real_BT.shape[1], real_BT.device):
+            masked_BT = mask_T & real_BT
+            output = self.glm(mask_inputs(x_BTE, masked_BT, masked_BT), real_BT)
+            hidden_BTF = torch.where(masked_BT[..., None], last_hidden(output), hidden_BTF)
+        self.masked_GF[held.row] = hidden_BTF[held.b, held.slot].float().cpu().numpy()
 
 
 def _features(

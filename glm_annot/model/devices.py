@@ -72,7 +72,7 @@ def or_on_cpu(
         work: computes on whatever device `part` is on.
         part: what is to be moved.
         name: of it, for people.
-        report: called with a line for people.
+        report: called with a line of text for the user.
     """
     try:
         return work()

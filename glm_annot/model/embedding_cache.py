@@ -88,7 +88,7 @@ class EmbeddingCache:
     def keep(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Add the embeddings (D,) of proteins; what is too much for the size is dropped again.
 
-        Where there is no room for them, they are not kept, with a warning: no result depends on it.
+        If there is no room for them, they are not kept, and a warning says so; results do not depend on it.
         """
         try:
             self._add(embeddings)

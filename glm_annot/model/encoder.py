@@ -39,7 +39,7 @@ def embed(
 
     Raises:
         InputError: an empty protein.
-        torch.cuda.OutOfMemoryError: a GPU's memory does not do for one protein.
+        torch.cuda.OutOfMemoryError: the GPU's memory is too small for one protein.
     """
     if isinstance(encoder, FamilyEncoder):
         precision_of(encoder, precision)
@@ -50,7 +50,7 @@ def embed(
 def precision_of(encoder: ProteinEncoder, precision: str = "auto") -> str:
     """What an encoder computes in, asked for one of `esm.PRECISIONS`: 'fp32', 'bf16' or 'fp16'.
 
-    The family encoder looks up more than it multiplies: it stays in float32, whatever is asked for.
+    The family encoder mostly looks up rows of a table, so it always computes in float32.
 
     Raises:
         ValueError: another word for precision.

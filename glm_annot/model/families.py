@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from glm_annot.model.glm import MASK_VALUE, ORIENTATION, GeneFeatures, GLMOutput
 
 ROWS = 8192  # proteins compared with all centroids at a time
-FIRST_SCALE = 12.0  # of cosines in the logits before training: about 1 / the encoder's temperature of 0.07
 
 
 @dataclass(frozen=True)
@@ -85,19 +85,28 @@ class FamilyTable(nn.Module):
 
 @dataclass(frozen=True)
 class FamilyHeadConfig:
-    """Size of a `FamilyHead`: hidden features of the gLM, families, and dimensions of their centroids."""
+    """Size of a `FamilyHead`.
+
+    Attributes:
+        hidden: hidden features of the gLM.
+        families: how many there are, the largest first.
+        dim: dimensions of their centroids.
+        own: so many of the largest families have weights of their own.
+    """
 
     hidden: int
     families: int
     dim: int
+    own: int = 0
 
 
 class FamilyHead(nn.Module):
     """Which family a masked gene is of, and which strand it is on, from gLM's last hidden state.
 
-    The hidden state is turned into a direction among protein embeddings; a family's logit is the scaled
-    cosine between this direction and its centroid, and a bias of its own. So families with few genes share
-    what is learned of those that lie near them.
+    Whether the gene has a family at all is asked first. A family's logit is the product of its centroid with
+    a vector among protein embeddings that the hidden state is turned into, so that families with few genes
+    share what is learned of those that lie near them. Large families add a product with weights of their own:
+    without these, gLM learns very slowly which family stands beside which.
 
     Args:
         config: its size.
@@ -106,19 +115,29 @@ class FamilyHead(nn.Module):
     def __init__(self, config: FamilyHeadConfig) -> None:
         super().__init__()
         self.config = config
-        self.direction = nn.Linear(config.hidden, config.dim)
-        self.scale = nn.Parameter(torch.tensor([FIRST_SCALE]))
-        self.none_D = nn.Parameter(torch.zeros(config.dim))
-        self.bias_F = nn.Parameter(torch.zeros(config.families + 1))
+        self.vector = nn.Linear(config.hidden, config.dim)
+        self.bias_F = nn.Parameter(torch.zeros(config.families))
+        self.own = nn.Linear(config.hidden, min(config.own, config.families), bias=False)
+        self.none = nn.Linear(config.hidden, 1)
         self.strand = nn.Linear(config.hidden, 1)
 
     def forward(self, hidden_NH: Tensor, table: FamilyTable) -> Tensor:
-        """Logits of the families and of 'none', which comes last: (N, F + 1)."""
-        direction_ND = nn.functional.normalize(self.direction(hidden_NH), dim=-1)
-        centroids_FD = torch.cat(
-            [table.centroids_FD.to(direction_ND.dtype), self.none_D[None].to(direction_ND.dtype)]
-        )
-        return self.scale * (direction_ND @ centroids_FD.T) + self.bias_F
+        """Logarithms of the probabilities of the families and of none, which comes last: (N, F + 1)."""
+        none_N1 = self.none_logits(hidden_NH)[:, None].float()
+        log_p_NF = self.family_logits(hidden_NH, table).float().log_softmax(-1)
+        return torch.cat([log_p_NF + logsigmoid(-none_N1), logsigmoid(none_N1)], dim=1)
+
+    def family_logits(self, hidden_NH: Tensor, table: FamilyTable) -> Tensor:
+        """Logits of the families, should the gene have one: (N, F)."""
+        vector_ND = self.vector(hidden_NH)
+        logits_NF = vector_ND @ table.centroids_FD.to(vector_ND.dtype).T + self.bias_F
+        own = self.own(hidden_NH)
+        return torch.cat([logits_NF[:, : own.shape[1]] + own, logits_NF[:, own.shape[1] :]], dim=1)
+
+    def none_logits(self, hidden_NH: Tensor) -> Tensor:
+        """Logit of having no family, (N,)."""
+        logits_N: Tensor = self.none(hidden_NH)[:, 0]
+        return logits_N
 
     def strand_logits(self, hidden_NH: Tensor) -> Tensor:
         """Logit of the forward strand, (N,)."""
@@ -159,9 +178,9 @@ class FamilyGLM(nn.Module):
         more |= {"attentions": True} if attentions else {}
         output: GLMOutput = self.network(x_BTE, real_BT, **more)
         masked_BT = masked_genes(x_BTE) & real_BT
-        logits_NF = self.family_logits(output, masked_BT)[:, : self.table.none]
+        logits_NF = self.log_probabilities(output, masked_BT)[:, : self.table.none]
         top = logits_NF.topk(min(self.predictions, self.table.none), dim=-1)
-        forward_N = self.head.strand_logits(_last(output)[masked_BT]).sigmoid()
+        forward_N = self.head.strand_logits(last_hidden(output)[masked_BT]).sigmoid()
         labels_NPL = self._labels(top.indices, forward_N.to(logits_NF.dtype))
         shape = (*masked_BT.shape, top.indices.shape[1])
         predictions_BTPL = logits_NF.new_zeros(*shape, labels_NPL.shape[-1])
@@ -169,10 +188,10 @@ class FamilyGLM(nn.Module):
         predictions_BTPL[masked_BT], logits_BTP[masked_BT] = labels_NPL.to(logits_NF.dtype), top.values
         return replace(output, predictions_BTPL=predictions_BTPL, likelihood_logits_BTP=logits_BTP)
 
-    def family_logits(self, output: GLMOutput, masked_BT: Tensor) -> Tensor:
-        """Logits of the families and of 'none' for the masked genes, window by window: (N, F + 1)."""
-        logits_NF: Tensor = self.head(_last(output)[masked_BT], self.table)
-        return logits_NF
+    def log_probabilities(self, output: GLMOutput, masked_BT: Tensor) -> Tensor:
+        """Logarithms of the probabilities of the families and of none for the masked genes: (N, F + 1)."""
+        log_p_NF: Tensor = self.head(last_hidden(output)[masked_BT], self.table)
+        return log_p_NF
 
     def _labels(self, family_NP: Tensor, forward_N: Tensor) -> Tensor:
         """Labels (N, P, L) of families' centroids, with the expected orientation."""
@@ -188,7 +207,12 @@ def masked_genes(x_BTE: Tensor) -> Tensor:
     return (x_BTE[..., :-1] == MASK_VALUE).all(-1)
 
 
-def _last(output: GLMOutput) -> Tensor:
+def last_hidden(output: GLMOutput) -> Tensor:
+    """The last hidden state, (B, T, H).
+
+    Raises:
+        ValueError: the network gives none.
+    """
     if output.last_BTF is None:
-        raise ValueError("the network gives no last hidden state, which families are told from")
+        raise ValueError("the network gives no last hidden state, from which families are predicted")
     return output.last_BTF

@@ -75,7 +75,7 @@ def rows_of(config: FamilyEncoderConfig) -> tuple[int, ...]:
 
 
 def _letters(alphabet: tuple[str, ...]) -> npt.NDArray[np.int32]:
-    """ASCII code -> letter of an alphabet, lower case as upper case; 0 for all else."""
+    """ASCII code -> letter of an alphabet, lower case as upper case; 0 for other characters."""
     table = np.zeros(256, np.int32)
     for number, group in enumerate(alphabet):
         table[list((group + group.lower()).encode("ascii"))] = number
@@ -260,13 +260,13 @@ def embed(
     Args:
         encoder: the model, already on its device.
         proteins: amino acid sequences of any length.
-        batch_residues: residues at once, but for a longer protein; bounds memory. By default what suits the
-            device.
+        batch_residues: residues in a batch, which bounds memory; a longer protein is a batch by itself. None:
+            a number that suits the device.
         progress: called with the number of residues done after each batch.
 
     Raises:
         InputError: an empty protein.
-        torch.cuda.OutOfMemoryError: a GPU's memory does not do for one protein.
+        torch.cuda.OutOfMemoryError: the GPU's memory is too small for one protein.
     """
     device = next(encoder.parameters()).device
     limit = batch_residues or (_CPU_RESIDUES if device.type == "cpu" else _GPU_RESIDUES)

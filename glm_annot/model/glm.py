@@ -24,7 +24,7 @@ MASK_VALUE = -1.0  # every number of a masked gene
 MASK_STRIDE = 7  # every 7th gene masked, 14 %: nearest to the 15 % of training
 NORM_EPS = 1e-12
 INIT_GAIN = 0.7  # initial weights of n inputs deviate by 0.7 / sqrt(n): the published 0.02 at its 1280
-DISTANCE_STD = 1.0  # of initial distances; small ones leave all masked genes of a window alike for long
+DISTANCE_STD = 1.0  # of initial distances; with small ones all masked genes of a window stay similar for long
 
 
 @dataclass(frozen=True)
@@ -267,11 +267,16 @@ class ContextFit(nn.Module):
 
     def percentile(self, log_ratio: Tensor) -> Tensor:
         """Percentage (0 to 100) of held-out genes whose log-ratio is lower, interpolated; any shape."""
-        last = self.quantiles_Q.numel() - 1
-        above = torch.searchsorted(self.quantiles_Q, log_ratio.contiguous(), right=True).clamp(1, last)
-        low, high = self.quantiles_Q[above - 1], self.quantiles_Q[above]
-        part = (log_ratio - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
-        return 100.0 / last * (above - 1 + part.clamp(0.0, 1.0))
+        return percentile(self.quantiles_Q, log_ratio)
+
+
+def percentile(quantiles_Q: Tensor, value: Tensor) -> Tensor:
+    """Percentage (0 to 100) of a distribution, given by its quantiles, below a value; any shape."""
+    last = quantiles_Q.numel() - 1
+    above = torch.searchsorted(quantiles_Q, value.contiguous(), right=True).clamp(1, last)
+    low, high = quantiles_Q[above - 1], quantiles_Q[above]
+    part = (value - low) / (high - low).clamp_min(torch.finfo(low.dtype).tiny)
+    return 100.0 / last * (above - 1 + part.clamp(0.0, 1.0))
 
 
 def mask_inputs(x_BTE: Tensor, masked_BT: Tensor, keep_strand_BT: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""A memory of gene order: what stands beside the same families in other genomes.
+"""A memory of gene order: which genes other genomes have beside the same families.
 
 The genes of many genomes are kept as family numbers in their order. To say what stands at a place whose gene
 is hidden, each visible neighbour points, at every place of the memory where its family stands, to the gene
@@ -7,7 +7,7 @@ near and from rare ones, and the best place of each group of related genomes vot
 conserved gene order tells functions is Dandekar et al. 1998 and Overbeek et al. 1999; to look up neighbours
 at inference is kNN-LM (Khandelwal et al. 2020) and RETRO (Borgeaud et al. 2022).
 
-Axes: N places, contig by contig, as genes stand on their contigs; C contigs; M genomes; F families; G genes
+Axes: N places, contig by contig, in the order of the genes; C contigs; M genomes; F families; G genes
 of the genome that asks; Q of them whose gene is asked for; K candidates of each; H hits, a gene of the asking
 genome and a place of the same family.
 """
@@ -93,8 +93,8 @@ class Memory(nn.Module):
     Args:
         config: its size.
 
-    Buffers: family_N (int32; `config.families` for none), strand_N (int8), first_C (int64, C + 1 numbers),
-    genome_C (int32), group_M (int32): genomes of one group vote once.
+    Buffers: family_N (int16 or, of more families, int32; `config.families` for none), strand_N (int8),
+    first_C (int64, C + 1 numbers), genome_C (int32), group_M (int32): genomes of one group vote once.
     """
 
     family_N: Tensor
@@ -106,7 +106,8 @@ class Memory(nn.Module):
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("family_N", torch.zeros(config.places, dtype=torch.int32))
+        number = torch.int16 if config.families <= torch.iinfo(torch.int16).max else torch.int32
+        self.register_buffer("family_N", torch.zeros(config.places, dtype=number))
         self.register_buffer("strand_N", torch.ones(config.places, dtype=torch.int8))
         self.register_buffer("first_C", torch.zeros(config.contigs + 1, dtype=torch.int64))
         self.register_buffer("genome_C", torch.zeros(config.contigs, dtype=torch.int32))
@@ -146,7 +147,7 @@ class MemoryIndex:
         self.places_P, self.start_F = self._sorted(found, count_F, places)
 
     def ask(self, genes: Genes, asked_Q: Tensor, candidates: int = CANDIDATES) -> Votes:
-        """Say what stands at some places of a genome, from their neighbours alone.
+        """Predict the families at some places of a genome from their neighbours alone.
 
         The gene that is asked for never votes for itself, hidden or not.
 

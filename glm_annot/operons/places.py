@@ -1,7 +1,7 @@
-"""Where genes lie that have parts far apart: interrupted by a mobile element, or trans-spliced.
+"""Places of genes whose parts are far apart, because of a mobile element or trans-splicing.
 
-A gene is a neighbour where it begins along the contig. Its other parts lie between other genes: no operon
-goes on across them, and gaps end at them.
+Such a gene counts as a neighbour at its first part along the contig. Its other parts lie between other genes:
+no operon continues across them, and gaps end at them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ class Places:
     """The coding genes of a contig.
 
     Attributes:
-        home: of each gene the place of its first part, and of those that no other coding gene parts from it.
+        home: for each gene the place of its first part, joined with the parts that no other coding gene
+            separates from it.
         away: (position of the gene in `Contig.coding`, place) of all other parts.
     """
 
@@ -46,7 +47,7 @@ def _parts(gene: Gene) -> tuple[Place, ...]:
 
 
 def _stretches(number: int, gene: Gene, middles: list[tuple[float, int]]) -> Iterator[Place]:
-    """The parts of a gene along the contig, joined where no other gene has the middle of a part between."""
+    """The parts of a gene along the contig; two are joined if no other gene's part has its middle between."""
     (start, end), *others = _parts(gene)
     for next_start, next_end in others:
         between = middles[bisect(middles, (end, -1)) : bisect(middles, (next_start, -1))]

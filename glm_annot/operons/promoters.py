@@ -1,9 +1,10 @@
 """Promoters between genes: evidence that a transcript begins there.
 
-Genes that diverge have a promoter between them in either direction, genes that converge have none in any. So
-a genome itself says how well a promoter score tells the two apart, without anybody's labels, as UniOP learns
-gaps (Su, Zhang, Söding 2024). Between tandem genes a promoter then speaks against an operon, and its absence
-for one. Where the score means little, as in archaea, it hardly counts.
+Divergent genes have promoters between them in both directions, convergent genes have none. So each genome
+shows how well a promoter score separates the two kinds of gaps, without any labels; UniOP learns from gap
+lengths in the same way (Su, Zhang, Söding 2024). Between two genes on one strand a promoter is then evidence
+against an operon, and its absence evidence for one. Where the score separates poorly, as in archaea, it
+hardly counts.
 
 Axis letters: P neighbouring pairs of a contig, 2 directions of reading a gap: towards its left gene, towards
 its right one; K points of the gap axis, S bins of scores, N windows or counted rows, L bases, F features.
@@ -23,7 +24,7 @@ from glm_annot.records import Contig
 # Share of the consensus letter at each position, in 300 promoters of E. coli (Lisser and Margalit 1993).
 MINUS_35 = (("T", 0.69), ("T", 0.79), ("G", 0.61), ("A", 0.56), ("C", 0.54), ("A", 0.54))
 MINUS_10 = (("T", 0.77), ("A", 0.76), ("T", 0.60), ("A", 0.61), ("A", 0.56), ("T", 0.82))
-# How the rest is shared: DNA before genes is rich in A and T.
+# Shares of the other letters: DNA before genes is rich in A and T.
 OTHERS = {"A": 0.3, "C": 0.2, "G": 0.2, "T": 0.3}
 SPACER = 17  # bases between the two boxes
 SPACERS = range(15, 20)
@@ -32,15 +33,15 @@ BOX = 6  # bases
 
 WINDOW = 160  # bases before the gene
 LEAST_DISTANCE = 12  # bases from the start of the -10 box to the gene: a transcript has to begin between them
-MOST_UNKNOWN = 0.1  # share of unknown letters before a gene; with more nothing is said
+MOST_UNKNOWN = 0.1  # share of unknown letters before a gene; with more there is no score
 LEAST_GAP = 40  # bases; in a shorter gap a promoter does not fit
 MOST_GAP = 500.0  # bases; longer gaps count as such
 SCORES = np.arange(-20.0, 17.0, 0.5)  # bits, middles of the bins
 
-# Of the gaps where a transcript begins and of those within an operon, how many look like one with a promoter.
+# Share of gaps that look as if they had a promoter: where a transcript begins, and within an operon.
 IN_BORDERS, IN_OPERONS = 0.8, 0.2
-# Penalties of the weights of 1, gap, its square and score, the features standardised. That of the score
-# counts like 60 gaps that say nothing, so that a few gaps teach little.
+# Ridge penalties of the weights of the constant, the gap, its square and the score (features standardised).
+# The score's penalty counts like 60 uninformative gaps, so that a few gaps change its weight little.
 RIDGE_F = np.array([0.0, 1.0, 1.0, 15.0])
 WINDOWS_AT_ONCE = 4096  # bounds memory
 NEWTON_STEPS = 25  # six suffice as a rule
@@ -68,8 +69,8 @@ _MINUS_35, _MINUS_10 = _log_odds(MINUS_35), _log_odds(MINUS_10)
 def promoter_scores(contigs: Sequence[Contig]) -> Floats:
     """Bits (P, 2) of the best sigma 70 promoter before each pair's left gene and before its right gene.
 
-    The pairs are those of all contigs, one contig after the other. Every gap is read in both directions
-    whatever the strands are. NaN where it is shorter than `LEAST_GAP` or its letters are not known.
+    The pairs are those of all contigs, one contig after the other. Every gap is read in both directions,
+    whatever the strands. NaN where the gap is shorter than `LEAST_GAP` or too many letters are unknown.
     """
     at, chosen, gaps = 0, [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     windows = [np.empty((0, 2, WINDOW), np.int8)]
@@ -109,7 +110,7 @@ def _letters(codes: NDArray[np.int8], at: Ints, circular: bool) -> NDArray[np.in
 def _best(windows_NL: NDArray[np.int8], gap_N: Ints) -> Floats:
     """(N,) bits of the best promoter whose -10 box lies in the gap; NaN where letters are not known."""
     minus_35, minus_10 = _box(windows_NL, _MINUS_35), _box(windows_NL, _MINUS_10)
-    first = max(SPACERS) + BOX  # -10 boxes before it have no room for a -35 box
+    first = max(SPACERS) + BOX  # an earlier -10 box leaves no room for a -35 box
     places = minus_10.shape[1] - first
     with_35 = [
         minus_35[:, first - spacer - BOX :][:, :places] - SPACER_COST * abs(spacer - SPACER)
@@ -132,7 +133,7 @@ def _box(windows_NL: NDArray[np.int8], bits: Floats) -> Floats:
 def promoter_counts(contigs: Sequence[Contig]) -> Ints:
     """How many gaps (2, K, S) between convergent and between divergent genes have each length and score.
 
-    Every gap counts twice, once for each direction. Those of parts add up to the genome's.
+    Every gap counts twice, once in each direction. Counts of sections add up to those of the genome.
     """
     scores = promoter_scores(contigs)
     tracks = [Track.of(contig) for contig in contigs]
@@ -149,7 +150,7 @@ def promoter_counts(contigs: Sequence[Contig]) -> Ints:
 
 @dataclass(frozen=True)
 class Promoters:
-    """What promoter scores mean in one genome: two logistic regressions, divergent over convergent gaps.
+    """What promoter scores mean in one genome: two logistic regressions of divergent against convergent gaps.
 
     Attributes:
         by_gap_F: weights of the gap alone: of 1, of the gap on its axis, of its square.
@@ -163,8 +164,8 @@ class Promoters:
     def of(cls, counts_2KS: Ints) -> Promoters:
         """Learn from a whole genome's `promoter_counts`.
 
-        Scores mean nothing where gaps of a kind are missing, or where divergent ones have the lower scores,
-        as may happen by chance when there are few.
+        Returns `NO_PROMOTERS` where one kind of gap is missing, or where divergent gaps have the lower
+        scores, which can happen by chance when there are few.
         """
         at = np.nonzero(counts_2KS.sum(0))
         x_NF = _features(AXIS[at[0]], SCORES[at[1]])
@@ -176,11 +177,11 @@ class Promoters:
         return NO_PROMOTERS
 
     def log_odds(self, contigs: Sequence[Contig]) -> list[Floats]:
-        """(P,) log-likelihood ratio of each tandem gap: a transcript begins there, over within an operon.
+        """(P,) log-likelihood ratio of each gap between genes on one strand: transcript start over operon.
 
-        At most log(IN_BORDERS / IN_OPERONS), since not every transcript begins at a promoter that is found,
-        and some promoters lie within operons. 0 where no promoter fits, the sequence is not known, or the
-        strands differ.
+        At most log(IN_BORDERS / IN_OPERONS), because some transcripts begin at promoters that are not
+        recognised, and some promoters lie within operons. 0 where no promoter fits, the sequence is not
+        known, or the strands differ.
         """
         scores, found, at = promoter_scores(contigs), [], 0
         for track in map(Track.of, contigs):
@@ -196,7 +197,7 @@ class Promoters:
         return found
 
 
-NO_PROMOTERS = Promoters(np.zeros(3), np.zeros(4))  # says nothing of any gap
+NO_PROMOTERS = Promoters(np.zeros(3), np.zeros(4))  # gives every gap a log ratio of 0
 
 
 def _features(gap_N: Floats, score_N: Floats) -> Floats:

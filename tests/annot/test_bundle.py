@@ -61,6 +61,23 @@ def test_a_saved_model_comes_back(tmp_path: Path) -> None:
     assert read_texts(tmp_path / "model") == ({"suite": {"f1": 0.5}}, "# Card\n")
 
 
+def test_a_memory_of_gene_order_comes_back(tmp_path: Path) -> None:
+    original = tiny(neighbours=True)
+    save(original, tmp_path / "model", metrics={}, card="")
+    found = load(tmp_path / "model").neighbours
+    assert found is not None and original.neighbours is not None
+    assert found.config == original.neighbours.config
+    state = original.neighbours.state_dict()
+    assert all(torch.equal(found.state_dict()[key], value) for key, value in state.items())
+
+
+def test_a_model_from_before_there_was_a_memory_has_none(bundle: Path) -> None:
+    config = json.loads((bundle / CONFIG).read_text())
+    del config["neighbours"]
+    (bundle / CONFIG).write_text(json.dumps(config))
+    assert load(bundle).neighbours is None
+
+
 def test_a_loaded_model_is_ready_for_inference(bundle: Path) -> None:
     for part in load(bundle).parts.values():
         assert not part.training
@@ -237,6 +254,23 @@ def test_new_words_change_one_model_alone_and_keep_what_lies_beside(bundle: Path
     assert load(bundle.parent / "twin").sha256 == load(tiny_bundle).sha256 != load(bundle).sha256
 
 
+def test_names_of_ec_numbers_come_with_a_model_or_not(bundle: Path, tmp_path: Path) -> None:
+    names = {"1.1.1.1": "alcohol dehydrogenase", "2.7.1.-": "Transferases: …"}
+    before = load(bundle)
+    assert before.ec_names == {}  # as of a model that was made before there were names
+    rewrite_texts(bundle, metrics={}, card="# New\n", ec_names=names)
+    named = load(bundle)
+    assert named.ec_names == names and named.sha256 != before.sha256
+    rewrite_texts(bundle, metrics={}, card="# Newer\n")
+    assert load(bundle).ec_names == names
+    save(named, tmp_path / "saved", metrics={}, card="")
+    assert load(tmp_path / "saved").ec_names == names
+    with (bundle / "ec_names.tsv").open("a") as file:
+        file.write("1.1.1.2\tmine\n")
+    with pytest.raises(ModelError, match=r"ec_names\.tsv is damaged"):
+        load(bundle)
+
+
 def test_a_link_to_a_model_stays_one(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(bundle, target_is_directory=True)
     save(tiny(ec=False), tmp_path / "link", metrics={}, card="")
@@ -267,7 +301,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "broken config": (lambda b: (b / CONFIG).write_text("{"), "config.json is damaged"),
     "no format": (lambda b: (b / CONFIG).write_text("{}"), "states no format version"),
     "newer format": (lambda b: edit(b, format=FORMAT + 1), r"newer than this program's \d: update glm-annot"),
-    "older format": (lambda b: edit(b, format=OLDEST - 1), "no longer read: fit its heads"),
+    "older format": (lambda b: edit(b, format=OLDEST - 1), "does not read; fit its heads"),
     "no list of files": (lambda b: edit(b, files=None), "lists no files"),
     "lost file": (lambda b: (b / "plm-00.safetensors").unlink(), "plm-00.safetensors is missing"),
     "changed weights": (flip_a_byte, r"glm-00\.safetensors is damaged or was changed"),

@@ -78,6 +78,22 @@ def test_a_model_without_heads_still_tells_the_context_fit(genome: Genome) -> No
     assert all(gene.context_fit is not None for gene in predictions.genes.values())
 
 
+def test_a_memory_tells_the_context_fit(genome: Genome) -> None:
+    told = glm_annot.annotate(genome, tiny(ec=False, operons=False, neighbours=True)).genes.values()
+    by_glm = glm_annot.annotate(genome, tiny(ec=False, operons=False)).genes.values()
+    assert all(gene.context_fit is not None and 0 <= gene.context_fit <= 100 for gene in told)
+    assert all(gene.context_confidence is not None and 0 <= gene.context_confidence <= 1 for gene in told)
+    assert [gene.context_fit for gene in told] != [gene.context_fit for gene in by_glm]
+
+
+def test_a_gene_without_a_family_has_no_context_fit(genome: Genome) -> None:
+    model = tiny(ec=False, operons=False, neighbours=True)
+    assert model.neighbours is not None
+    model.neighbours.table.nearest.fill_(2.0)  # a cosine that nothing reaches
+    genes = glm_annot.annotate(genome, model).genes.values()
+    assert all(gene.context_fit is None and gene.context_confidence is not None for gene in genes)
+
+
 def test_a_lone_gene_has_no_context(tmp_path: Path, tiny_model: Model) -> None:
     (tmp_path / "lone.gff3").write_text(made_gff3(1))
     predictions = glm_annot.annotate(glm_annot.read(tmp_path / "lone.gff3"), tiny_model)

@@ -21,8 +21,8 @@ TOLERANCE_PERCENTILE = 1.0
 PERCENTILES = {"context_fit", "glm_context_fit"}
 TABLE_NUMBERS = {name for name in COLUMNS if name.startswith("prob_") or name.endswith("_confidence")}
 UNSTABLE = {  # the likeliest numbers, whatever their confidence: among unlikely ones the order is chance
-    "ec_predicted",
-    "ec_confidence",
+    "ec_candidates",
+    "ec_candidates_confidence",
 }
 # The comment names the model and its settings; `sha256` changes with a model's card, too.
 COMMENT = "# glm-annot: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from glm_annot.cli import tool_folders
 from glm_annot.errors import GlmAnnotError, InputError
+from glm_annot.io import open_sections
 from glm_annot.plugins import bakta, prokka
 
 # Files each tool writes for the prefix `s`, and what is to be read of them.
@@ -74,3 +76,51 @@ def test_a_plugin_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tool_folders, "entry_points", lambda group: [broken])
     with pytest.raises(GlmAnnotError, match="'broken'"):
         tool_folders.plugins()
+
+
+COMPLIANT = """##gff-version 3
+##sequence-region c 1 96
+c\tPyrodigal\tgene\t1\t96\t.\t+\t.\tID=T_1_gene;locus_tag=T_1
+c\tPyrodigal\tCDS\t1\t96\t.\t+\t0\tID=T_1;locus_tag=T_1;product=kinase;Parent=T_1_gene;ec_number=2.7.1.2
+"""
+JSON = {
+    "genome": {"translation_table": 4},
+    "features": [
+        {
+            "type": "cds",
+            "sequence": "c",
+            "start": 1,
+            "stop": 96,
+            "strand": "+",
+            "db_xrefs": ["EC:2.7.1.1", "EC:2.7.1.2", "SO:0001217"],
+            "locus": "T_1",
+        }
+    ],
+    "sequences": [{"id": "c", "length": 96}],
+}
+
+
+def test_what_a_compliant_gff3_of_bakta_leaves_out_is_taken_from_its_json(tmp_path: Path) -> None:
+    (tmp_path / "s.gff3").write_text(COMPLIANT)
+    (tmp_path / "s.fna").write_text(f">c\n{'ATGTGA' + 'GCT' * 29 + 'TAA'}\n")
+    (tmp_path / "s.json").write_text(json.dumps(JSON))
+    found = tool_folders.find_output(tmp_path)
+    (alone,) = open_sections(found.annotation, fasta=found.fasta)
+    (genome,) = open_sections(found.annotation, fasta=found.fasta, details=found.details)
+    (before,), (after,) = alone.genes, genome.genes
+    assert (before.ec, after.ec) == (("2.7.1.2",), ("2.7.1.2", "2.7.1.1"))
+    assert (before.protein, after.protein) == ("MX" + "A" * 29, "MW" + "A" * 29)
+
+
+def test_the_json_of_another_program_is_no_part_of_baktas_folder(tmp_path: Path) -> None:
+    make(tmp_path, ["s.gff3", "s.gbff"])
+    (tmp_path / "s.json").write_text('{"contigs": 3}')
+    assert tool_folders.find_output(tmp_path).details is None
+
+
+def test_a_damaged_json_of_bakta_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(JSON)[:-30])
+    (tmp_path / "s.gff3").write_text(COMPLIANT)
+    found = tool_folders.find_output(tmp_path)
+    with pytest.raises(InputError, match=r"s\.json, line 1: this JSON is damaged"):
+        open_sections(found.annotation, details=found.details)

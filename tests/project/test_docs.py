@@ -98,7 +98,7 @@ def test_exit_statuses() -> None:
         kind.exit_status for kind in (GlmAnnotError, UsageError, InputError, ModelError)
     )
     statuses = (
-        f"0 fine, {failed} failed while running, {usage} wrong usage, {unusable} unusable input, "
+        f"0 success, {failed} failed while running, {usage} wrong usage, {unusable} unusable input, "
         f"{model} unusable model, {INTERRUPTED} interrupted."
     )
     assert statuses in OPTIONS

@@ -42,7 +42,7 @@ def _write_enzymes(folder: Path, proteins: list[str]) -> None:
     columns = {"id": names, "sequence": proteins, "ec": ec, "trust": [1] * len(ec), "sources": sources}
     table = pa.table(columns)
     pq.write_table(table, folder / "labelled.parquet")
-    (folder / "ec_names.tsv").write_text("ec\tstatus\tsource\n", encoding="ascii")
+    (folder / "ec_names.tsv").write_text("ec\tname\tstatus\tsource\n", encoding="ascii")
 
 
 def _write_held_out(data: Path, proteins: list[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 CODONS = {  # one codon for each residue
@@ -95,6 +97,44 @@ def genbank(genome: MadeGenome) -> str:
         blocks = " ".join(row[i : i + 10] for i in range(0, len(row), 10))
         lines.append(f"{start + 1:>9} {blocks}")
     return "\n".join([*lines, "//"]) + "\n"
+
+
+def bakta_document(genome: MadeGenome) -> dict[str, Any]:
+    """A genome as Bakta 1.12 writes it, with some of its members only."""
+    features: list[dict[str, Any]] = [
+        {"type": "oriC", "sequence": genome.contig, "start": 1, "stop": 9, "strand": "?", "id": "o"}
+    ]
+    for number, gene in enumerate(genome.genes):
+        features.append(
+            {
+                "type": "cds",
+                "sequence": genome.contig,
+                "start": gene.start,
+                "stop": gene.end,
+                "strand": "+" if gene.strand == 1 else "-",
+                "frame": 1,
+                "gene": "abcA" if number == 0 else None,
+                "product": "kinase" if number else "hypothetical protein",
+                "db_xrefs": ["SO:0001217", "EC:2.7.1.2", "EC:2.7.1.1"] if number == 1 else [],
+                "aa": gene.protein,
+                "id": f"ID_{number}",
+                "locus": gene.tag,
+            }
+        )
+    sequence = {"id": genome.contig, "length": len(genome.dna), "topology": "circular", "nt": genome.dna}
+    return {
+        "genome": {"genus": "Made", "translation_table": 11},
+        "stats": {"size": len(genome.dna)},
+        "features": features,
+        "sequences": [sequence],
+        "run": {"start": "2025-09-30 15:24:11", "end": "2025-09-30 15:31:40"},
+        "version": {"bakta": "1.12.2", "db": {"version": "6.0", "type": "full"}},
+    }
+
+
+def bakta_json(genome: MadeGenome) -> bytes:
+    """The same as text."""
+    return json.dumps(bakta_document(genome), indent=4).encode()
 
 
 def write_folder(

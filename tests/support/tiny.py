@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import torch
@@ -10,6 +11,7 @@ from glm_annot.bundle import Model
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.model.esm import Encoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
+from glm_annot.model.neighbours import Neighbours, NeighboursConfig
 from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
@@ -20,8 +22,8 @@ COMPLEMENT = str.maketrans("ACGT", "TGCA")
 LABELS = ("1.1.1.1", "2.7.1.2", "2.7.1.11", "6.3.5.7")
 
 
-def tiny(*, operons: bool = True, ec: bool = True) -> Model:
-    """The model; equal weights each time, with or without its heads."""
+def tiny(*, operons: bool = True, ec: bool = True, neighbours: bool = False) -> Model:
+    """The model; equal weights each time, with or without its heads and a memory of gene order."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         fit = ContextFit(ContextFitConfig(quantiles=11))
@@ -36,7 +38,23 @@ def tiny(*, operons: bool = True, ec: bool = True) -> Model:
             fit=fit,
             operons=OperonHead(OperonHeadConfig(attention=4, trees=2, nodes=3)) if operons else None,
             ec=_ec_head() if ec else None,
+            neighbours=_neighbours() if neighbours else None,
         )
+
+
+def _neighbours() -> Neighbours:
+    """A memory of two genomes of twenty genes each, of families that lie anywhere; every gene has one."""
+    config = NeighboursConfig(families=12, dim=16, places=40, contigs=2, genomes=2, mixture=8, glm=16, own=4)
+    made = Neighbours(config).eval()
+    made.table.centroids_FD.copy_(torch.nn.functional.normalize(torch.randn(12, 16), dim=1))
+    made.table.nearest.fill_(-1.0)
+    made.memory.family_N.copy_(torch.randint(12, (40,)))
+    made.memory.first_C.copy_(torch.tensor([0, 20, 40]))
+    made.memory.genome_C.copy_(torch.tensor([0, 1]))
+    made.memory.group_M.copy_(torch.tensor([0, 1]))
+    made.mixture.log_prior_F.fill_(-math.log(12))
+    made.quantiles_Q.copy_(torch.linspace(-4.0, 4.0, 101))
+    return made
 
 
 def _ec_head() -> ECHead:

@@ -15,6 +15,7 @@ from torch import nn
 from glm_annot import bundle
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec.reference import from_bytes, to_bytes
+from glm_annot.ec_numbers import ROOT, ancestry, number, sort_key
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
 from glm_annot.model.glm import GLM
@@ -22,29 +23,33 @@ from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 from ..common import hardware
 from ..common.json_files import write_json
+from ..ec.labels import read_names
 from ..encoder.exports import read_encoder
 from ..glm.train import load_run
+from ..memory.neighbours import read_neighbours
 from ..recipe import Recipe
 from ..settings import EncoderPart, GLMPart, Trained
-from .card import model_card, with_metrics
+from .card import model_card, with_metrics, with_names
 
 OPERONS, EC = "operons", "ec"  # names of a head's files
 
 
 @dataclass(frozen=True)
-class Runs:
+class PartFolders:
     """Where the parts of a model are.
 
     Attributes:
         corpus: the corpus folder, for its record.
         plm, glm: finished run folders.
         heads: folder that `save_head` wrote to; None for a model without heads.
+        neighbours: folder that `save_neighbours` wrote to; None for a model without a memory.
     """
 
     corpus: Path
     plm: Path
     glm: Path
     heads: Path | None = None
+    neighbours: Path | None = None
 
 
 def save_head(folder: Path, head: OperonHead | ECHead) -> None:
@@ -72,24 +77,24 @@ def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
     return operons, ec
 
 
-def read_model(runs: Runs, recipe: Recipe) -> bundle.Model:
+def read_model(folders: PartFolders, recipe: Recipe) -> bundle.Model:
     """Put the parts of a model together, ready for inference.
 
     Raises:
         InputError: a run is not finished, the gLM is the baseline, which no bundle holds, or it was trained
             on embeddings by another encoder.
     """
-    run = load_run(runs.glm)
+    run = load_run(folders.glm)
     if not isinstance(run.network, GLM):
-        raise InputError("holds the baseline, not a gLM; only a gLM makes a model", runs.glm)
-    encoder = read_encoder(runs.plm)
+        raise InputError("holds the baseline, not a gLM; only a gLM makes a model", folders.glm)
+    encoder = read_encoder(folders.plm)
     if run.encoder not in ("", fingerprint(encoder)):
         raise InputError(
-            f"was trained on embeddings by another encoder than that of {runs.plm}; embed the corpus and "
+            f"was trained on embeddings by another encoder than that of {folders.plm}; embed the corpus and "
             "train the gLM anew",
-            runs.glm,
+            folders.glm,
         )
-    operons, ec = read_heads(runs.heads)
+    operons, ec = read_heads(folders.heads)
     model = bundle.Model(
         name=recipe.name,
         version=recipe.version,
@@ -97,27 +102,50 @@ def read_model(runs: Runs, recipe: Recipe) -> bundle.Model:
         encoder=encoder,
         features=run.features,
         glm=run.network,
-        fit=run.fit,
+        fit=run.context_fit,
         operons=operons,
         ec=ec,
+        neighbours=None if folders.neighbours is None else read_neighbours(folders.neighbours),
     )
     for part in model.parts.values():
         part.eval().requires_grad_(False)
     return model
 
 
-def assemble(runs: Runs, folder: Path, recipe: Recipe, *, command: str) -> None:
-    """Write the bundle of a set of runs, with a card that says what it is; nothing of it is measured yet.
+def assemble(folders: PartFolders, folder: Path, recipe: Recipe, *, command: str) -> None:
+    """Write the bundle of finished parts, with a card that says what it is; nothing of it is measured yet.
 
     Args:
-        runs: its parts.
+        folders: its parts.
         folder: where to; replaced.
-        recipe: what the runs were made by; names the model.
+        recipe: what they were made by; names the model.
         command: what trained it.
     """
-    model = read_model(runs, recipe)
-    card = model_card(recipe, model=model, corpus=_record(runs), command=command)
+    model = read_model(folders, recipe)
+    card = model_card(recipe, model=model, corpus=_record(folders), command=command)
     bundle.save(model, folder, metrics={}, card=card, bf16=_halved(model, recipe))
+
+
+def add_names(folder: Path, path: Path) -> None:
+    """Write names into a bundle, of the EC numbers that it knows and of their classes.
+
+    Its card says where they are from; its sha256 changes, its weights do not.
+
+    Args:
+        folder: the bundle.
+        path: names of EC numbers: ec_names.tsv.
+
+    Raises:
+        InputError: the model predicts no EC numbers, or the table is faulty.
+    """
+    ec = bundle.load(folder).ec
+    if ec is None:
+        raise InputError("predicts no EC numbers, so there is nothing to name", folder)
+    known = sorted(map(number, ancestry(ec.config.labels) - {ROOT}), key=sort_key)
+    names = read_names(path)
+    chosen = {text: names[text] for text in known if text in names}
+    metrics, card = bundle.read_texts(folder)
+    bundle.rewrite_texts(folder, metrics=metrics, card=with_names(card), ec_names=chosen)
 
 
 def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
@@ -133,20 +161,21 @@ def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def rewrite_card(
-    runs: Runs, folder: Path, recipe: Recipe, *, command: str, seconds: Mapping[str, float]
+    folders: PartFolders, folder: Path, recipe: Recipe, *, command: str, seconds: Mapping[str, float]
 ) -> None:
     """Write a measured bundle's card anew, as the recipe now words it; arguments as for `model_card`."""
     metrics, _ = bundle.read_texts(folder)
-    model, corpus = bundle.load(folder), _record(runs)
-    trained_on = {part: hardware.read(run) for part, run in (("plm", runs.plm), ("glm", runs.glm))}
+    model, corpus = bundle.load(folder), _record(folders)
+    trained_on = {part: hardware.read(run) for part, run in (("plm", folders.plm), ("glm", folders.glm))}
     card = model_card(
         recipe, model=model, corpus=corpus, command=command, seconds=seconds, hardware=trained_on
     )
-    bundle.rewrite_texts(folder, metrics=metrics, card=with_metrics(card, metrics))
+    card = with_metrics(card, metrics)
+    bundle.rewrite_texts(folder, metrics=metrics, card=with_names(card) if model.ec_names else card)
 
 
-def _record(runs: Runs) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((runs.corpus / "corpus.json").read_text(encoding="utf-8"))
+def _record(folders: PartFolders) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folders.corpus / "corpus.json").read_text(encoding="utf-8"))
     return found
 
 

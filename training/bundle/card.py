@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 NOT_MEASURED = "Nothing yet; `glm-train evaluate --model FOLDER --write` measures it and says so here."
 GROUPS = {"masked_genes": "masked genes", "ec": "EC numbers", "operons": "operons"}  # of metrics.json
+_NAMES = (
+    "## Names of EC numbers\n\n"
+    "`ec_names.tsv` gives the names of EC numbers and classes as ExPASy ENZYME, BRENDA and the Gene Ontology "
+    "have them (all CC BY 4.0), read from ec/ec_names.tsv of the data, which names the source of each.\n"
+)
+_GENOMES = "## Genomes\n"  # the last section of a card; long
 _MEASURED = re.compile(r"^## Measured\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -65,6 +71,14 @@ def with_metrics(card: str, metrics: Mapping[str, Any]) -> str:
     return _MEASURED.sub(lambda _: f"{section}\n", card, count=1).rstrip("\n") + "\n"
 
 
+def with_names(card: str) -> str:
+    """A card that says where the names of EC numbers are from, before its list of genomes."""
+    if _NAMES in card:
+        return card
+    before, genomes, after = card.partition(_GENOMES)
+    return f"{before}{_NAMES}\n{genomes}{after}" if genomes else f"{card}\n{_NAMES}"
+
+
 def _cost(seconds: Mapping[str, float], hardware: Mapping[str, Sequence[str]]) -> str:
     if not seconds:
         return ""
@@ -83,6 +97,7 @@ def parts_table(model: Model) -> str:
     parts: dict[str, Any] = {
         "protein encoder (plm)": model.encoder,
         "genomic language model (glm)": model.glm,
+        "families, memory of gene order, mixture (neighbours)": model.neighbours,
         "operon head": model.operons,
         "EC head": model.ec,
     }
@@ -219,4 +234,4 @@ def _origin(of: Mapping[str, Any]) -> list[str]:
 
 def _genomes(corpus: Mapping[str, Any]) -> str:
     rows = [(item["organism"], item["split"], item["genes"], item["source"]) for item in corpus["genomes"]]
-    return "## Genomes\n\n" + table(("organism", "split", "genes", "source"), rows)
+    return f"{_GENOMES}\n" + table(("organism", "split", "genes", "source"), rows)

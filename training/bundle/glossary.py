@@ -1,4 +1,4 @@
-"""The terms of a card's figures, explained for people who have not met them."""
+"""Explains the terms of a model card's figures."""
 
 from __future__ import annotations
 

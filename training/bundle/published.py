@@ -64,7 +64,7 @@ def import_glm(
 ) -> GLMConfig:
     """Write the bundle of a published checkpoint.
 
-    The bundle has no heads and no context fit yet: both want genomes (see `"keep"` in `recipe`).
+    The bundle has no heads and no context fit yet: both are fitted to genomes (see `"keep"` in `recipe`).
 
     Args:
         checkpoint: `glm.bin`, or a `.cp` file of training.
@@ -212,7 +212,7 @@ def _numbers(
     if not isinstance(value, Array):
         raise InputError(f"holds no array {name!r}", path)
     if value.value.shape != shape:
-        raise InputError(f"{name!r} has the shape {value.value.shape}; the checkpoint wants {shape}", path)
+        raise InputError(f"{name!r} has the shape {value.value.shape}; the checkpoint needs {shape}", path)
     numbers = value.value.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise InputError(f"{name!r} has numbers that are not finite", path)
@@ -220,7 +220,7 @@ def _numbers(
 
 
 def _card(model: bundle.Model, command: str) -> str:
-    """What the bundle is, for people."""
+    """The text of the model card."""
     sections = [
         f"# {model.name} {model.version}",
         "The gLM of Hwang et al. (2023) as its authors trained it, with the ESM2 encoder that it reads. It "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-Report = Callable[[str], None]  # called with a line for people, as `say` is
+Report = Callable[[str], None]  # called with a line of text for the user, as `say` is
 
 
 def say(message: str) -> None:

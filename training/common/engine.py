@@ -121,7 +121,7 @@ class Engine:
         """The module under training."""
         return cast(nn.Module, self._deepspeed.module)
 
-    def fit(self, make_batch: MakeBatch, validate: Validate | None = None) -> None:
+    def train(self, make_batch: MakeBatch, validate: Validate | None = None) -> None:
         """Trains until the budget is spent; the checkpoint at the end makes another call return at once.
 
         Args:
@@ -131,12 +131,12 @@ class Engine:
         if self._progress() < 1:
             self._note_hardware()
         try:
-            self._fit(make_batch, validate)
+            self._train(make_batch, validate)
         finally:
             if self._events is not None:
                 self._events.flush()  # later the file would change after the run has ended
 
-    def _fit(self, make_batch: MakeBatch, validate: Validate | None) -> None:
+    def _train(self, make_batch: MakeBatch, validate: Validate | None) -> None:
         started = saved = time.monotonic()
         spent_before = self._spent
         while (progress := self._progress()) < 1:

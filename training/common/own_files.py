@@ -1,13 +1,14 @@
-"""Files that a program made in a working folder: told apart from all others, and removed alone.
+"""Files that glm-train made in a working folder: recognised among others, and the only ones to be removed.
 
-A file is known by its path and its size, so that one that somebody edited since is theirs.
+A file is recognised by its path and its size. A file that somebody has edited since belongs to them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from glm_annot.errors import UsageError
 
@@ -25,6 +26,15 @@ def files_below(work: Path, folders: Iterable[str]) -> dict[str, int]:
 def sizes_of(work: Path, paths: Iterable[str]) -> dict[str, int]:
     """Sizes of those of the files that are there."""
     return {path: (work / path).lstat().st_size for path in paths if os.path.lexists(work / path)}
+
+
+def is_named(path: str, names: Iterable[str]) -> bool:
+    """Whether a path has one of these names, or is the unfinished draft (`.part`) of such a file.
+
+    `*` in a name stands for any letters, slashes among them.
+    """
+    forms = ((name, f"{name}.part", PurePosixPath(name).with_suffix(".part").as_posix()) for name in names)
+    return any(fnmatchcase(path, form) for group in forms for form in group)
 
 
 def refuse_foreign(work: Path, found: Sizes, own: Sizes) -> None:

@@ -4,8 +4,11 @@
 key made of these and of the keys of the steps before it, whether it is complete, its seconds so far, and the
 files that it made. A step that was interrupted is called again with its folder as it left it, to continue.
 
-Nothing is lost without a word. A step that is begun or complete is done anew only with `restart`, when its
-settings or a step before it changed; without it, the run stops and says what changed and what it would cost.
+A step that is killed cannot record its files. So its record says, before it starts, which names it may write
+and which files are there already. The next run counts as its own what has such a name and was not there.
+
+Nothing is removed unasked. When the settings of a begun or complete step changed, or a step before it, it is
+done again only with `restart`; without it, the run stops and says what changed and what it would cost.
 Only files that the record names are ever removed, and a folder that holds any other file is refused.
 """
 
@@ -18,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from reprlib import repr as short
 from typing import Any
@@ -45,17 +49,23 @@ class Step:
         run: does the work in the folder given.
         results: files outside its folder that it makes, as paths within the working folder. The step is
             called again when one is gone; other files that it makes beside them are its own, too.
+        names: all files that it may write, as paths within the working folder; `*` stands for any letters.
+            By them the step's files are recognised when it was killed.
     """
 
     name: str
     settings: Mapping[str, Any]
     run: Callable[[Path], object]
     results: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _State:
-    """What is recorded of a step that was begun; `after` names the step before it, '' for the first."""
+    """What is recorded of a step that was begun; `after` names the step before it, '' for the first.
+
+    While the step runs, `before` holds the sizes of all files at its start, and `names` what it may write.
+    """
 
     key: str
     settings: Mapping[str, Any]
@@ -63,6 +73,8 @@ class _State:
     complete: bool = False
     seconds: float = 0.0
     files: Mapping[str, int] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    before: Mapping[str, int] | None = None
 
 
 def run_steps(
@@ -77,8 +89,8 @@ def run_steps(
         restart: do steps again that are begun or complete but whose settings, or a step before them, changed.
 
     Raises:
-        UsageError: another run is at work in the folder; steps would have to be done again and `restart` is
-            not given; or a file is in the way that no step made.
+        UsageError: another run works in the folder; steps would have to be done again and `restart` is not
+            given; or there is a file that no step made, where a step is to start.
         InputError: the folder holds the record of another version of the program, or none of this one.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -89,7 +101,7 @@ def run_steps(
 def seconds_spent(steps: Sequence[Step], work: Path) -> dict[str, float]:
     """Wall-clock seconds of those steps that are complete, in their order, resumed parts together.
 
-    A part that ended without being able to say so (killed, power lost) is not in it.
+    The time of a part that was killed is not in it.
     """
     states = _read(work / RECORD)
     return {
@@ -111,6 +123,7 @@ class _Folder:
             key, settings = _key(step, key), json.loads(json.dumps(step.settings))
             self._new[step.name] = _State(key, settings, after)
             after = step.name
+        self._recognise_files_of_killed_steps()
 
     def run(self, *, restart: bool) -> None:
         """Do every step that is not complete; raises as `run_steps`, before anything is done."""
@@ -135,10 +148,10 @@ class _Folder:
         else:
             self._report(f"{title}: {'resumes' if state else 'starts'}")
         folder.mkdir(exist_ok=True)
-        begun = replace(state or self._new[step.name], complete=False)
-        self._states[step.name] = begun
+        begun, before = replace(state or self._new[step.name], complete=False), self._files()
+        self._states[step.name] = replace(begun, names=step.names, before=before)
         self._write()
-        files, start = self._files(), time.monotonic()
+        start = time.monotonic()
         complete = False
         try:
             step.run(folder)
@@ -147,7 +160,13 @@ class _Folder:
             elapsed = time.monotonic() - start
             done = replace(begun, complete=complete, seconds=round(begun.seconds + elapsed, 1))
             self._states[step.name] = done
-            self._note_files(step, files)
+            places = _places([step])
+            self._note_files(
+                step.name,
+                before,
+                made=lambda path: path in step.results or PurePosixPath(path).parts[0] in places,
+                rewritten=lambda _: True,
+            )
             self._write()
         self._report(f"{title}: done in {elapsed:.0f} s")
 
@@ -179,33 +198,52 @@ class _Folder:
         """All files that steps made or may have made."""
         recorded = (path for state in self._states.values() for path in state.files)
         named = (path for step in self._steps for path in step.results)
-        below = own_files.files_below(self._work, _places(self._steps))
+        below = own_files.files_below(self._work, {*_places(self._steps), *self._states})
         return below | own_files.sizes_of(self._work, (*recorded, *named))
 
-    def _note_files(self, step: Step, before: Mapping[str, int]) -> None:
-        """Record what a step made, and the new sizes of files of earlier steps that it wrote anew."""
+    def _recognise_files_of_killed_steps(self) -> None:
+        """Record what steps made that ended without recording it."""
+        for name, state in list(self._states.items()):
+            if state.before is not None:
+                self._states[name] = replace(state, names=(), before=None)
+                named = partial(own_files.is_named, names=state.names)
+                self._note_files(name, state.before, made=named, rewritten=named)
+
+    def _note_files(
+        self,
+        step: str,
+        before: Mapping[str, int],
+        *,
+        made: Callable[[str], bool],
+        rewritten: Callable[[str], bool],
+    ) -> None:
+        """Record what a step made, and the new sizes of files that it wrote anew.
+
+        Args:
+            step: its name.
+            before: sizes of all files when it started.
+            made: whether a new file is the step's.
+            rewritten: whether the step may have written to a file that was there.
+        """
         now, known = self._files(), set[str]()
         for name, state in self._states.items():
             known |= set(state.files)
             sizes = {
-                path: now[path] if before.get(path, size) == size else size
+                path: now[path] if before.get(path, size) == size and rewritten(path) else size
                 for path, size in state.files.items()
                 if path in now
             }
             self._states[name] = replace(state, files=sizes)
-        places = _places([step])
-        made = {
+        new = {
             path: size
             for path, size in now.items()
-            if path not in before
-            and path not in known
-            and (path in step.results or PurePosixPath(path).parts[0] in places)
+            if path not in before and path not in known and made(path)
         }
-        state = self._states[step.name]
-        self._states[step.name] = replace(state, files={**state.files, **made})
+        state = self._states[step]
+        self._states[step] = replace(state, files={**state.files, **new})
 
     def _what_restarting_means(self, stale: Sequence[str]) -> str:
-        """What changed, what would be done again and what it cost, for people."""
+        """A message: what changed, what would be done again, and how long that took."""
         changes = [change for name in stale for change in self._changes(name)]
         more = len(changes) - _MOST_CHANGES
         named = "; ".join(changes[:_MOST_CHANGES]) + (f"; and {more} more changes" if more > 0 else "")
@@ -216,7 +254,7 @@ class _Folder:
         )
 
     def _changes(self, name: str) -> Iterator[str]:
-        """Why a step is to be done again, if it is not for the sake of an earlier one."""
+        """Why a step has to be done again, apart from changes of earlier steps."""
         old, new = self._states[name], self._new[name]
         if not (self._work / name).is_dir():
             yield f"{self._work / name} is gone"
@@ -231,13 +269,13 @@ class _Folder:
 
 @contextmanager
 def _alone_in(work: Path) -> Iterator[None]:
-    """Holds the working folder's lock, which ends with the process whatever ends it."""
+    """Holds the lock of the working folder; it is released however the process ends."""
     lock = FileLock(work / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UsageError(
-            f"{work}: another glm-train is at work in this folder; wait until it ends, or give another folder"
+            f"{work}: another glm-train works in this folder; wait until it ends, or give another folder"
         ) from None
     try:
         yield

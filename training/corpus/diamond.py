@@ -26,7 +26,7 @@ def alike(
     min_coverage: float,
     threads: int = 1,
 ) -> dict[int, int]:
-    """The most similar target of each query among those that are alike over nearly all of both.
+    """The most similar target of each query, among those that align over nearly all of both.
 
     Args:
         queries, targets: proteins.
@@ -47,7 +47,7 @@ def alike(
 def pairs_alike(
     proteins: Iterable[str], *, min_identity: float, min_coverage: float, threads: int = 1
 ) -> set[tuple[int, int]]:
-    """All pairs of proteins that `--very-sensitive` finds alike over at least that much of both.
+    """All pairs of proteins that DIAMOND (`--very-sensitive`) aligns over at least `min_coverage` of both.
 
     Args:
         proteins: compared with each other.

@@ -1,4 +1,4 @@
-"""A user's own genomes as corpus tables: a folder of annotated genomes, and what is known of them.
+"""A user's own genomes as corpus tables: a folder of annotated genomes with known EC numbers and operons.
 
     my_genomes/
       anything.gbff.gz, anything.gff3, ...   GenBank or GFF3 of any annotation tool, one genome a file
@@ -11,8 +11,8 @@ are locus tags or, for genes without one, the file's own IDs; several EC numbers
 EC numbers that the annotation itself carries count too, unless ec.tsv names the protein. `label` is 1
 for two neighbouring genes of one operon and 0 for neighbours that share none. A name that fits no gene
 is an error, and so is one in ec.tsv that fits several proteins, or a pair in operons.tsv that fits several
-genomes: all are mistakes more often than not. Prodigal calls genes alike in each of its files (1_1, 1_2,
-...), so that only the names of contigs tell them apart.
+genomes, because these are usually mistakes. Prodigal gives genes of different files the same names (1_1, 1_2,
+...), so only the names of contigs distinguish them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class OperonPair:
 
 
 def annotation_files(folder: Path) -> dict[Path, str]:
-    """The annotated genomes of a folder and the format of each, told by content, in order of their names.
+    """The annotated genomes of a folder, in order of their names, and the format of each by its content.
 
     Several files of one stem are one genome, as tools write them: the GenBank file is read, for it says
     more than GFF3.
@@ -79,7 +79,9 @@ def annotation_files(folder: Path) -> dict[Path, str]:
         if format == "genbank" or (format and stem not in chosen):
             chosen[stem] = path, format
     if not chosen:
-        raise InputError("holds no GenBank or GFF3 file (results, *.glm.*, do not count)", folder)
+        raise InputError(
+            "holds no GenBank or GFF3 file (results of glm-annot, *.glm.*, do not count)", folder
+        )
     return dict(chosen.values())
 
 
@@ -99,8 +101,8 @@ def read_genomes(folder: Path) -> Iterator[tuple[Path, Genome]]:
 def read_tables(folder: Path, also: Callable[[Path, Genome], None] | None = None) -> Tables:
     """Read a folder of annotated genomes into corpus tables, labels of ec.tsv included.
 
-    Each genome is read once; `also` is called with it, for what else is to be known of it.
-    Genes without a usable protein are no part of a corpus; `genes.gene` keeps the names that tables refer to.
+    Each genome is read once. `also` is called with it, so that a caller can collect more from it.
+    Genes without a usable protein are left out; `genes.gene` keeps the names that tables refer to.
 
     Raises:
         InputError: a file that cannot be used, a malformed table, or a name in ec.tsv that fits no gene or
@@ -116,7 +118,7 @@ def read_tables(folder: Path, also: Callable[[Path, Genome], None] | None = None
         proteins = collector.named.get(name, set())
         if len(proteins) != 1:
             found = f"{len(proteins)} different proteins go by" if proteins else "no gene is called"
-            remedy = "give the genes locus tags of their own" if proteins else "write its locus tag or ID"
+            remedy = "give the genes different locus tags" if proteins else "write its locus tag or ID"
             raise InputError(f"{found} {name!r}; {remedy}", folder / EC_TABLE)
     return collector.tables()
 

@@ -1,6 +1,6 @@
 """What must not leak into training: the proteins of held-out genomes and of benchmarks.
 
-Exclusion goes by sequence, never by where a protein was found: the same protein turns up in many sources.
+Proteins are excluded by sequence, not by source, because the same protein is in many sources.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def read(genomes: Sequence[Path] = (), benchmarks: Sequence[Path] = ()) -> HeldO
 
 
 def read_sequences(path: Path) -> frozenset[str]:
-    """Read the proteins of one file, told from its content.
+    """Read the proteins of one file; its format is recognised from the content.
 
     Raises:
         InputError: it holds no proteins, or cannot be read.

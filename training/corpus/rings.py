@@ -1,4 +1,4 @@
-"""Relatives of a genome, told by content: the share of the smaller genome's families that the other has.
+"""Relatives of a genome by gene content: the share of the smaller genome's families that the other has.
 
 A *ring* names how near a relative may be that a measurement still sees: in `near` only the genome itself is
 left out, in `genus` all that share `RINGS['genus']` of the families or more, in `far` all that share

@@ -1,6 +1,6 @@
 """A fixed, listed sample of genomes, balanced over genera, and its split into train, valid and test.
 
-Genomes are grouped first, so that relatives never stand on both sides of a split: one group per genus,
+Genomes are grouped first, so that relatives are never on both sides of a split: one group per genus,
 and genomes of unknown genus ('?') alone, until genomes that share many identical proteins join their
 groups. Groups are drawn in a seeded random order, one genome of each in the first round, a second one in
 the next, and so on, until the budget is spent. Fragmented genomes wait until no sound one is left, and
@@ -39,7 +39,7 @@ class Candidate:
     Attributes:
         genome, genus: as in the corpus tables.
         genes, residues: on contigs long enough for windows; the others do not count.
-        long_share: share of all its genes that stand on such contigs.
+        long_share: share of all its genes that are on such contigs.
         labelled: how many of them carry an EC number.
     """
 

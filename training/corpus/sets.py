@@ -36,7 +36,7 @@ ARCHAEA = "Archaea"
 
 @dataclass(frozen=True)
 class Sets:
-    """Genome numbers with a word for people on each; the genomes that are in none of them train."""
+    """Genome numbers, each with a description or a reason. All other genomes train."""
 
     seed: int = 0
     test: Mapping[int, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Sets:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a genus stands (LPSN's names)."""
+    """The lineage of a genus, with LPSN's names."""
 
     order: str
     phylum: str

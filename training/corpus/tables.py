@@ -213,7 +213,7 @@ def build(
 
 
 def split_line(record: Mapping[str, Any]) -> str:
-    """Say for people how the genomes of a corpus are split, and where that is not what was wanted.
+    """A line of text: how the genomes of a corpus are split, and where that differs from what was wanted.
 
     Args:
         record: what corpus.json holds.

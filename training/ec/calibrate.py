@@ -151,14 +151,14 @@ def _rows(
             continue
         true, ends = ancestry(example.ec), {node(number) for number in example.ec}
         named = (candidate for candidate in example.evidence.candidates() if len(candidate) == level)
-        told = [candidate for candidate in named if not candidate or _is_told(candidate[:-1], true, ends)]
-        rows += example.evidence.features(told)
-        right += [candidate in true for candidate in told]
+        known = [c for c in named if not c or _has_known_children(c[:-1], true, ends)]
+        rows += example.evidence.features(known)
+        right += [candidate in true for candidate in known]
     return np.array(rows, np.float32).reshape(-1, features), np.array(right, np.float32)
 
 
-def _is_told(parent: Node, true: frozenset[Node], ends: set[Node]) -> bool:
-    """Whether a node is right and the truth says what lies under it; 2.7.1.- says nothing of that."""
+def _has_known_children(parent: Node, true: frozenset[Node], ends: set[Node]) -> bool:
+    """Whether a node is right and the true numbers go on below it; a true number 2.7.1.- ends there."""
     return parent in true and parent not in ends
 
 

@@ -123,7 +123,7 @@ def build(
 def label(
     source: Tables, genomes: Sequence[int], labelled: Sequence[Labelled], *, threads: int = 1
 ) -> list[Enzyme]:
-    """Give the distinct proteins of some genomes the EC number of the labelled protein most alike.
+    """Give the distinct proteins of some genomes the EC number of the most similar labelled protein.
 
     Only genes on contigs long enough for a window count, and only proteins with exactly one complete number.
     """
@@ -148,7 +148,7 @@ def label(
 
 
 def identity_groups(enzymes: Sequence[Enzyme], *, threads: int = 1) -> npt.NDArray[np.int64]:
-    """Number of each protein's group, (N,): chains of alike proteins of one EC number."""
+    """Number of each protein's group, (N,): chains of similar proteins of one EC number."""
     pairs = diamond.pairs_alike(
         (enzyme.sequence for enzyme in enzymes),
         min_identity=SPLIT_IDENTITY,

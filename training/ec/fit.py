@@ -94,7 +94,7 @@ def fit(
         reader: for the evidence of encoder and context; without one there are only families.
         seed: of all that is drawn.
         threads: processor cores for DIAMOND.
-        report: called with a line for people at each stage.
+        report: called with a line of text for the user at each stage.
 
     Raises:
         GlmAnnotError: MMseqs2 or DIAMOND is not installed, or a held-out protein has a label.
@@ -238,7 +238,7 @@ def _examples(
 
 
 def _usable(genome: AnnotatedGenome, held_out: frozenset[str]) -> list[int]:
-    """Rows of the genes whose proteins are not held out; those are neighbours of others at most."""
+    """Rows of the genes whose proteins are not held out; held-out ones serve only as neighbours."""
     return [row for row, protein in enumerate(genome.proteins) if clean_protein(protein) not in held_out]
 
 

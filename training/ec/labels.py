@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from glm_annot.ec.reference import Reference
-from glm_annot.ec_numbers import is_complete, is_number, sort_key
+from glm_annot.ec_numbers import is_complete, is_number, lineage, number, sort_key
 from glm_annot.ec_transferred import current
 from glm_annot.io.sequences import clean_protein
 
@@ -33,6 +33,7 @@ BY_ACCESSION = "+acc2ec"
 MIN_IDENTITY, MIN_COVERAGE = 0.5, 0.8  # of a homologue that a label is carried over to
 NON_ENZYMES = "SOLVE-nonenzyme"  # the only source that states that its proteins are no enzymes
 _CURRENT = "current"
+_MOVED = ("transferred", "deleted")  # such numbers, and what some sources call them instead of a name
 _TRANSFERRED = re.compile(r"(?:transferred to|identical to|reinstated as) EC ([1-7]\.\d+\.\d+\.\d+)$")
 
 
@@ -69,6 +70,25 @@ def read_updates(path: Path) -> dict[str, str]:
         if row["ec"] not in current and match and match[1] in current:
             moved[row["ec"]] = match[1]
     return moved
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Read the names of EC numbers and classes (ec_names.tsv); those of moved and deleted ones are left out.
+
+    That of a class begins with those of the classes around it: 'Transferases: Acyltransferases'.
+    """
+    rows = [row for _, row in read_tsv(path, "ec", "name", "status", quotes=False)]
+    named = {row["ec"]: " ".join(row["name"].split()) for row in rows if row["status"] not in _MOVED}
+    return {
+        text: name if is_complete(text) else ": ".join(_around(text, named))
+        for text, name in named.items()
+        if name and not name.lower().startswith(_MOVED)
+    }
+
+
+def _around(text: str, named: Mapping[str, str]) -> list[str]:
+    """The names of a class and of those around it, the widest first."""
+    return [name for node in lineage(text)[1:] if (name := named.get(number(node)))]
 
 
 def numbers(text: str, updates: Mapping[str, str]) -> tuple[str, ...]:
@@ -144,7 +164,7 @@ def annotated(
 
     Args:
         tables: the corpus.
-        genomes: numbers of genomes whose annotation knows enzymes; in another one 'no EC' says nothing.
+        genomes: numbers of genomes whose annotation knows enzymes; elsewhere no EC means nothing.
         held_out, updates: as for `read_labelled`.
     """
     chosen = set(genomes)

@@ -1,4 +1,4 @@
-"""Fits the linear heads of the EC head on arrays of features.
+"""Fits the linear parts of the EC head on arrays of features.
 
 Axes: N proteins; D features; C labels, and last 'not an enzyme'.
 """

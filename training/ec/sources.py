@@ -116,7 +116,7 @@ def from_corpus(tables: Tables, held_out: HeldOut, report: Report = lambda line:
     Args:
         tables: the corpus.
         held_out: sequences that have no part.
-        report: called with a line for people on what is not taken.
+        report: called with a line of text for the user on what is not taken.
     """
     tables = _without_test(tables, report)
     counts = _with_ec(tables)
@@ -236,7 +236,7 @@ def read_genome(tables: Tables, number: int, *, updates: Mapping[str, str]) -> A
 
 
 def lone_genes(proteins: Sequence[str]) -> Genome:
-    """Proteins without neighbours, each on a contig of its own."""
+    """Proteins without neighbours, each on a separate contig."""
     return Genome(
         tuple(
             Contig(str(n), None, False, (Gene(n, str(n), str(n), 1, 3 * len(protein), 1, protein=protein),))

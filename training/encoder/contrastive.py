@@ -135,7 +135,7 @@ class FamilyObjective(nn.Module):
 def train_family_encoder(
     proteins: Path, folder: Path, config: TrainFamilyConfig, engine_config: EngineConfig
 ) -> Path:
-    """Train a family encoder and export it; goes on where an earlier call stopped.
+    """Train a family encoder and export it; an interrupted training continues.
 
     Args:
         proteins: Parquet file with columns `COLUMNS`; a corpus folder's family_proteins, from which
@@ -155,8 +155,8 @@ def train_family_encoder(
     def batch(step: int) -> Kmers:
         return Kmers.of(pairs.draw(engine.generator(step)), config.encoder, engine.device)
 
-    engine.fit(batch)
+    engine.train(batch)
     if engine.rank == 0:
-        objective.encoder.round_table()  # to what is stored, so that whatever reads it embeds alike
+        objective.encoder.round_table()  # as stored, so that every later use gives the same embeddings
         export_encoder(objective.encoder, folder)
     return folder

@@ -1,6 +1,6 @@
 """Protein embeddings of a whole corpus: `embeddings.npy`, float16 (proteins, D), rows as in proteins.parquet.
 
-The work is done in shards, files of their own beside `embeddings.json`, which says which encoder, precision
+The work is done in shards, separate files beside `embeddings.json`, which says which encoder, precision
 and proteins they belong to. An interrupted run leaves out the shards that are there; several processes take
 turns at them.
 """
@@ -52,7 +52,7 @@ def embed_corpus(
         precision: one of `glm_annot.model.esm.PRECISIONS`.
         shard: proteins embedded at a time.
         progress: called with (residues done, residues in all), those of an earlier run included.
-        report: called with a line for people.
+        report: called with a line of text for the user.
 
     Returns:
         path of embeddings.npy.

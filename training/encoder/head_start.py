@@ -1,4 +1,4 @@
-"""A head start for small encoders: ESM2 weights that tell protein families apart, found in closed form.
+"""A head start for small encoders: ESM2 weights that distinguish protein families, found in closed form.
 
 From random weights a small transformer needs 10^8 tokens and more before its mean embedding knows more than
 amino acid composition. Yet pairs of residues at short distances, counted over a protein, tell families apart

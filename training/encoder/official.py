@@ -94,5 +94,5 @@ def _renamed(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _size(count: float) -> str:
-    """Bytes for people."""
+    """A number of bytes as text."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

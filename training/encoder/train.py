@@ -253,7 +253,7 @@ def train_plm(
     def validate() -> dict[str, float]:
         return {"retrieval": retrieval(objective.encoder, *held_out)} if held_out[0] else {}
 
-    engine.fit(batch, validate)
+    engine.train(batch, validate)
     if engine.rank == 0:
         export_encoder(objective.encoder, folder)
     return folder

@@ -1,4 +1,4 @@
-"""Calls on genes whose annotation gives no EC number: what curated sources say of the very same proteins.
+"""Calls on genes whose annotation gives no EC number: what curated sources say of the same proteins.
 
 To look up, never to train on: the curated entries include those of the genome's own proteins. What they know
 nothing of is sampled for a person to judge.

@@ -1,4 +1,4 @@
-"""How well an operon head tells operons, on organisms and regions that trained none of it.
+"""How well an operon head predicts operons, on organisms and regions that did not train it.
 
 Bars are computed in the same run on the same pairs: the distance between the genes, and gradient boosting on
 strands, gaps and lengths. Average precision (AP) and area under the ROC curve (AUROC).
@@ -46,7 +46,7 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
             Only E. coli has its sequence, so that promoters are seen there alone.
         confirmed: method -> figures, on E. coli's pairs with strong or confirmed evidence.
         all_adjacent: method -> figures, on all adjacent pairs of K-12, five folds by region.
-        calibration: what `reliability_by_band` finds of a head fitted without E. coli.
+        calibration: what `calibration_by_band` finds of a head fitted without E. coli.
     """
     shared = SharedData(data)
     all_adjacent = read_all_adjacent(shared.k12, shared.k12_operons)
@@ -115,7 +115,7 @@ def _by_region(k12: Example, others: Sequence[Example], far: OperonHead) -> dict
 
     The head also learns from the other organisms, which boosting on plain gaps cannot use: their labels are
     those of a caller that cuts. Its calibration is that of `far`, fitted to them alone: for the order of
-    pairs one of its own in each region is not worth the minutes.
+    pairs a separate one in each region is not worth the minutes.
     """
     labels, plain = _stacked([k12]), _plain(k12)
     tandem = np.concatenate([track.same for track in k12.tracks])
@@ -138,10 +138,10 @@ def _calibration(head: OperonHead, test: Example) -> dict[str, Any]:
     probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
     label = _stacked([test])
     chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
-    return reliability_by_band(probability[chosen], label[chosen].astype(np.float64))
+    return calibration_by_band(probability[chosen], label[chosen].astype(np.float64))
 
 
-def reliability_by_band(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
+def calibration_by_band(probability_N: Floats, label_N: Floats) -> dict[str, Any]:
     """Calibration error, and of all pairs and of each band of probability: number, mean and true share."""
     found: dict[str, Any] = {"ece": calibration_error(probability_N, label_N)}
     found |= _said_and_true(probability_N, label_N)

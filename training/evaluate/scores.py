@@ -136,7 +136,7 @@ def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0
     A protein without a true number counts as no enzyme, and whatever is said of it as wrong. Where the truth
     ends with a class, whether a number is right cannot be said: such proteins are left out of the second.
     """
-    told_G = np.array([not true or any(map(is_complete, true)) for true in cases.ec])
+    known_G = np.array([not true or any(map(is_complete, true)) for true in cases.ec])
     enzyme_G = np.array([result.enzyme for result in results])
     is_enzyme_G = np.array([bool(true) for true in cases.ec])
     first_G = np.array([result.ec_top[0].confidence if result.ec_top else 0.0 for result in results])
@@ -149,8 +149,8 @@ def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0
     return {
         "proteins": len(results),
         "enzymes": int(is_enzyme_G.sum()),
-        "enzyme": reliability_of_calls(enzyme_G, is_enzyme_G, seed),
-        "number": reliability_of_calls(first_G[told_G], right_G[told_G], seed),
+        "enzyme": calibration_and_coverage(enzyme_G, is_enzyme_G, seed),
+        "number": calibration_and_coverage(first_G[known_G], right_G[known_G], seed),
     }
 
 
@@ -170,7 +170,7 @@ def by_level(
                 best = max(here, key=lambda step: of[step], default=None)
                 p.append(0.0 if best is None else of[best])
                 right.append(best in ancestry(true))
-        found[str(level)] = reliability_of_calls(np.array(p), np.array(right, bool), seed)
+        found[str(level)] = calibration_and_coverage(np.array(p), np.array(right, bool), seed)
     return found
 
 
@@ -185,7 +185,7 @@ def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_
     return float(sum(gaps) / len(p_G))
 
 
-def reliability_of_calls(
+def calibration_and_coverage(
     p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_], seed: int
 ) -> dict[str, Any]:
     """Calibration error with its 95 % bootstrap interval; precision and coverage above two thresholds."""

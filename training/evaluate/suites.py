@@ -26,9 +26,10 @@ from ..glm.masked import evaluate_masked, place_auroc
 from ..glm.train import GLMRun, load_baseline, read_embeddings
 from ..glm.windows import Embeddings, GeneOrder, WindowReader, cut
 from . import ec as evaluate_ec
+from . import masked_families
 from . import operons as evaluate_operons
 
-# What figures are of, where that is not plain; it stands beside them in metrics.json and on the card.
+# What figures were measured on, where that is not obvious; stored with them in metrics.json and the card.
 REFITTED = (
     "heads fitted anew on the shared organisms with this model's encoder and gLM, each without what it is "
     "tested on; not the model's own head"
@@ -56,6 +57,8 @@ def benchmark(
     k12 = io.read(shared.k12)
     embeddings_GD = embed_distinct(model.encoder, k12.proteins)
     masked = _masked_genes(model, baseline, GeneOrder.of_genome(k12), embeddings_GD)
+    if model.neighbours is not None:
+        masked["place_auroc"] = masked_families.place_auroc(model, k12)
     found: dict[str, Any] = {"masked_genes": {**masked, "of": "E. coli K-12"}}
     if model.ec is not None:
         known = heldout.read(shared.held_out).genomes
@@ -87,12 +90,12 @@ def _masked_genes(
 ) -> dict[str, Any]:
     """Masked-gene metrics of some genomes, each gene masked about once; the baseline's on the same genes."""
     reader = WindowReader(order, embeddings_ND, model.features)
-    found: dict[str, Any] = {**evaluate_masked(model.glm, reader, cut(order))}
+    found: dict[str, Any] = {**evaluate_masked(model.predictor, reader, cut(order))}
     if model.fit is not None:
-        found["place_auroc"] = place_auroc(model.glm, model.fit, reader)
+        found["place_auroc"] = place_auroc(model.predictor, model.fit, reader)
     if baseline is not None:
         reader = WindowReader(order, embeddings_ND, baseline.features)
         theirs = evaluate_masked(baseline.network, reader, cut(order))
         found["lstm"] = {name: theirs[name] for name in ("pseudo_accuracy", "absolute_accuracy", "loss")}
-        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.fit, reader)
+        found["lstm"]["place_auroc"] = place_auroc(baseline.network, baseline.context_fit, reader)
     return found

@@ -1,4 +1,4 @@
-"""What was measured, as a few tables for people, out of metrics.json.
+"""The figures of metrics.json as a few readable tables.
 
 What metrics.json lacks, because it is older or its model has no such head, is left out. Tables come into
 the pages of the documentation between two marker lines, `<!-- NAME: start -->` and `<!-- NAME: end -->`.
@@ -150,7 +150,7 @@ def shown(value: object) -> str:
 
 
 def fill(page: Path, name: str, text: str) -> None:
-    """Put a text between two marker lines of a Markdown page, in the place of what stands there.
+    """Replace the text between two marker lines of a Markdown page.
 
     Raises:
         InputError: the page has no such lines.

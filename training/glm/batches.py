@@ -95,7 +95,7 @@ class _Relatives:
     def drawn_by(
         self, generator: torch.Generator
     ) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]:
-        """What stands in for proteins, drawn by a generator."""
+        """Random substitutes for proteins, drawn with a generator."""
 
         def substitute(protein_BT: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
             shape = protein_BT.shape

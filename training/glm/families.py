@@ -1,6 +1,6 @@
 """The families of a corpus: which there are, where they lie among embeddings, and which each protein is of.
 
-A family is a group of alike proteins (`family` of the corpus's proteins where it has one, else their
+A family is a group of similar proteins (`family` of the corpus's proteins where it has one, else their
 cluster). The largest of them in the training genomes become a `FamilyTable`; the encoder then says for every
 protein of the corpus which it belongs to, as it will for the proteins of any genome.
 
@@ -32,8 +32,8 @@ from ..corpus.tables import read_table
 from ..encoder.embed import encoder_of
 from .windows import Embeddings, GeneOrder
 
-TABLE, RECORD, ASSIGNED = "families.safetensors", "families.json", "families.npy"
-LEAST_GENES = 3  # in the training genomes; smaller families teach nothing about their neighbours
+FAMILY_TABLE, FAMILY_RECORD, ASSIGNED = "families.safetensors", "families.json", "families.npy"
+LEAST_GENES = 3  # in the training genomes, if these are as many; smaller families teach little
 _ROWS = 65_536  # proteins read at a time
 _THRESHOLDS = np.linspace(0.0, 0.95, 96)
 
@@ -64,17 +64,18 @@ def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST_F
         InputError: no family has three genes in the training genomes.
     """
     group_N = _groups(corpus)
+    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
     train = GeneOrder.read(corpus, "train").protein_G
-    number_N = _largest(group_N, train, most)
+    number_N = _largest(group_N, train, most, min(LEAST_GENES, splits.count("train")))
     table = _centroids(embeddings_ND, number_N, np.unique(train))
     valid = np.setdiff1d(GeneOrder.read(corpus, "valid").protein_G, train)
     measured = _choose_threshold(table, embeddings_ND, number_N, valid)
     family_N = assign(table, embeddings_ND)
-    save_file(table.state_dict(), corpus / TABLE)
+    save_file(table.state_dict(), corpus / FAMILY_TABLE)
     np.save(corpus / ASSIGNED, family_N)
     figures = {"families": float(table.config.families), "threshold": float(table.nearest), **measured}
     record = {"table": asdict(table.config), "encoder": encoder_of(corpus), "figures": figures}
-    write_json(corpus / RECORD, record)
+    write_json(corpus / FAMILY_RECORD, record)
     return figures
 
 
@@ -84,13 +85,13 @@ def read_families(corpus: Path) -> Families:
     Raises:
         InputError: it has none, or they are of another encoder than its embeddings.
     """
-    if not (corpus / RECORD).exists():
+    if not (corpus / FAMILY_RECORD).exists():
         raise InputError("has no families; make them with `glm-train families`", corpus)
-    record = json.loads((corpus / RECORD).read_text(encoding="utf-8"))
+    record = json.loads((corpus / FAMILY_RECORD).read_text(encoding="utf-8"))
     if record["encoder"] != encoder_of(corpus):
         raise InputError("has families by another encoder; make them anew with `glm-train families`", corpus)
     table = FamilyTable(FamilyTableConfig(**record["table"]))
-    table.load_state_dict(load_file(corpus / TABLE))
+    table.load_state_dict(load_file(corpus / FAMILY_TABLE))
     table.requires_grad_(False)
     return Families(table, np.load(corpus / ASSIGNED, allow_pickle=False))
 
@@ -104,19 +105,19 @@ def assign(table: FamilyTable, embeddings_ND: Embeddings) -> npt.NDArray[np.int3
 
 
 def _groups(corpus: Path) -> Ints:
-    """The group of alike proteins that each protein is of."""
+    """The group of similar proteins that each protein belongs to."""
     names = read_table(corpus, "proteins").column_names
     column = "family" if "family" in names else "cluster"
     return np.asarray(read_table(corpus, "proteins", [column])[column], np.int64)
 
 
-def _largest(group_N: Ints, train: Ints, most: int) -> Ints:
+def _largest(group_N: Ints, train: Ints, most: int, least: int) -> Ints:
     """Numbers of the groups by their genes in the training genomes, -1 for those too small or too many."""
     groups, counts = np.unique(group_N[train], return_counts=True)
     order = np.lexsort((groups, -counts))[:most]
-    order = order[counts[order] >= LEAST_GENES]
+    order = order[counts[order] >= least]
     if not len(order):
-        raise InputError(f"no family has {LEAST_GENES} genes in the training genomes")
+        raise InputError(f"no family has {least} genes in the training genomes")
     number = dict(zip(groups[order].tolist(), range(len(order)), strict=True))
     return np.array([number.get(group, -1) for group in group_N.tolist()], np.int64)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from glm_annot.model.families import FamilyHead, FamilyTable
 from glm_annot.model.glm import GLMOutput
 
 LIKELIHOOD_WEIGHT = 1e-4  # of the likelihoods' cross entropy in the loss, Hwang et al. 2023
@@ -63,34 +64,52 @@ class FamilyLoss:
     """Loss of a batch's masked genes by family; each is a scalar tensor, 0 where nothing is asked.
 
     Attributes:
-        family: mean cross entropy of the families, 'none' among them, in nats.
+        family: mean cross entropy of the families of genes that have one, in nats.
+        none: mean cross entropy of whether a gene has none.
         strand: mean cross entropy of the strand, of genes whose orientation is masked, too.
     """
 
     family: Tensor
+    none: Tensor
     strand: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum."""
+        return self.family + self.none + self.strand
 
 
 def family_loss(
-    logits_NF: Tensor, family_N: Tensor, strand_logits_N: Tensor, forward_N: Tensor, asked_N: Tensor
+    head: FamilyHead,
+    table: FamilyTable,
+    hidden_NH: Tensor,
+    family_N: Tensor,
+    forward_N: Tensor,
+    asked_N: Tensor,
 ) -> FamilyLoss:
     """Cross entropies of masked genes, in float32: unlike squared errors they have a gradient from the start.
 
     Args:
-        logits_NF: of the families and 'none'.
-        family_N: the true ones.
-        strand_logits_N: logits of the forward strand.
-        forward_N: whether a gene is on it.
+        head, table: of the families.
+        hidden_NH: last hidden state of the masked genes.
+        family_N: their true families, `table.none` for none.
+        forward_N: whether a gene is on the forward strand.
         asked_N: whether its orientation is masked.
     """
-    if not len(family_N):
-        zero = logits_NF.sum() * 0.0
-        return FamilyLoss(zero, zero)
-    family = functional.cross_entropy(logits_NF.float(), family_N)
-    strands_N = functional.binary_cross_entropy_with_logits(
-        strand_logits_N.float(), forward_N.float(), reduction="none"
+    known_N = family_N < table.none
+    logits_NF = head.family_logits(hidden_NH[known_N], table).float()
+    family = functional.cross_entropy(logits_NF, family_N[known_N], reduction="sum")
+    none = _binary(head.none_logits(hidden_NH), ~known_N).sum()
+    strand_N = _binary(head.strand_logits(hidden_NH), forward_N) * asked_N
+    return FamilyLoss(
+        family / known_N.sum().clamp_min(1),
+        none / max(len(family_N), 1),
+        strand_N.sum() / asked_N.sum().clamp_min(1),
     )
-    return FamilyLoss(family, (strands_N * asked_N).sum() / asked_N.sum().clamp_min(1))
+
+
+def _binary(logits_N: Tensor, true_N: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits_N.float(), true_N.float(), reduction="none")
 
 
 @dataclass(frozen=True)

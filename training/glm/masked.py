@@ -1,4 +1,4 @@
-"""What a trained gLM says of masked genes of held-out windows: metrics, and the fit of context percentiles.
+"""What a trained gLM says of masked genes of held-out windows: metrics, and the context fit (percentiles).
 
 Axes: B windows, T genes, P predictions, L label numbers; N genes that were looked at while masked.
 """
@@ -104,13 +104,13 @@ def evaluate_masked(
 def _count_families(model: FamilyGLM, read: MaskedPass, family_N: npt.NDArray[np.int32]) -> Tensor:
     """Of masked genes: how many, summed nats, with a family, found first, found among four; (5,)."""
     masked_BT = read.masked_BT
-    logits_NF = model.family_logits(read.output, masked_BT).float()
+    log_p_NF = model.log_probabilities(read.output, masked_BT)
     true_N = torch.from_numpy(family_N[read.protein_BT.numpy()].astype(np.int64)).to(masked_BT.device)[
         masked_BT
     ]
-    nats = nn.functional.cross_entropy(logits_NF, true_N, reduction="sum")
+    nats = nn.functional.nll_loss(log_p_NF, true_N, reduction="sum")
     known_N = true_N < model.table.none
-    top_N4 = logits_NF[known_N, : model.table.none].topk(min(4, model.table.none), dim=-1).indices
+    top_N4 = log_p_NF[known_N, : model.table.none].topk(min(4, model.table.none), dim=-1).indices
     right_N4 = top_N4 == true_N[known_N, None]
     counts = (masked_BT.sum(), nats, known_N.sum(), right_N4[:, 0].sum(), right_N4.any(1).sum())
     return torch.stack([count.double() for count in counts]).cpu()
@@ -131,15 +131,15 @@ def fit_context_fit(model: nn.Module, reader: WindowReader, config: ContextFitCo
         InputError: no contig is long enough for a window.
     """
     output, labels_1NL = masked_outputs(model, reader)
-    fit = ContextFit(config)
-    fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
-    log_ratio_N = _log_ratio(fit, output, _lone(model, reader), labels_1NL).double().numpy()
+    context_fit = ContextFit(config)
+    context_fit.sigma.fill_(likeliest_sigma(output, labels_1NL))
+    log_ratio_N = _log_ratio(context_fit, output, _lone(model, reader), labels_1NL).double().numpy()
     quantiles_Q = np.quantile(log_ratio_N, np.linspace(0.0, 1.0, config.quantiles))
-    fit.quantiles_Q.copy_(torch.from_numpy(quantiles_Q))
-    return fit
+    context_fit.quantiles_Q.copy_(torch.from_numpy(quantiles_Q))
+    return context_fit
 
 
-def place_auroc(model: nn.Module, fit: ContextFit, reader: WindowReader, *, seed: int = 0) -> float:
+def place_auroc(model: nn.Module, context_fit: ContextFit, reader: WindowReader, *, seed: int = 0) -> float:
     """How well a gene's log-ratio tells whether it is read in its place: 1 always, 0.5 by chance.
 
     The area under the ROC curve between all genes in their places and all after each contig's genes were
@@ -155,18 +155,18 @@ def place_auroc(model: nn.Module, fit: ContextFit, reader: WindowReader, *, seed
     lone, ratios = _lone(model, reader), []
     for genes in (shuffled, order):
         output, labels_1NL = masked_outputs(model, WindowReader(genes, reader.embeddings_ND, reader.features))
-        ratios.append(_log_ratio(fit, output, lone, labels_1NL).numpy())
+        ratios.append(_log_ratio(context_fit, output, lone, labels_1NL).numpy())
     return float(roc_auc_score(np.repeat([0, 1], len(ratios[0])), np.concatenate(ratios)))
 
 
-def _log_ratio(fit: ContextFit, output: GLMOutput, lone: GLMOutput, labels_1NL: Tensor) -> Tensor:
-    """`ContextFit.log_ratio` (N,) of what is on the CPU, computed where the fit is; back on the CPU."""
-    device = fit.sigma.device
+def _log_ratio(context_fit: ContextFit, output: GLMOutput, lone: GLMOutput, labels_1NL: Tensor) -> Tensor:
+    """`ContextFit.log_ratio` (N,) of tensors on the CPU, computed on the device of `context_fit`."""
+    device = context_fit.sigma.device
     output, lone = (
         GLMOutput(of.predictions_BTPL.to(device), of.likelihood_logits_BTP.to(device))
         for of in (output, lone)
     )
-    return fit.log_ratio(output, lone, labels_1NL.to(device))[0].cpu()
+    return context_fit.log_ratio(output, lone, labels_1NL.to(device))[0].cpu()
 
 
 def _lone(model: nn.Module, reader: WindowReader) -> GLMOutput:
@@ -223,7 +223,7 @@ def masked_outputs(model: nn.Module, reader: WindowReader) -> tuple[GLMOutput, T
     predictions, logits, labels, first = [], [], [], 0
     with evaluating(model) as network:
         for batch in reader.batches(spans, BATCH_WINDOWS):
-            central_BT = _central(reader.order, spans, first, batch.real_BT)
+            central_BT = central_slots(reader.order, spans, first, batch.real_BT)
             first += len(batch.real_BT)
             for mask_T in context_masks(MAX_GENES, batch.real_BT.device):
                 masked_BT = mask_T & batch.real_BT
@@ -236,7 +236,7 @@ def masked_outputs(model: nn.Module, reader: WindowReader) -> tuple[GLMOutput, T
     return output, torch.cat(labels)[None]
 
 
-def _central(order: GeneOrder, spans: Spans, first: int, real_BT: Tensor) -> Tensor:
+def central_slots(order: GeneOrder, spans: Spans, first: int, real_BT: Tensor) -> Tensor:
     """The slots of half-overlapping windows that no neighbouring window holds more centrally, (B, T)."""
     which = slice(first, first + len(real_BT))
     begin_B, end_B = spans.first_W[which], (spans.first_W + spans.length_W)[which]

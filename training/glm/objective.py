@@ -65,15 +65,15 @@ class MaskedGenes(nn.Module):
         figures = {"regression": paper.regression.detach(), "likelihood": paper.likelihood.detach()}
         total = self.paper_weight * paper.total
         if batch.family_BT is not None and self.head is not None and self.table is not None:
-            hidden_NH = output.last_BTF[batch.masked_BT]
             asked_BT = batch.masked_BT if batch.kept_BT is None else batch.masked_BT & ~batch.kept_BT
             loss = family_loss(
-                self.head(hidden_NH, self.table),
+                self.head,
+                self.table,
+                output.last_BTF[batch.masked_BT],
                 batch.family_BT[batch.masked_BT],
-                self.head.strand_logits(hidden_NH),
                 batch.labels_BTL[..., -1][batch.masked_BT] > 0,
                 asked_BT[batch.masked_BT],
             )
-            total = total + self.family_weight * (loss.family + loss.strand)
-            figures |= {"family": loss.family.detach(), "strand": loss.strand.detach()}
+            total = total + self.family_weight * loss.total
+            figures |= {name: getattr(loss, name).detach() for name in ("family", "none", "strand")}
         return total, figures

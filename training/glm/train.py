@@ -2,7 +2,7 @@
 
 A run folder holds the engine's files, `best.safetensors` and `best.json` (weights and metrics of the best
 validation so far) and, once training is over, what `load_run` reads: glm.json and the tensors of the
-network, its features and its fit as glm.safetensors, features.safetensors and fit.safetensors.
+network, its features and its context fit as glm.safetensors, features.safetensors and fit.safetensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import nn
 from glm_annot.bundle import Model
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.esm import fingerprint
-from glm_annot.model.families import FamilyGLM, FamilyHead, FamilyHeadConfig
+from glm_annot.model.families import FamilyGLM, FamilyHead, FamilyHeadConfig, FamilyTable
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.sizes import GLMConfig
 
@@ -48,13 +48,14 @@ from .windows import (
 
 RECORD, BEST_WEIGHTS, BEST_RECORD = "glm.json", "best.safetensors", "best.json"
 BEGUN = "begun.json"  # in a run folder: whose embeddings it is trained on
+OWN_WEIGHTS = 10_000  # families with weights of their own; of smaller ones there are too few genes
 VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the held-out genomes
 
 
 def train_glm(
     corpus: Path, folder: Path, config: TrainGLMConfig, engine_config: EngineConfig
 ) -> dict[str, float]:
-    """Train on a corpus folder with embeddings, or go on where an earlier call in the run folder stopped.
+    """Train on a corpus folder with embeddings, or continue an interrupted training in the run folder.
 
     Args:
         corpus: holds the tables of `corpus.tables`, embeddings.npy and, to train on families, those.
@@ -110,15 +111,15 @@ def train_glm(
     family_N = families.family_N if part and families else None
     best = _Best(predictor, folder, resumed=engine.step > 0, writes=engine.rank == 0)
     few = _evenly(spans, VALIDATION_WINDOWS)
-    engine.fit(
+    engine.train(
         lambda step: windows.draw(engine.generator(step)),
         lambda: best.keep(evaluate_masked(predictor, reader, few, family_N=family_N), engine.step),
     )
     best.load()
     metrics = evaluate_masked(predictor, reader, spans, family_N=family_N)
     if engine.rank == 0:
-        fit = fit_context_fit(predictor, reader, ContextFitConfig())
-        _export(network, features, fit, metrics, folder, encoder=encoder, head=head)
+        context_fit = fit_context_fit(predictor, reader, ContextFitConfig())
+        _export(network, features, context_fit, metrics, folder, encoder=encoder, head=head)
     return metrics
 
 
@@ -128,18 +129,18 @@ def _family_part(
     """The network with a head for families, which begins at how frequent each is in the training genomes."""
     table = families.table
     width = network.config.dim if isinstance(network, GLM) else 2 * network.config.width
-    head = FamilyHead(FamilyHeadConfig(width, table.config.families, table.config.dim))
-    count_F = np.bincount(families.family_N[order.protein_G], minlength=table.none + 1)
+    head = FamilyHead(FamilyHeadConfig(width, table.config.families, table.config.dim, OWN_WEIGHTS))
+    count_F = np.bincount(families.family_N[order.protein_G], minlength=table.none + 1)[: table.none]
     with torch.no_grad():
         head.bias_F.copy_(torch.from_numpy(np.log((count_F + 1) / (count_F + 1).sum())))
     return FamilyGLM(network, table, head, features)
 
 
 def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:
-    """Take the gLM of a finished model as if a run had trained it; its context fit is fitted anew.
+    """Take the gLM of a finished model as if a run had trained it; its context fit is computed anew.
 
     Args:
-        corpus: embedded by the model's own encoder; its validation genomes fit the context fit.
+        corpus: embedded by the model's own encoder; the context fit is computed on its validation genomes.
         folder: the run folder.
         model: whose gLM and features to take.
 
@@ -157,8 +158,8 @@ def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:
     reader = WindowReader(GeneOrder.read(corpus, "valid"), embeddings_ND, model.features)
     metrics = evaluate_masked(model.glm, reader, _validation_windows(reader, corpus))
     folder.mkdir(parents=True, exist_ok=True)
-    fit = fit_context_fit(model.glm, reader, ContextFitConfig())
-    _export(model.glm, model.features, fit, metrics, folder, encoder=encoder)
+    context_fit = fit_context_fit(model.glm, reader, ContextFitConfig())
+    _export(model.glm, model.features, context_fit, metrics, folder, encoder=encoder)
     return metrics
 
 
@@ -169,15 +170,15 @@ class GLMRun:
     Attributes:
         network: the gLM, or the baseline in its place.
         features: makes inputs and labels.
-        fit: judges masked genes.
+        context_fit: judges masked genes.
         metrics: on all windows of the validation genomes.
         encoder: fingerprint of the one whose embeddings trained it; '' where it was not noted.
-        family_head: tells families; None where they were not trained.
+        family_head: predicts families; None where they were not trained.
     """
 
     network: GLM | BiLSTM
     features: GeneFeatures
-    fit: ContextFit
+    context_fit: ContextFit
     metrics: Mapping[str, float]
     encoder: str
     family_head: FamilyHead | None = None
@@ -195,8 +196,8 @@ def load_run(folder: Path) -> GLMRun:
     record: dict[str, Any] = json.loads(record_file.read_text(encoding="utf-8"))
     config = GLMConfig(**record["glm"])
     network = _network(record["backbone"], config)
-    features, fit = GeneFeatures(config), ContextFit(ContextFitConfig(**record["fit"]))
-    for name, part in (("glm", network), ("features", features), ("fit", fit)):
+    features, context_fit = GeneFeatures(config), ContextFit(ContextFitConfig(**record["fit"]))
+    for name, part in (("glm", network), ("features", features), ("fit", context_fit)):
         part.load_state_dict(load_file(folder / f"{name}.safetensors"))
         part.eval().requires_grad_(False)
     head = None
@@ -204,11 +205,23 @@ def load_run(folder: Path) -> GLMRun:
         head = FamilyHead(FamilyHeadConfig(**record["family_head"]))
         head.load_state_dict(load_file(folder / "family_head.safetensors"))
         head.eval().requires_grad_(False)
-    return GLMRun(network, features, fit, record["metrics"], record.get("encoder", ""), head)
+    return GLMRun(network, features, context_fit, record["metrics"], record.get("encoder", ""), head)
+
+
+def family_glm(folder: Path, table: FamilyTable) -> FamilyGLM:
+    """The gLM of a finished run, as one that tells the families of a table.
+
+    Raises:
+        InputError: it was not trained on families.
+    """
+    run = load_run(folder)
+    if run.family_head is None:
+        raise InputError("was not trained on families", folder)
+    return FamilyGLM(run.network, table, run.family_head, run.features)
 
 
 def load_baseline(folder: Path, model: Model) -> GLMRun:
-    """Read a finished run of the baseline, to be set beside a model; it is put on the model's device.
+    """Read a finished run of the baseline to compare with a model; it is put on the model's device.
 
     Raises:
         InputError: the folder holds no finished run, that of a gLM, or one on another encoder's embeddings.
@@ -271,7 +284,7 @@ class _Best:
     Args:
         network: whose weights to keep.
         folder: the run folder.
-        resumed: the run goes on, so that what it kept before counts.
+        resumed: the run continues, so the best weights so far count.
         writes: whether this process is the one that writes.
     """
 
@@ -297,7 +310,7 @@ class _Best:
         self._network.load_state_dict(load_file(self._folder / BEST_WEIGHTS))
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
-        """Note a validation; returns its metrics. A loss that is no number is never the best."""
+        """Record a validation; returns its metrics. A loss of NaN is never the best."""
         if _decisive(metrics) < self._loss:
             self._loss = _decisive(metrics)
             if self._writes:
@@ -314,20 +327,20 @@ def _decisive(metrics: Mapping[str, float]) -> float:
 def _export(
     network: GLM | BiLSTM,
     features: GeneFeatures,
-    fit: ContextFit,
+    context_fit: ContextFit,
     metrics: Mapping[str, float],
     folder: Path,
     *,
     encoder: str,
     head: FamilyHead | None = None,
 ) -> None:
-    parts = {"glm": network, "features": features, "fit": fit}
+    parts = {"glm": network, "features": features, "fit": context_fit}
     for name, part in (parts if head is None else parts | {"family_head": head}).items():
         _save(part, folder / f"{name}.safetensors")
     record = {
         "backbone": "glm" if isinstance(network, GLM) else "lstm",
         "glm": asdict(features.config),
-        "fit": asdict(fit.config),
+        "fit": asdict(context_fit.config),
         "metrics": metrics,
         "encoder": encoder,
         "family_head": None if head is None else asdict(head.config),

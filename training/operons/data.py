@@ -172,7 +172,7 @@ class FolderOperons:
             if self._found_in.setdefault(pair, path.name) != path.name:
                 raise InputError(
                     f"{self._found_in[pair]} and {path.name} both have a contig {pair.contig!r} with genes "
-                    f"{pair.gene_a!r} and {pair.gene_b!r}; give the contigs names of their own",
+                    f"{pair.gene_a!r} and {pair.gene_b!r}; give the contigs different names",
                     self._table,
                 )
         if here:

@@ -97,11 +97,11 @@ def fit(
 
     Args:
         examples: labelled genomes, all with attention or none.
-        calibrate: fit the calibration on each genome as judged by a head fitted to the others (on regions in
-            turn if there is but one genome); without it probabilities are only good for ranking. Genomes
-            without which there are too few labels are no test of the rest; where all are, nothing is fitted.
+        calibrate: fit the calibration on each genome with a head fitted to the others (on regions in turn if
+            there is only one genome); without it probabilities are only good for ranking. A genome is left
+            out of this if the others have too few labels; if all are, no calibration is fitted.
         seed: of the boosting.
-        report: called with a line for people where the labels do not do for all of this.
+        report: called with a line of text for the user if there are too few labels for one of these steps.
 
     Raises:
         InputError: the labels of tandem pairs are all 0 or all 1, or a kind of neighbours is missing (see
@@ -224,7 +224,7 @@ def _both_answers(target_N: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """
     if not _has_both_answers(target_N):
         raise InputError(
-            "operon labels are all alike; an operon head needs neighbours on one strand with label 1 and "
+            "operon labels are all equal; an operon head needs neighbours on one strand with label 1 and "
             "such with label 0"
         )
     yes, no = np.flatnonzero(target_N > 0), np.flatnonzero(target_N < 1)

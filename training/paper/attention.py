@@ -1,4 +1,4 @@
-"""Attention and operons: which heads follow operons, and how well all of them together tell operons.
+"""Attention and operons: which attention heads follow operons, and how well all together predict operons.
 
 Axes: N labelled pairs of adjacent genes; A = layers * heads, layer-major; F features; K folds; T genes.
 """

@@ -25,7 +25,7 @@ LEVEL = 0.05  # intervals hold the truth in 1 - LEVEL of all cases
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of each masked gene.
+    """What was predicted for each masked gene.
 
     Attributes:
         pseudo_N: its nearest prediction points to it.
@@ -96,7 +96,7 @@ def figures(found: Outcomes) -> dict[str, float]:
     return row | dict(zip(("loss", "regression", "likelihood_loss"), found.losses_3.tolist(), strict=True))
 
 
-def reliability_table(found: Outcomes) -> pd.DataFrame:
+def accuracy_by_likelihood(found: Outcomes) -> pd.DataFrame:
     """Mean likelihood and share absolutely right in bins of likelihood; empty bins are left out.
 
     Columns low, high, genes, likelihood, right, right_low, right_high (95 %, Wilson).

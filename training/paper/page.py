@@ -1,4 +1,4 @@
-"""The suite's HTML page, and the table that sets a model beside the paper."""
+"""The suite's HTML page, and the table that compares a model with the paper."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ Names = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
-class Cases:
-    """Proteins with their EC numbers, who of them tests, and their groups of related proteins, (N,).
+class ProbeProteins:
+    """Proteins to probe: their EC numbers, which of them test, and their groups of related proteins, (N,).
 
     Only classes that can be probed.
     """
@@ -51,12 +51,14 @@ class Cases:
     group_N: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, ec: Sequence[str], is_test: npt.NDArray[np.bool_], group: npt.NDArray[np.int64]) -> Cases:
+    def of(
+        cls, ec: Sequence[str], is_test: npt.NDArray[np.bool_], group: npt.NDArray[np.int64]
+    ) -> ProbeProteins:
         """Keep the proteins of classes with one test protein and three to train on, or more."""
         names = np.array(ec)
         tested, train = names[is_test], pd.Series(names[~is_test]).value_counts()
-        fit = train.index[train >= LEAST_TRAIN]
-        rows_N = np.flatnonzero(np.isin(names, np.intersect1d(tested, fit)))
+        enough = train.index[train >= LEAST_TRAIN]
+        rows_N = np.flatnonzero(np.isin(names, np.intersect1d(tested, enough)))
         return cls(rows_N, names[rows_N], is_test[rows_N], group[rows_N])
 
     @property
@@ -79,24 +81,24 @@ class Probed:
     probability_RNC: npt.NDArray[np.float32]
 
 
-def probe(x_NF: npt.NDArray[np.floating], cases: Cases, *, seed: int) -> npt.NDArray[np.float32]:
+def probe(x_NF: npt.NDArray[np.floating], proteins: ProbeProteins, *, seed: int) -> npt.NDArray[np.float32]:
     """Fit five linear probes that differ in their start and order of proteins: (R, test proteins, C).
 
     Each is one softmax layer on z-scored features, trained by Adam as in the paper (scikit-learn's
     perceptron without hidden layers).
     """
-    train, test = ~cases.is_test_N, cases.is_test_N
-    models = (_fit(x_NF[train], cases.ec_N[train], seed * REPEATS + repeat) for repeat in range(REPEATS))
+    train, test = ~proteins.is_test_N, proteins.is_test_N
+    models = (_fit(x_NF[train], proteins.ec_N[train], seed * REPEATS + repeat) for repeat in range(REPEATS))
     return np.stack([np.asarray(model.predict_proba(x_NF[test]), np.float32) for model in models])
 
 
-def validate(x_NF: npt.NDArray[np.floating], cases: Cases, *, seed: int) -> float:
+def validate(x_NF: npt.NDArray[np.floating], proteins: ProbeProteins, *, seed: int) -> float:
     """Accuracy on the training proteins, whole groups of relatives judged by a probe on the other groups.
 
     Layers are chosen by it, never by the test proteins that they are scored on.
     """
-    train = np.flatnonzero(~cases.is_test_N)
-    x_NF, ec_N, group_N = x_NF[train], cases.ec_N[train], cases.group_N[train]
+    train = np.flatnonzero(~proteins.is_test_N)
+    x_NF, ec_N, group_N = x_NF[train], proteins.ec_N[train], proteins.group_N[train]
     folds = GroupKFold(min(FOLDS, len(np.unique(group_N))))
     right_N = np.zeros(len(train), np.bool_)
     for fitted, judged in folds.split(x_NF, groups=group_N):
@@ -118,14 +120,14 @@ def _fit(x_NF: npt.NDArray[np.floating], ec_N: Names, seed: int) -> Pipeline:
         return model.fit(x_NF, ec_N)
 
 
-def accuracies(probed: Sequence[Probed], cases: Cases) -> pd.DataFrame:
+def accuracies(probed: Sequence[Probed], proteins: ProbeProteins) -> pd.DataFrame:
     """Accuracy of each repeat; columns features, masked, repeat, accuracy. The first row is guessing."""
-    true = cases.ec_N[cases.is_test_N]
+    true = proteins.ec_N[proteins.is_test_N]
     rows: list[dict[str, object]] = [
-        {"features": "most frequent class", "masked": False, "repeat": 1, "accuracy": _guessing(cases)}
+        {"features": "most frequent class", "masked": False, "repeat": 1, "accuracy": _guessing(proteins)}
     ]
     for item in probed:
-        for repeat, answer_N in enumerate(_answers(item, cases), 1):
+        for repeat, answer_N in enumerate(_answers(item, proteins), 1):
             accuracy = accuracy_score(true, answer_N)
             rows.append(
                 {"features": item.name, "masked": item.masked, "repeat": repeat, "accuracy": accuracy}
@@ -141,26 +143,26 @@ def summary(table: pd.DataFrame, validation: Mapping[tuple[str, bool], float]) -
     return found.assign(validation=[validation.get(key, np.nan) for key in keys])
 
 
-def _guessing(cases: Cases) -> float:
-    train, test = ~cases.is_test_N, cases.is_test_N
-    model = DummyClassifier(strategy="most_frequent").fit(np.zeros((train.sum(), 1)), cases.ec_N[train])
-    return float(model.score(np.zeros((test.sum(), 1)), cases.ec_N[test]))
+def _guessing(proteins: ProbeProteins) -> float:
+    train, test = ~proteins.is_test_N, proteins.is_test_N
+    model = DummyClassifier(strategy="most_frequent").fit(np.zeros((train.sum(), 1)), proteins.ec_N[train])
+    return float(model.score(np.zeros((test.sum(), 1)), proteins.ec_N[test]))
 
 
-def _answers(item: Probed, cases: Cases) -> Iterator[Names]:
-    return (cases.classes[probability_NC.argmax(1)] for probability_NC in item.probability_RNC)
+def _answers(item: Probed, proteins: ProbeProteins) -> Iterator[Names]:
+    return (proteins.classes[probability_NC.argmax(1)] for probability_NC in item.probability_RNC)
 
 
-def compare_classes(before: Probed, after: Probed, cases: Cases) -> pd.DataFrame:
+def compare_classes(before: Probed, after: Probed, proteins: ProbeProteins) -> pd.DataFrame:
     """F1 of each class with more than ten test proteins, two kinds of features compared.
 
     Welch's t-test over the repeats, adjusted by Benjamini and Hochberg. Columns ec, test, before, before_sd,
     after, after_sd, p, p_adjusted, differs. Where no repeat differs from another, p is 1 for equal F1.
     """
-    true = cases.ec_N[cases.is_test_N]
+    true = proteins.ec_N[proteins.is_test_N]
     names, counts = np.unique(true, return_counts=True)
     chosen = names[counts > MORE_THAN]
-    f1_RC = {item.name: _f1(item, cases, chosen) for item in (before, after)}
+    f1_RC = {item.name: _f1(item, proteins, chosen) for item in (before, after)}
     rows = []
     for place, ec in enumerate(chosen):
         a, b = f1_RC[before.name][:, place], f1_RC[after.name][:, place]
@@ -179,13 +181,13 @@ def compare_classes(before: Probed, after: Probed, cases: Cases) -> pd.DataFrame
     return adjust(pd.DataFrame(rows, columns=columns))
 
 
-def _f1(item: Probed, cases: Cases, classes: Names) -> Floats:
-    true = cases.ec_N[cases.is_test_N]
+def _f1(item: Probed, proteins: ProbeProteins, classes: Names) -> Floats:
+    true = proteins.ec_N[proteins.is_test_N]
     if not len(classes):
         return np.empty((REPEATS, 0))
     scores = [
         f1_score(true, answer_N, labels=classes, average=None, zero_division=0.0)
-        for answer_N in _answers(item, cases)
+        for answer_N in _answers(item, proteins)
     ]
     return np.stack(scores)
 
@@ -205,7 +207,7 @@ def adjust(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(p_adjusted=adjusted, differs=differs)
 
 
-def curves(probed: Sequence[Probed], cases: Cases) -> tuple[pd.DataFrame, pd.DataFrame]:
+def curves(probed: Sequence[Probed], proteins: ProbeProteins) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Precision-recall curves over all (protein, class) answers, and average precisions.
 
     Returns:
@@ -213,7 +215,7 @@ def curves(probed: Sequence[Probed], cases: Cases) -> tuple[pd.DataFrame, pd.Dat
         averages (features, masked, map, map_sd: mean over classes that have test proteins, mean and standard
         deviation over repeats; micro_ap: of all answers at once).
     """
-    truth_NC = _truth(cases)
+    truth_NC = _truth(proteins)
     tested_C = truth_NC.any(0)
     lines, rows = [], []
     for item in probed:
@@ -235,9 +237,9 @@ def curves(probed: Sequence[Probed], cases: Cases) -> tuple[pd.DataFrame, pd.Dat
     return pd.concat(lines)[["features", "masked", "recall", "precision"]], pd.DataFrame(rows)
 
 
-def _truth(cases: Cases) -> npt.NDArray[np.int64]:
+def _truth(proteins: ProbeProteins) -> npt.NDArray[np.int64]:
     """(test proteins, C): 1 where a protein is of a class."""
-    truth = label_binarize(cases.ec_N[cases.is_test_N], classes=cases.classes)
+    truth = label_binarize(proteins.ec_N[proteins.is_test_N], classes=proteins.classes)
     # Two classes come as one column.
     return np.hstack([1 - truth, truth]) if truth.shape[1] == 1 else truth
 

@@ -1,7 +1,7 @@
 """The suite 'paper': every experiment of Hwang et al. 2023 for any model, from data to one HTML page.
 
-Each step leaves its tables in a folder of its own. When the model, the data, the seed or an earlier step
-changed, it is done again if that is asked for (see `steps`):
+Each step writes its tables into a folder. When the model, the data, the seed or an earlier step changed, it
+is done again if the user asks for it (see `steps`):
 
     enzymes     labels by search, split at 30 % identity          proteins.tsv, classes.tsv, genomes.tsv
     exclusion   windows near the held-out genome                  genomes.tsv, shares.tsv, total.tsv
@@ -14,13 +14,13 @@ changed, it is done again if that is asked for (see `steps`):
     lstm        masked language modelling with the baseline       lengths.tsv, reliability.tsv; or empty
     page        figures/*.png and *.svg, comparison.tsv, table.md
 
-`index.html` and `provenance.json` stand beside them.
+`index.html` and `provenance.json` are beside these folders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,35 @@ from .inputs import (
     window_reader,
     write,
 )
-from .probes import Cases, Probed
+from .probes import Probed, ProbeProteins
 
 ENCODER = "encoder"
 PROVENANCE = "provenance.json"  # what the page was made from, and by which command
 AROUND = 7  # genes on either side that count as a gene's surroundings
+# Files that each step may write into its folder.
+_NAMES = {
+    "enzymes": (ec_dataset.GENOMES, ec_dataset.PROTEINS, ec_dataset.CLASSES, ec_dataset.RECORD),
+    "exclusion": ("genomes.tsv", "shares.tsv", "total.tsv"),
+    "genome": ("embeddings.npy",),
+    "masked": ("lengths.tsv", "reliability.tsv"),
+    "operons": ("heads.tsv", "methods.tsv", "curves.tsv", "examples.tsv"),
+    "states": (
+        *(f"{name}.npy" for name in ("encoder", "around", "hidden", "masked")),
+        "genome-*.npz",
+        "draft.npz",
+    ),
+    "probes": tuple(
+        f"{name}.tsv" for name in ("repeats", "layers", "classes", "curves", "averages", "counts")
+    ),
+    "maps": tuple(f"{name}.tsv" for name in ("map", "neighbours", "families", "contexts", "family")),
+    "lstm": ("lengths.tsv", "reliability.tsv"),
+    "page": (
+        f"{paper_page.FIGURES}/*.png",
+        f"{paper_page.FIGURES}/*.svg",
+        paper_page.COMPARISON,
+        paper_page.TABLE,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -99,7 +123,7 @@ class Suite:
         folder: where everything is written.
         options: what is asked for.
         command: what was typed, for the record.
-        report: called with a line for people.
+        report: called with a line of text for the user.
         restart: do steps again that are done but whose settings changed, instead of stopping.
     """
 
@@ -119,7 +143,7 @@ class Suite:
     @property
     def _steps(self) -> list[Step]:
         made_last = (paper_page.PAGE, PROVENANCE)
-        return [
+        steps = (
             Step("enzymes", {**self._data, **self._sample}, self._enzymes),
             Step("exclusion", {}, self._exclusion),
             Step("genome", {"parts": self._parts}, self._genome_embeddings),
@@ -130,6 +154,10 @@ class Suite:
             Step("maps", {}, self._maps),
             Step("lstm", {"run": self._lstm_record}, self._lstm),
             Step("page", {"page": paper_page.VERSION, "model": self._identity}, self._page, made_last),
+        )
+        return [
+            replace(step, names=(*(f"{step.name}/{name}" for name in _NAMES[step.name]), *step.results))
+            for step in steps
         ]
 
     @property
@@ -147,7 +175,7 @@ class Suite:
 
     @property
     def _parts(self) -> dict[str, str]:
-        """What is read of the model: with other heads it stays as it is."""
+        """Fingerprints of the parts that are measured; EC and operon heads are not."""
         model = self.model
         read: dict[str, torch.nn.Module] = {
             "encoder": model.encoder,
@@ -214,12 +242,12 @@ class Suite:
         spans = paper_masked.windows_of(reader.order, int(lengths["length"].max()))
         found = paper_masked.outcomes(network, reader, spans, seed=self.options.seed)
         write(lengths, folder / "lengths.tsv")
-        write(paper_masked.reliability_table(found), folder / "reliability.tsv")
+        write(paper_masked.accuracy_by_likelihood(found), folder / "reliability.tsv")
 
     def _lstm(self, folder: Path) -> None:
         run = self._baseline
         if run is None:
-            self.report("no baseline was given (--lstm), so that none is set beside the model")
+            self.report("no baseline was given (--lstm), so the model is compared with none")
             return
         order = GeneOrder.of_genome(self._held_out)
         reader = WindowReader(order, self._held_out_embeddings, run.features)
@@ -309,33 +337,33 @@ class Suite:
     def _probes(self, folder: Path) -> None:
         enzymes = self._enzyme_table()
         is_test_N, group_N = (enzymes["split"] == "test").to_numpy(), enzymes["group"].to_numpy()
-        cases = Cases.of(enzymes["ec"].tolist(), is_test_N, group_N)
-        if len(cases.classes) < 2:
+        proteins = ProbeProteins.of(enzymes["ec"].tolist(), is_test_N, group_N)
+        if len(proteins.classes) < 2:
             raise InputError(
                 "too few EC classes have proteins to train on and to test with; take more genomes",
                 self.folder / "enzymes" / ec_dataset.CLASSES,
             )
         seed, probed, validation = self.options.seed, [], {}
         for (name, masked), x_NF in self._features().items():
-            x_NF = x_NF[cases.rows_N]
-            probed.append(Probed(name, masked, paper_probes.probe(x_NF, cases, seed=seed)))
-            validation[name, masked] = paper_probes.validate(x_NF, cases, seed=seed)
-        repeats = paper_probes.accuracies(probed, cases)
+            x_NF = x_NF[proteins.rows_N]
+            probed.append(Probed(name, masked, paper_probes.probe(x_NF, proteins, seed=seed)))
+            validation[name, masked] = paper_probes.validate(x_NF, proteins, seed=seed)
+        repeats = paper_probes.accuracies(probed, proteins)
         layers = paper_probes.summary(repeats, validation)
         by_name = {(item.name, item.masked): item for item in probed}
         after = by_name[paper_probes.best(layers, masked=False), False]
         context = by_name[paper_probes.best(layers, masked=True), True]
         chosen = [by_name[ENCODER, False], after, context]
-        lines, averages = paper_probes.curves(chosen, cases)
+        lines, averages = paper_probes.curves(chosen, proteins)
         counts = {
-            "classes": len(cases.classes),
-            "train": int((~cases.is_test_N).sum()),
-            "test": int(cases.is_test_N.sum()),
+            "classes": len(proteins.classes),
+            "train": int((~proteins.is_test_N).sum()),
+            "test": int(proteins.is_test_N.sum()),
             "compared_with_encoder": after.name,
         }
         write(repeats, folder / "repeats.tsv")
         write(layers, folder / "layers.tsv")
-        write(paper_probes.compare_classes(chosen[0], after, cases), folder / "classes.tsv")
+        write(paper_probes.compare_classes(chosen[0], after, proteins), folder / "classes.tsv")
         write(lines, folder / "curves.tsv")
         write(averages, folder / "averages.tsv")
         write(pd.DataFrame([counts]), folder / "counts.tsv")

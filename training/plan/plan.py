@@ -1,4 +1,4 @@
-"""What a recipe would take: operations by formula, this machine by measurement, other hardware by assumption.
+"""The time and memory of a recipe: operations by formula, this machine measured, other hardware assumed.
 
 Every figure says which of the three it is.
 """
@@ -16,9 +16,11 @@ import torch
 
 from glm_annot.bundle import load
 from glm_annot.errors import InputError
+from glm_annot.model.encoder import ProteinEncoderConfig
 from glm_annot.model.esm import DTYPES, precision_on
+from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM
-from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.model.windows import MAX_GENES
 
 from ..recipe import Recipe
@@ -40,7 +42,7 @@ class Corpus:
 
     Attributes:
         origin: 'counted' or 'assumed'.
-        windows: of `genes` genes, one beside the other.
+        windows: of `genes` genes, without overlap.
         proteins: distinct ones, each embedded once.
         residues: of all proteins together.
     """
@@ -75,7 +77,7 @@ class Hardware:
     """Devices at an assumed share of their peak.
 
     Attributes:
-        name: for people.
+        name: shown to the user.
         peak: operations per second of each, published or stated.
         count: of devices; that they divide the work without loss is assumed.
         utilisation: share of the peak that the program reaches.
@@ -93,7 +95,7 @@ class Plan:
 
     recipe: Recipe
     corpus: Corpus
-    encoder: PLMConfig
+    encoder: ProteinEncoderConfig
     glm: GLMConfig | None
     micro_batch: int
     batch: int
@@ -103,7 +105,7 @@ class Plan:
 
     @classmethod
     def of(cls, recipe: Recipe, corpus: Corpus) -> Plan:
-        """Read the sizes off a recipe; nothing is downloaded, and only a kept model is loaded."""
+        """Take the sizes from a recipe. Nothing is downloaded, and only a kept model is loaded."""
         encoder = _encoder(recipe)
         if not isinstance(recipe.glm, TrainedGLM):
             return cls(recipe, corpus, encoder, None, 0, 0, 0, bf16=False, zero_stage=0)
@@ -122,12 +124,8 @@ class Plan:
 
     @property
     def embedding_flops(self) -> int:
-        """Operations of embedding every protein once; the attention as if all had the mean length."""
-        corpus = self.corpus
-        mean = corpus.residues // max(1, corpus.proteins) + 2  # begin and end
-        tokens = corpus.residues + 2 * corpus.proteins
-        attention = flops.encoder_attention(self.encoder, mean) * corpus.proteins
-        return flops.encoder_token(self.encoder) * tokens + attention
+        """Operations of embedding every protein once, as if all had the mean length."""
+        return flops.embedding(self.encoder, self.corpus.proteins, self.corpus.residues)
 
     @property
     def step_flops(self) -> int:
@@ -174,9 +172,11 @@ class Measured:
 def measure(plan: Plan, device: str) -> Measured:
     """Measure this machine, some seconds for each figure."""
     embeds = precision_on(torch.device(device), plan.recipe.embed.precision)
+    if isinstance(plan.encoder, FamilyEncoderConfig):
+        embeds = "fp32"  # whatever is asked for
     trains = "bf16" if plan.bf16 else "fp32"
     peaks = {precision: speed.gemm_peak(DTYPES[precision], device) for precision in {embeds, trains}}
-    affordable = _SECONDS * peaks[embeds] / 4 / flops.encoder_token(plan.encoder)
+    affordable = _SECONDS * peaks[embeds] / 4 / (plan.embedding_flops / plan.corpus.residues)
     residues = speed.embedding_rate(
         plan.encoder,
         int(min(max(affordable, 600), 300_000)),
@@ -195,7 +195,8 @@ def measure(plan: Plan, device: str) -> Measured:
 def report(plan: Plan, hardware: list[Hardware], measured: Measured | None) -> Iterator[str]:
     """The lines of a plan, each saying what is counted, measured and assumed."""
     corpus, glm = plan.corpus, plan.glm
-    yield f"recipe {plan.recipe.name}: encoder of {plan.encoder.layers} layers, {plan.encoder.dim} wide; " + (
+    is_family = isinstance(plan.encoder, FamilyEncoderConfig)
+    yield f"recipe {plan.recipe.name}: {_described(plan.encoder)}; " + (
         f"gLM of {glm.layers} layers, {glm.dim} wide, {plan.parameters:,} parameters"
         if glm
         else "gLM kept as it is"
@@ -208,7 +209,12 @@ def report(plan: Plan, hardware: list[Hardware], measured: Measured | None) -> I
         f"embedding (by formula): {plan.embedding_flops:.2e} operations; "
         f"{_bytes(corpus.proteins * plan.encoder.dim * 2)} on disk"
     )
-    if isinstance(plan.recipe.plm, TrainedEncoder):
+    if is_family:
+        yield (
+            "a family encoder mostly looks up rows of a table, so operations do not give its time: it is "
+            "measured on this machine, and left out for other hardware"
+        )
+    if isinstance(plan.recipe.plm, TrainedEncoder | TrainedFamilies):
         yield "the encoder's own training is not counted"
     if glm:
         yield (
@@ -222,7 +228,7 @@ def report(plan: Plan, hardware: list[Hardware], measured: Measured | None) -> I
                 f"{plan.steps * plan.step_flops:.2e} operations"
             )
         else:
-            yield "training: the recipe ends it by time, so that only embedding has a length"
+            yield "training: the recipe limits it by time, not by steps, so no time is estimated"
         devices = max([1, *(item.count for item in hardware)])
         yield (
             f"memory of a device (by formula): {_bytes(plan.state_bytes(devices))} at ZeRO stage "
@@ -235,9 +241,10 @@ def report(plan: Plan, hardware: list[Hardware], measured: Measured | None) -> I
         yield _measured_row(plan, measured)
     for item in hardware:
         rate = item.peak * item.utilisation * item.count
+        embedding = None if is_family else plan.embedding_flops / rate
         training = None if plan.steps is None else plan.steps * plan.step_flops / rate
         yield (
-            f"| {item.count} x {item.name} | {span(plan.embedding_flops / rate)} | {span(training)} | "
+            f"| {item.count} x {item.name} | {span(embedding)} | {span(training)} | "
             f"assumed: {item.utilisation:.0%} of {item.peak / 1e12:,.0f} TFLOP/s, no loss between devices |"
         )
 
@@ -257,7 +264,7 @@ def _measured_row(plan: Plan, measured: Measured) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A length of time for people; '' for none."""
+    """A length of time as text; '' for none."""
     if seconds is None:
         return ""
     for unit, size in (("years", 365.25 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
@@ -271,19 +278,21 @@ def _bytes(count: float) -> str:
     return f"{count / size:,.1f} {unit}"
 
 
-def _encoder(recipe: Recipe) -> PLMConfig:
+def _described(encoder: ProteinEncoderConfig) -> str:
+    if isinstance(encoder, FamilyEncoderConfig):
+        count = speed.parameter_count(lambda: FamilyEncoder(encoder))
+        return f"family encoder, {encoder.dim} wide, {count:,} parameters in {_bytes(count * 4)} of memory"
+    return f"encoder of {encoder.layers} layers, {encoder.dim} wide"
+
+
+def _encoder(recipe: Recipe) -> ProteinEncoderConfig:
     from ..encoder import official
 
     if isinstance(recipe.plm, TrainedEncoder):
         return recipe.plm.task.encoder
-    if isinstance(recipe.plm, Kept):
-        config = load(recipe.plm.keep).encoder.config
-        if not isinstance(config, PLMConfig):
-            raise InputError("plm.keep: a plan is of an ESM2, and this model has a family encoder")
-        return config
     if isinstance(recipe.plm, TrainedFamilies):
-        raise InputError(
-            "plm.families: a plan is of an ESM2; a family encoder is trained on a CPU in an hour"
-        )
+        return recipe.plm.families.encoder
+    if isinstance(recipe.plm, Kept):
+        return load(recipe.plm.keep).encoder.config
     name = recipe.plm.official
     return official.SHAPES[name] if name in official.SHAPES else official.load(name).config

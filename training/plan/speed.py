@@ -1,4 +1,4 @@
-"""What a device does in a second: large matrix products, the protein encoder, training steps of gLM.
+"""The speed of a device: large matrix products, the protein encoder, training steps of gLM.
 
 Weights are random: they do not change the time. Axes as in `glm_annot.training.glm.train`.
 """
@@ -14,9 +14,11 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from glm_annot.model.esm import Encoder, embed
+from glm_annot.model.encoder import ProteinEncoderConfig, embed
+from glm_annot.model.esm import Encoder
+from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM, mask_inputs
-from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.model.windows import MAX_GENES
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -50,7 +52,7 @@ def matrix_product(dtype: torch.dtype, device: str = "cpu") -> tuple[Callable[[]
 
 
 def made_proteins(residues: int) -> Iterator[str]:
-    """Random proteins of about so many residues together, as long as those of bacteria (mean 320)."""
+    """Random proteins with about this many residues in all, as long as those of bacteria (mean 320)."""
     rng = random.Random(0)
     while residues > 0:
         length = min(max(round(rng.gammavariate(2.2, 145.0)), 30), 1022)
@@ -76,10 +78,19 @@ def random_weights(make: Callable[[], Network], device: str = "cpu") -> Network:
 
 
 def embedding_rate(
-    config: PLMConfig, residues: int, *, precision: str = "auto", device: str = "cpu", repeats: int = 2
+    config: ProteinEncoderConfig,
+    residues: int,
+    *,
+    precision: str = "auto",
+    device: str = "cpu",
+    repeats: int = 2,
 ) -> float:
-    """Residues per second of an encoder of this shape, on proteins of about so many residues together."""
-    encoder = random_weights(lambda: Encoder(config), device)
+    """Residues per second of an encoder of this shape, on proteins with about this many residues in all."""
+    encoder = (
+        random_weights(lambda: FamilyEncoder(config), device)
+        if isinstance(config, FamilyEncoderConfig)
+        else random_weights(lambda: Encoder(config), device)
+    )
     proteins = list(made_proteins(residues))
     embed(encoder, ["M" * 30], precision=precision)
     taken = seconds(lambda: embed(encoder, proteins, precision=precision), repeats, device)
@@ -100,7 +111,7 @@ class StepTime:
 
 
 def step_time(config: GLMConfig, windows: int, *, bf16: bool, device: str = "cpu") -> StepTime:
-    """Measure the training of gLM on micro-batches of so many full windows, by its own objective."""
+    """Measure training steps of gLM on micro-batches of this many full windows, with its own objective."""
     from ..glm.objective import MaskedBatch, MaskedGenes
 
     objective = MaskedGenes(random_weights(lambda: GLM(config), device))

@@ -22,7 +22,7 @@ def draw_sets(data: Path, path: Path, *, seed: int) -> dict[str, int]:
     """Draw the sets from the shared data's corpus and K-12, and write them.
 
     Args:
-        data: folder laid out as the shared data; its corpus has a table of families.
+        data: the data folder (docs/data.md); its corpus has a table of families.
         path: file to write.
         seed: of the drawing.
 

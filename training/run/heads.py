@@ -30,7 +30,7 @@ def fit_operons(recipe: Recipe, data: Path, corpus: Path, model: Model, report: 
         data: the folder that its paths are relative to.
         corpus: the corpus folder; genomes of its source that it set aside for testing train nothing.
         model: its encoder and gLM.
-        report: called with a line for people.
+        report: called with a line of text for the user.
     """
     section, genomes = recipe.heads, list[LabelledGenome]()
     if section.organisms is not None:

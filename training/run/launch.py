@@ -22,9 +22,9 @@ class Launcher:
     """A command that starts a Python module in several processes.
 
     Attributes:
-        command: up to the module. The processes learn of each other as torchrun tells them, by RANK,
-            WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
-        environment: beside this process's own.
+        command: everything before the module. It sets the variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR
+            and MASTER_PORT, as torchrun does.
+        environment: variables to add to those of this process.
     """
 
     command: tuple[str, ...]
@@ -32,7 +32,7 @@ class Launcher:
 
     @classmethod
     def local(cls, processes: int) -> Launcher:
-        """So many processes on this machine, which share its cores."""
+        """A number of processes on this machine, which share its cores."""
         torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
         return cls((sys.executable, *torchrun), {"OMP_NUM_THREADS": str(max(1, cores() // processes))})
 
@@ -59,7 +59,7 @@ class Launcher:
             budget: seconds of the whole run.
 
         Raises:
-            GlmAnnotError: a process failed; what it said stands on standard error.
+            GlmAnnotError: a process failed; its own message is on standard error.
         """
         self._run(step, recipe, folder, ["--corpus", corpus, "-o", folder, "--budget", f"{budget}s"])
 
@@ -78,4 +78,4 @@ class Launcher:
         except OSError as error:
             raise UsageError(f"cannot start {self.command[0]!r}: {error.strerror}") from error
         if done.returncode:
-            raise GlmAnnotError(f"the step {step} failed in one of its processes, which said why above")
+            raise GlmAnnotError(f"the step {step} failed in one of its processes; the reason is above")

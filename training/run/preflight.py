@@ -1,4 +1,4 @@
-"""What can be wrong with a recipe that only data and kept models can tell."""
+"""Checks of a recipe that need the data or the models that it keeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..settings import Kept, Official
 
 
 def check_data(recipe: Recipe, data: Path) -> None:
-    """Make sure before hours of work of what is read after them: kept models, and the organisms left out.
+    """Check, before hours of work, what is read after them: kept models, and the organisms left out.
 
     Args:
         recipe: as read.

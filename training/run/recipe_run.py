@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Literal
 
 from glm_annot.io.checksums import file_sha256
 
-from ..bundle.assemble import Runs, assemble, rewrite_card
+from ..bundle.assemble import PartFolders, add_names, assemble, rewrite_card
 from ..common.steps import Step, run_steps, seconds_spent
+from ..corpus.shared_data import SharedData
 from ..encoder.embed import EMBEDDINGS
+from ..glm.families import ASSIGNED, FAMILY_RECORD, FAMILY_TABLE
 from ..recipe import Recipe
 from ..settings import Trained
 from . import stages
@@ -21,6 +23,42 @@ from .launch import Launcher
 
 BASELINE = "baseline"  # name of its step
 _SECONDS = "seconds of the budget"  # as a step's setting
+
+
+def _below(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
+
+
+_TRAINING = (
+    *("engine.json", "hardware.json", "log.jsonl", "recipe.json"),
+    *("checkpoint/latest", "checkpoint/state.json", "checkpoint/step-*", "checkpoint/zero_to_*.py"),
+    "tensorboard/events.out.tfevents.*",
+)
+_ENCODER = ("plm.json", "plm.safetensors", *_TRAINING)
+_GLM = (
+    *("begun.json", "best.json", "best.safetensors", "glm.json", "glm.safetensors"),
+    *("features.safetensors", "fit.safetensors", "family_head.safetensors", *_TRAINING),
+)
+_FAMILIES = _below("corpus", FAMILY_TABLE, FAMILY_RECORD, ASSIGNED)
+_TABLES = ("genomes", "contigs", "genes", "proteins", "encoder_proteins", "family_proteins")
+_TEXTS = ("config.json", "metrics.json", "MODEL_CARD.md", "ec_labels.tsv")
+# Files that each step may write, by which they are recognised when it was killed.
+_NAMES = {
+    "corpus": _below("corpus", *(f"{name}.parquet" for name in _TABLES), "corpus.json", "DONE"),
+    "plm": _below("plm", *_ENCODER),
+    "embed": (
+        *_below("corpus", "embeddings.json", "embeddings.npy", "embeddings.*-*.npy"),
+        "embed/recipe.json",
+    ),
+    "glm": _below("glm", *_GLM),
+    "families": _FAMILIES,
+    "neighbours": _below("neighbours", "neighbours.json", "neighbours.safetensors"),
+    "heads": _below("heads", "ec.json", "ec.safetensors", "operons.json", "operons.safetensors"),
+    BASELINE: _below(BASELINE, *_GLM),
+    "bundle": _below("bundle", *_TEXTS, "*-??.safetensors"),
+    "evaluate": (*_below("bundle", *_TEXTS), "evaluate/audit.tsv"),
+    "card": _below("bundle", *_TEXTS),
+}
 
 
 @dataclass(frozen=True)
@@ -32,10 +70,10 @@ class Run:
         data: the folder that its paths are relative to.
         work: folder of all steps; the bundle is made in `work/bundle`.
         budget: seconds of the whole run.
-        command: what was typed, for metrics.json and the model card.
-        report: called with a line for people.
-        launcher: starts the processes that train and embed; None for this one alone. Training goes on in as
-            many as it began.
+        command: the command line, for metrics.json and the model card.
+        report: called with a line of text for the user.
+        launcher: starts the processes that train and embed; None: this process does. Training continues in
+            as many processes as it began in.
         restart: do steps again that are begun or complete but whose settings changed, instead of stopping.
     """
 
@@ -55,7 +93,7 @@ class Run:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """What the recipe takes, in order."""
+        """The steps of the recipe, in order."""
         recipe, seconds = self.recipe, partial(self.recipe.seconds, budget=self.budget)
         corpus = {**asdict(recipe.corpus), "residues within the budget": recipe.residues(self.budget)}
         files = {
@@ -65,17 +103,21 @@ class Run:
         }
         kept = {part: stages.kept_parts(recipe, part) for part in ("plm", "glm")}
         texts = {"summary": recipe.summary, "limits": recipe.limits, "terms": recipe.terms}
-        return [
+        steps = [
             Step("corpus", {**corpus, "files": files["corpus"]}, self._corpus),
             Step("plm", {_SECONDS: seconds("plm"), **asdict(recipe.plm), "kept": kept["plm"]}, self._plm),
             Step("embed", {"precision": recipe.embed.precision}, self._embed, (f"corpus/{EMBEDDINGS}",)),
+            *self._family_steps(),
             Step("glm", {_SECONDS: seconds("glm"), **asdict(recipe.glm), "kept": kept["glm"]}, self._glm),
+            *self._neighbour_steps(),
             Step("heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads),
             *self._baseline_steps(),  # late: no part of the model waits for it
             Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
             Step("evaluate", {"suite": recipe.suite, "files": files["evaluate"]}, self._evaluate),
-            Step("card", texts, self._card),  # words change without anything to be measured anew
+            # The card is last: its words may change without any new measurement.
+            Step("card", texts, self._card),
         ]
+        return [replace(step, names=_NAMES[step.name]) for step in steps]
 
     @property
     def bundle(self) -> Path:
@@ -83,9 +125,10 @@ class Run:
         return self.work / "bundle"
 
     @property
-    def runs(self) -> Runs:
+    def parts(self) -> PartFolders:
         """Where the steps leave the model's parts."""
-        return Runs(*(self.work / name for name in ("corpus", "plm", "glm", "heads")))
+        names = ("corpus", "plm", "glm", "heads", *(["neighbours"] if self.recipe.neighbours else []))
+        return PartFolders(*(self.work / name for name in names))
 
     def _contents(self, paths: Iterable[Path]) -> dict[str, str]:
         """sha256 of each file by its path, within the folder of data if it is there."""
@@ -93,7 +136,7 @@ class Run:
 
     @cached_property
     def _sha256(self) -> Callable[[Path], str]:
-        """Of a file, computed once a run: corpus and heads may read the same tables."""
+        """sha256 of a file, computed once in a run: corpus and heads may read the same tables."""
         return cache(file_sha256)
 
     def _corpus(self, folder: Path) -> None:
@@ -104,9 +147,26 @@ class Run:
 
     def _embed(self, folder: Path) -> None:
         if self.launcher is not None:
-            self.launcher.embed(self.recipe, self.runs.corpus, self.runs.plm, folder)
+            self.launcher.embed(self.recipe, self.parts.corpus, self.parts.plm, folder)
         else:
-            stages.embed_corpus(self.recipe, self.runs.corpus, self.runs.plm, report=self.report)
+            stages.embed_corpus(self.recipe, self.parts.corpus, self.parts.plm, report=self.report)
+
+    def _family_steps(self) -> list[Step]:
+        """Families are made where gLM learns them or the memory holds them; they stand in the corpus."""
+        if not (self.recipe.neighbours or self.recipe.learns_families):
+            return []
+        return [Step("families", {}, self._families, _FAMILIES)]
+
+    def _families(self, _: Path) -> None:
+        stages.make_families(self.parts.corpus, report=self.report)
+
+    def _neighbour_steps(self) -> list[Step]:
+        if not self.recipe.neighbours:
+            return []
+        return [Step("neighbours", {"seed": self.recipe.heads.seed}, self._neighbours)]
+
+    def _neighbours(self, folder: Path) -> None:
+        stages.fit_neighbours(self.recipe, self.parts.corpus, self.parts.glm, folder, report=self.report)
 
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)
@@ -116,7 +176,7 @@ class Run:
             return []
         recipe = self.recipe.as_baseline()
         settings = {_SECONDS: recipe.seconds("glm", self.budget), **asdict(recipe.glm)}
-        return [Step(BASELINE, settings, lambda folder: self._train("glm", stages.train_glm, folder, recipe))]
+        return [Step(BASELINE, settings, partial(self._train, "glm", stages.train_glm, recipe=recipe))]
 
     def _train(
         self,
@@ -125,23 +185,25 @@ class Run:
         folder: Path,
         recipe: Recipe | None = None,
     ) -> None:
-        """Trains a part, in several processes if so wanted; what is taken ready made needs but this one."""
-        recipe, corpus, budget = recipe or self.recipe, self.runs.corpus, self.budget
+        """Trains a part, with the launcher if there is one; a part that is not trained needs no launcher."""
+        recipe, corpus, budget = recipe or self.recipe, self.parts.corpus, self.budget
         if self.launcher is not None and isinstance(recipe.plm if part == "plm" else recipe.glm, Trained):
             self.launcher.train(part, recipe, corpus, folder, budget=budget)
         else:
             alone(recipe, corpus, folder, budget=budget)
 
     def _heads(self, folder: Path) -> None:
-        stages.fit_heads(self.recipe, self.data, self.runs, folder, report=self.report)
+        stages.fit_heads(self.recipe, self.data, self.parts, folder, report=self.report)
 
     def _bundle(self, folder: Path) -> None:
-        assemble(self.runs, folder, self.recipe, command=self.command)
+        assemble(self.parts, folder, self.recipe, command=self.command)
+        if self.recipe.heads.ec == "shared":
+            add_names(folder, SharedData(self.data).ec_names)
 
     def _evaluate(self, folder: Path) -> None:
-        corpus, lstm = self.runs.corpus, self.work / BASELINE if self.recipe.baseline else None
+        corpus, lstm = self.parts.corpus, self.work / BASELINE if self.recipe.baseline else None
         stages.evaluate(self.recipe, self.data, corpus, self.bundle, folder, lstm=lstm, command=self.command)
 
     def _card(self, _: Path) -> None:
         seconds = seconds_spent(self.steps, self.work)
-        rewrite_card(self.runs, self.bundle, self.recipe, command=self.command, seconds=seconds)
+        rewrite_card(self.parts, self.bundle, self.recipe, command=self.command, seconds=seconds)

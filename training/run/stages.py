@@ -1,4 +1,4 @@
-"""What a recipe's steps do, from genomes to fitted heads; each goes on where it was interrupted."""
+"""The steps of a recipe, from genomes to fitted heads; each continues where it was interrupted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from glm_annot.ec_numbers import is_complete
 from glm_annot.errors import InputError
+from glm_annot.model.sizes import MOST_FAMILIES
 
 from ..corpus import family_proteins, genome_folder, heldout, rings, sets
 from ..corpus import tables as corpus_module
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from glm_annot.ec.head import ECHead
     from glm_annot.operons.head import OperonHead
 
-    from ..bundle.assemble import Runs
+    from ..bundle.assemble import PartFolders
 
 Progress = Callable[[int, int], None]  # (units done, units in all)
 _PARTS = {"plm": ("plm",), "glm": ("features", "glm")}  # of a model that a recipe keeps
@@ -41,7 +42,7 @@ def held_out(section: CorpusSection, data: Path) -> HeldOut:
 
 
 def corpus_files(recipe: Recipe, data: Path) -> list[Path]:
-    """What the corpus of a recipe is made from; other contents make another corpus.
+    """The files that the corpus of a recipe is made from; other contents make another corpus.
 
     Raises:
         InputError: the folder of genomes or tables is not there, or holds none.
@@ -62,7 +63,7 @@ def corpus_files(recipe: Recipe, data: Path) -> list[Path]:
 
 
 def heads_files(recipe: Recipe, data: Path) -> list[Path]:
-    """What the heads of a recipe are fitted on, beside its corpus."""
+    """The files that the heads of a recipe are fitted on, besides its corpus."""
     read: list[Path] = []
     if recipe.heads.ec == "shared":
         shared = SharedData(data)
@@ -75,7 +76,7 @@ def heads_files(recipe: Recipe, data: Path) -> list[Path]:
 
 
 def evaluation_files(recipe: Recipe, data: Path) -> list[Path]:
-    """What a finished bundle is measured on, beside its corpus."""
+    """The files that a finished bundle is measured on, besides its corpus."""
     if recipe.suite != "benchmark":
         return []
     shared = SharedData(data)
@@ -88,7 +89,7 @@ def _table_files(folder: Path) -> list[Path]:
 
 
 def _organism_files(folder: Path) -> list[Path]:
-    """Files of the operon collection: of what trains, and pairs that only measure."""
+    """Files of the operon collection: those that train, and the pairs that are only for measuring."""
     names = ("*.gff.gz", "*.faa.gz", "operons.tsv", "pairs.tsv", "pairs_strong_confirmed.tsv")
     return sorted(path for name in names for path in folder.glob(f"*/{name}"))
 
@@ -98,9 +99,9 @@ def _if_there(path: Path) -> list[Path]:
 
 
 def kept_parts(recipe: Recipe, part: str) -> dict[str, Any]:
-    """What decides a part ('plm' or 'glm') that is taken ready made; {} for one that is trained.
+    """What identifies a part ('plm' or 'glm') that is taken from elsewhere; {} for one that is trained.
 
-    An official encoder is one and the same wherever it was downloaded; a file of one's own may change.
+    An official encoder is the same wherever it was downloaded; the user's own file may change.
     """
     from glm_annot.bundle import part_record
     from glm_annot.io.checksums import file_sha256
@@ -133,7 +134,9 @@ def make_corpus(
         source = corpus_module.read_tables(data / section.tables)
     else:
         genomes = data / (section.folder or ".")
-        if recipe.heads.organisms is None:  # what is wrong with operons.tsv is said now, not after training
+        if (
+            recipe.heads.organisms is None
+        ):  # so that errors in operons.tsv are reported now, not after training
             operons = operon_data.FolderOperons(genomes)
             source = genome_folder.read_tables(genomes, also=operons.add)
             operons.labelled()
@@ -262,17 +265,40 @@ def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> N
     glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget))
 
 
-def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: Callable[[str], None]) -> None:
+def make_families(corpus: Path, *, most: int = MOST_FAMILIES, report: Callable[[str], None]) -> None:
+    """Make the gene families of an embedded corpus, the largest ones, and report what they hold."""
+    from ..glm import families
+    from ..glm.train import read_embeddings
+
+    figures = families.make_families(corpus, read_embeddings(corpus), most=most)
+    said = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items())
+    report(f"families: {said}")
+
+
+def fit_neighbours(
+    recipe: Recipe, corpus: Path, glm: Path, folder: Path, *, report: Callable[[str], None]
+) -> None:
+    """Build the memory of gene order of a corpus and fit its mixture with the gLM, if that tells families."""
+    from ..memory import neighbours
+
+    run = glm if recipe.learns_families else None
+    found = neighbours.fit_neighbours(corpus, glm=run, seed=recipe.heads.seed, report=report)
+    neighbours.save_neighbours(found, folder)
+
+
+def fit_heads(
+    recipe: Recipe, data: Path, folders: PartFolders, folder: Path, *, report: Callable[[str], None]
+) -> None:
     """Fit the heads of a recipe, each where there is something to learn from, and export them.
 
-    What encoder and gLM make of genes is computed on the GPU of this process if it has one.
+    Encoder and gLM run on the GPU of this process if it has one.
 
     Args:
         recipe: its `heads` section says what from.
         data: the folder that its paths are relative to.
-        runs: the corpus, the finished encoder and gLM.
+        folders: the corpus, the finished encoder and gLM.
         folder: where to.
-        report: called with a line for people.
+        report: called with a line of text for the user.
     """
     from glm_annot.model.devices import or_on_cpu
 
@@ -280,12 +306,14 @@ def fit_heads(recipe: Recipe, data: Path, runs: Runs, folder: Path, *, report: C
     from ..common import ranks
     from . import heads
 
-    model = read_model(replace(runs, heads=None), recipe)
+    model = read_model(replace(folders, heads=None), recipe)
     model.to(ranks.device())
 
     def fit() -> tuple[OperonHead | None, ECHead | None]:
-        operons = heads.fit_operons(recipe, data, runs.corpus, model, report)
-        return operons, heads.fit_ec(recipe, data, runs.corpus, model, held_out(recipe.corpus, data), report)
+        operons = heads.fit_operons(recipe, data, folders.corpus, model, report)
+        return operons, heads.fit_ec(
+            recipe, data, folders.corpus, model, held_out(recipe.corpus, data), report
+        )
 
     for head in or_on_cpu(fit, model, "this model", report):
         if head is not None:
@@ -302,18 +330,18 @@ def evaluate(
     lstm: Path | None,
     command: str,
 ) -> None:
-    """Measure a finished bundle as the recipe's suite says, and write into it what was found.
+    """Measure a finished bundle with the recipe's suite, and write the figures into it.
 
-    It is read on the GPU of this process if it has one.
+    The model runs on the GPU of this process if it has one.
 
     Args:
         recipe: says how.
         data: the folder that its paths are relative to.
         corpus: the corpus folder.
         bundle: the model.
-        folder: where to put a sample for people to judge, `audit.tsv`.
-        lstm: finished run of the baseline to set beside it.
-        command: what was typed; noted with each group of figures.
+        folder: where to write `audit.tsv`, a sample of calls for a person to judge.
+        lstm: finished run of the baseline to compare with.
+        command: the command line, recorded with each group of figures.
     """
     from glm_annot.bundle import load
 

@@ -1,8 +1,9 @@
-"""GenBank records as Biopython understands them, beside the lines they stand on.
+"""GenBank and EMBL records as Biopython reads them, together with their lines in the file.
 
 Biopython is given a copy of the CDS in which what it refuses without need is repaired: Prokka and others
 write LOCUS lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. Other
-features may be as they are: nothing depends on them, and tools write odd locations for them.
+features may be as they are: nothing depends on them, and tools write odd locations for them. EMBL records are
+given to it as GenBank, as their feature tables are alike.
 The original text stays as it is, and what Biopython reads is held against the scanned lines: a patch must
 never go astray.
 """
@@ -22,7 +23,15 @@ from Bio.SeqFeature import SeqFeature
 from Bio.SeqRecord import SeqRecord
 
 from glm_annot.errors import InputError
-from glm_annot.io.genbank.text import QUALIFIER_INDENT, Feature, Record, count_bases, records
+from glm_annot.io.genbank.text import (
+    EMBL,
+    QUALIFIER_COLUMN,
+    Feature,
+    Record,
+    count_bases,
+    records,
+    table_line,
+)
 from glm_annot.io.source import decode, split_lines
 
 _LOCUS = re.compile(r"LOCUS\s+(?P<name>\S.*?)(?P<gap>\s*)(?P<length>\d+)\s+(?P<unit>bp|aa|rc)\b(?P<rest>.*)")
@@ -31,21 +40,29 @@ _BACKWARDS = re.compile(r"<?(\d+)\.\.>?(\d+)")
 _SOURCE_END = re.compile(r"1\.\.>?(\d+)")
 _USED_HEADER = ("ACCESSION", "VERSION")
 _BIOPYTHON_RAISES = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
+_EMBL_FIELD = re.compile(r"\s*;\s*")
+_EMBL_SIZE = re.compile(r"(\d+) (BP|AA)\.?$", re.IGNORECASE)
+_EMBL_NAME = re.compile(r"AC\s+\*\s*_?(\S+)|AC\s+(\S+?);")
+_NO_ACCESSION = {"", "XXX", "UNKNOWN"}  # what stands in an ID line for one that does not exist yet
 _FEATURES_LINE = "FEATURES             Location/Qualifiers"
 
 
 @dataclass(frozen=True, slots=True)
 class Locus:
-    """What a LOCUS line says. `length` in base pairs, None where it does not say."""
+    """What a LOCUS or ID line says. `length` in base pairs, None where it does not say.
+
+    `version` is that of the accession in an ID line, '' where it has none.
+    """
 
     name: str
     length: int | None
     circular: bool
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record: where its lines are, its LOCUS line, and what Biopython made of it."""
+    """One record: where its lines are, its first line, and what Biopython made of it."""
 
     layout: Record
     locus: Locus
@@ -68,7 +85,7 @@ def cds_of(record: Record) -> list[Feature]:
 
 
 def read_entries(text: bytes, path: str) -> list[Entry]:
-    """All records of a GenBank text.
+    """All records of a GenBank or EMBL text.
 
     Raises:
         InputError: no record, or a damaged one; it names the line at fault.
@@ -76,19 +93,20 @@ def read_entries(text: bytes, path: str) -> list[Entry]:
     lines = split_lines(text)
     entries = [_read(lines, layout, path) for layout in records(lines)]
     if not entries:
-        raise InputError("no LOCUS line, so this is no GenBank file", path)
+        raise InputError("no LOCUS or ID line, so this is no GenBank or EMBL file", path)
     return entries
 
 
 def _read(lines: Sequence[bytes], layout: Record, path: str) -> Entry:
     _check_layout(layout, path)
-    locus = read_locus(lines, layout, path)
+    locus = (read_id if layout.style is EMBL else read_locus)(lines, layout, path)
     entry = Entry(layout, locus, _biopython(lines, layout, locus, path))
     found = len(entry.content.seq)
     if locus.length is not None and found != locus.length:
         cut_short = layout.close is None
         raise InputError(
-            f"LOCUS says {locus.length} bp but the sequence has {found}; fetch or copy the file again",
+            f"{layout.style.first_key} says {locus.length} bp but the sequence has {found}; "
+            "fetch or copy the file again",
             path,
             layout.end if cut_short else layout.first + 1,
         )
@@ -99,7 +117,8 @@ def _read(lines: Sequence[bytes], layout: Record, path: str) -> Entry:
 def _check_layout(layout: Record, path: str) -> None:
     if layout.stray:
         raise InputError(
-            "this line is no feature, qualifier or sequence of a GenBank file; is the file damaged?",
+            f"this line is no feature, qualifier or sequence of a {layout.style.name} file; "
+            "is the file damaged?",
             path,
             layout.stray[0] + 1,
         )
@@ -134,7 +153,7 @@ def _bad_location(cds: Feature) -> str:
 
 
 def _agree(feature: SeqFeature, lines: Feature, length: int) -> bool:
-    """Whether each bound that Biopython read stands in the text; 1 and `length` come of splitting 90..10."""
+    """Whether each bound that Biopython read is in the text; it adds 1 and `length` when it splits 90..10."""
     if feature.location is None:
         return False
     bounds = [(part.start, part.end) for part in feature.location.parts]
@@ -160,9 +179,7 @@ def _unreadable(lines: Sequence[bytes], layout: Record) -> int:
     """The line of the first CDS that Biopython cannot read by itself, else that of the record."""
     scanner = GenBankScanner()
     for feature in cds_of(layout):
-        rows = [
-            decode(line)[len(QUALIFIER_INDENT) :].strip() for line in lines[feature.first : feature.last + 1]
-        ]
+        rows = [decode(line)[QUALIFIER_COLUMN:].strip() for line in lines[feature.first : feature.last + 1]]
         try:
             scanner.parse_feature(feature.key, rows)
         except _BIOPYTHON_RAISES:
@@ -206,22 +223,65 @@ def _separate_length(name: str, digits: str, lines: Sequence[bytes], record: Rec
     )
 
 
+def read_id(lines: Sequence[bytes], record: Record, path: str) -> Locus:
+    """Read the ID line of an EMBL record, of today or before 2006, and the name where it has none.
+
+    Raises:
+        InputError: it has no name, or describes a protein.
+    """
+    text = decode(lines[record.first]).removeprefix("\ufeff").rstrip()
+    first, *fields = _EMBL_FIELD.split(text[len("ID") :].strip())
+    name = next(iter(first.split()), "")
+    size = next((match for field in fields if (match := _EMBL_SIZE.match(field))), None)
+    if size and size[2].upper() == "AA":
+        raise InputError("a protein record; give the EMBL file of the genome", path, record.first + 1)
+    if name.upper() in _NO_ACCESSION:
+        name = _named_below(lines, record) or name
+    if not name:
+        raise InputError("this ID line has no name; write one after ID", path, record.first + 1)
+    version = next((field[2:].strip() for field in fields if re.fullmatch(r"SV\s+\w+", field)), "")
+    circular = any("circular" in field.lower().split() for field in fields)
+    return Locus(name, int(size[1]) if size else None, circular, version)
+
+
+def _named_below(lines: Sequence[bytes], record: Record) -> str:
+    """What the AC lines call a record: the submitter's `AC * _name`, else an accession; '' where nothing."""
+    header = map(decode, lines[record.first : record.end if record.table is None else record.table])
+    found = [match for line in header if (match := _EMBL_NAME.match(line))]
+    names = [match[1] for match in found if match[1]] + [match[2] for match in found if match[2]]
+    return next((name for name in names if name.upper() not in _NO_ACCESSION), "")
+
+
 def readable(lines: Sequence[bytes], record: Record, locus: Locus) -> str:
     """The record's CDS and bases for Biopython: canonical LOCUS and FEATURES lines, an ORIGIN and a `//`.
 
     Of the header only what names the record is kept: Biopython stops at oddities of the rest, unneeded here.
     """
+    table = [] if record.table is None else [_FEATURES_LINE]
+    for cds in cds_of(record):
+        table += [decode(table_line(line)).rstrip() for line in lines[cds.first : cds.last + 1]]
+    is_embl = record.style is EMBL
+    named, bases = _embl_parts(lines, record, locus) if is_embl else _genbank_parts(lines, record)
+    return "\n".join([_locus_line(locus), *named, *table, *bases, "//", ""])
+
+
+def _genbank_parts(lines: Sequence[bytes], record: Record) -> tuple[list[str], list[str]]:
+    """The lines that name a record, and those with its bases."""
     stop = record.end if record.close is None else record.close
     tables = [number for number in (record.table, record.section) if number is not None]
     start = min(tables, default=stop)
     header = [decode(line).rstrip() for line in lines[record.first + 1 : start]]
     named = [line for line in header if line.startswith(_USED_HEADER)]
-    table = [] if record.table is None else [_FEATURES_LINE]
-    for cds in cds_of(record):
-        table += [decode(line).rstrip() for line in lines[cds.first : cds.last + 1]]
     section = range(stop if record.section is None else record.section, stop)
-    sequence = [decode(lines[number]).rstrip() for number in section] or ["ORIGIN"]
-    return "\n".join([_locus_line(locus), *named, *table, *sequence, "//", ""])
+    return named, [decode(lines[number]).rstrip() for number in section] or ["ORIGIN"]
+
+
+def _embl_parts(lines: Sequence[bytes], record: Record, locus: Locus) -> tuple[list[str], list[str]]:
+    """The same of an EMBL record, as GenBank has them: a count before the bases, not behind."""
+    version = f"{locus.name}.{locus.version}" if locus.version else locus.name
+    bases = [decode(lines[number]).strip("0123456789 \t\r\n") for number in record.sequence]
+    named = [f"ACCESSION   {locus.name}", f"VERSION     {version}"]
+    return named, ["ORIGIN", *(f"{1:>9} {row}" for row in bases if row)]
 
 
 def _locus_line(locus: Locus) -> str:

@@ -1,15 +1,18 @@
-"""Writing predictions into the text of a GenBank file, and taking them out again; no other byte is touched.
+"""Writing predictions into the text of a GenBank or EMBL file, and taking them out; no other byte is touched.
 
 What is added, each piece recognisable by itself, so that it can be taken out even after other tools moved it:
 
     COMMENT     glm-annot: program=...; model=...   in each annotated record, before FEATURES
          operon          190..5020                  before the first gene of each operon, with our /inference
+                         /standard_name="thrA-thrC"
     and at the end of a CDS
-        /operon="glm_operon_0001"                   where the CDS has no /operon of its own
+        /operon="glm_operon_0001"                   where the CDS has no /operon yet
         /EC_number="2.7.1.2"                        with `promote_ec`; our note names it, so that it strips
         /note="predicted EC 2.7.1.2 (glm-annot)"    in its stead, for products that must carry no /EC_number
         /inference="ab initio prediction:glm-annot:0.1.0"
         /note="glm-annot: ec=2.7.1.2; ec_confidence=0.981; ..."
+
+In EMBL the comment stands on CC lines, with a line XX after them.
 """
 
 from __future__ import annotations
@@ -20,28 +23,27 @@ from collections.abc import Iterator, Sequence
 
 from glm_annot.io import qualifiers as names
 from glm_annot.io.genbank.text import (
-    HEADER_INDENT,
-    KEY_INDENT,
-    QUALIFIER_INDENT,
     Feature,
     Qualifier,
     Record,
+    Style,
     qualifiers,
     records,
     wrap,
     wrapped_width,
 )
 from glm_annot.io.source import decode, line_end, split_lines
-from glm_annot.records import Gene, Genome, OperonCall, Predictions, Provenance
+from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
 _INFERENCE = f"ab initio prediction:{names.TOOL}:"  # INSDC /inference: category:program:version
 _NOTE = f"{names.TOOL}: "
-_COMMENT = b"COMMENT".ljust(len(HEADER_INDENT))
 _OPERON_ID = re.compile(r"glm_operon_\d{4,}")
 _SEPARATOR = "; "  # between the entries of our note
 
 
-def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
+def render(
+    genome: Genome, predictions: Predictions, promote_ec: float | None = None, promote_to: str = names.TO_NOTE
+) -> bytes:
     """The text that `genome` was read from, with the predictions added.
 
     Args:
@@ -49,6 +51,7 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
         predictions: what to add.
         promote_ec: probability from which a predicted EC number is also written as /EC_number, where the
             file has none for the gene; None: never.
+        promote_to: 'field', or 'note' for products that must carry no /EC_number.
     """
     if genome.source is None:
         raise ValueError("a genome that was not read from a file cannot be written back")
@@ -56,19 +59,22 @@ def render(genome: Genome, predictions: Predictions, promote_ec: float | None = 
     places = {index: patch.places[lines[0]] for index, lines in genome.source.anchors.items()}
     lengths = {contig.name: contig.length for contig in genome.contigs}
     inference = f'/inference="{_INFERENCE}{predictions.provenance.program.rpartition(" ")[2]}"'
+    genes = {gene.index: gene for gene in genome.genes}
     for operon in predictions.operons or ():
         record, position = places[operon.genes[0]]
-        patch.add_operon(_head(record, position), operon, lengths[operon.contig], inference)
+        head, name = _head(record, position), names.operon_name(operon, genes)
+        patch.add_operon(head, record.style, operon, name, lengths[operon.contig], inference)
     membership = names.memberships(predictions)
     annotated: dict[int, Record] = {}
     for gene in genome.genes:
         operon_of_gene, _ = membership.get(gene.index, (None, 0))
         if tags := _tags(gene, operon_of_gene, predictions, promote_ec):
             record, position = places[gene.index]
-            patch.add_tags(record.features[position], gene, tags, inference)
+            feature, in_note = record.features[position], names.ec_belongs_in_note(gene.product, promote_to)
+            patch.add_tags(feature, record.style, tags, inference, in_note=in_note)
             annotated[record.first] = record
     for record in annotated.values():
-        patch.add_comment(record, predictions.provenance, promote_ec)
+        patch.add_comment(record, names.provenance_comment(predictions.provenance, promote_ec, promote_to))
     return patch.text()
 
 
@@ -86,11 +92,12 @@ def strip(text: bytes) -> bytes:
 
 
 def provenance(text: bytes) -> str | None:
-    """The comment of ours that says what made the additions in `text`; None where there is none."""
+    """Our comment in `text` that says what made the additions; None without one."""
     lines = split_lines(text)
     for record in records(lines):
-        if comment := [decode(lines[number])[len(HEADER_INDENT) :] for number in _our_comment(lines, record)]:
-            return "\n".join(row.strip() for row in comment).replace("=\n", "=").replace("\n", " ")
+        ours = [decode(lines[number]).rstrip() for number in _our_comment(lines, record)]
+        if rows := [row[len(record.style.comment) :].strip() for row in ours]:
+            return "\n".join(filter(None, rows)).replace("=\n", "=").replace("\n", " ")
     return None
 
 
@@ -110,37 +117,61 @@ class _Patch:
         rows = ((*self.before[n], line, *self.after[n]) for n, line in enumerate(self.lines))
         return b"".join(row for group in rows for row in group)
 
-    def add_operon(self, head: Feature, operon: OperonCall, length: int | None, inference: str) -> None:
+    def add_operon(
+        self,
+        head: Feature,
+        style: Style,
+        operon: OperonCall,
+        name: str,
+        length: int | None,
+        inference: str,
+    ) -> None:
         """An operon feature before `head`. INSDC wants /operon on it, but no gene, locus_tag or EC_number."""
         tags = [(names.OPERON_CONFIDENCE, names.confidence(operon.confidence)), *names.operon_tags(operon)]
-        key = KEY_INDENT + f"{'operon':<16}{_location(operon, length)}".encode() + self._end(head.first)
-        values = [f'/operon="{operon.id}"', inference, f'/note="{_note(tags)}"']
-        self.before[head.first] += [key, *self._qualifiers(values, head.first)]
+        key = style.key_indent + f"{'operon':<16}{_location(operon, length)}".encode() + self._end(head.first)
+        title = name.replace('"', "'")
+        values = [
+            f'/{names.OPERON_OF}="{operon.id}"',
+            f'/{names.STANDARD_NAME}="{title}"',
+            inference,
+            f'/note="{_note(tags)}"',
+        ]
+        self.before[head.first] += [key, *self._qualifiers(values, style, head.first)]
 
-    def add_tags(self, feature: Feature, gene: Gene, tags: Sequence[tuple[str, str]], inference: str) -> None:
+    def add_tags(
+        self,
+        feature: Feature,
+        style: Style,
+        tags: Sequence[tuple[str, str]],
+        inference: str,
+        *,
+        in_note: bool,
+    ) -> None:
         """Our qualifiers at the end of a CDS."""
         said, values = dict(tags), list[str]()
-        has_operon = any(q.name == "operon" for q in qualifiers(self.lines, feature))
+        has_operon = any(q.name == names.OPERON_OF for q in qualifiers(self.lines, feature))
         if not has_operon and said.get(names.OPERON, names.NO_OPERON) != names.NO_OPERON:
-            values.append(f'/operon="{said[names.OPERON]}"')
+            values.append(f'/{names.OPERON_OF}="{said[names.OPERON]}"')
         for number in _split(said.get(names.PROMOTED, "")):
-            in_note = names.ec_belongs_in_note(gene.product)
             values.append(f'/note="{names.promoted_note(number)}"' if in_note else f'/EC_number="{number}"')
         values += [inference, f'/note="{_note(tags)}"']
-        self.after[feature.last] += self._qualifiers(values, feature.last)
+        self.after[feature.last] += self._qualifiers(values, style, feature.last)
 
-    def add_comment(self, record: Record, provenance: Provenance, promote_ec: float | None) -> None:
-        """What made the predictions, as a COMMENT block before the feature table."""
+    def add_comment(self, record: Record, comment: str) -> None:
+        """What made the predictions, as a comment before the feature table."""
         assert record.table is not None, "a record with genes has a feature table"
-        words = names.provenance_comment(provenance, promote_ec).split(" ")
-        room = self.width - len(HEADER_INDENT)
+        words = comment.split(" ")
+        style, end = record.style, self._end(record.table)
+        room = self.width - len(style.comment_indent)
         # With its name a hash is longer than a line: a line ends between them.
         breakable = " ".join(word if len(word) <= room else word.replace("=", "= ", 1) for word in words)
-        first, *rest = wrap(breakable, HEADER_INDENT, self.width, self._end(record.table))
-        self.before[record.table] = [_COMMENT + first.removeprefix(HEADER_INDENT), *rest]
+        first, *rest = wrap(breakable, style.comment_indent, self.width, end)
+        rows = [style.comment + first.removeprefix(style.comment_indent), *rest]
+        self.before[record.table] = [*rows, style.comment_end + end] if style.comment_end else rows
 
-    def _qualifiers(self, values: Sequence[str], near: int) -> list[bytes]:
-        return [row for v in values for row in wrap(v, QUALIFIER_INDENT, self.width, self._end(near))]
+    def _qualifiers(self, values: Sequence[str], style: Style, near: int) -> list[bytes]:
+        indent, end = style.qualifier_indent, self._end(near)
+        return [row for value in values for row in wrap(value, indent, self.width, end)]
 
     def _end(self, number: int) -> bytes:
         return line_end(self.lines[number]) or b"\n"
@@ -191,12 +222,13 @@ def _extent(feature: Feature) -> tuple[str, str]:
 
 
 def _our_comment(lines: Sequence[bytes], record: Record) -> Iterator[int]:
-    inside = False
+    style = record.style
+    opening, inside = style.comment + _NOTE.encode(), False
     for number in range(record.first, record.first if record.table is None else record.table):
-        inside = lines[number].startswith(_COMMENT + _NOTE.encode()) or (
-            inside and lines[number].startswith(HEADER_INDENT)
-        )
-        if inside:
+        line = lines[number]
+        ends = inside and style.comment_end != b"" and line.rstrip() == style.comment_end
+        inside = line.startswith(opening) or (inside and line.startswith(style.comment_indent))
+        if inside or ends:
             yield number
 
 
@@ -216,7 +248,7 @@ def _our_lines(lines: Sequence[bytes], feature: Feature) -> Iterator[int]:
 
 
 def _is_ours(qualifier: Qualifier, promoted: set[str]) -> bool:
-    if qualifier.name == "operon":
+    if qualifier.name == names.OPERON_OF:
         return _OPERON_ID.fullmatch(qualifier.value) is not None
     if qualifier.name == "EC_number":
         return qualifier.value in promoted
@@ -230,7 +262,7 @@ def _is_inference(qualifier: Qualifier) -> bool:
 
 
 def _promoted(qualifier: Qualifier) -> list[str]:
-    """The EC numbers that a note of ours says were promoted."""
+    """The EC numbers that were promoted, according to our note."""
     if qualifier.name != "note" or not qualifier.value.startswith(_NOTE):
         return []
     entries = dict(

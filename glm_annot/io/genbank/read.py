@@ -1,10 +1,10 @@
-"""GenBank: text -> Genome. `entries` reads the records, `patch` writes predictions back."""
+"""GenBank and EMBL: text -> Genome. `entries` reads the records, `patch` writes predictions back."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,9 +15,9 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.genbank.entries import Entry, read_entries
 from glm_annot.io.genbank.text import Feature
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import several, without_repeats, without_sequence
+from glm_annot.io.parts import check_usable, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
-from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code
+from glm_annot.io.sequences import Sequences, as_dna, genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
@@ -27,13 +27,13 @@ _SEED_ID = re.compile(r"(?:.*:)?(fig\|.+)")  # RAST names its features so, in /d
 
 
 def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
-    """Read a GenBank text of one or more records. Records without any CDS are left out.
+    """Read a GenBank or EMBL text of one or more records. Records without any CDS are left out.
 
     Args:
         source_path: where it came from, for messages; `-` for standard input.
-        text: the decompressed file, without additions of ours.
-        sequences: contigs (by VERSION, ACCESSION or LOCUS name) and proteins given beside it; they win over
-            what the file holds.
+        text: the decompressed file, without our additions.
+        sequences: contigs (by VERSION, ACCESSION, LOCUS or ID name) and proteins given beside it; they win
+            over what the file holds.
 
     Raises:
         InputError: naming the file and, where there is one, the line.
@@ -44,15 +44,15 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     contigs = reader.contigs(list(zip(names, entries, strict=True)))
     genome = Genome(
         tuple(contig for contig in contigs if contig.genes),
-        Source(source_path, "genbank", text, reader.anchors),
+        Source(source_path, entries[0].layout.style.format, text, reader.anchors),
     )
     if sequences.contigs and not reader.n_fitting:
         raise sequences.no_contig_fits(names[0], source_path)
-    _check_usable(genome, sequences, source_path)
+    check_usable(genome, sequences, source_path)
     if sequences.proteins and not reader.n_given:
         raise InputError(
             "no protein of the --faa file goes by the locus_tag or protein_id of a CDS; "
-            "give the proteins of this very annotation",
+            "give the proteins of this annotation",
             source_path,
         )
     reader.oddities.tell()
@@ -60,27 +60,8 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     return genome
 
 
-class Whole:
-    """A GenBank file as sections of which there is one: its genome."""
-
-    format = "genbank"
-
-    def __init__(self, genome: Genome) -> None:
-        self._genome = genome
-
-    def __iter__(self) -> Iterator[Genome]:
-        return iter((self._genome,))
-
-    def rest(self) -> Iterator[bytes]:
-        """Nothing follows."""
-        return iter(())
-
-    def close(self) -> None:
-        """No file is open."""
-
-
 def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:
-    """VERSION (else ACCESSION) of each record where all have their own, else the LOCUS names."""
+    """VERSION (else ACCESSION) of each record where all have their own, else the LOCUS or ID names."""
     identifiers = [entry.content.id for entry in entries]
     if len(set(identifiers)) == len(entries) and not any(name.lower() in _NO_NAME for name in identifiers):
         return identifiers
@@ -90,25 +71,12 @@ def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:
         if name in seen:
             raise InputError(
                 f"a second record called {name}; if they are regions of one contig, give the regions one by "
-                "one, else give each record a name of its own",
+                "one, else give each record a different name",
                 path,
                 entry.layout.first + 1,
             )
         seen.add(name)
     return [entry.locus.name for entry in entries]
-
-
-def _check_usable(genome: Genome, sequences: Sequences, path: str) -> None:
-    genes = list(genome.genes)
-    if not genes:
-        raise InputError("no CDS in this file; call genes first (Bakta, Prokka, PGAP, ...)", path)
-    lacking = any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
-    if lacking and not sequences.proteins and not any(gene.protein for gene in genes):
-        raise InputError(
-            "no sequences in this file; give --fasta genome.fna (contigs of the same names) "
-            "or --faa proteins.faa beside it",
-            path,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +128,8 @@ class _Reader:
         genes: list[list[Gene]] = [[] for _ in entries]
         members = enumerate(zip(found, codings, self.proteins.of(codings), strict=True))
         for index, ((number, feature, _, place), coding, admitted) in members:
-            genes[number].append(_gene(index, entries[number][0], feature, place, coding, admitted))
+            contig = entries[number][0]
+            genes[number].append(_gene(index, contig, feature, place, coding, admitted, self._sequences))
         bases = {name for (name, _), bases in zip(entries, dna, strict=True) if bases}
         without_sequence([gene for record in genes for gene in record], bases, self.oddities)
         return [
@@ -190,8 +159,8 @@ class _Reader:
         self.n_fitting += bool(dna)
         if dna and entry.locus.length and len(dna) != entry.locus.length:
             raise InputError(
-                f"LOCUS says {entry.locus.length} bp but the FASTA file has {len(dna)} for {name}; "
-                "give the contigs of this very annotation",
+                f"{entry.layout.style.first_key} says {entry.locus.length} bp but the FASTA file has "
+                f"{len(dna)} for {name}; give the contigs of this annotation",
                 self._path,
                 entry.layout.first + 1,
             )
@@ -233,7 +202,9 @@ class _Reader:
             dna="" if split or skip else str(location.extract(dna)),
             phase=phase,
             codon_start=phase,
-            code=genetic_code(q.text(said, "transl_table") or str(DEFAULT_CODE), self._path, lines.first + 1),
+            code=genetic_code(
+                q.text(said, "transl_table") or str(self._sequences.code), self._path, lines.first + 1
+            ),
             own_start=own_start,
             recoded=recoded,
             stated=given or q.text(said, "translation"),
@@ -263,7 +234,13 @@ class _Reader:
 
 
 def _gene(
-    index: int, contig: str, feature: SeqFeature, place: _Place, coding: Coding, admitted: Admitted
+    index: int,
+    contig: str,
+    feature: SeqFeature,
+    place: _Place,
+    coding: Coding,
+    admitted: Admitted,
+    sequences: Sequences,
 ) -> Gene:
     said = feature.qualifiers
     protein, skip = admitted
@@ -277,7 +254,7 @@ def _gene(
         locus_tag=q.text(said, "locus_tag"),
         name=q.text(said, "gene"),
         product=q.product(said),
-        ec=q.existing_ec(said),
+        ec=sequences.all_ec((coding.name,), q.existing_ec(said)),
         protein=protein,
         skip=skip,
         parts=several(place.parts),

@@ -1,7 +1,7 @@
 """Which lines of a GFF3 file are one CDS: those of one ID, or of one Parent where they have no ID.
 
-That is the rule; files break it. One ID stands on two genes, a line stands twice, a CDS over the origin
-stands on two lines. What is decided against the rule is counted among the oddities.
+Many files break this rule: two genes share an ID, a line is repeated, a CDS over the origin has two lines.
+Each decision against the rule is counted among the oddities.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glm_annot.records import Skip
 
 log = logging.getLogger(__name__)
 
-_IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product")  # alike on all lines of one CDS
+_IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product")  # equal on all lines of one CDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Feature:
 
     Attributes:
         rows: its parts along the contig; those past the origin come last, with the contig's length added.
-        lines: 0-based numbers of all lines that it stands on, in order of the file.
+        lines: 0-based numbers of all its lines, in the order of the file.
     """
 
     rows: tuple[Row, ...]
@@ -104,7 +104,7 @@ def _of_one_name(rows: list[Row], document: Document) -> list[Feature]:
     kind, name = _name(rows[0])
     where = f"{kind} {name}, {document.lines(rows)}"
     if len(features) > 1 and kind == "ID":
-        document.oddities.see("IDs that stand on several genes, each read as a gene of its own", where)
+        document.oddities.see("IDs shared by several genes, each read as a separate gene", where)
     if kind == "Parent" and any(len(feature.rows) > 1 for feature in features):
         document.oddities.see(
             "CDS of several lines without an ID but with one Parent, each read as one gene", where
@@ -204,7 +204,7 @@ def _residues(rows: Sequence[Row], replicon: Replicon, document: Document) -> st
 def _unwrapped(rows: list[Row], replicon: Replicon, document: Document) -> list[Row]:
     """The lines of a CDS along the contig; those past the origin come last, with the contig's length added.
 
-    A CDS over the origin may stand on two lines: up to the last base, and on from the first. If most of the
+    A CDS over the origin may have two lines: up to the last base, and from the first base on. If most of the
     contig lies between them, it is circular, whether it is marked so or not.
     """
     length = replicon.length

@@ -146,8 +146,12 @@ class Document:
         return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
 
 
-def survey(file: BinaryIO, path: str) -> Layout:
+def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
     """Pass over all lines of a file before its sequences, from its beginning, and warn of odd ones.
+
+    Args:
+        file, path: the file, and what it is called in messages.
+        code: the genetic code where the file states none.
 
     Raises:
         InputError: no CDS, one whose place makes no sense, or several files joined.
@@ -158,7 +162,6 @@ def survey(file: BinaryIO, path: str) -> Layout:
     pending: int | None = (
         None  # length from a ##sequence-region that names no contig: it is the next feature's
     )
-    code = DEFAULT_CODE  # Prodigal states one before the features of each sequence
     for number, (start, raw) in enumerate(annotation_lines(file)):
         if number == 0:
             layout.newline = newline_of(raw)
@@ -184,7 +187,7 @@ def survey(file: BinaryIO, path: str) -> Layout:
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
-                code = genetic_code(match[1], path, number + 1)
+                code = genetic_code(match[1], path, number + 1)  # Prodigal: before those of each sequence
     if not cuts.n_cds:
         what = "gene lines but no CDS" if "gene" in kinds else "no CDS"
         raise InputError(f"{what} in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)

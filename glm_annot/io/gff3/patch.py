@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, PARENT, annotation_lines, is_feature, split_text
 from glm_annot.io.source import BOM, blocks_from, decode, line_end, spooled
-from glm_annot.records import Gene, Genome, OperonCall, Predictions, Source
+from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
 _ATTRIBUTES = COLUMNS - 1  # the last column
 _COMMENT = b"# " + q.TOOL.encode() + b": "
@@ -56,7 +56,7 @@ def _stripped(file: BinaryIO) -> Iterator[bytes]:
 
 
 def provenance(text: bytes) -> str | None:
-    """The comment of ours that says what made the additions in `text`, without comment sign; else None."""
+    """Our comment in `text` that says what made the additions, without the comment sign; None without one."""
     _, lines, _ = split_text(text)
     comment = next((line for line in lines if line.startswith(_COMMENT)), None)
     return None if comment is None else decode(comment).removeprefix("#").strip()
@@ -101,12 +101,15 @@ def _withdraw(items: list[bytes], key: bytes, value: bytes = b"") -> None:
 # ---- adding ----
 
 
-def render(genome: Genome, predictions: Predictions, promote_ec: float | None = None) -> bytes:
+def render(
+    genome: Genome, predictions: Predictions, promote_ec: float | None = None, promote_to: str = q.TO_NOTE
+) -> bytes:
     """The text of the genome's file, or of the section of it that it is, with the predictions added."""
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
-    inserted = _inserted_lines(lines, genome.source, predictions, promote_ec)
-    additions = _Additions(genome.source.ec_place, predictions, promote_ec)
+    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to)
+    inserted = _inserted_lines(lines, genome, predictions, comment)
+    additions = _Additions(genome.source.ec_place, predictions, promote_ec, promote_to)
     genes = {
         number: gene
         for gene in genome.genes
@@ -126,24 +129,22 @@ _Pairs = list[tuple[str, str]]
 class _Additions:
     """What is added to the lines of a gene; made line by line, as all at once it is larger than the file."""
 
-    def __init__(self, place: tuple[str, str], predictions: Predictions, promote_ec: float | None) -> None:
-        self._predictions, self._promote_ec = predictions, promote_ec
+    def __init__(
+        self, place: tuple[str, str], predictions: Predictions, promote_ec: float | None, promote_to: str
+    ) -> None:
+        self._predictions, self._promote_ec, self._promote_to = predictions, promote_ec, promote_to
         self._members = q.memberships(predictions)
         self._place = place
 
     def of(self, gene: Gene) -> tuple[_Pairs, _Pairs]:
-        """(what is promoted to the tool's attributes, our tags), alike on all lines of a CDS."""
+        """(what is promoted to the tool's attributes, our tags), equal on all lines of a CDS."""
         prediction = self._predictions.genes[gene.index]
         operon = self._members[gene.index][0] if gene.index in self._members else None
         tags = q.gene_tags(prediction, operon, operons=self._predictions.operons is not None)
         numbers = q.promoted_ec(gene, prediction, self._promote_ec)
-        return _promoted(numbers, gene.product, self._place), tags
-
-
-def _promoted(numbers: Iterable[str], product: str, place: tuple[str, str]) -> _Pairs:
-    if q.ec_belongs_in_note(product):
-        return [(q.NOTE, q.promoted_note(number)) for number in numbers]
-    return [(place[0], place[1] + number) for number in numbers]
+        if q.ec_belongs_in_note(gene.product, self._promote_to):
+            return [(q.NOTE, q.promoted_note(number)) for number in numbers], tags
+        return [(self._place[0], self._place[1] + number) for number in numbers], tags
 
 
 def _with_attributes(line: bytes, promoted: _Pairs, tags: _Pairs) -> bytes:
@@ -180,19 +181,22 @@ def _escape(value: str) -> bytes:
 
 
 def _inserted_lines(
-    lines: list[bytes], source: Source, predictions: Predictions, promote_ec: float | None
+    lines: list[bytes], genome: Genome, predictions: Predictions, comment: str
 ) -> Mapping[int, list[bytes]]:
-    """Line number -> the lines of ours that go before it."""
+    """Line number -> our lines to insert before it."""
+    source = genome.source
+    assert source is not None
     newline = source.newline
     inserted: dict[int, list[bytes]] = defaultdict(list)
     if source.opens_file:
-        comment = q.provenance_comment(predictions.provenance, promote_ec)
         first_feature = next(number for number, line in enumerate(lines) if is_feature(line))
         inserted[first_feature].append(f"# {comment}".encode() + newline)
     ids = _lines_by_id(lines) if predictions.operons else {}
+    genes = {gene.index: gene for gene in genome.genes} if predictions.operons else {}
     for operon in predictions.operons or ():
         line = _line_at(lines, source.anchors[operon.genes[0]], operon.start)
-        inserted[_top_line(lines, line, ids)].append(_operon_line(operon, lines[line]) + newline)
+        text = _operon_line(operon, q.operon_name(operon, genes), lines[line])
+        inserted[_top_line(lines, line, ids)].append(text + newline)
     return inserted
 
 
@@ -216,9 +220,12 @@ def _top_line(lines: Sequence[bytes], number: int, ids: Mapping[bytes, int]) -> 
     return _top_line(lines, above, ids) if above < number else number
 
 
-def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
-    """A childless feature of its own: CDS with an operon as Parent would be taken for one joined CDS."""
-    tags = [("ID", operon.id), (q.ONTOLOGY, q.OPERON_EVIDENCE_CODE), *q.operon_tags(operon)]
+def _operon_line(operon: OperonCall, name: str, gene_line: bytes) -> bytes:
+    """The operon is a feature without children: CDS with one Parent would be read as one joined CDS.
+
+    `operon` repeats the ID for converters to INSDC's formats, which drop operons without it.
+    """
+    tags = [(q.OPERON_OF, operon.id), (q.ONTOLOGY, q.OPERON_EVIDENCE_CODE), *q.operon_tags(operon)]
     columns = [
         q.TOOL,
         "operon",
@@ -228,5 +235,7 @@ def _operon_line(operon: OperonCall, gene_line: bytes) -> bytes:
         q.SIGNS[operon.strand],
         ".",
     ]
-    attributes = b";".join(key.encode() + b"=" + _escape(value) for key, value in tags)
+    items = [b"ID=" + _escape(operon.id), q.NAME.encode() + b"=" + _escape(name).replace(b",", b"%2C")]
+    items += [key.encode() + b"=" + _escape(value) for key, value in tags]
+    attributes = b";".join(items)
     return b"\t".join([gene_line.split(b"\t", 1)[0], *(column.encode() for column in columns), attributes])

@@ -31,7 +31,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 
     Args:
         source_path: where it came from, for messages; `-` for standard input.
-        text: the decompressed file, without additions of ours.
+        text: the decompressed file, without our additions.
         sequences: contigs and proteins given beside it; they go before `##FASTA`.
 
     Raises:
@@ -43,7 +43,7 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
 class Sections:
     """A GFF3 file whose genome comes in sections of whole contigs, so that it is never in memory as a whole.
 
-    Iterating gives each section as a genome of its own, whose source is its lines; these and then `rest` are
+    Iterating gives each section as a separate genome, whose source is its lines; these and then `rest` are
     the file. It may be done more than once; a genome of one section is kept.
 
     Args and errors as for `parse`; `file` stays open, and may be read by nobody else.
@@ -53,7 +53,7 @@ class Sections:
 
     def __init__(self, path: str, file: BinaryIO, sequences: Sequences) -> None:
         self._path, self._file, self._sequences = path, file, sequences
-        self._layout = survey(file, path)
+        self._layout = survey(file, path, sequences.code)
         self._embedded = _embedded(file, self._layout)
         self._only: Genome | None = None
         self._reading: Reading | None = None
@@ -106,7 +106,9 @@ class Sections:
         admitted = check.proteins.of(codings)
         self._reading = check.proteins.reading
         members = enumerate(zip(features, admitted, codings, strict=True))
-        genes = without_repeats([_gene(i, *member, ancestors) for i, member in members], check.oddities)
+        genes = without_repeats(
+            [_gene(i, *member, ancestors, self._sequences) for i, member in members], check.oddities
+        )
         without_sequence(genes, {n for n, r in document.replicons.items() if r.sequence}, check.oddities)
         check.see(genes, any(coding.given for coding in codings))
         anchors = {i: feature.lines for i, feature in enumerate(features)}
@@ -146,11 +148,17 @@ def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
 
 
 def _gene(
-    index: int, feature: Feature, admitted: Admitted, coding: Coding, ancestors: Mapping[str, Row]
+    index: int,
+    feature: Feature,
+    admitted: Admitted,
+    coding: Coding,
+    ancestors: Mapping[str, Row],
+    sequences: Sequences,
 ) -> Gene:
     row = feature.rows[0]
     lineage = list(_lineage(row, ancestors))
     protein, skip = admitted
+    locus_tag = _inherited(lineage, "locus_tag")
     return Gene(
         index=index,
         id=coding.name,
@@ -158,10 +166,10 @@ def _gene(
         start=row.start,
         end=max(r.end for r in feature.rows),
         strand=feature.strand,
-        locus_tag=_inherited(lineage, "locus_tag"),
-        name=_inherited(lineage, "gene"),
-        product=q.product(row.attributes),
-        ec=q.existing_ec(row.attributes),
+        locus_tag=locus_tag,
+        name=_inherited(lineage, "gene") or _first(q.gene_symbol(r.attributes) for r in lineage[1:]),
+        product=q.product(row.attributes) or _first(q.described(r.attributes) for r in lineage[1:]),
+        ec=sequences.all_ec((locus_tag, row.id), q.existing_ec(row.attributes)),
         protein=protein,
         skip=skip,
         parts=several((r.start, r.end) for r in feature.rows),
@@ -175,7 +183,7 @@ def _coding(
     row, rows = feature.rows[0], feature.in_order
     said, replicon = row.attributes, document.replicons[row.contig]
     lineage = list(_lineage(row, ancestors))
-    locus_tag = _inherited(lineage, "locus_tag")
+    locus_tag = _locus_tag(lineage)
     skip = row.skip or (Skip.PSEUDOGENE if _is_pseudo(lineage) else None)
     if skip is None and row.strand == 0:
         skip = Skip.NO_STRAND
@@ -216,8 +224,18 @@ def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
         current = ancestors[names[0]] if names else None
 
 
+def _locus_tag(lineage: Sequence[Row]) -> str:
+    """The locus tag of a CDS or of its gene; Ensembl calls it gene_id."""
+    return _inherited(lineage, "locus_tag") or _inherited(lineage, "gene_id")
+
+
 def _inherited(lineage: Iterable[Row], name: str) -> str:
-    return next((value for row in lineage if (value := q.text(row.attributes, name))), "")
+    return _first(q.text(row.attributes, name) for row in lineage)
+
+
+def _first(values: Iterable[str]) -> str:
+    """The first value that is not empty; '' without one."""
+    return next(filter(None, values), "")
 
 
 # ---- sequences ----
@@ -243,7 +261,7 @@ def _attach_sequences(document: Document, sequences: Sequences, embedded: Fasta)
             where = "the FASTA file has" if given else "its sequence after ##FASTA has"
             is_last = not given and embedded.last in (plain, name)
             cut_off = is_last and len(found) < (replicon.length or 0)
-            advice = "is the file cut off?" if cut_off else "give the contigs of this very annotation"
+            advice = "is the file cut off?" if cut_off else "give the contigs of this annotation"
             raise InputError(
                 f"the annotation says {replicon.length} bp but {where} {len(found)} for {name}; {advice}",
                 document.path,
@@ -310,7 +328,7 @@ class _SequenceCheck:
         if sequences.proteins and not self._fits:
             raise InputError(
                 f"no protein of the --faa file has the ID, locus_tag or protein_id of a CDS ({first.id!r}); "
-                "give the proteins of this very annotation",
+                "give the proteins of this annotation",
                 path,
             )
         names = {unquote(name) for name in self._layout.replicons}
@@ -320,7 +338,7 @@ class _SequenceCheck:
             if self._embedded and self._embedded not in names:
                 raise InputError(
                     f"no sequence after ##FASTA ({self._embedded!r}, ...) has the name of a contig "
-                    f"({first.contig!r}); make the names alike, or give --fasta genome.fna",
+                    f"({first.contig!r}); make the names equal, or give --fasta genome.fna",
                     path,
                 )
             raise InputError(
@@ -330,7 +348,7 @@ class _SequenceCheck:
             )
         if self._outside and not self._has:
             raise InputError(
-                "every CDS reaches past the end of its contig; give the contigs of this very annotation, or "
+                "every CDS reaches past the end of its contig; give the contigs of this annotation, or "
                 "mark a circular contig with Is_circular=true on its region line",
                 path,
             )

@@ -83,7 +83,7 @@ def test_default_command_writes_annotation_and_table_beside_the_input(
     assert annotated.count("glm_operon=") == 34
     assert len(table) == 35 and table[0].startswith("contig\tstart\tend\tstrand\tlocus_tag")
     summary = done.stderr.decode().splitlines()[-1]
-    assert "34 genes; 2 windows; EC " in summary and "operons" in summary and summary.endswith(" s")
+    assert "small.gff3: 34 genes; new EC numbers for " in summary and summary.endswith(" s")
 
 
 def test_strip_gives_the_input_back(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_bad_file_among_several_does_not_stop_the_others(
     done = run("bad.gff3", small_gff3, "--model", tiny_bundle, "-o", "out")
     message = done.stderr.decode()
     assert done.returncode == 3 and "Traceback" not in message
-    assert "error: bad.gff3: " in message and "1 of 2 inputs failed" in message
+    assert "1 of 2 inputs failed:\n  bad.gff3  " in message and message.count("bad.gff3") == 1
     names = sorted(path.name for path in (small_gff3.parent / "out").iterdir())
     assert names == ["small.glm.gff3", "small.glm.tsv"]
 
@@ -171,7 +171,7 @@ def test_a_bad_file_among_several_does_not_stop_the_others(
 def test_quiet_and_log_file(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:
     done = run(small_gff3, "--model", tiny_bundle, "-q", "--log-file", "run.log")
     assert done.returncode == 0 and done.stderr == b""
-    assert "34 genes; 2 windows" in (small_gff3.parent / "run.log").read_text()
+    assert "small.gff3: 34 genes; " in (small_gff3.parent / "run.log").read_text()
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
@@ -182,7 +182,7 @@ def test_a_log_file_on_a_full_disk_is_given_up_in_one_line(
     said = done.stderr.decode()
     assert done.returncode == 0 and "Traceback" not in said
     assert said.count("warning: --log-file /dev/full: No space left on device") == 1
-    assert "34 genes; 2 windows" in said
+    assert "small.gff3: 34 genes; " in said
 
 
 def test_the_log_file_keeps_the_traceback_of_a_failure(run: Run, tmp_path: Path, tiny_bundle: Path) -> None:

@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from io import BytesIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from Bio import SeqIO
 
 from glm_annot.cli import batch, jobs, tool_folders
 from glm_annot.cli.batch import annotate_files
@@ -30,7 +31,8 @@ from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io import strip
 from glm_annot.plugins import bakta
 from tests.annot.cli.test_app import command, environment, wait_for
-from tests.support.made_genomes import ancestors, genbank, make_genome
+from tests.support.made_genomes import ancestors, bakta_json, genbank, make_genome
+from tests.support.rewritten import as_embl
 from tests.support.tiny import made_gff3
 
 NAMES = ("a", "b", "c")
@@ -57,6 +59,7 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         operons=True,
         ec=True,
         promote_ec=None,
+        promote_to="note",
         dry_run=False,
         force=False,
         resume=False,
@@ -91,6 +94,40 @@ def messages(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
 
 def results(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_genes_are_called_where_an_input_is_contigs_alone(
+    options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    contigs, annotated = tmp_path / "s.fna", tmp_path / "a.gff3"
+    dna = "".join(make_genome("Example", ancestors(8, length=120), seed=seed).dna for seed in range(3))
+    contigs.write_text(f">c\n{dna}\n")
+    annotated.write_text(made_gff3(4, 0))
+    inputs = [str(contigs), str(annotated)]
+    assert annotate_files(inputs[:1], options) == 3
+    assert "--call-genes calls them" in messages()[-1]
+    calling = replace(options, call_genes=True)
+    assert annotate_files(inputs, calling) == 0
+    first = results(tmp_path / "out")
+    assert set(first) == {"s.glm.gff3", "s.glm.tsv", "a.glm.gff3", "a.glm.tsv"}
+    assert strip(first["s.glm.gff3"]).endswith(b"##FASTA\n" + contigs.read_bytes())
+    assert first["s.glm.tsv"].count(b"\n") > 10
+    assert annotate_files(inputs, replace(calling, resume=True)) == 0
+    assert messages()[-1].endswith("inputs: 2 done before")
+
+
+def test_embl_and_json_are_written_as_they_came(options: Options, tmp_path: Path) -> None:
+    json, embl = tmp_path / "j.json.gz", tmp_path / "e.embl"
+    json.write_bytes(gzip.compress(bakta_json(make_genome("Example", ancestors(5), seed=3))))
+    text = BytesIO(genbank(make_genome("Example", ancestors(5), seed=4)).encode())
+    embl.write_bytes(as_embl(SeqIO.parse(TextIOWrapper(text), "genbank")))
+    assert annotate_files([str(json), str(embl)], options) == 0
+    made = results(tmp_path / "out")
+    assert set(made) == {"j.glm.json", "j.glm.tsv", "e.glm.embl", "e.glm.tsv"}
+    assert strip(made["j.glm.json"]) == gzip.decompress(json.read_bytes())
+    assert strip(made["e.glm.embl"]) == embl.read_bytes()
+    assert annotate_files([str(json), str(embl)], replace(options, resume=True)) == 0
+    assert results(tmp_path / "out") == made
 
 
 def test_results_and_messages_are_the_same_with_any_number_of_jobs(
@@ -136,6 +173,52 @@ def test_one_input_alone_keeps_its_own_exit_status(
     assert annotate_files(inputs[:1], options) == UsageError.exit_status
     assert annotate_files(inputs[:2], options) == 3
     assert (tmp_path / "out" / "b.glm.tsv").exists()
+
+
+@pytest.mark.parametrize("name", ["a.glm.tsv", "a.glm.gff3"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_there_already_costs_only_its_own_input(
+    inputs: list[str], options: Options, tmp_path: Path, name: str, jobs: int
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    assert annotate_files(inputs, replace(options, jobs=jobs)) == 3
+    assert (tmp_path / "out" / name).read_text() == "precious"
+    assert sorted(results(tmp_path / "out")) == sorted([name, *(f"b.glm.{end}" for end in ("gff3", "tsv")),
+                                                        "c.glm.gbk", "c.glm.tsv"])  # fmt: skip
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert f"{name} exists; --force overwrites it" in lines[-1] and lines[-2].endswith(
+        "1 of 3 inputs failed:"
+    )
+
+
+def test_a_failed_input_is_reported_once(
+    inputs: list[str], options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_log(quiet=False, log_file=None)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bad.gff3").write_text("hello")
+    failing = [str(tmp_path / name) for name in ("folder", "bad.gff3", "missing.gff3")]
+    assert annotate_files([inputs[0], *failing], options) == 3
+    shown = capsys.readouterr().err
+    assert [shown.count(name) for name in failing] == [1, 1, 1]
+    assert annotate_files(failing[1:2], options) == 3
+    assert capsys.readouterr().err.count("bad.gff3") == 1
+
+
+def test_an_interrupt_tells_what_failed_before_it(
+    inputs: list[str], options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Annotator, task: Task) -> object:
+        if task.target.name == "a":
+            raise KeyboardInterrupt
+        return real(self, task)
+
+    real = Annotator._annotate
+    monkeypatch.setattr(Annotator, "_annotate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        annotate_files([str(tmp_path / "missing.gff3"), *inputs], options)
+    assert "1 of 4 inputs failed:" in (tmp_path / "run.log").read_text()
 
 
 def test_a_bad_model_ends_everything(inputs: list[str], options: Options, tmp_path: Path) -> None:
@@ -204,14 +287,44 @@ def test_resume_overwrites_no_stranger(inputs: list[str], options: Options, tmp_
     assert results(tmp_path / "out") == {"a.glm.tsv": b"precious"}
 
 
-def test_resume_takes_no_input_for_its_own_result(options: Options, tmp_path: Path) -> None:
-    """`x.glm.gff3` need not be of an earlier run: without --force it stays."""
+def test_an_input_named_like_a_result_is_never_written_over(options: Options, tmp_path: Path) -> None:
+    """`x.glm.gff3` need not be of an earlier run."""
     given = tmp_path / "x.glm.gff3"
     given.write_text(made_gff3(7))
     for changed in (replace(options, output=None), replace(options, output=str(tmp_path))):
-        with pytest.raises(UsageError, match="is the input itself, which is never overwritten"):
-            annotate_files([str(given)], replace(changed, resume=True))
+        assert annotate_files([str(given)], changed) == UsageError.exit_status
+    said = [line for line in (tmp_path / "run.log").read_text().splitlines() if " ERROR " in line]
+    assert len(said) == 2 and all("is the input itself, which is never overwritten" in line for line in said)
     assert given.read_text() == made_gff3(7)
+
+
+def test_earlier_results_among_the_inputs_are_passed_over(
+    inputs: list[str], options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    beside = replace(options, output=None)
+    (tmp_path / "run.glm.gff").write_text("")  # of another program, or renamed
+    assert annotate_files([*inputs, str(tmp_path / "run.glm.gff")], beside) == 0
+    everything = [str(path) for path in sorted(tmp_path.iterdir()) if path.suffix != ".log"]
+    before = {path: Path(path).read_bytes() for path in everything}
+    assert len(everything) == 3 + 6 + 1
+    assert annotate_files(everything, replace(beside, resume=True)) == 0
+    assert "INFO passed over: 7 earlier results of glm-annot (*.glm.*)" in messages()
+    assert messages()[-1] == "INFO inputs: 3 done before"
+    assert {path: Path(path).read_bytes() for path in everything} == before
+
+
+def test_a_result_is_annotated_anew_when_it_is_named_alone(
+    inputs: list[str], options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    annotate_files(inputs[:1], options)
+    result = str(tmp_path / "out" / "a.glm.gff3")
+    anew = replace(options, output=f"{tmp_path}{os.sep}anew.gff3")
+    assert annotate_files([result], replace(anew, resume=True)) == 0
+    assert messages()[-1] == "INFO passed over: 1 earlier result of glm-annot (*.glm.*)"
+    with pytest.raises(UsageError, match="all inputs are earlier results"):
+        annotate_files([result, str(tmp_path / "out" / "a.glm.tsv")], options)
+    assert annotate_files([result], anew) == 0
+    assert (tmp_path / "anew.gff3").read_bytes() == Path(result).read_bytes()
 
 
 def test_one_place_for_two_results_is_refused_before_the_work(
@@ -238,6 +351,29 @@ def test_a_bad_folder_does_not_turn_the_output_folder_into_a_file(
     out = replace(options, output=str(tmp_path / "new"))
     assert annotate_files([str(tmp_path / "empty"), inputs[0]], out) == 3
     assert sorted(results(tmp_path / "new")) == ["a.glm.gff3", "a.glm.tsv"]
+
+
+def test_an_output_in_gz_is_compressed_and_resumed(
+    inputs: list[str], options: Options, tmp_path: Path, messages: Callable[[], list[str]]
+) -> None:
+    annotate_files(inputs[:1], options)
+    packed = replace(options, output=str(tmp_path / "strain.v2.gff3.gz"))
+    assert annotate_files(inputs[:1], packed) == 0
+    content = (tmp_path / "strain.v2.gff3.gz").read_bytes()
+    assert gzip.decompress(content) == (tmp_path / "out" / "a.glm.gff3").read_bytes()
+    assert (tmp_path / "strain.v2.tsv").read_bytes() == (tmp_path / "out" / "a.glm.tsv").read_bytes()
+    assert annotate_files(inputs[:1], replace(packed, resume=True)) == 0
+    assert messages()[-1] == "INFO inputs: 1 done before"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_output_of_another_format_is_wrong_usage(
+    inputs: list[str], options: Options, tmp_path: Path, resume: bool
+) -> None:
+    other = replace(options, output=str(tmp_path / "new.gbk"), resume=resume)
+    assert annotate_files(inputs[:1], other) == UsageError.exit_status
+    assert "name a .gff3 file" in (tmp_path / "run.log").read_text()
+    assert not (tmp_path / "new.gbk").exists()
 
 
 # ---- processes ----
@@ -295,7 +431,7 @@ def test_a_killed_process_is_a_failure_of_its_input(
     monkeypatch.setattr(batch, "_worker", fragile_worker)
     assert annotate_files(inputs, replace(options, jobs=2)) == 3
     text = (tmp_path / "run.log").read_text()
-    assert f"{inputs[1]}: its process was killed by signal 9; most likely memory ran out" in text
+    assert f"{inputs[1]}  its process was killed by signal 9; most likely memory ran out" in text
     names = sorted(results(tmp_path / "out"))
     assert names == ["a.glm.gff3", "a.glm.tsv", "c.glm.gbk", "c.glm.tsv"]
 

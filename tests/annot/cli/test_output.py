@@ -42,16 +42,39 @@ def test_results_stand_beside_the_input_by_default(tmp_path: Path) -> None:
     assert places([source], None, "genbank") == [(tmp_path / "x.glm.gbk", tmp_path / "x.glm.tsv")]
 
 
-def test_output_names_a_folder_when_it_is_one_or_ends_so_or_serves_many(tmp_path: Path) -> None:
-    expected = [(tmp_path / "x.glm.gff3", tmp_path / "x.glm.tsv")]
-    assert places(["x.gff"], str(tmp_path)) == expected
-    new = tmp_path / "new"
-    assert places(["x.gff"], f"{new}{os.sep}") == [(new / "x.glm.gff3", new / "x.glm.tsv")]
-    assert places(["x.gff", "y.gbk"], str(new))[1] == (new / "y.glm.gff3", new / "y.glm.tsv")
+@pytest.mark.parametrize("name", ["new", "new/", "strain.v2", "old.gff3/", "isolates.gz", ".gff3"])
+@pytest.mark.parametrize("inputs", [["x.gff"], ["x.gff", "y.gbk"]])
+def test_output_is_a_folder_with_one_input_as_with_many(inputs: list[str], name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    found = places(inputs, f"{tmp_path}{os.sep}{name}")
+    assert found[0] == (folder / "x.glm.gff3", folder / "x.glm.tsv") and len(found) == len(inputs)
 
 
-def test_output_names_a_file_otherwise(tmp_path: Path) -> None:
-    assert places(["x.gff"], str(tmp_path / "out.gff3")) == [(tmp_path / "out.gff3", tmp_path / "out.tsv")]
+def test_a_folder_that_exists_may_be_named_like_a_file(tmp_path: Path) -> None:
+    (tmp_path / "new.gff3").mkdir()
+    assert places(["x.gff"], str(tmp_path / "new.gff3"))[0][1] == tmp_path / "new.gff3" / "x.glm.tsv"
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("out.gff3", "out.tsv"),
+        ("strain.v2.gff3", "strain.v2.tsv"),
+        ("strain.v2.gff", "strain.v2.tsv"),
+        ("a.gbk.GFF3.gz", "a.gbk.tsv"),
+    ],
+)
+def test_output_is_a_file_when_it_ends_like_one(name: str, table: str, tmp_path: Path) -> None:
+    assert places(["x.gff"], str(tmp_path / name)) == [(tmp_path / name, tmp_path / table)]
+
+
+@pytest.mark.parametrize("name", ["out.gbk", "out.gb.gz", "out.gbff", "out.embl", "out.json"])
+def test_an_output_of_another_format_is_refused(name: str, tmp_path: Path) -> None:
+    (target,) = plan(["x.gff"], str(tmp_path / name))
+    with pytest.raises(UsageError, match=r"format of the input, x\.gff; name a \.gff3 file"):
+        target.check_format("gff3")
+    if ".gb" in name:
+        target.check_format("genbank")
 
 
 def test_standard_output_takes_the_annotation_alone() -> None:
@@ -65,7 +88,7 @@ def test_standard_output_takes_the_annotation_alone() -> None:
         (["a/x.gff", "b/x.gff"], "out/", "a/x.gff and b/x.gff would both write"),
         (["x.gff", "x.gbk"], None, "x.gff and x.gbk would both write to x.glm.tsv"),
         (["x.gff", "y.gff"], "-", "standard output"),
-        (["x.gff"], "out.gff3.gz", "uncompressed"),
+        (["x.gff", "y.gff"], "out.gff3.gz", "name a folder for several"),
         (["x.gff"], "out.tsv", "name the annotated file"),
         (["x.gff"], "nowhere/deep/out.gff3", "nowhere does not exist"),
     ],

@@ -247,7 +247,7 @@ def test_missing_translations_are_counted_one_by_one() -> None:
     ("name", "old", "new", "message"),
     [
         ("rast.gb", rb"(?m)^     CDS ", b"     XYZ ", r"in.gbff: no CDS"),
-        ("rast.gb", rb"\A.*\n", b"", r"in.gbff: no LOCUS line"),
+        ("rast.gb", rb"\A.*\n", b"", r"in.gbff: no LOCUS or ID line"),
         ("rast.gb", rb" bp    DNA", b" aa       ", r"line 1: a protein record"),
         (
             "rast.gb",
@@ -311,7 +311,7 @@ def test_the_same_cds_twice_is_predicted_once(caplog: pytest.LogCaptureFixture) 
     assert cds
     genome = parse(text.replace(cds[0], cds[0] + b"\n" + cds[0], 1))
     assert [g.skip for g in genome.genes] == [None, Skip.DUPLICATE, None, None]
-    assert "CDS at the very place of another, skipped: 1 (" in caplog.text
+    assert "CDS at the same place as another, skipped: 1 (" in caplog.text
 
 
 def test_a_location_that_runs_backwards_says_what_is_meant() -> None:
@@ -327,11 +327,6 @@ def test_no_sequence_at_all() -> None:
 def test_two_records_of_one_name() -> None:
     with pytest.raises(InputError, match="line 38: a second record called NC_MADEUP"):
         parse(text_of("rast.gb") * 2)
-
-
-def test_embl_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match=r"EMBL; give the GFF3 or GenBank file"):
-        source.sniff(b"ID   contig_1; ; circular; DNA; ; PRO; 70606 BP.\nXX\n", "in.embl")
 
 
 # ---- writing ----
@@ -364,6 +359,8 @@ def test_operon_feature_and_tags_as_written() -> None:
         3: GenePrediction(),
     }
     text = genbank_patch.render(genome, predictions(genes, (operon(genome, 3, 0, start=388, end=663),)))
+    by_index = {g.index: g for g in genome.genes}
+    label = f"{by_index[3].locus_tag}-{by_index[0].name}"
     assert added_lines(genome, text)[4:] == [
         '                     /operon="glm_operon_0001"',
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
@@ -373,6 +370,7 @@ def test_operon_feature_and_tags_as_written() -> None:
         '                     operon_confidence=0.900"',
         "     operon          join(388..420,1..243)",
         '                     /operon="glm_operon_0001"',
+        f'                     /standard_name="{label}"',
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
         '                     /note="glm-annot: operon_confidence=0.900; genes=2;',
         '                     start_confidence=0.750"',
@@ -384,7 +382,7 @@ def test_operon_feature_and_tags_as_written() -> None:
     lines = text.decode().splitlines()
     place = lines.index("     operon          join(388..420,1..243)")
     assert (
-        lines[place + 5] == "     gene            join(388..420,1..30)"
+        lines[place + 6] == "     gene            join(388..420,1..30)"
     )  # before its gene, not between both
 
 
@@ -443,6 +441,15 @@ def test_a_foreign_operon_qualifier_is_kept_and_none_added() -> None:
     assert cds.qualifiers["operon"] == ["fooAB"]
     assert "operon=glm_operon_0001" in cds.qualifiers["note"][-1]
     assert genbank_patch.strip(text) == text_of("pgap.gbff")
+
+
+def test_promoted_numbers_of_hypothetical_proteins_are_qualifiers_on_request() -> None:
+    genome = read("bakta.gbff")
+    call = GenePrediction((ECCall("2.7.1.9", 0.95),), enzyme=0.9)
+    for place, qualifier in (("field", b'/EC_number="2.7.1.9"'), ("note", b'/note="predicted EC 2.7.1.9')):
+        got = genbank_patch.render(genome, predictions({1: call}, None), 0.9, place)
+        assert qualifier in got
+        assert genbank_patch.strip(got) == text_of("bakta.gbff")
 
 
 def test_promoted_ec_numbers() -> None:

@@ -349,6 +349,29 @@ def test_prodigals_name_goes_before_an_id_that_is_another_contigs_name() -> None
     assert only_gene(parse(line, faa=faa)).protein == "MSSSSSSSSSSSS"
 
 
+def test_names_come_from_the_gene_above_where_the_cds_has_none() -> None:
+    """As in Ensembl's files, whose CDS lines hold nothing but identifiers."""
+    genes = (
+        "ID=gene:b0002;Name=thrA;description=Aspartokinase %5BSource:UniProtKB/Swiss-Prot%3BAcc:P00561%5D;"
+        "gene_id=b0002",
+        "ID=gene:b0003;Name=b0003;gene_id=b0003",  # no symbol
+    )
+    text = "##gff-version 3\n"
+    for number, attributes in enumerate(genes, start=2):
+        tag, place = f"b000{number}", f"{100 * number}\t{100 * number + 38}\t.\t+"
+        text += f"c1\tena\tgene\t{place}\t.\t{attributes}\n"
+        text += (
+            f"c1\tena\tmRNA\t{place}\t.\tID=transcript:{tag};Parent=gene:{tag};Name=x-1;transcript_id={tag}\n"
+        )
+        text += f"c1\tena\tCDS\t{place}\t0\tID=CDS:{tag};Parent=transcript:{tag};protein_id=AAC{number}\n"
+    genome = parse(text, faa={"b0002": "M" * 12, "CDS:b0003": "M" * 12})
+    assert [(gene.locus_tag, gene.name, gene.product) for gene in genome.genes] == [
+        ("b0002", "thrA", "Aspartokinase"),
+        ("b0003", "", ""),
+    ]
+    assert all(gene.protein for gene in genome.genes)
+
+
 def test_cds_without_id_gets_a_made_one_and_is_a_feature_of_its_own() -> None:
     text = cds("c", 1, 39, "+", 0, attributes="product=x") + cds("c", 40, 78, "+", 0, attributes=".")
     genes = list(parse(text, fasta={"c": LONG + LONG}).genes)
@@ -411,7 +434,7 @@ def places(genome: Genome) -> list[tuple[int, int, int, Skip | None]]:
     ("second", "expected", "warning"),
     [
         pytest.param(cds("c", 40, 78, "+", 0), [(1, 39, 1), (40, 78, 1)],
-                     "several genes, each read as a gene of its own: 1 (ID a, lines 1", id="two ORFs"),
+                     "several genes, each read as a separate gene: 1 (ID a, lines 1", id="two ORFs"),
         pytest.param(cds("c", 40, 78, "-", 0), [(1, 39, 1), (40, 78, -1)], "ID a, lines 1, 2", id="strands"),
         pytest.param(cds("d", 1, 39, "+", 0), [(1, 39, 1), (1, 39, 1)], "ID a, lines 1, 2", id="contigs"),
         pytest.param(cds("c", 40, 78, "+", 0, attributes="ID=a;locus_tag=b"), [(1, 39, 1), (40, 78, 1)],
@@ -640,6 +663,20 @@ def test_odd_attribute_columns_come_back(attributes: str, promote_ec: float | No
     assert gff3_patch.strip(got) == text.encode()
 
 
+def test_numbers_of_hypothetical_proteins_go_into_the_field_on_request() -> None:
+    text = "# Annotated with Bakta\n" + cds(
+        "c", 1, 39, "+", 0, attributes="ID=a;product=hypothetical protein"
+    )
+    genome = parse(text, fasta={"c": LONG})
+    made = Predictions({0: GenePrediction((ECCall("2.7.1.2", 0.9),))}, {}, None, PROVENANCE)
+    in_field = annotation_io.render(genome, made, promote_ec=0.8, promote_to="field")
+    assert b"Dbxref=EC:2.7.1.2;" in in_field and b"Note=" not in in_field
+    assert b"; promote_ec=0.8; promote_to=field\n" in in_field
+    in_note = annotation_io.render(genome, made, promote_ec=0.8)
+    assert b"Note=predicted EC 2.7.1.2" in in_note and b"promote_to" not in in_note
+    assert gff3_patch.strip(in_field) == gff3_patch.strip(in_note) == text.encode()
+
+
 def test_a_blank_before_an_attribute_makes_no_second_one_of_it() -> None:
     text = cds("c", 1, 39, "+", 0, attributes="ID=a; Dbxref=SO:1; ") + cds(
         "c", 40, 78, "+", 0, attributes="ID=b; Dbxref=EC:1.1.1.1"
@@ -741,6 +778,22 @@ PIECES = st.sampled_from(
 def test_strip_leaves_any_other_text_as_it_is(text: bytes) -> None:
     assert annotation_io.strip(text) == text
     assert gff3_patch.strip(text) == text
+
+
+@pytest.mark.parametrize(("strand", "name"), [("+", "thr%2CA-B_2"), ("-", "B_2-thr%2CA")])
+def test_an_operon_is_named_after_its_first_and_last_gene_in_order_of_transcription(
+    strand: str, name: str
+) -> None:
+    text = cds("c", 1, 90, strand, 0, attributes="ID=a;gene=thr%2CA;locus_tag=B_1")
+    text += cds("c", 101, 190, strand, 0, attributes="ID=b;locus_tag=B_2")
+    genome = parse(text, faa={"a": "M" * 30, "b": "M" * 30})
+    operon = OperonCall("glm_operon_0001", "c", (0, 1), 1, 190, 1 if strand == "+" else -1, 0.9)
+    out = annotation_io.render(genome, Predictions({}, {}, (operon,), PROVENANCE))
+    line = next(line for line in out.decode().splitlines() if "\toperon\t" in line)
+    assert line.split("\t")[8] == (
+        f"ID=glm_operon_0001;Name={name};operon=glm_operon_0001;Ontology_term=ECO:0007333;glm_genes=2"
+    )
+    assert gff3_patch.strip(out) == text.encode()
 
 
 def test_operons_are_childless_features_before_the_gene_line_of_their_first_gene() -> None:

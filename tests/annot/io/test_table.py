@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import glm_annot.io as annotation_io
-from glm_annot.io.table import COLUMNS, Agreement, agreement, write_table
+from glm_annot.io.table import COLUMNS, Agreement, agreement, is_whole_table, write_table
 from glm_annot.records import (
     Contig,
     ECCall,
@@ -27,9 +27,9 @@ PROVENANCE = Provenance("glm-annot 0.1.0", "mini", "1.0.0", "0123abcd", min_conf
 
 
 def rows(genome: Genome, predictions: Predictions) -> list[dict[str, str]]:
-    stream = io.StringIO()
+    stream = io.StringIO(newline="")
     write_table(genome, predictions, stream)
-    return list(csv.DictReader(io.StringIO(stream.getvalue()), delimiter="\t", quoting=csv.QUOTE_NONE))
+    return list(csv.DictReader(io.StringIO(stream.getvalue(), newline=""), delimiter="\t"))
 
 
 def genome() -> Genome:
@@ -53,6 +53,7 @@ def predictions() -> Predictions:
         pairs={(0, 2): 0.75, (2, 3): 0.0, (3, 0): 0.125},
         operons=(OperonCall("glm_operon_0001", "c", (0, 2), 1, 290, -1, 0.75),),
         provenance=PROVENANCE,
+        ec_names={"2.7.1.2": "glucokinase", "3.1.-.-": "Hydrolases"},
     )
 
 
@@ -66,13 +67,14 @@ def test_known_rows() -> None:
         "locus_tag": "L1",
         "id": "a",
         "gene": "glk",
-        "product": "Gluco kinase I",
+        "product": "Gluco\tkinase\nI",
         "ec_existing": "2.7.1.2,2.7.1.1",
-        "ec_predicted": "2.7.1.2,1.1.1.1",
-        "ec_confidence": "0.9123,0.0200",
         "ec_passed": "2.7.1.2,3.1.-.-",
         "ec_passed_confidence": "0.9123,0.6000",
+        "ec_name": "glucokinase; Hydrolases",
         "ec_agreement": "same",
+        "ec_candidates": "2.7.1.2,1.1.1.1",
+        "ec_candidates_confidence": "0.9123,0.0200",
         "operon": "glm_operon_0001",
         "operon_position": "2",  # on the reverse strand the last gene on the contig is transcribed first
         "operon_confidence": "0.7500",
@@ -115,6 +117,53 @@ def test_every_row_has_every_column_and_every_cds_a_row() -> None:
     assert header.split("\t") == list(COLUMNS)
     assert {line.count("\t") for line in lines} == {len(COLUMNS) - 1}
     assert [line.split("\t")[5] for line in lines] == [gene.id for gene in read.genes]
+
+
+ODD = (
+    ('say "no"', 'say "no"'),
+    ("two\tcolumns", "two\tcolumns"),
+    ("two\nlines", "two\nlines"),
+    ("two\r\nlines", "two\r\nlines"),
+    ("=1+1", "'=1+1"),
+    ("+cmd", "'+cmd"),
+    ("-10 protein", "'-10 protein"),
+    ("@sum", "'@sum"),
+    ('=say "no"', '\'=say "no"'),
+    ("it's a=b", "it's a=b"),
+    ("bell\x07 \x00 \x85 \u2028", "bell\\x07 \\x00 \\x85 \\u2028"),
+    ("beta-lactamase β", "beta-lactamase β"),
+)
+
+
+@pytest.mark.parametrize(("value", "expected"), ODD)
+@pytest.mark.parametrize("column", ["locus_tag", "id", "gene", "product"])
+def test_odd_text_is_read_back_by_csv_and_pandas(value: str, expected: str, column: str) -> None:
+    named = {"id": "x", {"gene": "name"}.get(column, column): value}
+    genes = (
+        Gene(index=0, contig="c", start=1, end=90, strand=-1, **named),  # type: ignore[arg-type]
+        Gene(1, "next", "c", 100, 190, -1, skip=Skip.PSEUDOGENE),
+    )
+    odd = Genome((Contig("c", 400, True, genes),))
+    stream = io.StringIO(newline="")
+    write_table(odd, Predictions({}, {}, None, PROVENANCE), stream)
+    first, second = rows(odd, Predictions({}, {}, None, PROVENANCE))
+    assert (first[column], first["strand"], first["start"]) == (expected, "-", "1")
+    assert (second["id"], second["skip"]) == ("next", "pseudogene")
+    text = stream.getvalue()
+    assert is_whole_table(text.encode())
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(io.BytesIO(text.encode()), sep="\t")
+    assert frame[column][0] == expected and list(frame["start"]) == [1, 100] and frame["strand"][0] == "-"
+
+
+def test_a_table_cut_off_anywhere_is_not_whole() -> None:
+    stream = io.StringIO(newline="")
+    write_table(genome(), predictions(), stream)
+    whole = stream.getvalue().encode()
+    ends = {0, *(n + 1 for n, byte in enumerate(whole) if byte == ord("\n"))}
+    broken = [n for n in range(len(whole)) if is_whole_table(whole[:n])]
+    assert is_whole_table(whole) and set(broken) < ends  # rows that are missing as a whole cannot be told
+    assert whole.index(b"kinase\n") + len(b"kinase\n") not in broken  # a line end within a cell
 
 
 @pytest.mark.parametrize(

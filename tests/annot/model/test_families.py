@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from glm_annot.model.families import (
-    FIRST_SCALE,
     FamilyGLM,
     FamilyHead,
     FamilyHeadConfig,
@@ -51,14 +50,25 @@ def test_no_proteins_have_no_families() -> None:
     assert family.shape == cosine.shape == (0,)
 
 
-def test_logits_are_scaled_cosines_and_a_bias() -> None:
+def test_a_familys_logit_is_a_product_with_its_centroid_and_of_large_ones_weights_of_its_own() -> None:
+    head = FamilyHead(FamilyHeadConfig(3, F, D, own=2))
+    with torch.no_grad():
+        head.vector.weight.zero_()
+        head.vector.bias.copy_(torch.tensor([0.0, 0.0, 4.0, 3.0, 0.0, 0.0]))
+        head.bias_F.copy_(torch.arange(F + 0.0))
+        head.own.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 10.0, 0.0]]))
+    logits = head.family_logits(torch.tensor([[1.0, 2.0, 3.0]]), table())[0]
+    assert logits.tolist() == pytest.approx([0 + 1, 1 + 20, 2 + 4, 3 + 3, 4])
+
+
+def test_families_and_none_share_the_probability() -> None:
     head = FamilyHead(FamilyHeadConfig(3, F, D))
     with torch.no_grad():
-        head.direction.weight.zero_()
-        head.direction.bias.copy_(torch.tensor([0.0, 0.0, 4.0, 3.0, 0.0, 0.0]))
-        head.bias_F.copy_(torch.arange(F + 1.0))
-    logits = head(torch.zeros(1, 3), table())[0]
-    assert logits.tolist() == pytest.approx([0, 1, 2 + 0.8 * FIRST_SCALE, 3 + 0.6 * FIRST_SCALE, 4, 5])
+        head.none.weight.zero_()
+        head.none.bias.fill_(math.log(3))  # 3 to 1 for none
+    log_p = head(torch.randn(4, 3), table())
+    torch.testing.assert_close(log_p.exp().sum(1), torch.ones(4))
+    torch.testing.assert_close(log_p[:, F].exp(), torch.full((4,), 0.75))
 
 
 def predicting() -> FamilyGLM:
@@ -74,7 +84,7 @@ def test_predictions_are_the_labels_of_the_likeliest_families() -> None:
     masked = torch.zeros(2, 9, dtype=torch.bool)
     masked[0, 4] = masked[1, 0] = masked[1, 8] = True
     output = model(mask_inputs(x, masked), real)
-    logits = model.family_logits(output, masked)
+    logits = model.log_probabilities(output, masked)
     assert logits.shape == (3, F + 1)
     for n, (b, t) in enumerate(masked.nonzero().tolist()):
         best = logits[n, :F].topk(4)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from glm_annot.training import recipe as recipes
-from glm_annot.training.bundle.card import model_card
+from glm_annot.training.bundle.card import model_card, with_names
 from tests.support.tiny import tiny
 
 WINDOWS = "7 of 9 windows, in which over half of the proteins are over 70 % identical"
@@ -101,3 +101,14 @@ def test_a_recipe_without_held_out_files_says_so() -> None:
     assert sections(recipes.read("mini"), corpus(held_out=()))[1].strip() == (
         "Held out\n\nNothing was held out by sequence; judge it on genomes that did not train it."
     )
+
+
+def test_the_origin_of_names_is_said_once_and_before_the_genomes() -> None:
+    card = model_card(recipes.read("mini"), model=tiny(), corpus=corpus(), command="typed")
+    named = with_names(card)
+    assert [block.partition("\n")[0] for block in named.split("\n## ")][-2:] == [
+        "Names of EC numbers",
+        "Genomes",
+    ]
+    assert "ExPASy ENZYME" in named and "CC BY 4.0" in named
+    assert with_names(named) == named

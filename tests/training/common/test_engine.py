@@ -31,7 +31,7 @@ def entries(folder: Path) -> list[dict[str, float]]:
 def test_the_logged_loss_is_the_mean_of_all_micro_batches(tmp_path: Path) -> None:
     config = EngineConfig(learning_rate=0.5, steps=22, micro_batch=1, batch=3)
     engine = Engine(Weighted(), config, tmp_path)
-    engine.fit(lambda step: torch.tensor(float(step)), lambda: {"loss": 0.0})
+    engine.train(lambda step: torch.tensor(float(step)), lambda: {"loss": 0.0})
     first, last, _ = entries(tmp_path)
     assert (first["step"], last["step"]) == (20, 22)
     assert first["train/loss"] == pytest.approx(29.5)  # micro-batches 0 to 59
@@ -51,7 +51,7 @@ def test_the_device_is_waited_for_once_a_log_entry(tmp_path: Path) -> None:
             return super().__torch_function__(func, types, args, kwargs)
 
     engine = Engine(Weighted(), EngineConfig(learning_rate=0.5, steps=20, micro_batch=1, batch=2), tmp_path)
-    engine.fit(lambda step: torch.tensor(float(step)).as_subclass(Counted))
+    engine.train(lambda step: torch.tensor(float(step)).as_subclass(Counted))
     assert len(waits) == 1
 
 
@@ -61,5 +61,5 @@ def test_training_notes_its_hardware_and_a_finished_run_does_not(
     config = EngineConfig(learning_rate=0.5, steps=1)
     for cores in (3, 5):  # the second call trains nothing
         monkeypatch.setattr("glm_annot.training.common.hardware.cores", lambda cores=cores: cores)
-        Engine(Weighted(), config, tmp_path).fit(lambda step: torch.tensor(float(step)))
+        Engine(Weighted(), config, tmp_path).train(lambda step: torch.tensor(float(step)))
     assert hardware.read(tmp_path) == ["3 CPU cores"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -221,7 +224,7 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
     ran(tmp_path, {"a": 1})
     with (
         FileLock(tmp_path / LOCK),
-        pytest.raises(UsageError, match="another glm-train is at work in this folder"),
+        pytest.raises(UsageError, match="another glm-train works in this folder"),
     ):
         ran(tmp_path, {"a": 1, "b": 1})
     assert ran(tmp_path, {"a": 1, "b": 1}) == ["b"]
@@ -264,3 +267,76 @@ def test_work_of_another_program_is_refused_and_stays(tmp_path: Path, record: st
     with pytest.raises(InputError, match=message):
         ran(tmp_path, {"a": 1}, restart=True)
     assert (tmp_path / "a" / "seen").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from glm_annot.training.common.steps import Step, run_steps
+
+def make(folder):
+    (folder / "table").write_text("whole")
+
+def die(folder):
+    (folder / "weights-1").write_text("half")
+    (folder / "weights-2.part").write_text("half")
+    (folder.parent / "a" / "table").write_text("and more")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+run_steps(
+    [Step("a", {}, make, names=("a/table",)), Step("b", {}, die, names=("b/weights-*", "a/table"))],
+    Path(sys.argv[1]),
+    print,
+)
+"""
+
+
+def after_kill(value: int) -> list[Step]:
+    """The steps of `KILLED`, with other settings of the first if `value` is not 0."""
+    names = ("b/weights-*", "a/table")
+    return [
+        Step("a", {"value": value} if value else {}, lambda folder: None, names=("a/table",)),
+        Step("b", {}, lambda folder: None, names=names),
+    ]
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A working folder whose second step was killed."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    return tmp_path
+
+
+def test_restart_recognises_the_files_of_a_killed_step(killed: Path) -> None:
+    run_steps(after_kill(1), killed, lambda _: None, restart=True)
+    assert set(snapshot(killed)) == {"steps.json"}
+
+
+def test_files_of_a_killed_step_stay_its_own_when_it_is_resumed(killed: Path) -> None:
+    run_steps(after_kill(0), killed, lambda _: None)
+    assert set(snapshot(killed)) == {"steps.json", "a/table", "b/weights-1", "b/weights-2.part"}
+    run_steps(after_kill(1), killed, lambda _: None, restart=True)
+    assert set(snapshot(killed)) == {"steps.json"}
+
+
+@pytest.mark.parametrize("file", ["b/thesis.txt", "b/deep/weights-1", "a/weights-1"])
+def test_a_foreign_file_in_the_folder_of_a_killed_step_is_protected(killed: Path, file: str) -> None:
+    (killed / file).parent.mkdir(exist_ok=True)
+    (killed / file).write_text("years of work")
+    before = snapshot(killed)
+    with pytest.raises(UsageError, match=f"{file} is not among"):
+        run_steps(after_kill(1), killed, lambda _: None, restart=True)
+    assert snapshot(killed) == before
+
+
+def test_a_file_that_was_there_before_a_killed_step_is_protected(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        run_steps(steps([], {"a": 1, "b": 1}, fail="b"), tmp_path, lambda _: None)
+    (tmp_path / "b" / "weights-1").write_text("mine")
+    script = KILLED.replace('"a", {}', '"a", {"value": 1}').replace('"b", {}', '"b", {"value": 1}')
+    script = script.replace('(folder / "weights-1").write_text("half")', "pass")
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, check=False)
+    assert (tmp_path / "b" / "weights-2.part").exists()
+    with pytest.raises(UsageError, match="b/weights-1 is not among"):
+        run_steps(after_kill(2), tmp_path, lambda _: None, restart=True)

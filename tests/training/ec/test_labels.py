@@ -15,6 +15,7 @@ from glm_annot.training.ec.labels import (
     is_free,
     numbers,
     read_labelled,
+    read_names,
     read_non_enzymes,
     read_updates,
     transfer,
@@ -50,6 +51,23 @@ def test_updates_only_to_one_current_number(tmp_path: Path):
         "3.4.99.27\tx\t\tdeleted\tb deleted",
     )
     assert read_updates(path) == {"1.1.1.109": "1.3.1.28"}
+
+
+def test_names_of_classes_hold_those_around_them_and_moved_numbers_have_none(tmp_path: Path):
+    path = write_names(
+        tmp_path / "names.tsv",
+        "2.-.-.-\tTransferases\t\tclass\ta",
+        "2.3.1.-\tTransferring groups\t\tclass\ta",
+        "2.3.1.9\tacetyl-CoA  C-acetyltransferase\t\tcurrent\ta",
+        "2.3.1.10\t\t\tcurrent\ta",
+        "2.3.1.n2\tTransferred entry: 1.14.19.52\t\thumann\ta",
+        "1.1.1.109\told\t\ttransferred\tb transferred to EC 1.3.1.28",
+    )
+    assert read_names(path) == {
+        "2.-.-.-": "Transferases",
+        "2.3.1.-": "Transferases: Transferring groups",
+        "2.3.1.9": "acetyl-CoA C-acetyltransferase",
+    }
 
 
 def test_a_table_of_another_shape_is_named(tmp_path: Path):

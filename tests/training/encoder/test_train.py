@@ -143,7 +143,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
             return float(np.mean([objective.eval()(batch(10_000 + k))[0].item() for k in range(5)]))
 
     before = loss()
-    engine.fit(batch)
+    engine.train(batch)
     assert loss() < before - 0.1
 
 

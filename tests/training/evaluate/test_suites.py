@@ -95,7 +95,7 @@ def test_the_baseline_is_measured_on_the_same_genes(made: Path, metrics: dict[st
     found = metrics["masked_genes"]["lstm"]
     for name in ("pseudo_accuracy", "absolute_accuracy", "loss"):
         assert found[name] == pytest.approx(expected[name], rel=1e-4), name
-    assert found["place_auroc"] == pytest.approx(place_auroc(run.network, run.fit, reader), rel=1e-4)
+    assert found["place_auroc"] == pytest.approx(place_auroc(run.network, run.context_fit, reader), rel=1e-4)
 
 
 @pytest.fixture

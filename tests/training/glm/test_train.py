@@ -527,7 +527,7 @@ class TestRuns:
             GeneOrder.read(made_corpus, "valid"), np.load(made_corpus / "embeddings.npy"), run.features
         )
         assert evaluate_masked(run.network, reader, cut(reader.order)) == pytest.approx(metrics)
-        assert 0.05 < run.fit.sigma.item() < 2.0
+        assert 0.05 < run.context_fit.sigma.item() < 2.0
         losses = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
         best = json.loads((tmp_path / "best.json").read_text())
         assert best["loss"] == min(line["valid/loss"] for line in losses if "valid/loss" in line)

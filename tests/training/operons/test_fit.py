@@ -9,7 +9,7 @@ import pytest
 
 from glm_annot.errors import InputError
 from glm_annot.records import Contig, Gene, Genome
-from glm_annot.training.evaluate.operons import figures, measure, reliability_by_band
+from glm_annot.training.evaluate.operons import calibration_by_band, figures, measure
 from glm_annot.training.evaluate.scores import calibration_error
 from glm_annot.training.operons import fit as operon_fit
 from glm_annot.training.operons.data import LabelledGenome
@@ -155,8 +155,8 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(np.full(30, 0.9), np.ones(30)) == pytest.approx(0.1)
 
 
-def test_reliability_by_hand() -> None:
-    found = reliability_by_band(np.array([0.1, 0.1, 0.2, 0.9, 0.9]), np.array([0.0, 1.0, 0.0, 1.0, 1.0]))
+def test_calibration_by_band_by_hand() -> None:
+    found = calibration_by_band(np.array([0.1, 0.1, 0.2, 0.9, 0.9]), np.array([0.0, 1.0, 0.0, 1.0, 1.0]))
     assert (found["pairs"], found["share"], found["mean_probability"]) == (5, 0.6, pytest.approx(0.44))
     assert list(found["bands"]) == ["0 to 0.2", "0.2 to 0.4", "0.8 to 1"]
     assert found["bands"]["0 to 0.2"] == {"mean_probability": pytest.approx(0.1), "share": 0.5, "pairs": 2}

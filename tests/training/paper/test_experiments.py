@@ -116,7 +116,7 @@ class TestMaskedGenes:
         likelihood = np.array([0.31] * 10 + [0.92] * 10)
         right = np.array([True] * 3 + [False] * 7 + [True] * 9 + [False])
         outcomes = paper_masked.Outcomes(right, right, likelihood, likelihood, np.zeros(3))
-        table = paper_masked.reliability_table(outcomes)
+        table = paper_masked.accuracy_by_likelihood(outcomes)
         assert table["genes"].tolist() == [10, 10]
         assert table["right"].tolist() == pytest.approx([0.3, 0.9])
         assert table["likelihood"].tolist() == pytest.approx([0.31, 0.92])
@@ -213,49 +213,49 @@ class TestAttention:
         assert ((first["probability"].dropna() > 0.5) == known).all()
 
 
-def cases_of(n: int, classes: int = 3) -> tuple[probes.Cases, np.ndarray]:
+def proteins_of(n: int, classes: int = 3) -> tuple[probes.ProbeProteins, np.ndarray]:
     """Proteins of some classes in turn, one in three for testing; and one-hot features of the class."""
     ec = [f"1.1.1.{1 + i % classes}" for i in range(n)]
     test = np.arange(n) // classes % 3 == 0
-    cases = probes.Cases.of(ec, test, np.arange(n))
-    return cases, np.eye(classes)[np.arange(n) % classes]
+    proteins = probes.ProbeProteins.of(ec, test, np.arange(n))
+    return proteins, np.eye(classes)[np.arange(n) % classes]
 
 
 class TestProbes:
     def test_features_that_hold_the_answer(self) -> None:
-        cases, x = cases_of(180)
-        probed = probes.Probed("gLM layer 1", False, probes.probe(x, cases, seed=0))
+        proteins, x = proteins_of(180)
+        probed = probes.Probed("gLM layer 1", False, probes.probe(x, proteins, seed=0))
         assert probed.probability_RNC.shape == (5, 60, 3)
-        table = probes.accuracies([probed], cases)
+        table = probes.accuracies([probed], proteins)
         assert table["accuracy"].tolist()[1:] == [1.0] * 5
         assert table["accuracy"][0] == pytest.approx(1 / 3)
-        curve, averages = probes.curves([probed], cases)
+        curve, averages = probes.curves([probed], proteins)
         assert averages["map"][0] == pytest.approx(1) and curve["precision"].eq(1).all()
 
     def test_features_that_say_nothing(self) -> None:
-        cases, _ = cases_of(900)
+        proteins, _ = proteins_of(900)
         x = np.random.default_rng(0).normal(size=(900, 4))
-        probed = probes.Probed("noise", False, probes.probe(x, cases, seed=0))
-        summary = probes.summary(probes.accuracies([probed], cases), {})
+        probed = probes.Probed("noise", False, probes.probe(x, proteins, seed=0))
+        summary = probes.summary(probes.accuracies([probed], proteins), {})
         assert summary["accuracy"][1] == pytest.approx(1 / 3, abs=0.08) and summary["repeats"][1] == 5
-        assert probes.curves([probed], cases)[1]["map"][0] == pytest.approx(1 / 3, abs=0.08)
+        assert probes.curves([probed], proteins)[1]["map"][0] == pytest.approx(1 / 3, abs=0.08)
 
     def test_same_seed_same_probes_and_repeats_differ(self) -> None:
-        cases, _ = cases_of(90)
+        proteins, _ = proteins_of(90)
         x = np.random.default_rng(0).normal(size=(90, 4))
-        one, two = (probes.probe(x, cases, seed=3) for _ in range(2))
+        one, two = (probes.probe(x, proteins, seed=3) for _ in range(2))
         np.testing.assert_array_equal(one, two)
         assert not np.array_equal(one[0], one[1])
 
     def test_only_classes_with_both_sides_are_probed(self) -> None:
         ec = ["1.1.1.1"] * 5 + ["1.1.1.2"] * 5 + ["1.1.1.3"] * 3
         test = np.array([True, False, False, False, False, *[False] * 5, True, False, False])
-        cases = probes.Cases.of(ec, test, np.arange(13))
-        assert cases.classes.tolist() == ["1.1.1.1"] and cases.rows_N.tolist() == [0, 1, 2, 3, 4]
+        proteins = probes.ProbeProteins.of(ec, test, np.arange(13))
+        assert proteins.classes.tolist() == ["1.1.1.1"] and proteins.rows_N.tolist() == [0, 1, 2, 3, 4]
 
     def test_f1_per_class(self) -> None:
         """Of three classes, one is learnt by context alone, one by both, one has too few test proteins."""
-        cases, _ = cases_of(108)
+        proteins, _ = proteins_of(108)
         truth = np.tile(np.arange(3), 12)
         right = np.eye(3)[truth]
         wrong = right.copy()
@@ -263,22 +263,26 @@ class TestProbes:
         noise = np.random.default_rng(0).random((5, 36, 3)) * 0.01
         before = probes.Probed("encoder", False, (wrong + noise).astype(np.float32))
         after = probes.Probed("gLM layer 1", False, (right + noise).astype(np.float32))
-        table = probes.compare_classes(before, after, cases).set_index("ec")
+        table = probes.compare_classes(before, after, proteins).set_index("ec")
         assert table["before"].tolist() == pytest.approx([0, 1, 2 / 3])
         assert table["after"].tolist() == [1, 1, 1]
         assert table["differs"].tolist() == [True, False, True]
         assert table["test"].tolist() == [12, 12, 12]
-        few, _ = cases_of(90)  # ten test proteins a class: not more than ten
+        few, _ = proteins_of(90)  # ten test proteins a class: not more than ten
         assert not len(probes.compare_classes(*two_random(few), few))
 
     def test_a_layer_is_validated_on_groups_that_did_not_train_it(self) -> None:
         """A class whose only group is judged cannot be known; the test proteins are not looked at."""
-        cases, x = cases_of(180)
-        pairs = probes.Cases(cases.rows_N, cases.ec_N, cases.is_test_N, cases.group_N // 6)
+        proteins, x = proteins_of(180)
+        pairs = probes.ProbeProteins(
+            proteins.rows_N, proteins.ec_N, proteins.is_test_N, proteins.group_N // 6
+        )
         assert probes.validate(x, pairs, seed=0) == 1
-        x[cases.is_test_N] = np.nan
+        x[proteins.is_test_N] = np.nan
         assert probes.validate(x, pairs, seed=0) == 1
-        alone = probes.Cases(cases.rows_N, cases.ec_N, cases.is_test_N, np.arange(180) % 3)  # group = class
+        alone = probes.ProbeProteins(
+            proteins.rows_N, proteins.ec_N, proteins.is_test_N, np.arange(180) % 3
+        )  # group = class
         assert probes.validate(x, alone, seed=0) == 0
 
     def test_benjamini_and_hochberg(self) -> None:
@@ -298,8 +302,8 @@ class TestProbes:
         assert probes.best(table, masked=True) == "gLM layer 1"
 
 
-def two_random(cases: probes.Cases) -> tuple[probes.Probed, probes.Probed]:
-    n, c = int(cases.is_test_N.sum()), len(cases.classes)
+def two_random(proteins: probes.ProbeProteins) -> tuple[probes.Probed, probes.Probed]:
+    n, c = int(proteins.is_test_N.sum()), len(proteins.classes)
     random = np.random.default_rng(0).random((5, n, c)).astype(np.float32)
     return probes.Probed("a", False, random), probes.Probed("b", False, random)
 

@@ -18,8 +18,9 @@ pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
 from matplotlib.image import imread
 
 from glm_annot.training.cli import cli
+from glm_annot.training.common.own_files import is_named
 from glm_annot.training.paper import figures as paper_figures
-from glm_annot.training.paper import probes
+from glm_annot.training.paper import probes, suite
 from glm_annot.training.paper.inputs import Files, read
 
 pytestmark = pytest.mark.skipif(
@@ -75,6 +76,13 @@ def test_the_page_holds_all(done: tuple[Path, Result]) -> None:
     for link in set(re.findall(r'href="((?!https)[^"]+)"', page)):
         assert (done[0] / link).is_file(), link
     assert "71.9 %" in page and "1.1.1.1" in page
+
+
+def test_every_file_has_a_name_of_its_step(done: tuple[Path, Result]) -> None:
+    record = json.loads((done[0] / "steps.json").read_text(encoding="utf-8"))["steps"]
+    for step, state in record.items():
+        names = [*(f"{step}/{name}" for name in suite._NAMES[step]), "index.html", "provenance.json"]
+        assert [path for path in state["files"] if not is_named(path, names)] == []
 
 
 def test_known_answers(done: tuple[Path, Result]) -> None:

@@ -13,8 +13,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glm_annot.model.esm import Encoder, Pack, tokenize
+from glm_annot.model.family_encoder import FamilyEncoder, Kmers
 from glm_annot.model.glm import GLM
-from glm_annot.model.sizes import GLMConfig, PLMConfig
+from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig, PLMConfig
 from glm_annot.training import recipe
 from glm_annot.training.cli import cli
 from glm_annot.training.plan import flops, plan, speed
@@ -68,6 +69,35 @@ def test_an_encoder_is_what_torch_counts() -> None:
     with FlopCounterMode(display=False) as counter:
         (q @ q.transpose(2, 3)) @ q
     assert attention == 2 * counter.get_total_flops()  # of each of two layers
+
+
+def test_a_family_encoder_is_what_torch_counts_and_its_sums() -> None:
+    config = FamilyEncoderConfig(dim=8, kmer_dim=6, hidden=10, hash_bits=5)
+    encoder = FamilyEncoder(config)
+    proteins = ["MKVLAWDERT" * 3, "GHIKLMNPQS" * 5]
+    kmers = Kmers.of(proteins, config)
+    assert counted(encoder, kmers) == 2 * flops.family_protein(config)
+    sums = config.kmer_dim * sum(len(rows) for rows in kmers.rows)
+    assert sums < flops.family_residue(config) * 80 < 1.2 * sums  # no k-mer begins at the last residues
+    assert flops.embedding(config, 2, 80) == 80 * flops.family_residue(config) + 2 * flops.family_protein(
+        config
+    )
+
+
+def test_a_recipe_with_a_family_encoder_has_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "_SECONDS", 0.01)
+    monkeypatch.setattr(speed, "_GEMM_SIZE", {"cpu": 128})
+    done = CliRunner().invoke(cli, ["plan", "mini", "--windows", "100"], catch_exceptions=False)
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    encoder = FamilyEncoder(FamilyEncoderConfig())
+    size = sum(weight.numel() for weight in encoder.parameters())
+    assert f"family encoder, 160 wide, {size:,} parameters in {size * 4 / 1e6:,.1f} MB of memory" in lines[0]
+    assert any("memory of a device (by formula)" in line for line in lines)
+    here = next(line for line in lines if line.startswith("| this machine"))
+    assert re.search(r"\| [\d,.]+ (s|min|h) \|.*measured.*: [\d,]+ residues/s", here)
+    (a100,) = (line for line in lines if "A100" in line)
+    assert a100.split("|")[2].strip() == ""  # no time for embedding
 
 
 def paper(windows: int = 1000) -> plan.Plan:
@@ -147,7 +177,7 @@ def test_a_small_recipe_is_measured_here(tmp_path: Path, monkeypatch: pytest.Mon
     shown = CliRunner().invoke(cli, ["plan", "own", "--windows", "100"]).output
     row = next(line for line in shown.splitlines() if line.startswith("| this machine"))
     assert re.search(r"measured.*: [\d,]+ residues/s", row) and "windows/s trained" in row
-    assert "the recipe ends it by time" in shown
+    assert "the recipe limits it by time" in shown
 
 
 def test_wrong_input_is_said(tmp_path: Path) -> None:
@@ -169,4 +199,4 @@ def test_steps_that_are_null_are_ended_by_time(tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(json.dumps(own), encoding="utf-8")
     arguments = ["plan", str(tmp_path / "own.json"), "--windows", "100", "--no-measure"]
     done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
-    assert "the recipe ends it by time" in done.output
+    assert "the recipe limits it by time" in done.output

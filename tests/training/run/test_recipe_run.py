@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +31,10 @@ from glm_annot.bundle import Model, load, read_texts, rewrite_texts, save
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.model.esm import PRECISIONS
 from glm_annot.training import recipe as recipes
-from glm_annot.training.bundle.assemble import Runs, assemble
+from glm_annot.training.bundle.assemble import PartFolders, assemble
 from glm_annot.training.bundle.card import with_metrics
 from glm_annot.training.cli import cli
+from glm_annot.training.common.own_files import is_named
 from glm_annot.training.common.steps import LOCK, _key
 from glm_annot.training.corpus.genome_folder import annotation_files
 from glm_annot.training.evaluate import suites
@@ -521,6 +525,25 @@ def test_one_command_makes_a_model_that_annotates(made: Path, tmp_path: Path) ->
 
 
 @needs_tools
+def test_a_memory_of_gene_order_is_built_where_the_recipe_asks_for_it(tmp_path: Path) -> None:
+    genomes = write_folder(tmp_path / "data", [f"{name} one" for name in ("Aaa", "Bbb", "Ccc", "Ddd", "Eee")])
+    write_clusters(tmp_path / "data" / "clusters.tsv", genomes)
+    network = {**TINY["glm"]["network"], "norm": "pre", "family_weight": 1.0, "paper_weight": 0.0}
+    write_recipe(
+        tmp_path / "recipe.json",
+        glm={**TINY["glm"], "network": network},
+        heads={"ec": "none"},
+        neighbours=True,
+    )
+    result = train(tmp_path)
+    assert result.exit_code == 0, result.output
+    neighbours = load(tmp_path / "work" / "bundle").neighbours
+    assert neighbours is not None and neighbours.config.glm == 32
+    assert neighbours.config.genomes == 5 and neighbours.config.places == len(genomes) * 30
+    _every_file_has_a_name_of_its_step(tmp_path)
+
+
+@needs_tools
 def test_the_model_knows_the_enzymes_of_ec_tsv(made: Path) -> None:
     model = load(made / "work" / "bundle")
     genome = io.read(made / "data" / "g3.gff3")
@@ -618,6 +641,44 @@ def test_every_file_of_a_run_is_recorded(made: Path) -> None:
     assert sizes == {path: size for path, size in found.items() if path != "steps.json"}
 
 
+def test_every_file_of_a_run_has_a_name_of_its_step(made: Path) -> None:
+    """By these names the files of a killed step are recognised."""
+    _every_file_has_a_name_of_its_step(made)
+
+
+def _every_file_has_a_name_of_its_step(made: Path) -> None:
+    run = Run(recipes.read(made / "recipe.json"), made / "data", made / "work", 60.0, "", print)
+    names = {step.name: step.names for step in run.steps}
+    record = json.loads((made / "work" / "steps.json").read_text())["steps"]
+    for step, state in record.items():
+        assert [path for path in state["files"] if not is_named(path, names[step])] == []
+
+
+def test_restart_after_a_kill_in_the_middle_of_training(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "data", tmp_path / "data")
+    engine = {**TINY["plm"]["engine"], "steps": 1_000_000, "save_every": 0.1}
+    recipe = write_recipe(tmp_path / "recipe.json", plm={**TINY["plm"], "engine": engine})
+    options = ["--data", str(tmp_path / "data"), "--work", str(tmp_path / "work")]
+    command = [str(Path(sys.executable).with_name("glm-train")), "run", str(recipe), *options]
+    plm = tmp_path / "work" / "plm"
+    of_this_process = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # set by DeepSpeed
+    alone = {name: value for name, value in os.environ.items() if name not in of_this_process}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=alone) as process:
+        while process.poll() is None and not (plm / "checkpoint" / "state.json").exists():
+            time.sleep(0.1)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    write_recipe(tmp_path / "recipe.json")
+    (plm / "thesis.txt").write_text("years of work\n")
+    with pytest.raises(UsageError, match=r"plm/thesis\.txt is not among the files that glm-train recorded"):
+        train(tmp_path, "--restart")
+    (plm / "thesis.txt").unlink()
+    assert (plm / "checkpoint" / "state.json").exists()
+    result = train(tmp_path, "--restart")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "work" / "bundle" / "config.json").exists()
+
+
 def test_embeddings_that_are_gone_are_made_again_alone(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "run")
     embeddings = tmp_path / "run" / "work" / "corpus" / "embeddings.npy"
@@ -643,7 +704,7 @@ def test_what_ships_is_what_was_measured(made: Path, tmp_path: Path) -> None:
     """The bundle's own figures are those that the single command finds, and it writes the same into it."""
     bundle, copy = made / "work" / "bundle", tmp_path / "copy"
     recipe = recipes.read(made / "recipe.json")
-    assemble(Runs(*(made / "work" / name for name in STEPS)), copy, recipe, command="by hand")
+    assemble(PartFolders(*(made / "work" / name for name in STEPS)), copy, recipe, command="by hand")
     assert "Nothing yet" in read_texts(copy)[1] and read_texts(copy)[0] == {}
     corpus = ["--corpus", str(made / "work" / "corpus")]
     arguments = ["evaluate", "--suite", "test", "--model", str(copy), *corpus, "--write"]
@@ -848,12 +909,12 @@ def test_what_reads_genes_is_on_the_gpu_of_its_process(
     monkeypatch.setattr("glm_annot.training.common.ranks.device", lambda: "meta")
     monkeypatch.setattr("glm_annot.training.bundle.assemble.add_metrics", lambda *_: None)
     work, data, bundle = made / "work", made / "data", str(made / "work" / "bundle")
-    runs = Runs(*(work / name for name in STEPS))
+    folders = PartFolders(*(work / name for name in STEPS))
     kept = write_recipe(tmp_path / "r.json", plm={"keep": bundle}, glm={"keep": bundle}, suite="test")
     recipe = recipes.read(kept)
-    stages.fit_heads(recipe, data, runs, tmp_path, report=lambda _: None)
-    stages.train_glm(recipe, runs.corpus, tmp_path, budget=60.0)
-    stages.evaluate(recipe, data, runs.corpus, Path(bundle), tmp_path, lstm=None, command="")
+    stages.fit_heads(recipe, data, folders, tmp_path, report=lambda _: None)
+    stages.train_glm(recipe, folders.corpus, tmp_path, budget=60.0)
+    stages.evaluate(recipe, data, folders.corpus, Path(bundle), tmp_path, lstm=None, command="")
     assert found == [{"meta"}] * 4
 
 

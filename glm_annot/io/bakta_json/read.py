@@ -1,0 +1,303 @@
+"""Bakta's JSON: text -> Genome. `patch` writes predictions back.
+
+Bakta's features of type `cds` and `sorf` are the CDS of its GFF3 and GenBank files. Which contig they lie on
+says `sequence`, before version 1.10 `contig`. EC numbers stand in `db_xrefs`, all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any, TypedDict
+
+from glm_annot.errors import InputError
+from glm_annot.io import qualifiers as q
+from glm_annot.io.bakta_json.text import Item, decoded, document_start, items, members
+from glm_annot.io.oddities import Oddities
+from glm_annot.io.parts import check_usable, without_repeats, without_sequence
+from glm_annot.io.proteins import Admitted, Coding, Proteins
+from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code, splice
+from glm_annot.io.source import read_bytes
+from glm_annot.records import Contig, Gene, Genome, Skip, Source
+
+log = logging.getLogger(__name__)
+
+_CODING = ("cds", "sorf")
+_STRANDS = {"+": 1, "-": -1}  # `?` where there is none
+_RECODED = {"selenocysteine": {"TGA": "U"}, "pyrrolysine": {"TAG": "O"}}  # types of `exception`
+
+
+class Details(TypedDict):
+    """What Bakta's JSON says beyond its other files, as `Sequences` has it."""
+
+    ec: Mapping[str, tuple[str, ...]]
+    code: int
+
+
+def details(path: Path) -> Details:
+    """All EC numbers of the CDS, by locus tag, and the genetic code.
+
+    Raises:
+        InputError: as for `parse`.
+    """
+    document = _document(str(path), read_bytes(path))
+    found = {str(item.content.get("locus") or ""): _ec(item.content) for _, item in document.coding}
+    return Details(
+        ec={name: numbers for name, numbers in found.items() if name and numbers}, code=document.code
+    )
+
+
+def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
+    """Read Bakta's JSON. Contigs without any CDS are left out.
+
+    Args:
+        source_path: where it came from, for messages; `-` for standard input.
+        text: the decompressed file, without our additions.
+        sequences: contigs (by id) and proteins (by locus tag or id) given beside it; they go first.
+
+    Raises:
+        InputError: naming the file and, where there is one, the line.
+    """
+    return _Reader(_document(source_path, text), sequences).genome(text)
+
+
+def _document(path: str, text: bytes) -> _Document:
+    try:
+        return _Document(path, decoded(text))
+    except JSONDecodeError as error:
+        ends = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
+        what = "it stops too early" if ends else error.msg
+        raise InputError(
+            f"this JSON is damaged ({what}); fetch or copy the file again", path, error.lineno
+        ) from error
+
+
+class _Document:
+    """What the file holds.
+
+    Attributes:
+        replicons: its contigs, by name.
+        coding: the CDS, each with its place among all features.
+        code: the genetic code of all CDS.
+    """
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path, self._text = path, text
+        whole = {member.key: member for member in members(text, document_start(text))}
+        genome, found = self._content(whole, "genome", dict), whole.get("features")
+        if found is None or not isinstance(found.content, list):
+            raise InputError("this JSON has no list of features; give Bakta's own .json file", path)
+        stated = genome.get("translation_table")
+        self.code = genetic_code(str(stated or DEFAULT_CODE), path)
+        self.replicons = self._replicons(self._content(whole, "sequences", list))
+        features = enumerate(items(text, found.value))
+        self.coding = [
+            (place, item)
+            for place, item in features
+            if isinstance(item.content, dict) and item.content.get("type") in _CODING
+        ]
+
+    def line(self, item: Item) -> int:
+        """The 1-based line that an item begins on."""
+        return self._text.count("\n", 0, item.start) + 1
+
+    def _content(self, whole: Mapping[str, Item], key: str, kind: type) -> Any:
+        member = whole.get(key)
+        return member.content if member is not None and isinstance(member.content, kind) else kind()
+
+    def _replicons(self, listed: Sequence[Any]) -> dict[str, _Replicon]:
+        found: dict[str, _Replicon] = {}
+        for entry in listed:
+            if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+                raise InputError(
+                    "a sequence without an id in this JSON; give Bakta's own .json file", self.path
+                )
+            dna = str(entry.get("nt") or entry.get("sequence") or "").upper()  # before 1.10: sequence
+            length = entry.get("length")
+            length = length if _is_whole(length) else len(dna) or None
+            if dna and len(dna) != length:
+                raise InputError(
+                    f"this JSON says {length} bp but has {len(dna)} for {entry['id']}; fetch or copy the "
+                    "file again",
+                    self.path,
+                )
+            circular = entry.get("topology") == "circular"
+            names = [entry["id"], *(str(entry[k]) for k in ("orig_id", "simple_id") if entry.get(k))]
+            found[entry["id"]] = _Replicon(length, circular, dna, tuple(names))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Replicon:
+    """A contig: `names` that a FASTA file may know it by, its own first."""
+
+    length: int | None
+    circular: bool
+    dna: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a CDS lies, as `Gene` has it."""
+
+    contig: str
+    start: int
+    end: int
+    strand: int
+
+
+class _Reader:
+    """Turns a document into a genome."""
+
+    def __init__(self, document: _Document, sequences: Sequences) -> None:
+        self._document, self._sequences = document, sequences
+        self._oddities = Oddities(document.path)
+        self._replicons = dict(document.replicons)
+        self._dna = {name: self._bases(name, replicon) for name, replicon in self._replicons.items()}
+
+    def genome(self, text: bytes) -> Genome:
+        """The whole of it."""
+        document, sequences = self._document, self._sequences
+        coding = document.coding
+        places = [self._place(item) for _, item in coding]
+        codings = [self._coding(item.content, place) for (_, item), place in zip(coding, places, strict=True)]
+        proteins = Proteins(document.path, self._oddities)
+        members = enumerate(zip(coding, places, codings, proteins.of(codings), strict=True))
+        genes = [
+            _gene(i, item.content, place, said, admitted) for i, ((_, item), place, said, admitted) in members
+        ]
+        genes = without_repeats(genes, self._oddities)
+        without_sequence(genes, {name for name, bases in self._dna.items() if bases}, self._oddities)
+        anchors = {i: (place,) for i, (place, _) in enumerate(coding)}
+        source = Source(document.path, "bakta", text, anchors)
+        genome = Genome(tuple(self._contigs(genes)), source)
+        given_names = {name for replicon in self._replicons.values() for name in replicon.names}
+        if sequences.contigs and not given_names & sequences.contigs.keys():
+            raise sequences.no_contig_fits(next(iter(self._replicons), ""), document.path)
+        check_usable(genome, sequences, document.path)
+        if sequences.proteins and not any(said.given for said in codings):
+            raise InputError(
+                "no protein of the --faa file goes by the locus tag or id of a CDS; "
+                "give the proteins of this annotation",
+                document.path,
+            )
+        self._oddities.tell()
+        proteins.finish()
+        return genome
+
+    def _contigs(self, genes: Sequence[Gene]) -> list[Contig]:
+        by_contig: dict[str, list[Gene]] = {}
+        for gene in sorted(genes, key=lambda gene: (gene.start, gene.end)):
+            by_contig.setdefault(gene.contig, []).append(gene)
+        return [
+            Contig(name, replicon.length, replicon.circular, tuple(by_contig[name]), self._dna.get(name, ""))
+            for name, replicon in self._replicons.items()
+            if name in by_contig
+        ]
+
+    def _bases(self, name: str, replicon: _Replicon) -> str:
+        """The sequence that `--fasta` gives, else the file's own."""
+        given = next((s for n in replicon.names if (s := self._sequences.contigs.get(n))), "")
+        if given and replicon.length and len(given) != replicon.length:
+            raise InputError(
+                f"the annotation says {replicon.length} bp but the FASTA file has {len(given)} for {name}; "
+                "give the contigs of this annotation",
+                self._document.path,
+            )
+        return as_dna(given or replicon.dna)
+
+    def _place(self, item: Item) -> _Place:
+        said = item.content
+        start, stop = said.get("start"), said.get("stop")
+        if not (_is_whole(start) and _is_whole(stop)):
+            raise InputError(
+                f"start {start!r} and stop {stop!r} of this CDS must be whole numbers from 1 on",
+                self._document.path,
+                self._document.line(item),
+            )
+        contig = str(said.get("sequence") or said.get("contig") or "")
+        replicon = self._replicons.setdefault(contig, _Replicon(None, False, "", (contig,)))
+        over = stop < start or (said.get("edge") is True and stop <= start)
+        if over and replicon.length is None:
+            raise InputError(
+                f"this CDS starts at {start}, after its stop at {stop}, on a contig without a length; "
+                "fetch or copy the file again",
+                self._document.path,
+                self._document.line(item),
+            )
+        end = stop + (replicon.length or 0) if over else stop
+        return _Place(contig, start, end, _STRANDS.get(said.get("strand"), 0))
+
+    def _coding(self, said: Mapping[str, Any], place: _Place) -> Coding:
+        """What decides the protein of a CDS."""
+        name, dna = _name(said, place), self._dna.get(place.contig, "")
+        given = self._sequences.protein((name, str(said.get("id") or "")))
+        skip = self._skip(said, place, name)
+        exception = said.get("exception")
+        kind = exception.get("type") if isinstance(exception, dict) else ""
+        recoded = _RECODED.get(str(kind), {})
+        own = str(said.get("nt") or "").upper()
+        bases = splice(dna, [(place.start, place.end)], place.strand) if dna and not skip else own
+        return Coding(
+            name=name,
+            dna="" if skip else as_dna(bases),
+            code=self._document.code,
+            recoded=recoded,
+            stated=given or str(said.get("aa") or ""),
+            given=given is not None,
+            wins=given is not None and self._sequences.chosen,
+            any_length=bool(kind),
+            skip=skip,
+        )
+
+    def _skip(self, said: Mapping[str, Any], place: _Place, name: str) -> Skip | None:
+        if "pseudogene" in said or "truncated" in said:  # Bakta's GFF3 calls both pseudo
+            return Skip.PSEUDOGENE
+        if place.strand == 0:
+            return Skip.NO_STRAND
+        replicon = self._replicons[place.contig]
+        length = replicon.length
+        if length is None or place.end <= length or (replicon.circular and place.start <= length):
+            return None
+        self._oddities.see(
+            "CDS that reach past the end of their contig, skipped",
+            f"{name}, {place.start}..{place.end} of {length}",
+        )
+        return Skip.OUTSIDE
+
+
+def _gene(index: int, said: Mapping[str, Any], place: _Place, coding: Coding, admitted: Admitted) -> Gene:
+    protein, skip = admitted
+    return Gene(
+        index=index,
+        id=coding.name,
+        contig=place.contig,
+        start=place.start,
+        end=place.end,
+        strand=place.strand,
+        locus_tag=str(said.get("locus") or ""),
+        name=str(said.get("gene") or ""),
+        product=str(said.get("product") or ""),
+        ec=_ec(said),
+        protein=protein,
+        skip=skip,
+    )
+
+
+def _ec(said: Mapping[str, Any]) -> tuple[str, ...]:
+    references = said.get("db_xrefs")
+    listed = [str(reference) for reference in references] if isinstance(references, list) else []
+    return q.existing_ec({"db_xref": listed})
+
+
+def _name(said: Mapping[str, Any], place: _Place) -> str:
+    made = f"{place.contig}_{place.start}_{place.end}_{q.SIGNS[place.strand]}"
+    return str(said.get("locus") or said.get("id") or made)
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0

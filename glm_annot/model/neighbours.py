@@ -1,0 +1,162 @@
+"""What the neighbours of a gene say of it: families, the memory of gene order, gLM and their mixture.
+
+Axes: G coding genes of a genome or of some whole contigs, contig by contig; D dimensions of a protein's
+embedding; H hidden features of gLM; Q genes asked for; M genomes of the memory; F families.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from glm_annot.model.families import FamilyHead, FamilyHeadConfig, FamilyTable, FamilyTableConfig
+from glm_annot.model.glm import percentile
+from glm_annot.model.memory import Genes, Memory, MemoryConfig
+from glm_annot.model.mixture import Candidates, Mixture, MixtureConfig, gather_candidates
+
+SAME_GENOME = 0.95  # of the adjacent families of a genome that one in the memory has, too: it is the same
+_CHUNK = 1024  # genes asked for at a time; bounds memory
+_QUANTILES = 101
+
+
+@dataclass(frozen=True)
+class NeighboursConfig:
+    """Sizes of `Neighbours`.
+
+    Attributes:
+        families, dim: of the family table.
+        places, contigs, genomes: of the memory.
+        mixture: hidden features of the mixture.
+        glm: hidden features of the gLM whose head tells families; 0 for a gLM that tells none.
+        own: families that have weights of their own in it.
+    """
+
+    families: int
+    dim: int
+    places: int
+    contigs: int
+    genomes: int
+    mixture: int
+    glm: int = 0
+    own: int = 0
+
+
+@dataclass(frozen=True)
+class ContextOfGenes:
+    """What neighbours say of genes, each hidden by itself.
+
+    Attributes:
+        family_G: each gene's own family, the number of families for none.
+        log_ratio_G: log P(own family | neighbours) - log P(own family), in nats; NaN without a family.
+        expected_G: the likeliest family at each place.
+        confidence_G: its probability.
+        same_genomes: genomes of the memory that are this one, or nearly, and did not vote.
+    """
+
+    family_G: Tensor
+    log_ratio_G: Tensor
+    expected_G: Tensor
+    confidence_G: Tensor
+    same_genomes: int
+
+
+class Neighbours(nn.Module):
+    """All that tells what stands beside what.
+
+    Args:
+        config: its sizes.
+
+    Buffers: quantiles_Q of the log-ratio of calibrating genomes' genes, rising.
+    """
+
+    quantiles_Q: Tensor
+
+    def __init__(self, config: NeighboursConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.table = FamilyTable(FamilyTableConfig(config.families, config.dim))
+        self.memory = Memory(MemoryConfig(config.places, config.contigs, config.genomes, config.families))
+        self.mixture = Mixture(MixtureConfig(config.families, config.mixture))
+        head = FamilyHeadConfig(config.glm, config.families, config.dim, config.own)
+        self.head = FamilyHead(head) if config.glm else None
+        self.register_buffer("quantiles_Q", torch.linspace(0.0, 1.0, _QUANTILES))
+
+    @torch.inference_mode()
+    def judge(
+        self, embeddings_GD: Tensor, strand_G: Tensor, first_C: Tensor, hidden_GH: Tensor | None = None
+    ) -> ContextOfGenes:
+        """Ask memory and gLM for every gene, hidden by itself.
+
+        Args:
+            embeddings_GD: of the coding genes.
+            strand_G: 1 or -1.
+            first_C: first gene of each contig, and the number of genes at the end.
+            hidden_GH: gLM's last hidden state where each gene is hidden and its strand known; None for a
+                gLM that tells no families.
+        """
+        family_G, _ = self.table.assign(embeddings_GD)
+        genes = Genes(family_G, strand_G.long(), first_C)
+        same_M = self.same_genomes(genes)
+        index = self.memory.index(self._places_without(same_M))
+        parts = []
+        for asked_Q in torch.split(torch.arange(len(family_G), device=family_G.device), _CHUNK):
+            votes = index.ask(genes, asked_Q)
+            log_p_QF = None
+            if self.head is not None and hidden_GH is not None:
+                log_p_QF = self.head(hidden_GH[asked_Q], self.table)
+            candidates = gather_candidates(votes, genes, asked_Q, self.mixture.log_prior_F, log_p_QF=log_p_QF)
+            parts.append(self._judged(candidates, family_G[asked_Q]))
+        if not parts:
+            nothing = torch.zeros(0, device=family_G.device)
+            return ContextOfGenes(family_G, nothing, family_G, nothing, int(same_M.sum()))
+        ratio_G, expected_G, confidence_G = (torch.cat(column) for column in zip(*parts, strict=True))
+        return ContextOfGenes(family_G, ratio_G, expected_G, confidence_G, int(same_M.sum()))
+
+    def places_of_others(self, genes: Genes) -> Tensor:
+        """Places of the memory but those of the genome itself, (N,)."""
+        return self._places_without(self.same_genomes(genes))
+
+    def _places_without(self, genomes_M: Tensor) -> Tensor:
+        length_C = self.memory.first_C.diff()
+        return ~genomes_M[self.memory.genome_C.long()].repeat_interleave(length_C)
+
+    def same_genomes(self, genes: Genes) -> Tensor:
+        """Genomes of the memory that have `SAME_GENOME` of the adjacent families of these genes, (M,)."""
+        memory, families = self.memory, self.config.families
+        own = torch.unique(_adjacent(genes.family_G, genes.strand_G, genes.first_C, families)[0])
+        kept = memory.family_N.long(), memory.strand_N.long(), memory.first_C
+        known, at = _adjacent(*kept, families)
+        found = torch.isin(known, own)
+        genome_N = memory.genome_C.long().repeat_interleave(memory.first_C.diff())
+        size = (families + 1) ** 2 * 4
+        pairs = torch.unique(genome_N[at[found]] * size + known[found])
+        shared_M = torch.bincount(pairs // size, minlength=self.config.genomes)
+        return shared_M >= max(SAME_GENOME * len(own), 1)
+
+    def percentile(self, log_ratio_G: Tensor) -> Tensor:
+        """Percentage (0 to 100) of calibrating genomes' genes whose log-ratio is lower; NaN stays NaN."""
+        found = percentile(self.quantiles_Q, log_ratio_G.nan_to_num())
+        return found.masked_fill(log_ratio_G.isnan(), torch.nan)
+
+    def _judged(self, candidates: Candidates, family_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_p_QR = self.mixture(candidates)
+        ratio_Q = self.mixture.log_ratio(log_p_QR, candidates, family_Q)
+        best = log_p_QR[:, :-2].max(dim=1)
+        expected_Q = candidates.family_QK.gather(1, best.indices[:, None])[:, 0]
+        return ratio_Q, expected_Q, best.values.exp()
+
+
+def _adjacent(family_N: Tensor, strand_N: Tensor, first_C: Tensor, families: int) -> tuple[Tensor, Tensor]:
+    """A number for each pair of adjacent genes of a family, the same on both strands, and its first gene."""
+    n = len(family_N)
+    inner_N = torch.ones(n, dtype=torch.bool, device=family_N.device)
+    inner_N[first_C[1:][first_C[1:] > 0] - 1] = False  # the last gene of a contig has none after it
+    at = torch.nonzero(inner_N & (family_N < families))[:, 0]
+    at = at[family_N[at + 1] < families]
+    left, right = family_N[at], family_N[at + 1]
+    up, down = (strand_N[at] > 0).long(), (strand_N[at + 1] > 0).long()
+    forwards = ((left * (families + 1) + right) * 2 + up) * 2 + down
+    backwards = ((right * (families + 1) + left) * 2 + 1 - down) * 2 + 1 - up
+    return torch.minimum(forwards, backwards), at

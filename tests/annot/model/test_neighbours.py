@@ -1,0 +1,69 @@
+"""What neighbours say of every gene of a genome."""
+
+from __future__ import annotations
+
+import torch
+
+from glm_annot.model.memory import Genes
+from glm_annot.model.neighbours import Neighbours, NeighboursConfig
+
+F = 8
+
+
+def made(**sizes: int) -> Neighbours:
+    """A memory of two genomes, of one contig each: families 0 to 5, and the same with 6 for 3 and 7 for 4."""
+    torch.manual_seed(0)
+    config = NeighboursConfig(families=F, dim=F, places=12, contigs=2, genomes=2, mixture=8, **sizes)
+    neighbours = Neighbours(config).eval().requires_grad_(False)
+    neighbours.table.centroids_FD.copy_(torch.eye(F))
+    neighbours.table.nearest.fill_(0.5)
+    neighbours.memory.family_N.copy_(torch.tensor([0, 1, 2, 3, 4, 5, 0, 1, 2, 6, 7, 5]))
+    neighbours.memory.first_C.copy_(torch.tensor([0, 6, 12]))
+    neighbours.memory.genome_C.copy_(torch.tensor([0, 1]))
+    neighbours.memory.group_M.copy_(torch.tensor([0, 1]))
+    neighbours.mixture.log_prior_F.fill_(-2.0)
+    return neighbours
+
+
+def genes(families: list[int], strands: list[int] | None = None) -> Genes:
+    n = len(families)
+    return Genes(
+        torch.tensor(families), torch.tensor(strands or [1] * n), torch.tensor([0, n], dtype=torch.long)
+    )
+
+
+def test_the_same_genome_is_told_on_either_strand() -> None:
+    neighbours = made()
+    assert neighbours.same_genomes(genes([0, 1, 2, 3, 4, 5])).tolist() == [True, False]
+    reverse = genes([5, 4, 3, 2, 1, 0], [-1] * 6)
+    assert neighbours.same_genomes(reverse).tolist() == [True, False]
+    assert neighbours.same_genomes(genes([0, 1, 2, 3, 5, 4])).tolist() == [False, False]
+    assert neighbours.same_genomes(genes([F, F])).tolist() == [False, False]  # nothing to tell it by
+
+
+def test_every_gene_gets_an_answer_and_one_without_a_family_no_fit() -> None:
+    neighbours = made()
+    embeddings = torch.eye(F)[[0, 1, 2, 5, 4]]
+    embeddings[3] = 0.1  # near to nothing
+    strands, first = torch.ones(5, dtype=torch.long), torch.tensor([0, 3, 5])
+    found = neighbours.judge(embeddings, strands, first)
+    assert found.family_G.tolist() == [0, 1, 2, F, 4]
+    assert found.log_ratio_G.isnan().tolist() == [False, False, False, True, False]
+    assert ((found.confidence_G >= 0) & (found.confidence_G <= 1)).all()
+    assert found.same_genomes == 2  # 0 1 2 stand so in both, and no other two genes have families
+    percentile = neighbours.percentile(found.log_ratio_G)
+    assert percentile.isnan().tolist() == found.log_ratio_G.isnan().tolist()
+
+
+def test_no_genes_are_no_error() -> None:
+    found = made().judge(torch.zeros(0, F), torch.zeros(0, dtype=torch.long), torch.tensor([0]))
+    assert found.log_ratio_G.shape == found.confidence_G.shape == (0,)
+
+
+def test_glm_counts_where_it_tells_families() -> None:
+    neighbours = made(glm=4, own=3)
+    embeddings, strands = torch.eye(F)[[0, 1, 2]], torch.ones(3, dtype=torch.long)
+    first, hidden = torch.tensor([0, 3]), torch.randn(3, 4)
+    one = neighbours.judge(embeddings, strands, first, hidden)
+    other = neighbours.judge(embeddings, strands, first, -hidden)
+    assert not torch.equal(one.log_ratio_G, other.log_ratio_G)

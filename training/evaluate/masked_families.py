@@ -1,0 +1,153 @@
+"""Masked genes of one genome by the paper's measure, told by memory, gLM and their mixture.
+
+A guess is a family; it points to the gene of the window whose embedding lies nearest to the centroid of the
+family. It is right if that is the masked gene (Hwang et al. 2023): *absolute* by the first guess, *pseudo*
+by that of four guesses which lies nearest to the truth. The labels are directions of our encoder's
+embeddings, and not the paper's 100 numbers, so that figures are no contest with the paper's. *Family* does
+without: the share of the genes of a family whose first guess is theirs.
+
+Places of the memory whose protein resembles one of the genome's neither vote nor are voted for.
+
+Axes: Q masked genes, D dimensions of an embedding, T genes of a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from glm_annot.bundle import Model
+from glm_annot.errors import InputError
+from glm_annot.model.families import FamilyGLM
+from glm_annot.model.neighbours import Neighbours
+from glm_annot.pipeline import embed_distinct
+from glm_annot.records import Genome
+
+from ..corpus.tables import read_table
+from ..glm.families import Families, read_families
+from ..glm.losses import HIGH_CONFIDENCE
+from ..glm.windows import Embeddings, GeneOrder
+from ..memory.asked import Asked, Asker
+from ..memory.build import build_memory
+from .context import Guesses, guesses_of
+
+PASSES = 7  # maskings; each gene is masked about once
+_FOUR = 4
+
+
+def evaluate_masked_families(model: Model, genome: Genome, corpus: Path) -> dict[str, dict[str, float]]:
+    """Measure on a genome that the corpus was told to keep away from (`corpus.held_out` of its recipe).
+
+    Args:
+        model: with a memory of gene order.
+        genome: whose genes are masked.
+        corpus: that the memory was built from; says which places resemble the genome's proteins.
+
+    Returns:
+        who guesses ('memory', 'glm', 'mixture') -> genes, absolute, pseudo, family; and of those that state a
+        probability confident (share of first guesses above 0.75) and confident_right.
+
+    Raises:
+        InputError: the model has no memory, or another one than the corpus.
+    """
+    neighbours = model.neighbours
+    if neighbours is None:
+        raise InputError("the model has no memory of gene order")
+    found = build_memory(corpus, read_families(corpus))
+    if not torch.equal(found.memory.family_N, neighbours.memory.family_N):
+        raise InputError("is not the corpus that the model's memory was built from", corpus)
+    near_P = read_table(corpus, "proteins", ["near_heldout"])["near_heldout"].to_numpy()
+    index = neighbours.memory.index(torch.from_numpy(~near_P[found.protein_N]))
+    embeddings_ND = embed_distinct(model.encoder, genome.proteins)
+    asker = _asker(model, neighbours, embeddings_ND)
+    order, direction_ND = (
+        GeneOrder.of_genome(genome),
+        neighbours.table.directions(torch.from_numpy(embeddings_ND)),
+    )
+    rows: dict[str, list[Tensor]] = {}
+    for seed in range(PASSES):
+        asked, gene_G = asker.in_windows(order, seed), asker.genes_in_windows(order)
+        for who, guesses in guesses_of(asker, asked, index, neighbours.mixture).items():
+            judged = _judge(guesses, asked, direction_ND[gene_G], neighbours)
+            rows.setdefault(who, []).append(judged)
+    return {who: _figures(torch.cat(parts)) for who, parts in rows.items()}
+
+
+def _asker(model: Model, neighbours: Neighbours, embeddings_ND: Embeddings) -> Asker:
+    family_N, _ = neighbours.table.assign(torch.from_numpy(np.asarray(embeddings_ND, np.float32)))
+    families = Families(neighbours.table, family_N.numpy().astype(np.int32))
+    predictor = model.predictor
+    glm = predictor if isinstance(predictor, FamilyGLM) else None
+    return Asker(families, embeddings_ND, neighbours.mixture.log_prior_F, glm)
+
+
+def place_auroc(model: Model, genome: Genome) -> float:
+    """How well the context fit tells whether a gene is read in its place: 1 always, 0.5 by chance.
+
+    The area under the ROC curve between the log-ratios of all genes of a family in their places and after
+    each contig's genes were shuffled, each with its strand. The genome itself does not vote; relatives do.
+
+    Raises:
+        InputError: the model has no memory.
+    """
+    neighbours = model.neighbours
+    if neighbours is None:
+        raise InputError("the model has no memory of gene order")
+    asker = _asker(model, neighbours, embed_distinct(model.encoder, genome.proteins))
+    order = GeneOrder.of_genome(genome)
+    contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
+    generator = np.random.default_rng(0)
+    moved_G = np.concatenate([first + generator.permutation(end - first) for first, end in contigs])
+    shuffled = replace(order, protein_G=order.protein_G[moved_G], strand_G=order.strand_G[moved_G])
+    index = neighbours.memory.index(neighbours.places_of_others(asker.alone(order).genes))
+    ratios = []
+    for genes in (shuffled, order):
+        asked = asker.alone(genes)
+        candidates = asker.candidates(asked, index)
+        mixture = neighbours.mixture
+        ratio_Q = mixture.log_ratio(mixture(candidates), candidates, asked.family_Q)
+        ratios.append(ratio_Q[~ratio_Q.isnan()])
+    true = np.repeat([0, 1], [len(ratio) for ratio in ratios])
+    return float(roc_auc_score(true, torch.cat(ratios).numpy()))
+
+
+def _judge(guesses: Guesses, asked: Asked, direction_GD: Tensor, neighbours: Neighbours) -> Tensor:
+    """Of each masked gene absolute, pseudo, has a family, family right, probability or NaN: (Q, 5)."""
+    first_C, at_Q = asked.genes.first_C, asked.at_Q
+    window_Q = torch.searchsorted(first_C, at_Q, right=True) - 1
+    own_QD = direction_GD[at_Q]
+    guess_QK = guesses.family_QK[:, :_FOUR]
+    centroid_QKD = neighbours.table.centroids_FD[guess_QK.clamp_min(0)]
+    cosine_QK = (centroid_QKD @ own_QD[:, :, None])[..., 0].masked_fill(guess_QK < 0, -2.0)
+    T = int(first_C.diff().max())
+    gene_QT = first_C[window_Q][:, None] + torch.arange(T)
+    inside_QT = gene_QT < first_C[window_Q + 1][:, None]
+    window_QTD = direction_GD[gene_QT.clamp_max(len(direction_GD) - 1)]
+    pointed = (centroid_QKD @ window_QTD.transpose(1, 2)).masked_fill(~inside_QT[:, None], -2.0).argmax(-1)
+    right_QK = (gene_QT.gather(1, pointed) == at_Q[:, None]) & (guess_QK >= 0)
+    pseudo_Q = right_QK.gather(1, cosine_QK.argmax(1, keepdim=True))[:, 0]
+    known_Q = asked.family_Q < neighbours.config.families
+    family_Q = known_Q & (guess_QK[:, 0] == asked.family_Q)
+    stated = guesses.probability_Q
+    stated_Q = torch.full((len(at_Q),), torch.nan) if stated is None else stated
+    return torch.stack([right_QK[:, 0], pseudo_Q, known_Q, family_Q, stated_Q], dim=1).double()
+
+
+def _figures(rows: Tensor) -> dict[str, float]:
+    absolute, pseudo, known, family, stated = rows.T
+    figures = {
+        "genes": float(len(rows)),
+        "absolute": float(absolute.mean()),
+        "pseudo": float(pseudo.mean()),
+        "family": float(family.sum() / known.sum()),
+    }
+    if not stated.isnan().any():
+        sure = stated > HIGH_CONFIDENCE
+        figures["confident"] = float(sure.double().mean())
+        figures["confident_right"] = float(absolute[sure].mean())
+    return figures

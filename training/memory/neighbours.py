@@ -1,0 +1,84 @@
+"""From a corpus to all that tells what stands beside what, ready for a bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from glm_annot.errors import InputError
+from glm_annot.model.neighbours import Neighbours, NeighboursConfig
+
+from ..common.console import Report
+from ..common.json_files import write_json
+from ..glm.families import read_families
+from ..glm.train import family_glm, read_embeddings
+from .asked import Asker
+from .build import build_memory
+from .mixture import fit_mixture, log_prior
+
+NEIGHBOURS = "neighbours"  # name of the files
+
+
+def fit_neighbours(corpus: Path, *, glm: Path | None = None, seed: int = 0, report: Report) -> Neighbours:
+    """Build the memory of a corpus and fit its mixture with gLM.
+
+    Args:
+        corpus: the corpus folder, with embeddings and families.
+        glm: a finished gLM run on it that was trained on families; None for the memory alone.
+        seed: of the genes that are asked for, and of the fit.
+        report: called with a line for each calibrating genome.
+
+    Raises:
+        InputError: no genome calibrates, there are no families, or the run tells none.
+    """
+    families = read_families(corpus)
+    found = build_memory(corpus, families)
+    model = None if glm is None else family_glm(glm, families.table)
+    prior_F = log_prior(found.memory.index())
+    asker = Asker(families, read_embeddings(corpus), prior_F, model)
+    mixture, ratio_Q = fit_mixture(found, asker, seed=seed, report=report)
+    table, memory = families.table.config, found.memory.config
+    config = NeighboursConfig(
+        families=table.families,
+        dim=table.dim,
+        places=memory.places,
+        contigs=memory.contigs,
+        genomes=memory.genomes,
+        mixture=mixture.config.hidden,
+        glm=0 if model is None else model.head.config.hidden,
+        own=0 if model is None else model.head.config.own,
+    )
+    neighbours = Neighbours(config)
+    neighbours.table.load_state_dict(families.table.state_dict())
+    neighbours.memory.load_state_dict(found.memory.state_dict())
+    neighbours.mixture.load_state_dict(mixture.state_dict())
+    if neighbours.head is not None and model is not None:
+        neighbours.head.load_state_dict(model.head.state_dict())
+    shares_Q = torch.linspace(0.0, 1.0, len(neighbours.quantiles_Q), dtype=torch.float64)
+    neighbours.quantiles_Q.copy_(ratio_Q.double().quantile(shares_Q))
+    return neighbours.eval().requires_grad_(False)
+
+
+def save_neighbours(neighbours: Neighbours, folder: Path) -> None:
+    """Export what was fitted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(neighbours.state_dict(), folder / f"{NEIGHBOURS}.safetensors")
+    write_json(folder / f"{NEIGHBOURS}.json", asdict(neighbours.config))
+
+
+def read_neighbours(folder: Path) -> Neighbours:
+    """Read what was exported.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    record = folder / f"{NEIGHBOURS}.json"
+    if not record.exists():
+        raise InputError("holds no neighbours; make them with `glm-train neighbours`", folder)
+    neighbours = Neighbours(NeighboursConfig(**json.loads(record.read_text(encoding="utf-8"))))
+    neighbours.load_state_dict(load_file(folder / f"{NEIGHBOURS}.safetensors"))
+    return neighbours.eval().requires_grad_(False)
