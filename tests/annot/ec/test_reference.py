@@ -217,6 +217,20 @@ def test_homologues_judge_only_those_who_have_any_and_are_said_to_carry() -> Non
     assert alone.ec == ()
 
 
+def test_a_head_searches_its_own_proteins_unless_homologues_are_given() -> None:
+    head = certain_of_identity()
+    head.base = Reference((protein(1), protein(2)), (("2.7.1.2",), ()), ("P1", "P2"))
+    results = head.predict([protein(1), protein(9)], NOTHING, NOTHING, min_confidence=0.5)
+    assert [[call.number for call in result.ec] for result in results] == [["2.7.1.2"], []]
+    assert [result.evidence for result in results] == ["homology", ""]
+    (given,) = head.predict([protein(1)], NOTHING[:1], NOTHING[:1], [[]], min_confidence=0.5)
+    assert given.ec == ()
+    both = head.base.with_others(Reference((protein(9),), (("1.1.1.1",),)))
+    homologues = both.homologues([protein(9)])
+    (added,) = head.predict([protein(9)], NOTHING[:1], NOTHING[:1], homologues, min_confidence=0.5)
+    assert [call.number for call in added.ec] == ["1.1.1.1"]
+
+
 def test_calibration_learns_what_identity_is_worth() -> None:
     rng = np.random.default_rng(0)
     examples = []
