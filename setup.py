@@ -37,6 +37,7 @@ setup(
         "biopython>=1.81",
         "gffutils>=0.12",
         "click>=8.1",
+        "filelock>=3.12",
         "numpy>=1.26",
         "safetensors>=0.4.3",
         "tqdm>=4.66",
@@ -45,7 +46,6 @@ setup(
     extras_require={
         "train": [
             "deepspeed>=0.16",
-            "filelock>=3.12",
             "pyarrow>=15",
             "pydantic>=2.6",
             "scikit-learn>=1.4",
@@ -84,6 +84,9 @@ setup(
         "glm_annot.plugins": [
             "bakta = glm_annot.plugins.bakta:plugin",
             "prokka = glm_annot.plugins.prokka:plugin",
+            "ncbi_datasets = glm_annot.plugins.fixed_names:ncbi_datasets",
+            "pgap = glm_annot.plugins.fixed_names:pgap",
+            "dfast = glm_annot.plugins.fixed_names:dfast",
         ],
     },
     classifiers=[

@@ -1,7 +1,7 @@
 """A model on disk: a folder of JSON, safetensors, labels, metrics and a card. Nothing in it is executable.
 
-    config.json          {format, name, version, plm, glm, fit, operons, ec, neighbours, files: {name:
-                         sha256}}
+    config.json          {format, name, version, plm, glm, fit, operons, ec, neighbours,
+                          family_encoder, files: {name: sha256}}
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,9 +43,10 @@ from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
 from glm_annot.model.families import FamilyGLM
+from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
-from glm_annot.model.neighbours import Neighbours, NeighboursConfig
-from glm_annot.model.sizes import GLMConfig
+from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
@@ -57,6 +60,8 @@ MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
 PROTEINS = "ec_proteins.faa.gz"
 EC_NAMES = "ec_names.tsv"
+# Buffers that numbers are divided by.
+_DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 
@@ -73,6 +78,7 @@ class Model:
         operons, ec: heads; None in a model without them.
         ec_names: names of EC numbers and classes; {} in a model without any.
         neighbours: tells what stands beside what; None in a model without a memory of gene order.
+        family_encoder: reads the proteins for `neighbours`, where that is not the model's own encoder.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Model:
     operons: OperonHead | None
     ec: ECHead | None
     neighbours: Neighbours | None = None
+    family_encoder: FamilyEncoder | None = None
     ec_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -98,6 +105,7 @@ class Model:
             "operons": self.operons,
             "ec": self.ec,
             "neighbours": self.neighbours,
+            "family_encoder": self.family_encoder,
         }
         return {name: part for name, part in named.items() if part is not None}
 
@@ -367,7 +375,9 @@ def _verify(folder: Path, expected: Mapping[str, str]) -> None:
 
 def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     def part(name: str, kind: Callable[[_Config], _Part], settings: _Config) -> _Part:
-        return filled(kind, settings, _read_tensors(folder, name, config["files"]))
+        state = _read_tensors(folder, name, config["files"])
+        _check_numbers(name, state)
+        return filled(kind, settings, state)
 
     glm_config = GLMConfig(**config["glm"])
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
@@ -375,7 +385,8 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     ec_head = ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder)))
     if ec_head and PROTEINS in config["files"]:
         ec_head.base = from_bytes((folder / PROTEINS).read_bytes(), folder / PROTEINS)
-    neighbours = config.get("neighbours")  # models made before there was a memory do not say
+    # Models made before there was a memory do not say.
+    neighbours, families = config.get("neighbours"), config.get("family_encoder")
     return Model(
         name=config["name"],
         version=config["version"],
@@ -388,6 +399,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         ec=ec_head,
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
         neighbours=neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours)),
+        family_encoder=families and part("family_encoder", FamilyEncoder, FamilyEncoderConfig(**families)),
     )
 
 
@@ -417,6 +429,7 @@ def _part_configs(model: Model) -> dict[str, Any]:
         "operons": None if model.operons is None else asdict(model.operons.config),
         "ec": ec,
         "neighbours": None if model.neighbours is None else asdict(model.neighbours.config),
+        "family_encoder": None if model.family_encoder is None else asdict(model.family_encoder.config),
     }
 
 
@@ -467,6 +480,18 @@ def _read_tensors(folder: Path, part: str, names: Collection[str]) -> dict[str, 
                 state[key] = tensor
     state |= {key: torch.cat([pieces[n] for n in sorted(pieces)]) for key, pieces in cut.items()}
     return {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in state.items()}
+
+
+def _check_numbers(part: str, state: Mapping[str, Tensor]) -> None:
+    """Raises ValueError, naming the tensor, for numbers that no fitted part has."""
+    for name, tensor in state.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        low, high = (float(bound) for bound in tensor.aminmax())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"{part}: {name} has numbers that are not finite")
+        if _DEVIATION.match(name.rpartition(".")[2]) and low <= 0:
+            raise ValueError(f"{part}: {name} is a standard deviation and must be above 0, but has {low:g}")
 
 
 def _one_line(error: BaseException) -> str:

@@ -49,6 +49,11 @@ class Overview:
             promoters_2KS = np.add(promoters_2KS, promoter_counts(section.contigs))
         return cls(genes, skips, residues, contigs, gaps_3K, promoters_2KS)
 
+    @property
+    def coding(self) -> int:
+        """How many CDS are predicted."""
+        return sum(count * n for (n, _), count in self.contigs.items())
+
     def windows(self, size: int) -> int:
         """How many windows of `size` genes there are."""
         return sum(count * n_windows(n, circular, size) for (n, circular), count in self.contigs.items())

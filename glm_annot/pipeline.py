@@ -19,6 +19,7 @@ from glm_annot.ec.adjacency import runs
 from glm_annot.ec.head import THRESHOLD, ECResult
 from glm_annot.ec.reference import Reference
 from glm_annot.errors import ModelError
+from glm_annot.hypothetical import is_hypothetical
 from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache
@@ -30,7 +31,7 @@ from glm_annot.overview import Overview
 from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]  # (stage: 'proteins' or 'windows', units done, units in all)
+Progress = Callable[[str, int, int], None]  # (stage: 'proteins', 'windows' or 'heads', units done, in all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Settings:
         precision: of the protein encoder, one of `glm_annot.model.esm.PRECISIONS`; see there.
         batch_size: windows per batch; bounds memory.
         cache: of embeddings by the model's encoder in this precision.
+        only_hypothetical: whether only hypothetical proteins get predictions; the others are their context.
     """
 
     min_confidence: float | None = None
@@ -54,6 +56,7 @@ class Settings:
     precision: str = "auto"
     batch_size: int = BATCH_WINDOWS
     cache: EmbeddingCache | None = None
+    only_hypothetical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,9 @@ def annotate_sections(
         settings = replace(settings, reference=model.ec.base.with_others(settings.reference))
     operon_head = model.operons if settings.operons else None
     n_windows = overview.windows(window_size(model))
-    counted = _Counted(progress, Counter(proteins=overview.residues, windows=n_windows))
+    counted = _Counted(
+        progress, Counter(proteins=overview.residues, windows=n_windows, heads=overview.coding)
+    )
     promoters = Promoters.of(overview.promoters_2KS)
     n_operons = 0
 
@@ -145,9 +150,21 @@ def annotate_sections(
             pairs = pair_probabilities(section.contigs, probability_N)
             operons = call_operons(section, pairs, first=n_operons + 1)
             n_operons += len(operons)
-            yield section, Predictions(genes, pairs, operons, made_by, n_windows, model.ec_names)
+            predictions = Predictions(genes, pairs, operons, made_by, n_windows, model.ec_names)
         else:
-            yield section, Predictions(genes, {}, None, made_by, n_windows, model.ec_names)
+            predictions = Predictions(genes, {}, None, made_by, n_windows, model.ec_names)
+        yield section, _of_hypothetical(section, predictions) if settings.only_hypothetical else predictions
+
+
+def _of_hypothetical(section: Genome, predictions: Predictions) -> Predictions:
+    """The predictions of hypothetical proteins alone, and the operons that hold one."""
+    wanted = {gene.index for gene in section.genes if is_hypothetical(gene.product)}
+    operons = predictions.operons
+    return replace(
+        predictions,
+        genes={index: gene for index, gene in predictions.genes.items() if index in wanted},
+        operons=operons and tuple(operon for operon in operons if wanted.intersection(operon.genes)),
+    )
 
 
 def window_size(model: Model) -> int:
@@ -169,6 +186,7 @@ def provenance(model: Model, settings: Settings) -> Provenance:
         link_threshold=LINK_THRESHOLD,
         ec=settings.ec and model.ec is not None,
         operons=settings.operons and model.operons is not None,
+        only_hypothetical=settings.only_hypothetical,
         precision=precision_of(model.encoder, settings.precision),
         reference=reference.sha256 if reference else "",
         searcher=reference.searched_by if reference else "",
@@ -196,6 +214,7 @@ def _read_part(
         batch_size=settings.batch_size,
         progress=partial(counted, "windows"),
     )
+    counted("heads", 0, len(proteins))
     enzymes: Sequence[ECResult | None] = [None] * len(proteins)
     if ec_head:
         assert settings.min_confidence is not None
@@ -209,7 +228,8 @@ def _read_part(
             min_confidence=settings.min_confidence,
         )
     fits = _context_fits(part, embeddings_GD, states, model)
-    counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows)
+    counted("heads", len(proteins), len(proteins))
+    counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows, heads=len(proteins))
     return states, enzymes, fits
 
 
@@ -219,6 +239,8 @@ def _context_fits(
     """How well each gene fits its neighbours, and how sure these are of what stands there."""
     if model.neighbours is not None:
         device = model.neighbours.quantiles_Q.device
+        if model.family_encoder is not None:
+            embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
         lengths = [len(contig.coding) for contig in part.contigs]
         strands = [gene.strand for contig in part.contigs for gene in contig.coding]
         context = model.neighbours.judge(

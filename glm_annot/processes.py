@@ -16,6 +16,28 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def free_memory() -> int | None:
+    """Bytes that new processes can take without swapping, as Linux and its control group say; else None."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        free = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemAvail"))
+    except (OSError, StopIteration):
+        return None
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))  # a word where there is none
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return free
+    return min(free, max(limit - used, 0))
+
+
+def jobs_that_fit(memory: int) -> int:
+    """How many processes of so many bytes each cores and memory have room for; at least one."""
+    free = free_memory()
+    return cores() if free is None else max(min(cores(), free // memory), 1)
+
+
 def run_tool(command: Sequence[str], *, install: str, idle_limit: float | None = None) -> str:
     """Run an outside program and return its standard output.
 

@@ -21,6 +21,7 @@ class Skip(str, Enum):
     NO_STRAND = "no_strand"
     DUPLICATE = "duplicate"  # another CDS has the same place
     OUTSIDE = "outside_contig"
+    NAMED = "named"  # only hypothetical proteins were asked for; it is context for the others
     MALFORMED = "malformed"  # its line cannot be written to
 
 
@@ -209,6 +210,7 @@ class Provenance:
         min_confidence: least probability of a called EC number.
         link_threshold: least probability of a link between genes of one operon.
         ec, operons: whether these were predicted at all.
+        only_hypothetical: whether only hypothetical proteins were annotated.
         precision: of the protein encoder, 'fp32', 'bf16' or 'fp16'.
         reference: sha256 of the labelled proteins that counted as evidence; '' without any.
         searcher: name and version of the program that searched them; '' likewise.
@@ -222,6 +224,7 @@ class Provenance:
     link_threshold: float = 0.5
     ec: bool = True
     operons: bool = True
+    only_hypothetical: bool = False
     precision: str = "fp32"
     reference: str = ""
     searcher: str = ""

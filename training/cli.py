@@ -199,6 +199,7 @@ def neighbours(corpus: Path, output: Path, run: Path | None, seed: int) -> None:
 @click.option("--seed", default=0, show_default=True, help="Seed of the random masks.")
 @click.option("--genome", type=_FILE, help="Measure on this genome by the paper's measure; needs --model.")
 @click.option("--model", help="With --genome: a model whose memory was built from the corpus.")
+@click.option("--write", is_flag=True, help="With --genome: write the figures into the model, a folder.")
 def context(
     corpus: Path,
     run: Path | None,
@@ -207,6 +208,7 @@ def context(
     seed: int,
     genome: Path | None,
     model: str | None,
+    write: bool,
 ) -> None:
     """Measures how often the families of masked genes are predicted from their neighbours alone.
 
@@ -221,10 +223,16 @@ def context(
         from glm_annot import io
         from glm_annot.bundle import load
 
-        from .evaluate.masked_families import evaluate_masked_families
+        from .bundle.assemble import add_metrics
+        from .evaluate import masked_families
 
-        one = evaluate_masked_families(load(model), io.read(genome), corpus)
-        click.echo("\n".join(measured.lines_of_one(one)))
+        loaded, read = load(model), io.read(genome)
+        one = masked_families.evaluate_masked_families(loaded, read, corpus)
+        auroc = masked_families.place_auroc(loaded, read)
+        click.echo("\n".join([*measured.lines_of_one(one), f"told from shuffled genes, AUROC {auroc:.3f}"]))
+        if write:
+            figures = {"of": genome.name, **one, "place_auroc": auroc, "command": _typed()}
+            add_metrics(Path(model), {"neighbours": figures})
         return
     found = measured.evaluate_context(corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say)
     click.echo("\n".join(measured.table_lines(found)))
@@ -503,6 +511,32 @@ def ec_names(model: Path, names: Path) -> None:
     from .bundle.assemble import add_names
 
     add_names(model, names)
+
+
+@cli.command("add-memory", short_help="Adds a memory of gene order to a model.")
+@recipe_argument
+@click.option("--model", required=True, help="The model, made by the recipe: a name or a folder.")
+@corpus_option
+@plm_option
+@click.option("--neighbours", type=_FOLDER, required=True, help="Folder of `glm-train neighbours`.")
+@out_option
+def add_memory(recipe: Recipe, model: str, corpus: Path, plm: Path, neighbours: Path, output: Path) -> None:
+    """Adds a memory of gene order to a model; its other parts stay as they are.
+
+    The memory is read by a family encoder of its own, the one that embedded the corpus. The recipe gives the
+    version of the new model and what its card says of its limits.
+    """
+    from .bundle import memory
+
+    memory.add_memory(
+        model,
+        output,
+        recipe=recipe,
+        corpus=corpus,
+        encoder=plm,
+        neighbours=neighbours,
+        command=_typed(),
+    )
 
 
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")

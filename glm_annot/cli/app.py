@@ -13,8 +13,9 @@ import click
 from glm_annot import __version__
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import report, start_log
+from glm_annot.cli.files import FilesInUse, whole_files
 from glm_annot.cli.jobs import stop
-from glm_annot.cli.output import STDIO, whole_files
+from glm_annot.cli.output import STDIO
 from glm_annot.cli.tasks import Options
 from glm_annot.cli.write import to_stdout
 
@@ -95,7 +96,7 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3 or GenBank file from any annotation tool, gzipped or not, or the output folder of Bakta or
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
     Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
     among them how well each gene fits its neighbours (context fit).
     """
@@ -111,8 +112,17 @@ class _NumberRange(click.FloatRange):
         return number
 
 
+def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int | None:
+    from glm_annot.io.sequences import is_genetic_code
+
+    if code is not None and not is_genetic_code(str(code)):
+        raise click.BadParameter(f"{code} is no NCBI genetic code; bacteria have 11 or 4.")
+    return code
+
+
 _PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
 _COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
+_COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
@@ -121,6 +131,13 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
 @click.option("--fasta", **_FILE, help="Contig sequences, for a file that has none.")
 @click.option("--faa", **_FILE, help="Protein sequences by CDS ID, used instead of translating.")
+@click.option(
+    "--genetic-code",
+    type=int,
+    metavar="N",
+    callback=_check_code,
+    help="NCBI genetic code of all CDS; default: what each CDS states, else 11.",
+)
 @click.option(
     "--reference",
     **_FILE,
@@ -138,9 +155,15 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
 )
 @click.option(
-    "--jobs", **_COUNT, default=1, show_default=True, help="Inputs at the same time, each in a process."
+    "--jobs",
+    **_COUNT_OR_ALL,
+    default=1,
+    show_default=True,
+    help="Inputs at the same time, each in a process; 0: as many as cores and memory (1 GB each) allow.",
 )
-@click.option("--threads", **_COUNT, help="CPU threads, shared by the jobs; default: all cores.")
+@click.option(
+    "-t", "--threads", **_COUNT_OR_ALL, help="CPU threads, shared by the jobs; default, and 0: all cores."
+)
 @click.option(
     "--batch-size",
     **_COUNT,
@@ -178,6 +201,11 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("--no-operons", "operons", flag_value=False, default=True, help="Predict no operons.")
 @click.option("--no-ec", "ec", flag_value=False, default=True, help="Predict no EC numbers.")
 @click.option(
+    "--only-hypothetical",
+    is_flag=True,
+    help="Annotate only genes without a known product; all genes are context.",
+)
+@click.option(
     "--promote-ec",
     **_PROBABILITY,
     help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "
@@ -199,9 +227,9 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
 @click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
-def annotate(inputs: tuple[str, ...], log_file: Path | None, **options: Any) -> None:
+def annotate(inputs: tuple[str, ...], **options: Any) -> None:
     """Annotates files or output folders of annotation tools; `glm-annot INPUT` is short for this."""
-    start_log(quiet=options["quiet"], log_file=log_file)
+    start_log(quiet=options["quiet"])
     status = annotate_files(inputs, Options(**options))
     if status:
         sys.exit(status)
@@ -222,7 +250,8 @@ def strip(file: str, output: str, force: bool) -> None:
     if output == STDIO:
         to_stdout([text])
     else:
-        with whole_files(Path(output), force=force) as (stripped,):
+        in_use = FilesInUse.of([("the input", file)], stdin=file == STDIO)
+        with whole_files(Path(output), force=force, in_use=in_use) as (stripped,):
             stripped.write(text)
 
 
@@ -246,8 +275,10 @@ def models(name: str | None, figures: bool) -> None:
 
 def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
-    start_log(quiet=False, log_file=None)
+    start_log(quiet=False)
     signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, stop)
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)
     except click.ClickException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,22 +12,24 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from glm_annot.cli.console import MessageBuffer, counted, failure, replay
+from glm_annot.cli.console import MessageBuffer, counted, failure, replay, start_log
+from glm_annot.cli.files import FilesInUse, open_log, remove_half_files
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, is_result, plan, remove_half_files
+from glm_annot.cli.output import STDIO, is_result, plan, stem
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
-from glm_annot.processes import cores
+from glm_annot.processes import cores, jobs_that_fit
 
 log = logging.getLogger(__name__)
 
+JOB_MEMORY = 10**9  # bytes that a process of --jobs 0 is taken to need; a bacterial genome needs less
 CALL_CACHE = 1.0  # GB of embeddings that the inputs of one call share
 
 
-def annotate_files(inputs: Sequence[str], options: Options) -> int:
-    """Annotates all inputs: files, output folders of annotation tools, or `-` for standard input.
+def annotate_files(named: Sequence[str], options: Options) -> int:
+    """Annotates all named inputs: files, output folders of annotation tools, or `-` for standard input.
 
     Returns:
         the exit status: 0 when all inputs succeeded. When one of several failed, the status of an unusable
@@ -35,13 +38,20 @@ def annotate_files(inputs: Sequence[str], options: Options) -> int:
     Raises:
         GlmAnnotError: nothing more can be done for any input.
     """
-    inputs = _without_results(inputs, options)
+    inputs = _without_results(named, options)
     several = len(inputs) > 1
     _check_options(inputs, options)
     files, outcomes = _find_files(inputs, options)
-    targets = plan([found.annotation for found in files], options.output, several=several)
+    in_use = _files_in_use(files, options)
+    if options.log_file:
+        start_log(quiet=options.quiet, log_file=open_log(options.log_file, in_use))
+        in_use = in_use.plus("the log file", options.log_file)
+    _tell_found(files, len(named) - len(inputs))
+    names = result_names(files)
+    targets = plan([found.annotation for found in files], options.output, several=several, names=names)
+    tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
     try:
-        for outcome in _annotate_all(list(map(Task, files, targets)), options, several=several):
+        for outcome in _annotate_all(tasks, options, several=several):
             replay(outcome.messages)
             outcomes.append(replace(outcome, messages=()))
         if outcomes and (several or options.resume):
@@ -61,8 +71,6 @@ def _without_results(inputs: Sequence[str], options: Options) -> Sequence[str]:
     if len(inputs) == 1 and not options.resume:
         return inputs
     kept = [name for name in inputs if not is_result(Path(name))]
-    if passed_over := len(inputs) - len(kept):
-        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
     if not kept and not options.resume:
         raise UsageError("all inputs are earlier results of glm-annot; name one alone to annotate it anew")
     return kept
@@ -73,7 +81,7 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
     several = len(inputs) > 1
     if several and (options.fasta or options.faa):
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
-    if several and options.jobs > 1 and STDIO in inputs:
+    if several and options.jobs != 1 and STDIO in inputs:
         raise UsageError(
             "standard input (-) cannot be used with --jobs and several inputs; annotate it in a separate call"
         )
@@ -81,9 +89,23 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
 
 
+def _files_in_use(files: Sequence[Files], options: Options) -> FilesInUse:
+    """All that the call reads."""
+    model = Path(options.model)
+    named = [
+        *(("the model's file", path) for path in (sorted(model.iterdir()) if model.is_dir() else ())),
+        ("the file of --reference", options.reference),
+        *(("the FASTA of the contigs", found.fasta) for found in files),
+        *(("the FASTA of the proteins", found.faa) for found in files),
+        *(("the JSON of the annotation", found.details) for found in files),
+        *(("the input", found.annotation) for found in files if found.annotation != STDIO),
+    ]
+    return FilesInUse.of(named, stdin=any(found.annotation == STDIO for found in files))
+
+
 def _annotate_all(tasks: Sequence[Task], options: Options, *, several: bool) -> Iterator[Outcome]:
     """Does the tasks, one after another or several at a time; yields their outcomes in order."""
-    jobs = min(options.jobs, len(tasks))
+    jobs = min(options.jobs or jobs_that_fit(JOB_MEMORY), len(tasks))
     with _with_cache(options, several) as cached:
         yield from _in_processes(tasks, cached, jobs) if jobs > 1 else map(Annotator(cached), tasks)
 
@@ -134,6 +156,15 @@ def _find_files(inputs: Sequence[str], options: Options) -> tuple[list[Files], l
     return files, failures
 
 
+def _tell_found(files: Sequence[Files], passed_over: int) -> None:
+    if passed_over:
+        log.info("passed over: %s of glm-annot (*.glm.*)", counted(passed_over, "earlier result"))
+    for found in files:
+        if found.tool:
+            place = Path(found.annotation)
+            log.info("%s: output of %s, reading %s", place.parent, found.tool, place.name)
+
+
 def _files(name: str, options: Options) -> Files:
     """The files to read for one input.
 
@@ -143,10 +174,26 @@ def _files(name: str, options: Options) -> Files:
     from glm_annot.cli.tool_folders import find_output
 
     found = find_output(Path(name))
-    log.info("%s: output of %s, reading %s", name, found.tool, found.annotation.name)
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa
     chosen = options.faa is not None
-    return Files(str(found.annotation), fasta, faa, faa_chosen=chosen, details=found.details)
+    return Files(
+        str(found.annotation),
+        fasta,
+        faa,
+        faa_chosen=chosen,
+        details=found.details,
+        tool=found.tool,
+        folder=Path(name).resolve().name,
+        genome=found.genome,
+    )
+
+
+def result_names(files: Sequence[Files]) -> list[str]:
+    """What the results of each input are named after: the file, or its folder where files share a name."""
+    own = [found.genome or stem(found.annotation) for found in files]
+    shared = {name for name, count in Counter(own).items() if count > 1}
+    return [found.folder if name in shared and found.folder else name
+            for name, found in zip(own, files, strict=True)]  # fmt: skip
 
 
 # ---- many inputs at a time ----
@@ -175,7 +222,8 @@ def _worker(options: Options) -> Callable[[Task], Outcome]:
 
 def _report_death(task: Task, process: int, exit_code: int) -> Outcome:
     """The outcome of an input whose process died; its unfinished files are removed here."""
-    remove_half_files(task.target, process)
+    if task.target.folder is not None:
+        remove_half_files(task.target.folder, task.target.name, process)
     how = f"ended with status {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
     hint = "; most likely memory ran out, use fewer --jobs" if exit_code == -signal.SIGKILL else ""
     return Outcome(task.name, GlmAnnotError.exit_status, f"{task.name}: its process {how}{hint}")

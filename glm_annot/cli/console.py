@@ -6,29 +6,25 @@ import logging
 import logging.handlers
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from glm_annot.errors import GlmAnnotError, UsageError
+from glm_annot.errors import GlmAnnotError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
-_UNITS = {"proteins": "aa", "windows": ""}  # stages of `pipeline.annotate`
+_UNITS = {"proteins": "aa", "windows": "", "heads": "genes", "writing": "genes"}  # stages of the work
 
 
-def start_log(*, quiet: bool, log_file: Path | None) -> None:
+def start_log(*, quiet: bool, log_file: TextIO | None = None) -> None:
     """Sends the program's messages to standard error, and with details and times to a file.
 
     Args:
         quiet: errors only on standard error.
-        log_file: appended to; holds tracebacks and other libraries' warnings, too.
-
-    Raises:
-        UsageError: the log file cannot be written.
+        log_file: holds tracebacks and other libraries' warnings, too.
     """
     log = logging.getLogger("glm_annot")
     log.setLevel(logging.DEBUG)
@@ -44,16 +40,19 @@ def start_log(*, quiet: bool, log_file: Path | None) -> None:
     libraries.handlers = [logging.NullHandler()]
     if log_file is None:
         return
-    try:
-        log_handler = _LogFile(log_file, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--log-file {log_file}: {error.strerror}") from error
+    log_handler = _LogFile(log_file)
     log_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(log_handler)
     libraries.handlers = [log_handler]
 
 
-class _LogFile(logging.FileHandler):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:  # takes no parameter on Python 3.10
+    _StreamHandler = logging.StreamHandler
+
+
+class _LogFile(_StreamHandler):
     """A log file. When it cannot be written (disk full), one warning says so and the work continues."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # logging's name for it
@@ -65,7 +64,7 @@ class _LogFile(logging.FileHandler):
         for name in ("glm_annot", "py.warnings"):
             logging.getLogger(name).removeHandler(self)
         logging.getLogger("glm_annot").warning(
-            "--log-file %s: %s; no more messages are written to it", self.baseFilename, error.strerror
+            "--log-file %s: %s; no more messages are written to it", self.stream.name, error.strerror
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from glm_annot.cli.tasks import Options
 from glm_annot.errors import GlmAnnotError
+from glm_annot.processes import cores
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
@@ -81,8 +82,8 @@ def _read_model(options: Options) -> Model:
     from glm_annot.bundle import load
     from glm_annot.model.devices import best_device
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads or cores())
     device = best_device() if options.device == "auto" else options.device
     model = load(options.model, device)
     _log_once(options, "model %s %s on %s", model.name, model.version, device)
@@ -104,6 +105,7 @@ def _make_settings(model: Model, reference: Reference | None, options: Options) 
         reference=reference,
         precision=options.precision,
         batch_size=options.batch_size,
+        only_hypothetical=options.only_hypothetical,
         cache=_open_cache(model, options),
     )
 

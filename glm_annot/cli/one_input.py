@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glm_annot.cli.console import Bars, failure
+from glm_annot.cli.files import was_killed
 from glm_annot.cli.loading import Shared
 from glm_annot.cli.output import STDIO, Target
 from glm_annot.cli.tasks import Options, Outcome, Task
@@ -68,10 +69,9 @@ class Annotator:
 
         started = time.monotonic()
         self._shared.load_reference()  # first, so that its faults are reported before any other work
-        if not self._options.force:
-            task.target.check_source()
-            if not self._options.resume:
-                task.target.check_table()
+        task.target.check_source(task.in_use)
+        if not self._options.force and not self._options.resume:
+            task.target.check_table()
         earlier = self._earlier(task) if self._options.resume else Earlier.NOTHING
         if earlier is Earlier.ALL:
             log.debug("%s: done before, left out", task.name)
@@ -84,6 +84,7 @@ class Annotator:
             fasta=files.fasta,
             faa=files.faa,
             faa_wins=files.faa_chosen,
+            genetic_code=self._options.genetic_code,
             details=files.details,
             call_genes=self._options.call_genes,
         )
@@ -99,8 +100,14 @@ class Annotator:
                 return Outcome(task.name)
             summary = Summary(_file_name(task), overview)
             predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
-            promotion = self._options.promote_ec, self._options.promote_to
-            write_results(sections, summary.watched(predicted), task.target, promotion, force=overwrite)
+            write_results(
+                sections,
+                summary.watched(predicted),
+                task.target,
+                (self._options.promote_ec, self._options.promote_to),
+                force=overwrite,
+                in_use=task.in_use,
+            )
             if task.target.folder is not None:
                 log.info("%s: wrote %s", _file_name(task), _places(task.target, sections.format))
         log.info("%s; %.1f s", summary, time.monotonic() - started)
@@ -130,6 +137,8 @@ class Annotator:
                 return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():
             return Earlier.NOTHING
+        if was_killed(table, annotation):
+            return Earlier.PART
         if not self._options.force:
             place = annotation if annotation.exists() else table
             raise UsageError(
@@ -152,8 +161,13 @@ def _predict(
     """Each section and its predictions, with progress bars meanwhile."""
     from glm_annot.pipeline import annotate_sections
 
+    written = 0
     with Bars(quiet=quiet) as bars:
-        yield from annotate_sections(sections, overview, model, settings, bars)
+        for section, predictions in annotate_sections(sections, overview, model, settings, bars):
+            bars("writing", written, overview.genes)
+            yield section, predictions
+            written += sum(1 for _ in section.genes)
+            bars("writing", written, overview.genes)
 
 
 def _file_name(task: Task) -> str:

@@ -1,20 +1,19 @@
-"""Where results go: file names, no overwriting without --force, no half-written files.
+"""Where results go: file names, and what stands in the way there. `files` writes them.
 
-This module handles paths and bytes only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or
-`<stem>.glm.gbk` (the format of the input) and `<stem>.glm.tsv`. A file that `--output` names gets its table
-beside it, as `.tsv`.
+This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
+(the format of the input) and `<stem>.glm.tsv`. A file that `--output` names gets its table beside it, as
+`.tsv`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 
-from glm_annot.errors import GlmAnnotError, UsageError
+from glm_annot.cli.files import FilesInUse, refuse_devices, refuse_existing
+from glm_annot.errors import UsageError
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
@@ -42,7 +41,7 @@ _FILE_FORMATS = {
     ".gbk": "genbank",
     ".gbff": "genbank",
     ".embl": "embl",
-    ".json": "json",
+    ".json": "bakta",
 }
 
 
@@ -100,13 +99,11 @@ class Target:
                 f"name a {_SUFFIXES[format]} file"
             )
 
-    def check_source(self) -> None:
-        """Raises UsageError when the annotated file would replace the input, as happens with `x.glm.gff3`."""
-        for place in map(self.annotation, _SUFFIXES):
-            if self.source != STDIO and place and place.resolve() == Path(self.source).resolve():
-                raise UsageError(
-                    f"{place} is the input itself, which is never overwritten; name another place with -o"
-                )
+    def check_source(self, in_use: FilesInUse) -> None:
+        """Raises UsageError when a result would take the place of a file that the call reads or logs to."""
+        for place in (*map(self.annotation, _SUFFIXES), self.table):
+            if place is not None:
+                in_use.refuse(place)
 
     def check_table(self) -> None:
         """Raises UsageError when the table is there already; its name is known before the input is read."""
@@ -117,7 +114,13 @@ class Target:
         refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])
 
 
-def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = None) -> list[Target]:
+def plan(
+    inputs: Sequence[str],
+    output: str | None,
+    *,
+    several: bool | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Target]:
     """One target for each input.
 
     Args:
@@ -126,20 +129,22 @@ def plan(inputs: Sequence[str], output: str | None, *, several: bool | None = No
             hold only one. None: decided by the number of `inputs`.
         output: None (beside each input; standard input goes to standard output), `-`, the name of the
             annotated file (it ends as such a file does), or else a folder.
+        names: what the results of each input are named after. None: the input's own name.
 
     Raises:
         UsageError: two inputs would write to the same place, or a place cannot be written to.
     """
     alone = len(inputs) == 1 if several is None else not several
-    targets = [_target(source, output, alone=alone) for source in inputs]
+    stems = map(stem, inputs) if names is None else names
+    targets = [_target(source, output, name, alone=alone) for source, name in zip(inputs, stems, strict=True)]
     _refuse_collisions(targets)
     for folder in {target.folder for target in targets if target.folder is not None}:
         _require_writable(folder)
     return targets
 
 
-def _target(source: str, output: str | None, *, alone: bool) -> Target:
-    name = "stdin" if source == STDIO else stem(source)
+def _target(source: str, output: str | None, name: str, *, alone: bool) -> Target:
+    name = "stdin" if source == STDIO else name
     if output == STDIO or (output is None and source == STDIO):
         return Target(source, None)
     if output is None:
@@ -148,10 +153,8 @@ def _target(source: str, output: str | None, *, alone: bool) -> Target:
         return Target(source, Path(output), name)
     if not alone:
         raise UsageError(f"-o {output} is the name of one file; name a folder for several inputs")
-    _refuse_devices([Path(output)])
-    target = Target(source, Path(output).parent, Path(output).name, exact=True)
-    target.check_source()
-    return target
+    refuse_devices([Path(output)])
+    return Target(source, Path(output).parent, Path(output).name, exact=True)
 
 
 def _is_file_name(output: str) -> bool:
@@ -190,8 +193,9 @@ def _refuse_collisions(targets: Sequence[Target]) -> None:
 def _require_writable(folder: Path) -> None:
     """Raises UsageError, before any work, where results could not be written into a folder.
 
-    A folder that is missing in an existing one is no error: it is made when results are written."""
-    _refuse_devices([folder])
+    A folder that is missing in an existing one is no error: it is made when results are written.
+    """
+    refuse_devices([folder])
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder to write results into")
     nearest = folder if folder.exists() else folder.parent
@@ -199,97 +203,3 @@ def _require_writable(folder: Path) -> None:
         raise UsageError(f"the folder {nearest} does not exist; create it, or name another with -o")
     if not os.access(nearest, os.W_OK):
         raise UsageError(f"no permission to write into {nearest}; choose another place with -o")
-
-
-def _refuse_devices(paths: Iterable[Path]) -> None:
-    """Raises UsageError for devices and pipes, which moving a result into place would replace by a file."""
-    for path in paths:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise UsageError(f"{path} is no ordinary file; -o - writes to standard output")
-
-
-def refuse_existing(paths: Sequence[Path]) -> None:
-    """Raises UsageError when one of the paths exists."""
-    for path in paths:
-        if path.exists():
-            raise UsageError(f"{path} exists; --force overwrites it, -o writes elsewhere")
-
-
-def _temporary(name: str, process: int) -> str:
-    return f".{name}.{process}.tmp"
-
-
-def remove_half_files(target: Target, process: int) -> None:
-    """Removes the unfinished files that a killed process has left of one input's results."""
-    if target.folder is not None:
-        for path in target.folder.glob(_temporary(f"{escape(target.name)}*", process)):
-            path.unlink(missing_ok=True)
-
-
-class WholeFile:
-    """A file that is written under a temporary name and then moved to its place.
-
-    A symbolic link in its place is kept; the file that it points to is replaced.
-
-    Raises:
-        GlmAnnotError: the file cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.resolve()
-        self._temporary = self._path.with_name(_temporary(self._path.name, os.getpid()))
-        with _disk_errors():
-            self._path.parent.mkdir(exist_ok=True)
-            self._file = self._temporary.open("wb")
-
-    def write(self, content: bytes) -> None:
-        """Adds `content` at the end."""
-        with _disk_errors():
-            self._file.write(content)
-
-    def close(self) -> None:
-        """Ends writing."""
-        with _disk_errors():
-            self._file.close()
-
-    def publish(self) -> None:
-        """Moves it from its temporary name to its own."""
-        with _disk_errors():
-            self._temporary.replace(self._path)
-
-    def discard(self) -> None:
-        """Removes the temporary file, if it has not been published."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Turns an error of the operating system into a message that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise GlmAnnotError(f"cannot write {error.filename or 'the results'}: {error.strerror}") from error
-
-
-@contextmanager
-def whole_files(*paths: Path, force: bool) -> Iterator[list[WholeFile]]:
-    """Opens files for writing. They appear, complete, only if the block ends without an error.
-
-    Raises:
-        UsageError: a file exists and `force` is not given, or it is a device or a pipe; none is written.
-        GlmAnnotError: a file cannot be written.
-    """
-    _refuse_devices(paths)
-    if not force:
-        refuse_existing(paths)
-    with ExitStack() as stack:
-        files = []
-        for path in paths:
-            files.append(WholeFile(path))
-            stack.callback(files[-1].discard)
-        yield files
-        for file in files:
-            file.close()
-        for file in files:
-            file.publish()

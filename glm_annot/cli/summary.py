@@ -17,6 +17,7 @@ _SKIPPED = {  # one, and several
     Skip.NO_STRAND: ("without a strand", "without a strand"),
     Skip.DUPLICATE: ("duplicate", "duplicates"),
     Skip.OUTSIDE: ("beyond its contig", "beyond their contigs"),
+    Skip.NAMED: ("with a known product", "with known products"),
     Skip.MALFORMED: ("malformed", "malformed"),
 }
 
@@ -26,6 +27,7 @@ class Summary:
 
     def __init__(self, name: str, overview: Overview) -> None:
         self._name, self._overview = name, overview
+        self._skips = overview.skips.copy()
         self._asked_for_ec = False
         self._ec = Counter[Agreement]()  # a called class (2.7.1.-) agrees with a number in it
         self._operons: int | None = None
@@ -41,13 +43,15 @@ class Summary:
     def _add(self, section: Genome, predictions: Predictions) -> None:
         self._asked_for_ec |= any(gene.enzyme is not None for gene in predictions.genes.values())
         calls = {index: [call.number for call in gene.ec] for index, gene in predictions.genes.items()}
+        coding = sum(gene.skip is None for gene in section.genes)
+        self._skips += Counter({Skip.NAMED: coding - len(predictions.genes)})
         predicted = (gene for gene in section.genes if gene.index in calls)  # as in the table's ec_agreement
         self._ec.update(agreement(gene.ec, calls[gene.index]) for gene in predicted)
         if predictions.operons is not None:
             self._operons = (self._operons or 0) + len(predictions.operons)
 
     def __str__(self) -> str:
-        parts = [_genes(self._overview)]
+        parts = [_genes(self._overview.genes, self._skips)]
         if self._asked_for_ec:
             agreeing = self._ec[Agreement.SAME] + self._ec[Agreement.PREFIX]
             new, differing, missed = (
@@ -64,17 +68,17 @@ class Summary:
 
 def foresee(name: str, overview: Overview, size: int) -> str:
     """The part of that line that is known before predicting: genes, and windows of up to `size` genes."""
-    return f"{name}: {_genes(overview)}; {counted(overview.windows(size), 'window')}"
+    return f"{name}: {_genes(overview.genes, overview.skips)}; {counted(overview.windows(size), 'window')}"
 
 
 def _verb(number: int, plural: str) -> str:
     return f"{plural}s" if number == 1 else plural
 
 
-def _genes(overview: Overview) -> str:
+def _genes(genes: int, skips: Counter[Skip]) -> str:
     """'4315 genes (12 skipped: 10 pseudogenes, 2 too short)'."""
-    total = counted(overview.genes, "gene")
-    if not overview.skips:
+    total = counted(genes, "gene")
+    if not skips:
         return total
-    reasons = ", ".join(counted(count, *_SKIPPED[reason]) for reason, count in overview.skips.most_common())
-    return f"{total} ({overview.skips.total()} skipped: {reasons})"
+    reasons = ", ".join(counted(count, *_SKIPPED[reason]) for reason, count in skips.most_common())
+    return f"{total} ({skips.total()} skipped: {reasons})"

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from glm_annot.cli.files import FilesInUse
 from glm_annot.cli.output import Target
 
 
@@ -16,6 +17,7 @@ class Options:
     output: str | None
     fasta: Path | None
     faa: Path | None
+    genetic_code: int | None
     reference: Path | None
     model: str
     device: str
@@ -28,12 +30,14 @@ class Options:
     min_confidence: float | None
     operons: bool
     ec: bool
+    only_hypothetical: bool
     promote_ec: float | None
     promote_to: str
     dry_run: bool
     force: bool
     resume: bool
     quiet: bool
+    log_file: Path | None
     call_genes: bool = False
 
 
@@ -46,14 +50,18 @@ class Files:
     faa: Path | None
     faa_chosen: bool = True  # by the user; False for that of a tool's folder
     details: Path | None = None  # what a tool's folder says beside the annotation
+    tool: str = ""  # whose output folder the user named, if it was one
+    folder: str = ""  # the name of that folder
+    genome: str = ""  # what results are named after; '' for the annotation's own name
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An input and where its results go."""
+    """An input, where its results go, and the files of the whole call, where they must not go."""
 
     files: Files
     target: Target
+    in_use: FilesInUse
 
     @property
     def name(self) -> str:

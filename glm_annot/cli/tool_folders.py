@@ -19,7 +19,9 @@ from typing import Protocol
 from glm_annot.errors import GlmAnnotError, InputError
 
 GROUP = "glm_annot.plugins"
-_ANNOTATION = re.compile(r"\.(?:gff3?|gbk?|gbff)(?:\.gz)?$", re.IGNORECASE)  # only to name files in a message
+_ANNOTATION = re.compile(
+    r"\.(?:gff3?|gbk?|gbff|embl)(?:\.gz)?$", re.IGNORECASE
+)  # only to name files in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class ToolOutput:
         fasta: sequences of the contigs, where the annotation lacks them.
         faa: proteins as the tool translated them, where it wrote them.
         details: a JSON of Bakta's, which has all EC numbers and the genetic code.
+        genome: what results are named after; '' for the annotation's own name.
     """
 
     tool: str
@@ -39,6 +42,7 @@ class ToolOutput:
     fasta: Path | None = None
     faa: Path | None = None
     details: Path | None = None
+    genome: str = ""
 
 
 class Plugin(Protocol):

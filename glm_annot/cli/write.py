@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from glm_annot.cli.output import GZIP, Target, whole_files
+from glm_annot.cli.files import FilesInUse, whole_files
+from glm_annot.cli.output import GZIP, Target
 from glm_annot.errors import GlmAnnotError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def write_results(
     promotion: Promotion,
     *,
     force: bool,
+    in_use: FilesInUse,
 ) -> None:
     """Writes each section as soon as it is predicted; to standard output only when all are."""
     from glm_annot.io.source import blocks_from, spooled
@@ -37,7 +39,7 @@ def write_results(
             to_stdout(blocks_from(whole, 0))
         return
     # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
-    with whole_files(table, annotation, force=force) as (tabled, annotated):
+    with whole_files(table, annotation, force=force, in_use=in_use) as (tabled, annotated):
         packed = zlib.compressobj(wbits=_GZIP_FORMAT) if annotation.suffix.lower() == GZIP else None
         for text, rows in written:
             annotated.write(packed.compress(text) if packed else text)

@@ -84,6 +84,8 @@ class ECHeadConfig:
         object.__setattr__(self, "labels", tuple(self.labels))
         if list(self.labels) != sorted(set(self.labels), key=sort_key):
             raise ValueError("labels of an EC head must be distinct and in order")
+        if not 0 <= self.threshold <= 1:  # NaN is not
+            raise ValueError(f"the threshold of an EC head must be from 0 to 1, not {self.threshold}")
 
     @property
     def context_dim(self) -> int:

@@ -50,7 +50,13 @@ _PATCH: dict[str, _Patch] = {
 }
 
 
-def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None) -> Genome:
+def read(
+    path: str | Path,
+    *,
+    fasta: Path | None = None,
+    faa: Path | None = None,
+    genetic_code: int | None = None,
+) -> Genome:
     """Read an annotated genome. Additions of an earlier run of glm-annot are removed first.
 
     Args:
@@ -58,13 +64,15 @@ def read(path: str | Path, *, fasta: Path | None = None, faa: Path | None = None
         fasta: nucleotide FASTA of its contigs, for a file that does not carry them.
         faa: protein FASTA whose names match the CDS; it wins over every translation, with a warning where
             they differ.
+        genetic_code: NCBI's number of the code of all CDS; None for what each CDS states, else 11.
 
     Raises:
         InputError: anything that keeps the files from being used; it names file, line and remedy.
     """
     text = source.read_bytes(path)
     found = source.sniff(text, path)
-    return _PARSE[found](str(path), _PATCH[found].strip(text), sequences.load(fasta, faa))
+    beside = sequences.load(fasta, faa, code=genetic_code)
+    return _PARSE[found](str(path), _PATCH[found].strip(text), beside)
 
 
 class Sections(Protocol):
@@ -105,6 +113,7 @@ def open_sections(
     fasta: Path | None = None,
     faa: Path | None = None,
     faa_wins: bool = True,
+    genetic_code: int | None = None,
     details: Path | None = None,
     call_genes: bool = False,
 ) -> Sections:
@@ -119,7 +128,7 @@ def open_sections(
     """
     file = _spool(path, call_genes=call_genes)
     found = source.sniff_file(file, path)
-    beside = sequences.load(fasta, faa, chosen=faa_wins)
+    beside = sequences.load(fasta, faa, chosen=faa_wins, code=genetic_code)
     if details is not None:
         beside = replace(beside, **bakta.details(details))
     if found == "gff3":

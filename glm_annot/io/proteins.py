@@ -108,20 +108,22 @@ class Reading:
         return " and ".join([*said, f"all CDS in genetic code {self.code}"] if self.code else said)
 
 
-AS_STATED = Reading()
+def find_reading(codings: Sequence[Coding], code: int | None = None) -> Reading:
+    """The reading of a file: as stated, unless most proteins then have stops inside and another has few.
 
-
-def find_reading(codings: Sequence[Coding]) -> Reading:
-    """The reading of a file: as stated, unless most proteins then have stops inside and another has few."""
+    `code` is the genetic code of all CDS where the user chose one; no other is tried then.
+    """
     judged = [coding for coding in codings if coding.translated][:JUDGED]
-    stopped = _stopped(judged, AS_STATED)
+    as_stated = Reading(code=code)
+    stopped = _stopped(judged, as_stated)
     if not _are_most(stopped, len(judged)):
-        return AS_STATED
-    for code, phase in product((None, *OTHER_CODES), ("stated", "codon_start", "zero")):
-        reading = Reading(phase, code)
-        if reading != AS_STATED and _stopped(judged, reading) <= EXPLAINED * stopped:
+        return as_stated
+    codes = (None, *OTHER_CODES) if code is None else (code,)
+    for other, phase in product(codes, ("stated", "codon_start", "zero")):
+        reading = Reading(phase, other)
+        if reading != as_stated and _stopped(judged, reading) <= EXPLAINED * stopped:
             return reading
-    return AS_STATED
+    return as_stated
 
 
 def _stopped(codings: Sequence[Coding], reading: Reading) -> int:
@@ -172,10 +174,14 @@ class Proteins:
         path: the file, for messages.
         oddities: where single oddities are counted.
         reading: as an earlier pass over the file found it; None: the first CDS with bases decide.
+        code: genetic code of all CDS, as the user chose it; None for the one that each CDS states.
     """
 
-    def __init__(self, path: str, oddities: Oddities, reading: Reading | None = None) -> None:
+    def __init__(
+        self, path: str, oddities: Oddities, reading: Reading | None = None, code: int | None = None
+    ) -> None:
         self.reading = reading
+        self._code = code
         self._path, self._oddities = path, oddities
         self._proteins = self._stopped = 0
         self._first_stopped = ""
@@ -183,7 +189,7 @@ class Proteins:
     def of(self, codings: Sequence[Coding]) -> list[Admitted]:
         """For each CDS (protein, None), or (None, why it has none)."""
         if self.reading is None and any(coding.translated for coding in codings):
-            self.reading = find_reading(codings)
+            self.reading = find_reading(codings, self._code)
         return [self._admitted(coding) for coding in codings]
 
     def finish(self) -> None:
@@ -192,7 +198,7 @@ class Proteins:
         Raises:
             InputError: most have.
         """
-        if self.reading not in (None, AS_STATED):
+        if self.reading not in (None, Reading(code=self._code)):
             log.warning(
                 "%s: read as the file states it, most proteins have stop codons inside; so it was read with "
                 "%s",
@@ -228,7 +234,7 @@ class Proteins:
         return admit(protein, pseudo=False)
 
     def _protein(self, coding: Coding) -> str | None:
-        reading = self.reading or AS_STATED
+        reading = self.reading or Reading(code=self._code)
         stated = "".join(coding.stated.split()).upper()
         if not stated:
             return reading.protein(coding) if coding.dna else None

@@ -24,6 +24,7 @@ EVIDENCE = "glm_evidence"
 ENZYME_CONFIDENCE = "glm_enzyme_confidence"
 CONTEXT_FIT = "glm_context_fit"
 OPERON = "glm_operon"
+OPERON_ID = r"glm_operon_\d{4,}"  # pattern of its values
 OPERON_CONFIDENCE = "glm_operon_confidence"
 OPERON_GENES = "glm_genes"
 START_CONFIDENCE = "glm_start_confidence"
@@ -33,6 +34,7 @@ PROMOTED = "glm_promoted"
 NAMES = frozenset(
     {EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, CONTEXT_FIT, OPERON, OPERON_CONFIDENCE, PROMOTED}
 )
+PROVENANCE_START = "program="  # of the comment that says what made our additions
 NAME = "Name"
 STANDARD_NAME = "standard_name"  # INSDC's for what people call a feature; /label is no longer one of its own
 OPERON_OF = "operon"  # INSDC's name of the operon that a feature is or belongs to
@@ -281,6 +283,19 @@ def ec_belongs_in_note(product: str, promote_to: str) -> bool:
     return promote_to == TO_NOTE and _UNNAMED_PRODUCT.search(product) is not None
 
 
+def not_ours(what: str) -> str:
+    """The message for a file with what looks like additions of ours, but without our comment."""
+    return (
+        f"{what} names that {TOOL} writes, but the file has no comment '{TOOL}: {PROVENANCE_START}...' that "
+        "says so; put the comment back, or remove or rename these"
+    )
+
+
+def listed(values: str) -> list[str]:
+    """The values that stand in one entry of our note."""
+    return [value.strip() for value in values.split(",") if value.strip()]
+
+
 def promoted_note(number: str) -> str:
     """The note that holds a promoted EC number."""
     return f"predicted EC {number} ({TOOL})"
@@ -295,7 +310,7 @@ def provenance_comment(
     that they make the same of the same input.
     """
     parts = [
-        f"program={provenance.program}",
+        f"{PROVENANCE_START}{provenance.program}",
         f"model={provenance.model} {provenance.model_version}",
         f"sha256={provenance.model_sha256}",
         f"min_confidence={provenance.min_confidence:g}",
@@ -305,6 +320,8 @@ def provenance_comment(
         parts.append(f"ec_evidence={EC_EVIDENCE_CODE}")
     if provenance.operons:
         parts.append(f"operon_evidence={OPERON_EVIDENCE_CODE}")
+    if provenance.only_hypothetical:
+        parts.append("only=hypothetical")
     if provenance.precision != "fp32":
         parts.append(f"precision={provenance.precision}")
     if provenance.reference:

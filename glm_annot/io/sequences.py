@@ -19,6 +19,7 @@ from glm_annot.io.source import BOM, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
+UNKNOWN_CODE = "genetic codes that NCBI does not have, and so left aside"
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
@@ -37,6 +38,7 @@ class Sequences:
         chosen: whether the proteins are the user's choice, so that they win over the bases.
         ec: EC numbers by the name of their CDS, where the annotation may have only some of them.
         code: genetic code of the CDS that state none.
+        chosen_code: genetic code of all CDS, as the user chose it; None for the one that each CDS has.
     """
 
     contigs: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Sequences:
     chosen: bool = True
     ec: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     code: int = DEFAULT_CODE
+    chosen_code: int | None = None
 
     def all_ec(self, names: Iterable[str], stated: tuple[str, ...]) -> tuple[str, ...]:
         """The EC numbers that the annotation states for a CDS, and those known beside, without duplicates."""
@@ -63,7 +66,9 @@ class Sequences:
         )
 
 
-def load(fasta: Path | None = None, faa: Path | None = None, *, chosen: bool = True) -> Sequences:
+def load(
+    fasta: Path | None = None, faa: Path | None = None, *, chosen: bool = True, code: int | None = None
+) -> Sequences:
     """Read the nucleotide and the protein FASTA given beside an annotation; `chosen` as in `Sequences`.
 
     Raises:
@@ -75,7 +80,7 @@ def load(fasta: Path | None = None, faa: Path | None = None, *, chosen: bool = T
         raise InputError("this holds proteins; give it as --faa, and the contigs as --fasta", fasta)
     if faa is not None and is_nucleotide(proteins):
         raise InputError("this holds nucleotides, but --faa takes proteins; give contigs as --fasta", faa)
-    return Sequences(contigs, proteins, chosen)
+    return Sequences(contigs, proteins, chosen, chosen_code=code)
 
 
 def _read_file(path: Path) -> Fasta:
@@ -208,9 +213,14 @@ def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
     return InputError("this line of the FASTA part is no sequence; mend or remove it", path, number)
 
 
+def is_genetic_code(value: str) -> bool:
+    """Whether this is the number of an NCBI genetic code."""
+    return value.isdecimal() and len(value) < 10 and int(value) in CodonTable.unambiguous_dna_by_id
+
+
 def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
     """The number of an NCBI genetic code; InputError for anything Biopython does not know."""
-    if value.isdigit() and int(value) in CodonTable.unambiguous_dna_by_id:
+    if is_genetic_code(value):
         return int(value)
     raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
 

@@ -25,6 +25,8 @@ _NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
 _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
 _EMBL = re.compile(rb"ID {1,3}[^\n]*;")
 _PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
+_BAKTA_TABLE = re.compile(rb"^#Sequence Id\tType\t", re.MULTILINE)  # nine columns, but not those of GFF3
+_FEATURE_TABLE = re.compile(rb">Feature\s")
 _FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*\r?$", re.MULTILINE)
 
 
@@ -121,7 +123,7 @@ def recognise(text: bytes) -> str | None:
         return "embl"
     if _LOCUS.search(head):
         return "genbank"
-    if not head.startswith(b">") and _FEATURE.search(text):
+    if not head.startswith(b">") and not _BAKTA_TABLE.search(head) and _FEATURE.search(text):
         return "gff3"
     return None
 
@@ -151,6 +153,10 @@ def sniff(text: bytes, path: str | Path) -> str:
         _check_line_ends(found, text[:HEAD], path)
         return found
     head = text.removeprefix(BOM).lstrip()
+    if _FEATURE_TABLE.match(head):
+        raise InputError("this is a feature table (.tbl); give the GFF3 or GenBank file beside it", path)
+    if _BAKTA_TABLE.search(head):
+        raise InputError("this is Bakta's table (.tsv); give its .gff3, .gbff, .embl or .json", path)
     if head.startswith(b">"):
         raise InputError(_fasta_advice(head), path)
     for start, what in ((b"{", "JSON"), (b"[", "JSON"), (b"<", "XML")):

@@ -39,8 +39,10 @@ COLUMNS = {
     "prob_pair_prev": "probability of sharing an operon with the coding gene before it on the contig",
     "prob_pair_next": "probability of sharing an operon with the coding gene after it on the contig",
     "enzyme_confidence": "calibrated probability that the protein is an enzyme at all",
-    "context_fit": "percentile (0-100) of how much likelier the gene is beside its neighbours than anywhere",
-    "context_confidence": "likelihood that the model gives its own favoured prediction from the neighbours",
+    "context_fit": "percentile (0-100) of how much likelier the gene is beside its neighbours than "
+    "anywhere; empty for a gene of no known family",
+    "context_confidence": "probability of what the neighbours make likeliest at this place (models without "
+    "a memory: the likelihood of gLM's favoured prediction)",
     "evidence": "what carried ec_passed's first number: homology, kmer, encoder, context or neighbours",
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
@@ -95,6 +97,8 @@ def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None
         for gene in contig.genes:
             cells = _gene_cells(gene)
             prediction = predictions.genes.get(gene.index)
+            if prediction is None and gene.skip is None:
+                cells["skip"] = Skip.NAMED.value
             if prediction is not None:
                 cells |= _ec_cells(gene, prediction, predictions.ec_names) | _context_cells(prediction)
                 cells |= _operon_cells(gene, predictions, members) | links[gene.index]

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 EVICTED_SHARE = 0.25  # of a full cache's proteins, those not asked for for longest
 _WAIT = 60.0  # seconds for another process to finish writing
+_CHECKSUM_BYTES = 8  # of an embedding
 _AT_ONCE = 500  # proteins in one query; SQLite allows 32,766 variables, old ones 999
 _TABLE = """
 CREATE TABLE IF NOT EXISTS embeddings (
@@ -51,7 +52,8 @@ class EmbeddingCache:
     ) -> None:
         precision = precision_of(encoder, precision)
         self.path = folder / f"{fingerprint(encoder)[:32]}-{precision}.sqlite"
-        self._bytes = 4 * encoder.config.dim
+        self._dim = encoder.config.dim
+        self._warned = False
         self._max_bytes = max_bytes
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,19 @@ class EmbeddingCache:
             database.execute(_TABLE)
 
     def find(self, proteins: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
-        """The embeddings (D,) of those proteins that are known."""
+        """The embeddings (D,) of those proteins that are known.
+
+        A damaged embedding is none, and a cache that cannot be read holds none; a warning says so once.
+        """
+        try:
+            found = self._read(proteins)
+        except GlmAnnotError as error:
+            self._warn_once(f"{error}; its embeddings are computed anew")
+            return {}
+        self._note_use([_key(protein) for protein in found])
+        return found
+
+    def _read(self, proteins: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
         by_key = {_key(protein): protein for protein in proteins}
         keys = list(by_key)
         found: dict[str, npt.NDArray[np.float32]] = {}
@@ -72,10 +86,16 @@ class EmbeddingCache:
                 rows = database.execute(
                     f"SELECT protein, embedding FROM embeddings WHERE protein IN ({marks})", some
                 ).fetchall()
-                hits = {key: blob for key, blob in rows if len(blob) == self._bytes}
-                found |= {by_key[key]: np.frombuffer(blob, np.float32) for key, blob in hits.items()}
-        self._note_use([_key(protein) for protein in found])
+                opened = {by_key[key]: _opened(key, sealed, self._dim) for key, sealed in rows}
+                found |= {protein: row for protein, row in opened.items() if row is not None}
+                if len(rows) > sum(row is not None for row in opened.values()):
+                    self._warn_once(f"{self.path}: some embeddings are damaged; they are computed anew")
         return found
+
+    def _warn_once(self, message: str) -> None:
+        if not self._warned:
+            log.warning("%s", message)
+        self._warned = True
 
     def _note_use(self, keys: Sequence[bytes]) -> None:
         """These have just been asked for; where it cannot be written, they seem older than they are."""
@@ -97,7 +117,7 @@ class EmbeddingCache:
 
     def _add(self, embeddings: Mapping[str, npt.NDArray[np.float32]]) -> None:
         now = time.time()
-        rows = [(_key(p), row.astype(np.float32).tobytes(), now) for p, row in embeddings.items()]
+        rows = [(_key(p), _sealed(_key(p), row), now) for p, row in embeddings.items() if _is_finite(row)]
         with self._database() as database:
             database.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
             while _size(database) > self._max_bytes:
@@ -119,13 +139,36 @@ class EmbeddingCache:
             finally:
                 database.close()
         except sqlite3.Error as error:
-            raise GlmAnnotError(
-                f"{self.path}: the cache cannot be used ({error}); delete the file if it is damaged"
-            ) from error
+            locked = "locked" in str(error)  # Python 3.10 has no code for it
+            hint = "another process writes it" if locked else "delete the file if it is damaged"
+            raise GlmAnnotError(f"{self.path}: the cache cannot be used ({error}); {hint}") from error
 
 
 def _key(protein: str) -> bytes:
     return hashlib.sha256(protein.encode()).digest()
+
+
+def _sealed(key: bytes, row: npt.NDArray[np.float32]) -> bytes:
+    """An embedding as it is kept: with a checksum, so that a damaged one is not taken for a protein's."""
+    content = row.astype(np.float32).tobytes()
+    return content + _checksum(key, content)
+
+
+def _opened(key: bytes, sealed: bytes, dim: int) -> npt.NDArray[np.float32] | None:
+    """The embedding (D,) that was kept; None where it is damaged."""
+    content, checksum = sealed[:-_CHECKSUM_BYTES], sealed[-_CHECKSUM_BYTES:]
+    if len(content) != 4 * dim or checksum != _checksum(key, content):
+        return None
+    row = np.frombuffer(content, np.float32)
+    return row if _is_finite(row) else None
+
+
+def _checksum(key: bytes, content: bytes) -> bytes:
+    return hashlib.blake2b(content, key=key, digest_size=_CHECKSUM_BYTES).digest()
+
+
+def _is_finite(row: npt.NDArray[np.float32]) -> bool:
+    return bool(np.isfinite(row).all())
 
 
 def _size(database: sqlite3.Connection) -> int:

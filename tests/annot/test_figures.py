@@ -43,7 +43,7 @@ def test_a_row_for_what_was_measured_with_what_stands_beside_it() -> None:
     assert figures_table(METRICS).splitlines() == [
         "| measured | glm-annot | beside |",
         "|---|---|---|",
-        "| masked genes of E. coli K-12, pseudo-accuracy | 0.500 | chance 0.040, biLSTM 0.300 |",
+        "| masked genes of E. coli K-12, pseudo-accuracy of gLM | 0.500 | chance 0.040, biLSTM 0.300 |",
         f"| {OPERONS} | 0.900 | UniOP 0.951 (published) |",
         "| EC numbers, New-392, hit rate | 0.612 | DIAMOND best hit 0.567 |",
         "| EC numbers, New-392, F1 | 0.600 |  |",

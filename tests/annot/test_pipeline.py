@@ -21,7 +21,8 @@ from glm_annot.model import windows
 from glm_annot.model.context import BATCH_WINDOWS
 from glm_annot.model.esm import Encoder
 from glm_annot.model.glm import GLMOutput
-from glm_annot.pipeline import embed_distinct
+from glm_annot.overview import Overview
+from glm_annot.pipeline import Settings, annotate_sections, embed_distinct
 from glm_annot.records import Contig, Gene, Genome, Skip
 from tests.support.tiny import made_gff3, made_metagenome, tiny
 
@@ -117,10 +118,14 @@ def test_a_circular_contig_links_its_ends(genome: Genome, tiny_model: Model) -> 
 def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> None:
     calls: list[tuple[str, int, int]] = []
     glm_annot.annotate(genome, tiny_model, batch_size=1, progress=lambda *at: calls.append(at))
-    assert [stage for stage, _, _ in calls] == sorted(stage for stage, _, _ in calls)
+    order = ("proteins", "windows", "heads")
+    assert [stage for stage, _, _ in calls] == sorted((at[0] for at in calls), key=order.index)
+    assert {at[0] for at in calls} == {*order}
     residues = sum(len(gene.protein or "") for gene in genome.genes)
     assert [at for at in calls if at[0] == "proteins"][-1] == ("proteins", residues, residues)
-    assert calls[-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+    assert [at for at in calls if at[0] == "windows"][-2:] == [("windows", 1, 2), ("windows", 2, 2)]
+    n_coding = len(genome.proteins)
+    assert calls[-2:] == [("heads", 0, n_coding), ("heads", n_coding, n_coding)]
 
 
 def test_batches_are_halved_and_the_cpu_takes_over_where_a_gpu_is_too_small(
@@ -206,3 +211,25 @@ def test_equal_proteins_are_embedded_once(tiny_model: Model) -> None:
     assert np.array_equal(embeddings[0], embeddings[3])
     assert not np.array_equal(embeddings[0], embeddings[1])
     assert embeddings.shape == (4, 16)
+
+
+def test_only_hypothetical_proteins_are_annotated_as_among_all_genes(
+    genome: Genome, tiny_model: Model
+) -> None:
+    contigs = tuple(
+        replace(
+            contig,
+            genes=tuple(
+                replace(gene, product="Glucokinase" if gene.index % 3 else "hypothetical protein")
+                for gene in contig.genes
+            ),
+        )
+        for contig in genome.contigs
+    )
+    mixed = Genome(contigs)
+    overview = Overview.of([mixed])
+    ((_, everything),) = annotate_sections([mixed], overview, tiny_model, Settings())
+    ((_, found),) = annotate_sections([mixed], overview, tiny_model, Settings(only_hypothetical=True))
+    assert found.genes == {i: gene for i, gene in everything.genes.items() if i % 3 == 0}
+    assert found.provenance.only_hypothetical and found.operons is not None
+    assert all(any(i % 3 == 0 for i in operon.genes) for operon in found.operons)

@@ -1,4 +1,4 @@
-"""Outside programs: missing, failing, hanging."""
+"""Outside programs: missing, failing, hanging; how many processes there is room for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from glm_annot import processes
 from glm_annot.errors import GlmAnnotError
 from glm_annot.processes import run_tool
 
@@ -36,3 +37,18 @@ def test_a_tool_that_hangs_is_started_once_more(tmp_path: Path) -> None:
 def test_a_tool_that_computes_for_long_is_left_alone() -> None:
     counts = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo $i"
     assert run_tool(["sh", "-c", counts], install="", idle_limit=0.1) == "300000\n"
+
+
+@pytest.mark.parametrize(("free", "expected"), [(None, 8), (64 * 10**9, 8), (3_999_999_999, 3), (10**8, 1)])
+def test_jobs_are_as_many_as_cores_and_memory_allow(
+    free: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "cores", lambda: 8)
+    monkeypatch.setattr(processes, "free_memory", lambda: free)
+    assert processes.jobs_that_fit(10**9) == expected
+
+
+def test_free_memory_is_known_where_linux_tells_it() -> None:
+    free = processes.free_memory()
+    assert (free is None) == (not Path("/proc/meminfo").exists())
+    assert free is None or 0 < free < 2**50

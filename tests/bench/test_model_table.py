@@ -38,7 +38,7 @@ def test_a_row_says_what_a_genome_takes(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_page_of_the_documentation_has_markers() -> None:
     before, after = around(ROOT / "docs" / "models.md", model_table.MARKERS)
-    assert before.startswith("# ") and "16 bytes a parameter" in after
+    assert before.startswith("# ") and "16 bytes per parameter" in after
 
 
 def test_a_page_without_markers_is_said_before_anything_is_measured(tmp_path: Path) -> None:

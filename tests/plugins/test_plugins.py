@@ -9,21 +9,49 @@ from pathlib import Path
 import pytest
 
 from glm_annot.cli import tool_folders
+from glm_annot.cli.batch import result_names
+from glm_annot.cli.tasks import Files
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.io import open_sections
-from glm_annot.plugins import bakta, prokka
+from glm_annot.plugins import bakta, fixed_names, prokka
 
 # Files each tool writes for the prefix `s`, and what is to be read of them.
 FOLDERS = {
     "bakta": (["s.gff3", "s.gbff", "s.json", "s.faa", "s.fna", "s.tsv"], "s.gff3", "s.fna", "s.faa"),
+    "ncbi_datasets": (
+        ["genomic.gff", "GCF_1.2_ASM1_genomic.fna", "cds_from_genomic.fna", "genomic.gbff", "protein.faa"],
+        "genomic.gff",
+        "GCF_1.2_ASM1_genomic.fna",
+        "protein.faa",
+    ),
+    "pgap": (
+        ["annot.gff", "annot_with_genomic_fasta.gff", "annot.gbk", "annot.sqn", "annot.fna", "annot.faa"],
+        "annot.gff",
+        "annot.fna",
+        "annot.faa",
+    ),
+    "dfast": (
+        ["genome.gff", "genome.gbk", "genome.fna", "cds.fna", "protein.faa", "features.tsv"],
+        "genome.gff",
+        "genome.fna",
+        "protein.faa",
+    ),
     "prokka": (["s.gff", "s.gbk", "s.tbl", "s.faa", "s.ffn", "s.fna"], "s.gff", None, "s.faa"),
 }
+
+
+SHIPPED = {
+    "bakta": bakta.plugin,
+    "prokka": prokka.plugin,
+    **{tool.name: tool for tool in (fixed_names.ncbi_datasets, fixed_names.pgap, fixed_names.dfast)},
+}
+NAMED_AFTER_FOLDER = ("ncbi_datasets", "pgap", "dfast")
 
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped plugins, whether or not the package is installed."""
-    monkeypatch.setattr(tool_folders, "plugins", lambda: {"bakta": bakta.plugin, "prokka": prokka.plugin})
+    monkeypatch.setattr(tool_folders, "plugins", lambda: SHIPPED)
 
 
 def make(folder: Path, names: list[str]) -> Path:
@@ -40,7 +68,9 @@ def test_a_tools_folder_is_known(tool: str, gzipped: bool, tmp_path: Path) -> No
     make(tmp_path, [name + end for name in names])
     annotation, fasta, faa = (tmp_path / (name + end) if name else None for name in wanted)
     assert annotation is not None
-    assert tool_folders.find_output(tmp_path) == tool_folders.ToolOutput(tool, annotation, fasta, faa)
+    genome = tmp_path.name if tool in NAMED_AFTER_FOLDER else ""
+    expected = tool_folders.ToolOutput(tool, annotation, fasta, faa, genome=genome)
+    assert tool_folders.find_output(tmp_path) == expected
 
 
 @pytest.mark.parametrize("tool", FOLDERS)
@@ -66,7 +96,7 @@ def test_several_annotations_are_not_guessed_between(tmp_path: Path) -> None:
 
 def test_an_unknown_folder_says_which_plugins_there_are(tmp_path: Path) -> None:
     make(tmp_path, ["genome.gff3"])
-    with pytest.raises(InputError, match="plugins: bakta, prokka"):
+    with pytest.raises(InputError, match=r"known tool \(bakta, prokka"):
         tool_folders.find_output(tmp_path)
 
 
@@ -124,3 +154,19 @@ def test_a_damaged_json_of_bakta_is_named(tmp_path: Path) -> None:
     found = tool_folders.find_output(tmp_path)
     with pytest.raises(InputError, match=r"s\.json, line 1: this JSON is damaged"):
         open_sections(found.annotation, details=found.details)
+
+
+def test_baktfold_writes_as_bakta_does(tmp_path: Path) -> None:
+    make(tmp_path, ["baktfold.gff3", "baktfold.gbff", "baktfold.json", "baktfold.faa", "baktfold_3di.fasta"])
+    assert tool_folders.find_output(tmp_path).annotation.name == "baktfold.gff3"
+
+
+def test_results_are_named_after_the_folder_where_files_share_a_name() -> None:
+    files = [
+        Files("a/genomic.gff", None, None, folder="a", genome="a"),
+        Files("b/bakta.gff3", None, None, folder="b"),
+        Files("c/bakta.gff3", None, None, folder="c"),
+        Files("d/s.gff3", None, None, folder="d"),
+        Files("strain.v2.gff3", None, None),
+    ]
+    assert result_names(files) == ["a", "b", "c", "s", "strain.v2"]

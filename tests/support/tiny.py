@@ -11,7 +11,7 @@ from glm_annot.bundle import Model
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.model.esm import Encoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
-from glm_annot.model.neighbours import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 from glm_annot.model.sizes import GLMConfig, PLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 

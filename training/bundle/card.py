@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 NOT_MEASURED = "Nothing yet; `glm-train evaluate --model FOLDER --write` measures it and says so here."
-GROUPS = {"masked_genes": "masked genes", "ec": "EC numbers", "operons": "operons"}  # of metrics.json
+GROUPS = {  # of metrics.json
+    "neighbours": "neighbours",
+    "masked_genes": "masked genes",
+    "ec": "EC numbers",
+    "operons": "operons",
+}
 _NAMES = (
     "## Names of EC numbers\n\n"
     "`ec_names.tsv` gives the names of EC numbers and classes as ExPASy ENZYME, BRENDA and the Gene Ontology "
@@ -98,6 +103,7 @@ def parts_table(model: Model) -> str:
         "protein encoder (plm)": model.encoder,
         "genomic language model (glm)": model.glm,
         "families, memory of gene order, mixture (neighbours)": model.neighbours,
+        "protein encoder of the families (family_encoder)": model.family_encoder,
         "operon head": model.operons,
         "EC head": model.ec,
     }
@@ -108,6 +114,23 @@ def parts_table(model: Model) -> str:
         if part is not None
     ]
     return "## Parts\n\n" + table(("part", "stored numbers", "settings"), rows)
+
+
+def with_memory(card: str, model: Model, recipe: Recipe, made_from: str) -> str:
+    """The card of a model to which a memory of gene order was added.
+
+    Args:
+        card: of the model before.
+        model: with the memory; its name and version head the card.
+        recipe: that the model was made by; its limits are worded for the model with the memory.
+        made_from: a paragraph that says what the memory was made from.
+    """
+    title, _, rest = card.partition("\n")
+    assert title.startswith("# "), "a card begins with its title"
+    for heading, section in (("Parts", parts_table(model)), ("Limits", _listed("Limits", recipe.limits))):
+        found = re.compile(rf"^## {heading}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+        rest = found.sub(lambda _, text=section: f"{text}\n\n", rest, count=1)  # type: ignore[misc]
+    return f"# {model.name} {model.version}\n{rest.rstrip()}\n\n## Memory of gene order\n\n{made_from}\n"
 
 
 def _brief(config: Mapping[str, Any]) -> str:

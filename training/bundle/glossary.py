@@ -30,6 +30,13 @@ TERMS: dict[str, dict[str, str]] = {
         "region that they are tested on. The operon head in this model is not the one that was measured.",
         "UniOP": "the published figure of another program on the same pairs.",
     },
+    "neighbours": {
+        "Found by the memory of gene order": "a hidden gene is found if the guessed gene family points to it "
+        "among the genes of its window, by the embeddings of this model. Regions of other genomes that "
+        "resemble the genome are left out. The paper's figures are for orientation: its embeddings differ.",
+        "Told from shuffled ones": "0.5 by chance, 1 where every gene fits its own place better than another "
+        "gene's.",
+    },
     "masked_genes": {
         "Masked genes": "gLM reads windows of genes with some of them hidden, and makes four predictions of "
         "each hidden gene.",

@@ -201,6 +201,8 @@ def _tensor(state: Mapping[str, object], name: str, path: Path) -> Tensor:
     tensor = state.get(name)
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         raise InputError(f"has no weights {name}: not a published gLM checkpoint", path)
+    if not torch.isfinite(tensor.float()).all():
+        raise InputError(f"the weights {name} have numbers that are not finite in float32", path)
     return tensor
 
 
@@ -214,8 +216,10 @@ def _numbers(
     if value.value.shape != shape:
         raise InputError(f"{name!r} has the shape {value.value.shape}; the checkpoint needs {shape}", path)
     numbers = value.value.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{name!r} has numbers that are not finite", path)
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(numbers.astype(np.float32)).all()
+    if not is_finite:
+        raise InputError(f"{name!r} has numbers that are not finite in float32", path)
     return numbers
 
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from glm_annot.errors import InputError
 from glm_annot.model.families import FamilyGLM
-from glm_annot.model.memory import MemoryIndex
-from glm_annot.model.mixture import Mixture
+from glm_annot.model.neighbours.memory import MemoryIndex
+from glm_annot.model.neighbours.mixture import Mixture
 
 from ..common.console import Report
 from ..corpus.rings import RINGS

@@ -6,7 +6,8 @@ by that of four guesses which lies nearest to the truth. The labels are directio
 embeddings, and not the paper's 100 numbers, so that figures are no contest with the paper's. *Family* does
 without: the share of the genes of a family whose first guess is theirs.
 
-Places of the memory whose protein resembles one of the genome's neither vote nor are voted for.
+Places of the memory neither vote nor are voted for where more than half of the 30 genes around resemble one
+of the genome's, as in the paper's choice of windows to train on.
 
 Axes: Q masked genes, D dimensions of an embedding, T genes of a window.
 """
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -24,7 +26,8 @@ from torch import Tensor
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.model.families import FamilyGLM
-from glm_annot.model.neighbours import Neighbours
+from glm_annot.model.neighbours.judge import Neighbours
+from glm_annot.model.windows import MAX_GENES
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
@@ -33,11 +36,12 @@ from ..glm.families import Families, read_families
 from ..glm.losses import HIGH_CONFIDENCE
 from ..glm.windows import Embeddings, GeneOrder
 from ..memory.asked import Asked, Asker
-from ..memory.build import build_memory
+from ..memory.build import CorpusMemory, build_memory
 from .context import Guesses, guesses_of
 
 PASSES = 7  # maskings; each gene is masked about once
 _FOUR = 4
+_AROUND = MAX_GENES // 2  # genes to either side of a place that decide whether it resembles the genome
 
 
 def evaluate_masked_families(model: Model, genome: Genome, corpus: Path) -> dict[str, dict[str, float]]:
@@ -61,9 +65,8 @@ def evaluate_masked_families(model: Model, genome: Genome, corpus: Path) -> dict
     found = build_memory(corpus, read_families(corpus))
     if not torch.equal(found.memory.family_N, neighbours.memory.family_N):
         raise InputError("is not the corpus that the model's memory was built from", corpus)
-    near_P = read_table(corpus, "proteins", ["near_heldout"])["near_heldout"].to_numpy()
-    index = neighbours.memory.index(torch.from_numpy(~near_P[found.protein_N]))
-    embeddings_ND = embed_distinct(model.encoder, genome.proteins)
+    index = neighbours.memory.index(torch.from_numpy(~_near_regions(found, corpus)))
+    embeddings_ND = _embed(model, genome)
     asker = _asker(model, neighbours, embeddings_ND)
     order, direction_ND = (
         GeneOrder.of_genome(genome),
@@ -76,6 +79,22 @@ def evaluate_masked_families(model: Model, genome: Genome, corpus: Path) -> dict
             judged = _judge(guesses, asked, direction_ND[gene_G], neighbours)
             rows.setdefault(who, []).append(judged)
     return {who: _figures(torch.cat(parts)) for who, parts in rows.items()}
+
+
+def _near_regions(found: CorpusMemory, corpus: Path) -> npt.NDArray[np.bool_]:
+    """Places of a memory around which more than half of the genes resemble one that was held out, (N,)."""
+    near_P = read_table(corpus, "proteins", ["near_heldout"])["near_heldout"].to_numpy()
+    before_N = np.concatenate([[0], np.cumsum(near_P[found.protein_N])])
+    first_C = found.memory.first_C.numpy()
+    length_C, place_N = np.diff(first_C), np.arange(len(found.protein_N))
+    low_N = np.maximum(place_N - _AROUND, np.repeat(first_C[:-1], length_C))
+    high_N = np.minimum(place_N + _AROUND, np.repeat(first_C[1:], length_C))
+    regions: npt.NDArray[np.bool_] = 2 * (before_N[high_N] - before_N[low_N]) > high_N - low_N
+    return regions
+
+
+def _embed(model: Model, genome: Genome) -> Embeddings:
+    return embed_distinct(model.family_encoder or model.encoder, genome.proteins)
 
 
 def _asker(model: Model, neighbours: Neighbours, embeddings_ND: Embeddings) -> Asker:
@@ -98,7 +117,7 @@ def place_auroc(model: Model, genome: Genome) -> float:
     neighbours = model.neighbours
     if neighbours is None:
         raise InputError("the model has no memory of gene order")
-    asker = _asker(model, neighbours, embed_distinct(model.encoder, genome.proteins))
+    asker = _asker(model, neighbours, _embed(model, genome))
     order = GeneOrder.of_genome(genome)
     contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
     generator = np.random.default_rng(0)

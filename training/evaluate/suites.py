@@ -26,7 +26,6 @@ from ..glm.masked import evaluate_masked, place_auroc
 from ..glm.train import GLMRun, load_baseline, read_embeddings
 from ..glm.windows import Embeddings, GeneOrder, WindowReader, cut
 from . import ec as evaluate_ec
-from . import masked_families
 from . import operons as evaluate_operons
 
 # What figures were measured on, where that is not obvious; stored with them in metrics.json and the card.
@@ -57,8 +56,6 @@ def benchmark(
     k12 = io.read(shared.k12)
     embeddings_GD = embed_distinct(model.encoder, k12.proteins)
     masked = _masked_genes(model, baseline, GeneOrder.of_genome(k12), embeddings_GD)
-    if model.neighbours is not None:
-        masked["place_auroc"] = masked_families.place_auroc(model, k12)
     found: dict[str, Any] = {"masked_genes": {**masked, "of": "E. coli K-12"}}
     if model.ec is not None:
         known = heldout.read(shared.held_out).genomes

@@ -41,7 +41,7 @@ def fit_features(
         seed: of that sample.
 
     Raises:
-        InputError: fewer than two distinct proteins, or no two of one family.
+        InputError: fewer than two distinct proteins, no two of one family, or embeddings that are not finite.
     """
     rows = np.unique(proteins)
     if len(rows) < 2:
@@ -49,6 +49,8 @@ def fit_features(
     if len(rows) > SAMPLE:
         rows = np.sort(np.random.default_rng(seed).choice(rows, SAMPLE, replace=False))
     mean_D, covariance_DD = _moments(embeddings_ND, rows)
+    if not np.isfinite(covariance_DD).all():
+        raise InputError("the embeddings of the training genes have numbers that are not finite: embed anew")
     deviation_D = np.sqrt(np.diag(covariance_DD) * (len(rows) - 1) / len(rows))
     std_D = np.where(deviation_D > 0, deviation_D, 1.0)
     correlation_DD, count = covariance_DD / np.outer(std_D, std_D), config.labels - 1

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from glm_annot.model.families import FamilyGLM, last_hidden
 from glm_annot.model.glm import context_masks, mask_inputs
-from glm_annot.model.memory import Genes, MemoryIndex
-from glm_annot.model.mixture import Candidates, gather_candidates
+from glm_annot.model.neighbours.memory import Genes, MemoryIndex
+from glm_annot.model.neighbours.mixture import Candidates, gather_candidates
 from glm_annot.model.windows import MAX_GENES
 
 from ..glm.families import Families

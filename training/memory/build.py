@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from glm_annot.model.memory import Memory, MemoryConfig
+from glm_annot.model.neighbours.memory import Memory, MemoryConfig
 
 from ..corpus import rings
 from ..corpus.tables import read_table

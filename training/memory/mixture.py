@@ -3,7 +3,7 @@
 Their genes are hidden alone and in windows (`training.memory.asked`), and asked for in every ring of
 relatives, so that the mixture meets genomes with and without near relatives.
 
-Axes as in `glm_annot.model.mixture`.
+Axes as in `glm_annot.model.neighbours.mixture`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from glm_annot.errors import InputError
-from glm_annot.model.memory import MemoryIndex
-from glm_annot.model.mixture import Candidates, Mixture, MixtureConfig
+from glm_annot.model.neighbours.memory import MemoryIndex
+from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig
 
 from ..common.console import Report
 from ..corpus.rings import RINGS

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from glm_annot.errors import InputError
-from glm_annot.model.neighbours import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 
 from ..common.console import Report
 from ..common.json_files import write_json

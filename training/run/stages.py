@@ -134,9 +134,8 @@ def make_corpus(
         source = corpus_module.read_tables(data / section.tables)
     else:
         genomes = data / (section.folder or ".")
-        if (
-            recipe.heads.organisms is None
-        ):  # so that errors in operons.tsv are reported now, not after training
+        # Read now, so that errors in operons.tsv are reported before training.
+        if recipe.heads.organisms is None:
             operons = operon_data.FolderOperons(genomes)
             source = genome_folder.read_tables(genomes, also=operons.add)
             operons.labelled()

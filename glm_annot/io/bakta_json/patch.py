@@ -28,6 +28,7 @@ from glm_annot.io.bakta_json.text import (
 from glm_annot.records import Contig, Gene, Genome, OperonCall, Predictions
 
 PROVENANCE = "provenance"
+_COMMENT = f"{q.TOOL}: {q.PROVENANCE_START}"
 _PROMOTED = q.PROMOTED.removeprefix(q.PREFIX)
 _LISTS = {q.EC, q.EC_CONFIDENCE}
 _NUMBERS = {q.EC_CONFIDENCE, q.ENZYME_CONFIDENCE, q.CONTEXT_FIT, q.OPERON_CONFIDENCE, q.OPERON_GENES}
@@ -71,12 +72,13 @@ def render(
 
 
 def strip(text: bytes) -> bytes:
-    """`text` without anything that `render` added; the same bytes where it added nothing."""
+    """`text` without what `render` added; the same bytes where no comment of ours says that it did."""
     if f'"{OURS}"'.encode() not in text:
         return text
     try:
         whole = decoded(text)
-        return without(whole, _cuts(whole)).encode()
+        listed = members(whole, document_start(whole))
+        return text if _comment(listed) is None else without(whole, _cuts(whole, listed)).encode()
     except JSONDecodeError:
         return text
 
@@ -85,15 +87,19 @@ def provenance(text: bytes) -> str | None:
     """The comment of ours that says what made the additions in `text`; None where there is none."""
     try:
         whole = decoded(text)
-        ours = next((m.content for m in members(whole, document_start(whole)) if m.key == OURS), None)
+        return _comment(members(whole, document_start(whole)))
     except JSONDecodeError:
         return None
+
+
+def _comment(whole: list[Item]) -> str | None:
+    """The comment of ours among the members of a file's own object."""
+    ours = next((member.content for member in whole if member.key == OURS), None)
     said = ours.get(PROVENANCE) if isinstance(ours, dict) else None
-    return said if isinstance(said, str) else None
+    return said if isinstance(said, str) and said.startswith(_COMMENT) else None
 
 
-def _cuts(text: str) -> Iterator[tuple[int, int]]:
-    whole = members(text, document_start(text))
+def _cuts(text: str, whole: list[Item]) -> Iterator[tuple[int, int]]:
     yield from _without_ours(whole)
     for member in whole:
         if member.key == "features" and isinstance(member.content, list):

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.bakta_json.text import Item, decoded, document_start, items, members
+from glm_annot.io.bakta_json.text import OURS, Item, decoded, document_start, items, members
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.parts import check_usable, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
@@ -61,7 +61,10 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     Raises:
         InputError: naming the file and, where there is one, the line.
     """
-    return _Reader(_document(source_path, text), sequences).genome(text)
+    document = _document(source_path, text)
+    if left := document.unaccounted:
+        raise InputError(q.not_ours("this object has"), source_path, document.line(left))
+    return _Reader(document, sequences).genome(text)
 
 
 def _document(path: str, text: bytes) -> _Document:
@@ -82,6 +85,7 @@ class _Document:
         replicons: its contigs, by name.
         coding: the CDS, each with its place among all features.
         code: the genetic code of all CDS.
+        unaccounted: what is called as our additions are, in a text from which ours have been taken out.
     """
 
     def __init__(self, path: str, text: str) -> None:
@@ -93,12 +97,14 @@ class _Document:
         stated = genome.get("translation_table")
         self.code = genetic_code(str(stated or DEFAULT_CODE), path)
         self.replicons = self._replicons(self._content(whole, "sequences", list))
-        features = enumerate(items(text, found.value))
-        self.coding = [
+        features = [
             (place, item)
-            for place, item in features
-            if isinstance(item.content, dict) and item.content.get("type") in _CODING
+            for place, item in enumerate(items(text, found.value))
+            if isinstance(item.content, dict)
         ]
+        self.coding = [(place, item) for place, item in features if item.content.get("type") in _CODING]
+        named_so = (item for _, item in features if OURS in item.content)
+        self.unaccounted = whole.get(OURS) or next(named_so, None)
 
     def line(self, item: Item) -> int:
         """The 1-based line that an item begins on."""
@@ -165,7 +171,7 @@ class _Reader:
         coding = document.coding
         places = [self._place(item) for _, item in coding]
         codings = [self._coding(item.content, place) for (_, item), place in zip(coding, places, strict=True)]
-        proteins = Proteins(document.path, self._oddities)
+        proteins = Proteins(document.path, self._oddities, code=sequences.chosen_code)
         members = enumerate(zip(coding, places, codings, proteins.of(codings), strict=True))
         genes = [
             _gene(i, item.content, place, said, admitted) for i, ((_, item), place, said, admitted) in members

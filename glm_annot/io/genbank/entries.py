@@ -23,6 +23,7 @@ from Bio.SeqFeature import SeqFeature
 from Bio.SeqRecord import SeqRecord
 
 from glm_annot.errors import InputError
+from glm_annot.io.genbank.ours import unaccounted
 from glm_annot.io.genbank.text import (
     EMBL,
     QUALIFIER_COLUMN,
@@ -32,16 +33,19 @@ from glm_annot.io.genbank.text import (
     records,
     table_line,
 )
+from glm_annot.io.qualifiers import TOOL, not_ours
 from glm_annot.io.source import decode, split_lines
 
-_LOCUS = re.compile(r"LOCUS\s+(?P<name>\S.*?)(?P<gap>\s*)(?P<length>\d+)\s+(?P<unit>bp|aa|rc)\b(?P<rest>.*)")
+_LOCUS = re.compile(r"LOCUS\s+(?P<said>\S.*)")
+# Begins where digits begin, lest it take quadratic time; or after one that is all there is of the name.
+_LENGTH = re.compile(r"(?:(?<!\d)|(?<=\A\d))(?P<length>\d{1,18})\s+(?P<unit>bp|aa|rc)\b(?P<rest>.*)")
 _NAME_ONLY = re.compile(r"LOCUS\s+(?P<name>\S+)")
-_BACKWARDS = re.compile(r"<?(\d+)\.\.>?(\d+)")
+_BACKWARDS = re.compile(r"<?(\d{1,18})\.\.>?(\d{1,18})")
 _SOURCE_END = re.compile(r"1\.\.>?(\d+)")
 _USED_HEADER = ("ACCESSION", "VERSION")
 _BIOPYTHON_RAISES = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
 _EMBL_FIELD = re.compile(r"\s*;\s*")
-_EMBL_SIZE = re.compile(r"(\d+) (BP|AA)\.?$", re.IGNORECASE)
+_EMBL_SIZE = re.compile(r"(?<!\d)(\d{1,18}) (BP|AA)\.?$", re.IGNORECASE)
 _EMBL_NAME = re.compile(r"AC\s+\*\s*_?(\S+)|AC\s+(\S+?);")
 _NO_ACCESSION = {"", "XXX", "UNKNOWN"}  # what stands in an ID line for one that does not exist yet
 _FEATURES_LINE = "FEATURES             Location/Qualifiers"
@@ -91,7 +95,10 @@ def read_entries(text: bytes, path: str) -> list[Entry]:
         InputError: no record, or a damaged one; it names the line at fault.
     """
     lines = split_lines(text)
-    entries = [_read(lines, layout, path) for layout in records(lines)]
+    layouts = records(lines)
+    if TOOL.encode() in text and (left := unaccounted(lines, layouts)):
+        raise InputError(not_ours(f"this {left.key} has"), path, left.first + 1)
+    entries = [_read(lines, layout, path) for layout in layouts]
     if not entries:
         raise InputError("no LOCUS or ID line, so this is no GenBank or EMBL file", path)
     return entries
@@ -194,15 +201,17 @@ def read_locus(lines: Sequence[bytes], record: Record, path: str) -> Locus:
         InputError: it has no name, describes a protein, or name and length cannot be told apart.
     """
     text = decode(lines[record.first]).removeprefix("\ufeff").rstrip()
-    match = _LOCUS.fullmatch(text)
-    if match is None:
+    locus = _LOCUS.fullmatch(text)
+    match = _LENGTH.search(locus["said"], 1) if locus else None
+    if locus is None or match is None:
         if name_only := _NAME_ONLY.fullmatch(text):
             return Locus(name_only["name"], None, circular=False)
         raise InputError("this LOCUS line has no name and length", path, record.first + 1)
     if match["unit"] == "aa":
         raise InputError("a protein record; give the GenBank file of the genome", path, record.first + 1)
-    name, digits = match["name"], match["length"]
-    if not match["gap"]:
+    before, digits = locus["said"][: match.start()], match["length"]
+    name = before.rstrip()
+    if name == before:
         length = _separate_length(name, digits, lines, record, path)
         name, digits = (name + digits).removesuffix(length), length
     return Locus("_".join(name.split()), int(digits), "circular" in match["rest"].split())

@@ -1,15 +1,15 @@
-"""Writing predictions into the text of a GenBank or EMBL file, and taking them out; no other byte is touched.
+"""Writing predictions into the text of a GenBank or EMBL file. Other bytes stay. `ours` takes them out.
 
-What is added, each piece recognisable by itself, so that it can be taken out even after other tools moved it:
+What is added:
 
     COMMENT     glm-annot: program=...; model=...   in each annotated record, before FEATURES
          operon          190..5020                  before the first gene of each operon, with our /inference
                          /standard_name="thrA-thrC"
     and at the end of a CDS
+        /inference="ab initio prediction:glm-annot:0.1.0"
         /operon="glm_operon_0001"                   where the CDS has no /operon yet
         /EC_number="2.7.1.2"                        with `promote_ec`; our note names it, so that it strips
         /note="predicted EC 2.7.1.2 (glm-annot)"    in its stead, for products that must carry no /EC_number
-        /inference="ab initio prediction:glm-annot:0.1.0"
         /note="glm-annot: ec=2.7.1.2; ec_confidence=0.981; ..."
 
 In EMBL the comment stands on CC lines, with a line XX after them.
@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from glm_annot.io import qualifiers as names
+from glm_annot.io.genbank.ours import INFERENCE, NOTE, SEPARATOR, provenance, strip
 from glm_annot.io.genbank.text import (
     Feature,
-    Qualifier,
     Record,
     Style,
     qualifiers,
@@ -32,13 +32,10 @@ from glm_annot.io.genbank.text import (
     wrap,
     wrapped_width,
 )
-from glm_annot.io.source import decode, line_end, split_lines
+from glm_annot.io.source import line_end, split_lines
 from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
-_INFERENCE = f"ab initio prediction:{names.TOOL}:"  # INSDC /inference: category:program:version
-_NOTE = f"{names.TOOL}: "
-_OPERON_ID = re.compile(r"glm_operon_\d{4,}")
-_SEPARATOR = "; "  # between the entries of our note
+__all__ = ["provenance", "render", "strip"]
 
 
 def render(
@@ -58,7 +55,7 @@ def render(
     patch = _Patch(split_lines(genome.source.text))
     places = {index: patch.places[lines[0]] for index, lines in genome.source.anchors.items()}
     lengths = {contig.name: contig.length for contig in genome.contigs}
-    inference = f'/inference="{_INFERENCE}{predictions.provenance.program.rpartition(" ")[2]}"'
+    inference = f'/inference="{INFERENCE}{predictions.provenance.program.rpartition(" ")[2]}"'
     genes = {gene.index: gene for gene in genome.genes}
     for operon in predictions.operons or ():
         record, position = places[operon.genes[0]]
@@ -76,29 +73,6 @@ def render(
     for record in annotated.values():
         patch.add_comment(record, names.provenance_comment(predictions.provenance, promote_ec, promote_to))
     return patch.text()
-
-
-def strip(text: bytes) -> bytes:
-    """`text` without anything that `render` added; the same bytes where it added nothing."""
-    if names.TOOL.encode() not in text and names.PREFIX.encode() not in text:
-        return text
-    lines = split_lines(text)
-    ours: set[int] = set()
-    for record in records(lines):
-        ours.update(_our_comment(lines, record))
-        for feature in record.features:
-            ours.update(_our_lines(lines, feature))
-    return b"".join(line for number, line in enumerate(lines) if number not in ours)
-
-
-def provenance(text: bytes) -> str | None:
-    """Our comment in `text` that says what made the additions; None without one."""
-    lines = split_lines(text)
-    for record in records(lines):
-        ours = [decode(lines[number]).rstrip() for number in _our_comment(lines, record)]
-        if rows := [row[len(record.style.comment) :].strip() for row in ours]:
-            return "\n".join(filter(None, rows)).replace("=\n", "=").replace("\n", " ")
-    return None
 
 
 class _Patch:
@@ -148,13 +122,13 @@ class _Patch:
         in_note: bool,
     ) -> None:
         """Our qualifiers at the end of a CDS."""
-        said, values = dict(tags), list[str]()
+        said, values = dict(tags), [inference]
         has_operon = any(q.name == names.OPERON_OF for q in qualifiers(self.lines, feature))
         if not has_operon and said.get(names.OPERON, names.NO_OPERON) != names.NO_OPERON:
             values.append(f'/{names.OPERON_OF}="{said[names.OPERON]}"')
-        for number in _split(said.get(names.PROMOTED, "")):
-            values.append(f'/note="{names.promoted_note(number)}"' if in_note else f'/EC_number="{number}"')
-        values += [inference, f'/note="{_note(tags)}"']
+        promoted = names.listed(said.get(names.PROMOTED, ""))
+        values += [f'/note="{names.promoted_note(n)}"' if in_note else f'/EC_number="{n}"' for n in promoted]
+        values.append(f'/note="{_note(tags)}"')
         self.after[feature.last] += self._qualifiers(values, style, feature.last)
 
     def add_comment(self, record: Record, comment: str) -> None:
@@ -192,11 +166,7 @@ def _tags(
 def _note(tags: Sequence[tuple[str, str]]) -> str:
     """'glm-annot: ec=2.7.1.2, 2.7.1.-; ...'; blanks after the commas, so that long lists wrap."""
     entries = (f"{name.removeprefix(names.PREFIX)}={value.replace(',', ', ')}" for name, value in tags)
-    return _NOTE + _SEPARATOR.join(entries)
-
-
-def _split(values: str) -> list[str]:
-    return [value.strip() for value in values.split(",") if value.strip()]
+    return NOTE + SEPARATOR.join(entries)
 
 
 def _location(operon: OperonCall, length: int | None) -> str:
@@ -216,56 +186,7 @@ def _head(record: Record, position: int) -> Feature:
     return above if is_its_gene else coding
 
 
-def _extent(feature: Feature) -> tuple[str, str]:
+def _extent(feature: Feature) -> list[str]:
+    """Its first and its last number; nothing where a location that is no CDS's holds none."""
     numbers = re.findall(r"\d+", feature.location)
-    return numbers[0], numbers[-1]
-
-
-def _our_comment(lines: Sequence[bytes], record: Record) -> Iterator[int]:
-    style = record.style
-    opening, inside = style.comment + _NOTE.encode(), False
-    for number in range(record.first, record.first if record.table is None else record.table):
-        line = lines[number]
-        ends = inside and style.comment_end != b"" and line.rstrip() == style.comment_end
-        inside = line.startswith(opening) or (inside and line.startswith(style.comment_indent))
-        if inside or ends:
-            yield number
-
-
-def _our_lines(lines: Sequence[bytes], feature: Feature) -> Iterator[int]:
-    """Our lines of a feature: a whole operon with our /inference, single qualifiers of a CDS."""
-    if feature.key not in ("operon", "CDS"):
-        return
-    found = list(qualifiers(lines, feature))
-    if feature.key == "operon":
-        if any(_is_inference(qualifier) for qualifier in found):
-            yield from range(feature.first, feature.last + 1)
-        return
-    promoted = {number for qualifier in found for number in _promoted(qualifier)}
-    for qualifier in found:
-        if _is_ours(qualifier, promoted):
-            yield from range(qualifier.first, qualifier.last + 1)
-
-
-def _is_ours(qualifier: Qualifier, promoted: set[str]) -> bool:
-    if qualifier.name == names.OPERON_OF:
-        return _OPERON_ID.fullmatch(qualifier.value) is not None
-    if qualifier.name == "EC_number":
-        return qualifier.value in promoted
-    if qualifier.name == "note":
-        return qualifier.value.startswith(_NOTE) or qualifier.value in map(names.promoted_note, promoted)
-    return _is_inference(qualifier)
-
-
-def _is_inference(qualifier: Qualifier) -> bool:
-    return qualifier.name == "inference" and qualifier.value.startswith(_INFERENCE)
-
-
-def _promoted(qualifier: Qualifier) -> list[str]:
-    """The EC numbers that were promoted, according to our note."""
-    if qualifier.name != "note" or not qualifier.value.startswith(_NOTE):
-        return []
-    entries = dict(
-        entry.partition("=")[::2] for entry in qualifier.value.removeprefix(_NOTE).split(_SEPARATOR)
-    )
-    return _split(entries.get(names.PROMOTED.removeprefix(names.PREFIX), ""))
+    return numbers[:1] + numbers[-1:]

@@ -17,7 +17,7 @@ from glm_annot.io.genbank.text import Feature
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.parts import check_usable, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
-from glm_annot.io.sequences import Sequences, as_dna, genetic_code
+from glm_annot.io.sequences import UNKNOWN_CODE, Sequences, as_dna, is_genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class _Reader:
         self.anchors: dict[int, tuple[int, ...]] = {}
         self.n_given = self.n_fitting = 0
         self.oddities = Oddities(path)
-        self.proteins = Proteins(path, self.oddities)
+        self.proteins = Proteins(path, self.oddities, code=sequences.chosen_code)
 
     def contigs(self, entries: Sequence[tuple[str, Entry]]) -> list[Contig]:
         """Records by name, with their CDS in order along the contig."""
@@ -202,9 +202,7 @@ class _Reader:
             dna="" if split or skip else str(location.extract(dna)),
             phase=phase,
             codon_start=phase,
-            code=genetic_code(
-                q.text(said, "transl_table") or str(self._sequences.code), self._path, lines.first + 1
-            ),
+            code=self._code(said, lines),
             own_start=own_start,
             recoded=recoded,
             stated=given or q.text(said, "translation"),
@@ -224,6 +222,15 @@ class _Reader:
             f"{name}, line {lines.first + 1}, {lines.location} of {length}",
         )
         return Skip.OUTSIDE
+
+    def _code(self, said: q.Attributes, lines: Feature) -> int:
+        """The genetic code that a CDS states, else that of the file."""
+        stated = q.text(said, "transl_table")
+        if is_genetic_code(stated):
+            return int(stated)
+        if stated:
+            self.oddities.see(UNKNOWN_CODE, f"transl_table={stated}, line {lines.first + 1}")
+        return self._sequences.code
 
     def _codon_start(self, said: q.Attributes, lines: Feature) -> int:
         stated = q.text(said, "codon_start") or "1"

@@ -15,7 +15,7 @@ from functools import partial
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.lines import Document, Replicon, Row
 from glm_annot.io.parts import whole_genes
-from glm_annot.io.sequences import genetic_code, splice, translate
+from glm_annot.io.sequences import is_genetic_code, splice, translate
 from glm_annot.records import Skip
 
 log = logging.getLogger(__name__)
@@ -68,12 +68,12 @@ def coding_strand(rows: Sequence[Row], replicon: Replicon) -> str:
     return "".join(splice(contig, [(row.start, row.end)], row.strand) for row in rows)
 
 
-def code_of(row: Row, replicon: Replicon, document: Document) -> int:
-    """The genetic code that a CDS states, else that of its contig."""
+def code_of(row: Row, replicon: Replicon, chosen: int | None) -> int:
+    """The genetic code that the user chose, else that which a CDS states, else that of its contig."""
+    if chosen is not None:
+        return chosen
     stated = q.text(row.attributes, "transl_table")
-    if not stated:
-        return replicon.code
-    return genetic_code(stated, document.path, document.first + row.line + 1)
+    return int(stated) if is_genetic_code(stated) else replicon.code
 
 
 def _inside(row: Row, document: Document) -> Row:
@@ -196,7 +196,7 @@ def _residues(rows: Sequence[Row], replicon: Replicon, document: Document) -> st
     """The translation of rows in order of transcription, a last stop included."""
     first = rows[0]
     dna, phase = coding_strand(rows, replicon), first.phase % 3
-    code = code_of(first, replicon, document)
+    code = code_of(first, replicon, document.code)
     residues = translate(dna, table=code, phase=phase, recoded=q.recoded_stops(first.attributes))
     return residues + "*" * ((len(dna) - phase) // 3 - len(residues))
 

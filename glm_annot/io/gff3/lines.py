@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
-from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature
+from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature, is_our_operon
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.sequences import DEFAULT_CODE, genetic_code
+from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
 from glm_annot.io.source import decode, newline_of
 from glm_annot.records import Skip
 
@@ -39,14 +39,15 @@ _DIALECT = {
     "repeated keys": False,
     "order": [],
 }
+_NOWHERE = ".\t" * (COLUMNS - 1)  # for gffutils, which stops at places that are no numbers
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
 _END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
-_SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d+)\s*$")
-_PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d+);seqhdr="(\S+?)[" ]')
-_REFERENCES = re.compile(rb"[\t;]\s*(?:ID|Parent)\s*=([^;\t\r\n]+)")
+_SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d{1,18})\s*$")
+_PRODIGAL_SEQUENCE = re.compile(r'# Sequence Data:.*\bseqlen=(\d{1,18});seqhdr="(\S+?)[" ]')
+_REFERENCES = re.compile(rb"[\t;][^\S\t]*(?:ID|Parent)\s*=([^;\t\r\n]+)")
 _BLANKS_FOR_TABS = re.compile(r"\S+ +\S+ +CDS +\d+ +\d+ ", re.IGNORECASE)
 _HIDDEN_CDS = re.compile(rb"##(?:[^\t]*\t){2}CDS\t(?:[^\t]*\t){5}", re.IGNORECASE)
 _NEW_FILE = re.compile(rb"##gff-version\b")
@@ -129,13 +130,17 @@ class Layout:
 
 @dataclass(slots=True)
 class Document:
-    """What the lines of a section say; `first` is the number of its first line in the file, 0-based."""
+    """What the lines of a section say; `first` is the number of its first line in the file, 0-based.
+
+    `code` is the genetic code of all CDS where the user chose one.
+    """
 
     path: str
     oddities: Oddities
     first: int = 0
     rows: list[Row] = field(default_factory=list)
     replicons: dict[str, Replicon] = field(default_factory=dict)
+    code: int | None = None
 
     def error(self, message: str, line: int) -> InputError:
         return InputError(message, self.path, self.first + line + 1)
@@ -154,7 +159,8 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         code: the genetic code where the file states none.
 
     Raises:
-        InputError: no CDS, one whose place makes no sense, or several files joined.
+        InputError: no CDS, one whose place makes no sense, several files joined, or an operon of ours, which
+            `patch.strip` leaves only where it must not be taken for one.
     """
     oddities = Oddities(path)
     layout, document, cuts, ec_place = Layout(path), Document(path, oddities), _Cuts(), ECPlace()
@@ -168,6 +174,8 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         layout.lines, layout.stop = number + 1, start + len(raw)
         ec_place.see(raw)
         if is_feature(raw):
+            if is_our_operon(raw):
+                raise document.error(q.not_ours("this operon has"), number)
             columns = _columns(raw)
             if not _is_usable(columns, document, number):
                 continue
@@ -187,7 +195,10 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
-                code = genetic_code(match[1], path, number + 1)  # Prodigal: before those of each sequence
+                if is_genetic_code(match[1]):
+                    code = int(match[1])  # Prodigal: before the features of each sequence
+                else:
+                    oddities.see(UNKNOWN_CODE, f"transl_table={match[1]}, line {number + 1}")
     if not cuts.n_cds:
         what = "gene lines but no CDS" if "gene" in kinds else "no CDS"
         raise InputError(f"{what} in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
@@ -273,7 +284,7 @@ def read_section(lines: Sequence[bytes], section: Section, layout: Layout, oddit
     """The features of a section that matter here, and its contigs, in order of the file.
 
     Raises:
-        InputError: a CDS whose place makes no sense.
+        InputError: a CDS whose place makes no sense, or with attributes that are called as ours are.
     """
     document = Document(layout.path, oddities, section.line)
     named: set[str] = set()
@@ -333,8 +344,9 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
 
 
 def _whole(text: str) -> int:
-    """A whole number; 0 for anything else."""
-    return int(text) if text.isdecimal() else 0
+    """A whole number of at most 18 digits, also behind the `<` or `>` of an open end (BCBio-gff); else 0."""
+    digits = text.removeprefix("<").removeprefix(">")
+    return int(digits) if digits.isdecimal() and len(digits) <= 18 else 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:
@@ -358,6 +370,13 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     columns = [*columns, *["."] * (COLUMNS - len(columns))]
     if is_cds:
         _check_cds(columns, document, number)
+    attributes = _attributes(columns)
+    if is_cds and q.NAMES & attributes.keys():
+        raise document.error(q.not_ours("this CDS has"), number)
+    if is_cds:
+        code = q.text(attributes, "transl_table")
+        if code and not is_genetic_code(code):
+            document.oddities.see(UNKNOWN_CODE, f"transl_table={code}, line {document.first + number + 1}")
     return Row(
         line=number,
         contig=columns[0],
@@ -366,17 +385,17 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
         end=_whole(columns[4]),
         strand=_STRANDS.get(columns[6], 0),
         phase=int(columns[7]) if columns[7] in _PHASES else 0,
-        attributes=_attributes(columns),
+        attributes=attributes,
         skip=skip,
     )
 
 
 def _attributes(columns: Sequence[str]) -> dict[str, list[str]]:
     """Names and values of column 9; quotes around it, a value or an item are not part of them."""
-    *place, last = columns[:COLUMNS]
+    last = columns[COLUMNS - 1]
     if last.startswith('"') and last.endswith('"'):
         last = last[1:-1].replace('""', '"')
-    feature = feature_from_line("\t".join([*place, last]), dialect=_DIALECT)
+    feature = feature_from_line(_NOWHERE + last, dialect=_DIALECT)
     return {key.strip(): q.unquoted(values) for key, values in feature.attributes.items()}
 
 
@@ -385,7 +404,7 @@ def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
         raise document.error(
             f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
         )
-    if int(columns[3]) > int(columns[4]):
+    if _whole(columns[3]) > _whole(columns[4]):
         raise document.error(
             f"CDS starts at {columns[3]}, after its end at {columns[4]}; give the smaller first "
             "(over the origin of a circular contig: end + contig length)",

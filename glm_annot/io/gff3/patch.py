@@ -2,9 +2,10 @@
 
 What is added, and what `strip` therefore removes:
 
-- one comment line of provenance, before the first feature;
+- one comment line of provenance, before the first feature; a file without one holds no additions;
 - one `operon` line per operon, source `glm-annot`, before the first line of its first gene;
-- `glm_...` attributes at the end of every line of a predicted CDS, before a `;` that ends the line;
+- `glm_...` attributes at the end of every line of a predicted CDS, before a `;` that ends the line: an
+  unbroken run, as no other attribute of a CDS has one of these names (`lines` sees to it);
 - with `promote_ec`, EC numbers in the annotation tool's own attribute; `glm_promoted` names each of them.
 """
 
@@ -17,15 +18,21 @@ from io import BytesIO
 from typing import BinaryIO
 
 from glm_annot.io import qualifiers as q
-from glm_annot.io.gff3.text import COLUMNS, PARENT, annotation_lines, is_feature, split_text
+from glm_annot.io.gff3.text import (
+    COLUMNS,
+    PARENT,
+    annotation_lines,
+    is_feature,
+    is_our_operon,
+    split_text,
+)
 from glm_annot.io.source import BOM, blocks_from, decode, line_end, spooled
 from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
-_ATTRIBUTES = COLUMNS - 1  # the last column
-_COMMENT = b"# " + q.TOOL.encode() + b": "
+_KIND, _ATTRIBUTES = 2, COLUMNS - 1  # columns
+_COMMENT = f"# {q.TOOL}: {q.PROVENANCE_START}".encode()
 _OURS = q.PREFIX.encode()
 _NAMES = frozenset(name.encode() for name in q.NAMES)
-_OPERON_START = b"\t" + q.TOOL.encode() + b"\toperon\t"
 _RESERVED = re.compile(r"[=;&%#\x00-\x1f\x7f]")  # the comma stays: it separates our values
 _ID = re.compile(rb"[\t;] *ID=([^;\t\r\n]+)")
 
@@ -34,13 +41,14 @@ _ID = re.compile(rb"[\t;] *ID=([^;\t\r\n]+)")
 
 
 def strip(text: bytes) -> bytes:
-    """`text` without our additions; exactly `text` where there are none."""
-    return b"".join(_stripped(BytesIO(text)))
+    """`text` without our additions; exactly `text` where no comment of ours says that it holds any."""
+    with strip_file(BytesIO(text)) as stripped:
+        return stripped.read()
 
 
 def strip_file(file: BinaryIO) -> BinaryIO:
     """`file`, from its beginning, or another one without our additions where it holds any."""
-    has_ours = any(_strip_line(line) != line for _, line in annotation_lines(file))
+    has_ours = any(line.startswith(_COMMENT) for _, line in annotation_lines(file))
     file.seek(0)
     return spooled(_stripped(file)) if has_ours else file
 
@@ -63,28 +71,30 @@ def provenance(text: bytes) -> str | None:
 
 
 def _strip_line(line: bytes) -> bytes:
-    if line.startswith(_COMMENT) or (_OPERON_START in line and is_feature(line)):
+    if line.startswith(_COMMENT) or is_our_operon(line):
         return b""
     if _OURS not in line or not is_feature(line):
         return line
     columns = line.rstrip(b"\r\n").split(b"\t")
-    if len(columns) < COLUMNS:
+    if len(columns) < COLUMNS or columns[_KIND].upper() != b"CDS":
         return line
     columns[_ATTRIBUTES] = _without_ours(columns[_ATTRIBUTES])
     return b"\t".join(columns) + line_end(line)
 
 
 def _without_ours(attributes: bytes) -> bytes:
-    items = attributes.split(b";")
-    kept = [item for item in items if item.partition(b"=")[0].strip() not in _NAMES]
-    if len(kept) == len(items):
+    """Attributes without the run of ours that ends them, and without what these say was promoted."""
+    kept = attributes.split(b";")
+    end = [kept.pop()] if len(kept) > 1 and not kept[-1].strip() else []
+    ours: dict[bytes, bytes] = {}
+    while kept and (name := kept[-1].partition(b"=")[0].strip()) in _NAMES - ours.keys():
+        ours[name] = kept.pop().partition(b"=")[2]
+    if not ours:
         return attributes
-    record = next(
-        (i.partition(b"=")[2] for i in items if i.lstrip().startswith(q.PROMOTED.encode() + b"=")), b""
-    )
-    for promoted in record.split(b",") if record else ():
-        _withdraw(kept, *promoted.split(b":", 1))
-    return b";".join(kept) if kept else b"."
+    promoted = ours.get(q.PROMOTED.encode())
+    for record in promoted.split(b",") if promoted else ():
+        _withdraw(kept, *record.split(b":", 1))
+    return b";".join(kept + end) if kept or end else b"."
 
 
 def _withdraw(items: list[bytes], key: bytes, value: bytes = b"") -> None:

@@ -100,6 +100,8 @@ class Sections:
         layout = self._layout
         document = read_section(split_text(text)[1], section, layout, check.oddities)
         _attach_sequences(document, self._sequences, self._embedded)
+        document.code = self._sequences.chosen_code
+        _see_outside(document)
         features = find_features(document)
         ancestors = {row.id: row for row in reversed(document.rows) if row.kind in ANCESTORS and row.id}
         codings = [_coding(feature, ancestors, document, self._sequences) for feature in features]
@@ -122,6 +124,17 @@ class Sections:
             opens_file=section.start == 0,
         )
         return Genome(_contigs(genes, document), source)
+
+
+def _see_outside(document: Document) -> None:
+    """Count gene lines and the like that reach past the end of a linear contig; no CDS depends on it."""
+    for row in document.rows:
+        replicon = document.replicons[row.contig]
+        if row.kind != "CDS" and not replicon.circular and row.end > (replicon.length or row.end):
+            document.oddities.see(
+                "features other than CDS that reach past the end of their contig, kept as they are",
+                f"{row.id or row.kind}, {document.lines([row])}, {row.start}..{row.end} of {replicon.length}",
+            )
 
 
 def _contigs(genes: Sequence[Gene], document: Document) -> tuple[Contig, ...]:
@@ -158,7 +171,7 @@ def _gene(
     row = feature.rows[0]
     lineage = list(_lineage(row, ancestors))
     protein, skip = admitted
-    locus_tag = _inherited(lineage, "locus_tag")
+    locus_tag = _locus_tag(lineage)
     return Gene(
         index=index,
         id=coding.name,
@@ -198,7 +211,7 @@ def _coding(
         dna="" if skip else coding_strand(rows, replicon),
         phase=rows[0].phase,
         codon_start=int(codon_start) - 1 if codon_start in ("1", "2", "3") else None,
-        code=code_of(row, replicon, document),
+        code=code_of(row, replicon, document.code),
         own_start=own_start,
         recoded=recoded,
         stated=given or q.text(said, "translation"),
@@ -309,7 +322,7 @@ class _SequenceCheck:
     ) -> None:
         self._sequences, self._layout, self._embedded = sequences, layout, embedded
         self.oddities = Oddities(layout.path)
-        self.proteins = Proteins(layout.path, self.oddities, reading)
+        self.proteins = Proteins(layout.path, self.oddities, reading, sequences.chosen_code)
         self._first: Gene | None = None
         self._fits = self._lacks = self._has = self._outside = False
 

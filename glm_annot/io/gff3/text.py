@@ -17,6 +17,13 @@ COLUMNS = 9  # of a GFF3 feature line
 _FASTA = re.compile(rb"^(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
 # Some tools put a blank after each `;`.
 PARENT = re.compile(rb"[\t;] *Parent=([^;,\t\r\n]+)")
+_OPERON = re.compile(
+    rb"[^#\t][^\t]*\t"
+    + q.TOOL.encode()
+    + rb"\toperon\t(?:[^\t]*\t){5}ID="
+    + q.OPERON_ID.encode()
+    + rb"(?:;|\s*$)"
+)
 _BAKTA = re.compile(rb"\bbakta\b", re.IGNORECASE)
 _EC_PLACES = (
     (re.compile(rb"[\t;] *Dbxref=(?:[^;\t\r\n]*,)?\"?EC:"), q.BAKTA_EC),
@@ -49,6 +56,11 @@ def is_feature(line: bytes) -> bool:
     """Whether a line before the sequences holds a feature: neither blank nor a comment or directive."""
     stripped = line.strip()
     return bool(stripped) and not stripped.startswith(b"#")
+
+
+def is_our_operon(line: bytes) -> bool:
+    """Whether a line is that of an operon of ours."""
+    return _OPERON.match(line) is not None
 
 
 class ECPlace:

@@ -99,7 +99,7 @@ def test_strip_gives_the_input_back(run: Run, small_gff3: Path, tiny_bundle: Pat
 def test_strip_refuses_what_is_no_annotation(run: Run, small_gff3: Path) -> None:
     (small_gff3.parent / "proteins.faa").write_text(">a\nMKV\n")
     done = run("strip", "proteins.faa")
-    assert "looks like FASTA" in complaint(done, 3) and done.stdout == b""
+    assert "these are proteins (FASTA)" in complaint(done, 3) and done.stdout == b""
 
 
 def test_annotating_our_own_output_replaces_the_additions(
@@ -108,8 +108,10 @@ def test_annotating_our_own_output_replaces_the_additions(
     run(small_gff3, "--model", tiny_bundle)
     annotated = small_gff3.with_name("small.glm.gff3")
     first = annotated.read_bytes()
-    again = run(annotated, "--model", tiny_bundle, "--force")
+    again = run(annotated, "--model", tiny_bundle, "-o", "again.gff3")
     assert again.returncode == 0, again.stderr.decode()
+    assert annotated.with_name("again.gff3").read_bytes() == first
+    assert "is the input itself" in complaint(run(annotated, "--model", tiny_bundle, "--force"), 2)
     assert annotated.read_bytes() == first
 
 
@@ -197,7 +199,7 @@ BAD_INPUTS = {
     "empty": (b"", "the file is empty"),
     "binary": (bytes(range(256)) * 4, "binary"),
     "not annotation": (b"hello, world\n", "neither GFF3"),
-    "fasta": (b">c1\nACGT\n", "looks like FASTA"),
+    "fasta": (b">c1\nACGT\n", "these are contigs without genes (FASTA)"),
     "no CDS": (b"##gff-version 3\nc1\tx\tgene\t1\t90\t.\t+\t.\tID=a\n" + SEQUENCE, "no CDS"),
     "no sequences": (b"##gff-version 3\n" + CDS, "--fasta"),
     "past the end": (b"##gff-version 3\n" + CDS.replace(b"90", b"900") + SEQUENCE, "every CDS reaches past"),
@@ -232,7 +234,8 @@ def test_missing_file_and_folder(run: Run, tmp_path: Path, tiny_bundle: Path) ->
     for name in ("a.gff3", "b.gbk.gz", "c.gff", "d.gbff", "e.txt", "a.glm.gff3"):
         (tmp_path / "folder" / name).touch()
     line = complaint(run("folder", "--model", tiny_bundle), 3)
-    assert "all of its 4 files" in line and "(a.gff3, b.gbk.gz, c.gff, ...) write folder/*" in line
+    assert "one of its 4 possible annotation files (a.gff3, b.gbk.gz, c.gff, ...)" in line
+    assert "write folder/* for all of them" in line
 
 
 def test_nucleotides_where_proteins_are_expected(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:

@@ -23,6 +23,7 @@ from Bio import SeqIO
 from glm_annot.cli import batch, jobs, tool_folders
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import start_log
+from glm_annot.cli.files import FilesInUse, open_log
 from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.tasks import Options, Task
 from glm_annot.cli.write import to_stdout
@@ -46,6 +47,7 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         output=f"{tmp_path / 'out'}{os.sep}",
         fasta=None,
         faa=None,
+        genetic_code=None,
         reference=None,
         model=str(tiny_bundle),
         device="cpu",
@@ -58,12 +60,14 @@ def options(tiny_bundle: Path, tmp_path: Path) -> Options:
         min_confidence=0.5,
         operons=True,
         ec=True,
+        only_hypothetical=False,
         promote_ec=None,
         promote_to="note",
         dry_run=False,
         force=False,
         resume=False,
         quiet=True,
+        log_file=None,
     )
 
 
@@ -81,7 +85,7 @@ def inputs(tmp_path: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def messages(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
     """What the program said so far at the level of information and above, without times."""
-    start_log(quiet=True, log_file=tmp_path / "run.log")
+    start_log(quiet=True, log_file=open_log(tmp_path / "run.log", FilesInUse()))
 
     def said() -> list[str]:
         lines = (tmp_path / "run.log").read_text().splitlines()

@@ -278,6 +278,18 @@ def test_a_file_written_anew_by_another_program_is_stripped_of_all_that_is_ours(
     assert json.loads(patch.strip(written(result))) == original
 
 
+def test_what_has_our_name_without_our_comment_stays_and_is_refused() -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["features"][2]["glm_annot"] = {"promoted": ["2.7.1.2"]}
+
+    text = changed(change)
+    assert patch.strip(text) == text
+    with pytest.raises(InputError, match="glm-annot writes, but the file has no comment"):
+        parse(text)
+    with pytest.raises(InputError, match="glm-annot writes, but the file has no comment"):
+        parse(changed(lambda content: content.update(glm_annot={"provenance": "mine"})))
+
+
 def test_gzipped_files_and_sections(tmp_path: Path) -> None:
     path = tmp_path / "s.json.gz"
     path.write_bytes(gzip.compress(written(document())))

@@ -59,6 +59,7 @@ WARNINGS = {
     "genbank_duplicate_cds/d.gbk": [r"CDS at the same place as another, skipped: 1 "],
     "partial_codon_start/ncbi.gbk": [r"1 of 9 proteins"],
     "slippage_no_id_parent_only/noid.gff3": [r"without an ID but with one Parent.*gene-A, lines 4, 5"],
+    "tmrna_beyond_end/bakta.gff3": [r"past the end of their contig.*: 1 \(TST_t1_gene, line 12, "],
     "tmrna_negative_start/bakta.gff3": [r"features other than CDS .*: 1 \(line 4\)"],
     "tmrna_negative_start/bakta_genelines.gff3": [r"features other than CDS .*: 2 \(first: line 4\)"],
     "track_lines/t.gff": [r"lack the 9 columns of GFF3, kept as they are: 1 \(line 3\)"],

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers, source
+from glm_annot.io.genbank import ours as genbank_ours
 from glm_annot.io.genbank import patch as genbank_patch
 from glm_annot.io.genbank import read as genbank
 from glm_annot.io.genbank import text as genbank_text
@@ -32,6 +33,7 @@ REAL = (
     "ncbi/ecoli_k12.gbff.gz",
     "rast/streptococcus_pyogenes.gb.gz",
 )
+INDENT = b" " * 21
 
 
 def text_of(name: str) -> bytes:
@@ -194,7 +196,7 @@ def test_anchors_are_the_key_line_and_the_last_line(name: str) -> None:
 def test_harmless_variants_read_and_write_alike(name: str, change: Callable[[bytes], bytes]) -> None:
     varied, plain = parse(change(text_of(name))), read(name)
     assert varied.contigs == plain.contigs
-    assert genbank_patch.strip(genbank_patch.render(varied, fake_predictions(varied), 0.5)) == change(
+    assert genbank_ours.strip(genbank_patch.render(varied, fake_predictions(varied), 0.5)) == change(
         text_of(name)
     )
 
@@ -258,7 +260,6 @@ def test_missing_translations_are_counted_one_by_one() -> None:
         ("rast.gb", rb"170\.\.262", b"170..nowhere", r"line 20: the feature CDS 170..nowhere cannot be read"),
         ("rast.gb", rb"170\.\.262", b"170..?262", r"line 20: the feature CDS 170..\?262 cannot be read"),
         ("rast.gb", rb"170\.\.262", b"A1.1:170..262", r"line 20: CDS A1.1:170..262 lies in another record"),
-        ("rast.gb", rb"/transl_table=11", b"/transl_table=7", r"line 11: transl_table=7 is no"),
         ("rast.gb", rb'protein"', b"protein", r"line 25: Biopython cannot read this: Problem with 'CDS'"),
         ("rast.gb", rb"CDS +170", b"CDS 170", r"line 20: the feature CDS 170..262 cannot be read"),
         ("rast.gb", rb"(?m)^     rRNA.*", b"\x00\xff garbage", r"line 28: this line is no feature"),
@@ -302,7 +303,7 @@ def test_nothing_depends_on_other_features(odd: bytes) -> None:
     text = re.sub(rb"(?m)^     rRNA .*", b"     rRNA            " + odd, text_of("rast.gb"))
     genome = parse(text)
     assert list(genome.genes) == list(read("rast.gb").genes)
-    assert genbank_patch.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
+    assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
 
 
 def test_the_same_cds_twice_is_predicted_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -327,6 +328,14 @@ def test_no_sequence_at_all() -> None:
 def test_two_records_of_one_name() -> None:
     with pytest.raises(InputError, match="line 38: a second record called NC_MADEUP"):
         parse(text_of("rast.gb") * 2)
+
+
+def test_an_unknown_genetic_code_is_left_aside_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    text = text_of("rast.gb").replace(b"/transl_table=11", b"/transl_table=7", 1)
+    assert [g.protein for g in parse(text).genes] == [g.protein for g in read("rast.gb").genes]
+    assert (
+        "genetic codes that NCBI does not have, and so left aside: 1 (transl_table=7, line 11)" in caplog.text
+    )
 
 
 # ---- writing ----
@@ -362,8 +371,8 @@ def test_operon_feature_and_tags_as_written() -> None:
     by_index = {g.index: g for g in genome.genes}
     label = f"{by_index[3].locus_tag}-{by_index[0].name}"
     assert added_lines(genome, text)[4:] == [
-        '                     /operon="glm_operon_0001"',
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
+        '                     /operon="glm_operon_0001"',
         '                     /note="glm-annot: ec=2.7.1.2, 2.7.1.-; ec_confidence=0.981,',
         "                     0.990; evidence=encoder; enzyme_confidence=0.995;",
         "                     context_fit=47.3; operon=glm_operon_0001;",
@@ -374,8 +383,8 @@ def test_operon_feature_and_tags_as_written() -> None:
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
         '                     /note="glm-annot: operon_confidence=0.900; genes=2;',
         '                     start_confidence=0.750"',
-        '                     /operon="glm_operon_0001"',
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
+        '                     /operon="glm_operon_0001"',
         '                     /note="glm-annot: operon=glm_operon_0001;',
         '                     operon_confidence=0.900"',
     ]
@@ -408,7 +417,7 @@ def test_provenance_keeps_to_the_width_and_is_read_as_it_was(name: str, crlf: bo
     added = added_lines(genome, text)
     assert "            " + "1" * 64 + ";" in added and "0" * 64 in str(added)
     assert max(map(len, added)) <= width
-    assert genbank_patch.provenance(text) == qualifiers.provenance_comment(made_by, 0.5)
+    assert genbank_ours.provenance(text) == qualifiers.provenance_comment(made_by, 0.5)
 
 
 def test_a_gene_of_which_nothing_is_said_is_left_alone() -> None:
@@ -440,7 +449,7 @@ def test_a_foreign_operon_qualifier_is_kept_and_none_added() -> None:
     cds = next(f for f in biopython(text)[0].features if f.type == "CDS")
     assert cds.qualifiers["operon"] == ["fooAB"]
     assert "operon=glm_operon_0001" in cds.qualifiers["note"][-1]
-    assert genbank_patch.strip(text) == text_of("pgap.gbff")
+    assert genbank_ours.strip(text) == text_of("pgap.gbff")
 
 
 def test_promoted_numbers_of_hypothetical_proteins_are_qualifiers_on_request() -> None:
@@ -462,7 +471,7 @@ def test_promoted_ec_numbers() -> None:
     assert "EC_number" not in features["MADEUP_002"].qualifiers  # hypothetical protein
     assert "predicted EC 1.1.1.1 (glm-annot)" in features["MADEUP_002"].qualifiers["note"]
     assert features["MADEUP_004"].qualifiers["EC_number"] == ["1.1.1.1"]
-    assert genbank_patch.strip(text) == text_of("bakta.gbff")
+    assert genbank_ours.strip(text) == text_of("bakta.gbff")
 
 
 def test_an_ec_number_that_a_curator_added_survives_stripping() -> None:
@@ -470,8 +479,64 @@ def test_an_ec_number_that_a_curator_added_survives_stripping() -> None:
     call = GenePrediction(ec=(ECCall("1.1.1.1", 0.95),))
     text = genbank_patch.render(genome, predictions({3: call}, None), promote_ec=0.9)
     curated = text.replace(b'/EC_number="1.1.1.1"', b'/EC_number="3.6.4.12"')
-    assert b'/EC_number="3.6.4.12"' in genbank_patch.strip(curated)
-    assert b"glm-annot" not in genbank_patch.strip(curated)
+    assert b'/EC_number="3.6.4.12"' in genbank_ours.strip(curated)
+    assert b"glm-annot" not in genbank_ours.strip(curated)
+
+
+USER = [  # lines of a user's own at the end of the CDS that gets additions
+    b'/note="',
+    b'/note="predicted EC 1.1.1.1 (glm-annot)"',
+    b'/operon="glm_operon_0001"',
+    b'/inference="ab initio prediction:glm-annot:0.1.0"',
+    b'/note="glm-annot: nothing of note"',
+    b'/note="glm-annot: ec=1.1.1.1"',
+]
+
+
+@pytest.mark.parametrize("own", USER)
+@pytest.mark.parametrize("newline", [b"\n", b"\r"])
+def test_what_a_user_wrote_is_no_addition_of_ours(own: bytes, newline: bytes) -> None:
+    following = b"     gene            320..367"
+    text = text_of("bakta.gbff").replace(following, INDENT + own + newline + following)
+    assert own in text and genbank_ours.strip(text) == text
+    if own == USER[-1]:
+        with pytest.raises(InputError, match=r"line \d+: this CDS has names that glm-annot writes, but"):
+            parse(text)
+        return
+    genome = parse(text)
+    call = GenePrediction(ec=(ECCall("1.1.1.1", 0.95),))
+    calls = (operon(genome, 0, 1, start=31, end=300),)
+    written = genbank_patch.render(genome, predictions({0: call, 1: call}, calls), promote_ec=0.9)
+    assert written.count(b'/note="predicted EC 1.1.1.1') == 1 + (own == USER[1])
+    assert genbank_ours.strip(written) == text
+
+
+def test_a_gene_whose_location_has_no_number_is_kept_as_it_is() -> None:
+    text = text_of("bakta.gbff").replace(
+        b"gene            join(388..420,1..30)", b"gene            order(a,b)", 1
+    )
+    genome = parse(text)
+    assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 5000 + " bp", " 1" * 100_000, "1" * 200_000])
+def test_a_locus_line_of_any_length_is_read_or_refused_at_once(digits: str) -> None:
+    locus = text_of("bakta.gbff").partition(b"\n")[0]
+    with pytest.raises(InputError, match=r"LOCUS|no name and length"):
+        parse(text_of("bakta.gbff").replace(locus, b"LOCUS       contig_1 " + digits.encode()))
+
+
+@pytest.mark.parametrize("style", [genbank_text.GENBANK, genbank_text.EMBL])
+def test_lines_of_bases(style: genbank_text.Style) -> None:
+    lines = {
+        b"        1 acgtn acgt": style is genbank_text.GENBANK,
+        b"     acgtn acgt        9\n": style is genbank_text.EMBL,
+        b" acgt-*.\n": True,
+        b"  1 acgt 2 acgt": False,
+        b" " * 200_000 + b"!": False,
+    }
+    for line, expected in lines.items():
+        assert (style.sequence.fullmatch(line) is not None) == expected
 
 
 def test_qualifiers_moved_by_another_tool_are_still_stripped() -> None:
@@ -480,7 +545,7 @@ def test_qualifiers_moved_by_another_tool_are_still_stripped() -> None:
     rewritten = io.StringIO()
     SeqIO.write(biopython(genbank_patch.render(genome, fake_predictions(genome), 0.5)), rewritten, "genbank")
     features = [
-        f for record in biopython(genbank_patch.strip(rewritten.getvalue().encode())) for f in record.features
+        f for record in biopython(genbank_ours.strip(rewritten.getvalue().encode())) for f in record.features
     ]
     said = str([(f.type, f.qualifiers) for f in features])
     assert len(features) == len(biopython(text_of("bakta.gbff"))[0].features)
@@ -526,11 +591,10 @@ def test_biopython_reads_the_same_features_and_ours(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_annotating_the_stripped_output_gives_the_same_genome(name: str) -> None:
     genome = read(name)
-    again = parse(genbank_patch.strip(genbank_patch.render(genome, fake_predictions(genome), 0.5)))
+    again = parse(genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome), 0.5)))
     assert again == genome
 
 
-INDENT = b" " * 21
 LOOKALIKES = {  # other people's lines that look a little like ours, and before which lines they go
     b"COMMENT     Not by glm-annot: but about it.\n": b"FEATURES",
     b"     operon          1..9\n" + INDENT + b'/operon="glm_like"\n': b"     CDS",
@@ -568,16 +632,16 @@ def test_writing_then_stripping_gives_back_the_bytes(
     text = with_lookalikes(text_of(name), chosen, place)
     text = text if newline else text.rstrip(b"\n")
     text = text.replace(b"\n", b"\r\n") if crlf else text
-    assert genbank_patch.strip(text) == text
+    assert genbank_ours.strip(text) == text
     genome = parse(text)
     written = genbank_patch.render(genome, fake_predictions(genome, seed), promote)
     assert written != text
-    assert genbank_patch.strip(written) == text
+    assert genbank_ours.strip(written) == text
 
 
 @given(st.binary(max_size=300).map(lambda noise: b"LOCUS       glm_operon_0001 9 bp glm-annot\n" + noise))
 def test_stripping_never_fails_and_leaves_foreign_bytes_alone(text: bytes) -> None:
-    assert genbank_patch.strip(text) == text
+    assert genbank_ours.strip(text) == text
 
 
 @settings(max_examples=200, deadline=None)
@@ -593,7 +657,7 @@ def test_damage_of_any_kind_is_read_or_refused_in_one_line(name: str, data: st.D
     except InputError as error:
         assert "\n" not in str(error)
     else:
-        assert genbank_patch.strip(genbank_patch.render(genome, fake_predictions(genome))) == bytes(text)
+        assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == bytes(text)
 
 
 # ---- real files ----
@@ -604,8 +668,8 @@ def test_real_files_round_trip(name: str, shared_data: Path) -> None:
     text = gzip.decompress((shared_data / "annotated" / name).read_bytes())
     genome = parse(text)
     written = genbank_patch.render(genome, fake_predictions(genome), 0.6)
-    assert genbank_patch.strip(text) == text
-    assert genbank_patch.strip(written) == text
+    assert genbank_ours.strip(text) == text
+    assert genbank_ours.strip(written) == text
     for old, new in zip(biopython(text), biopython(written), strict=True):
         kept = [f for f in new.features if f.type != "operon"]
         assert [(f.type, str(f.location)) for f in kept] == [(f.type, str(f.location)) for f in old.features]

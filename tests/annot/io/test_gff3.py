@@ -333,6 +333,61 @@ def test_genetic_code_comes_from_the_attribute_else_from_prodigals_comment() -> 
     assert stated.protein == commented.protein == "MKTWAYIAKQRLG"
 
 
+@pytest.mark.parametrize("stated", ["", ";transl_table=11"])
+def test_a_genetic_code_that_the_user_chose_wins(stated: str) -> None:
+    dna = "ATGAAATGAAAACTGAAAGCTGCTGCTGCTGCTAAATAA"  # TGA is W in code 4
+    text = cds("c", 1, 39, "+", 0, attributes=f"ID=a{stated}")
+    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, chosen_code=4))
+    assert only_gene(chosen).protein == "MKWKLKAAAAAK"
+    assert only_gene(parse(text, fasta={"c": dna})).protein == "MKXKLKAAAAAK"
+
+
+def test_a_joined_cds_is_read_in_the_chosen_code() -> None:
+    dna = "ATGAAATGAAAACTGAAAGCTGCTGCTGCTGCTAAATAA"
+    text = cds("c", 1, 9, "+", 0) + cds("c", 10, 39, "+", 0)
+    chosen = gff3.parse("made.gff3", text.encode(), Sequences({"c": dna}, chosen_code=4))
+    assert only_gene(chosen).protein == "MKWKLKAAAAAK"
+
+
+def test_unknown_genetic_codes_are_left_aside_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    text = "# Model Data: transl_table=98;\n" + cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=99")
+    plain = only_gene(parse(cds("c", 1, 39, "+", 0), fasta={"c": LONG}))
+    assert only_gene(parse(text, fasta={"c": LONG})).protein == plain.protein
+    squared = cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=²")
+    assert only_gene(parse(squared, fasta={"c": LONG})).protein == plain.protein
+    said = [record.getMessage().partition("left aside: ")[2] for record in caplog.records]
+    unknown = ["1 (transl_table=98, line 1)", "1 (transl_table=99, line 2)", "1 (transl_table=², line 1)"]
+    assert said == unknown
+
+
+def test_marks_of_open_ends_are_no_part_of_positions() -> None:
+    gene = "c\ttool\tgene\t<1\t>39\t.\t+\t.\tID=g\n"
+    line = cds("c", "<1", ">39", "+", 0, attributes="ID=a;Parent=g")
+    found = only_gene(parse(gene + line, fasta={"c": LONG}))
+    assert (found.start, found.end) == (1, 39)
+    assert found.protein == only_gene(parse(cds("c", 1, 39, "+", 0), fasta={"c": LONG})).protein
+
+
+def test_positions_of_a_gene_line_that_are_no_numbers_are_kept_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gene = "c\ttool\tgene\t1.0\tend\t.\t+\t.\tID=g;locus_tag=L\n"
+    genome = parse(gene + cds("c", 1, 39, "+", 0, attributes="ID=a;Parent=g"), fasta={"c": LONG})
+    assert only_gene(genome).locus_tag == "L"
+    assert "no whole number from 1 on, kept as they are: 1 (line 1)" in caplog.text
+
+
+def test_a_gene_line_beyond_its_contig_is_kept_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    gene = "c\ttool\tgene\t1\t{}\t.\t+\t.\tID=g\n"
+    line = cds("c", 1, 39, "+", 0, attributes="ID=a;Parent=g")
+    beyond = parse(gene.format(400) + line, fasta={"c": LONG})
+    assert "reach past the end of their contig, kept as they are: 1 (g, line 1, 1..400 of" in caplog.text
+    caplog.clear()
+    within = parse(gene.format(39) + line, fasta={"c": LONG})
+    assert not caplog.records
+    assert only_gene(beyond) == only_gene(within)
+
+
 def test_protein_fasta_wins_and_is_found_by_id_locus_tag_protein_id_or_prodigals_name() -> None:
     line = cds("c", 1, 39, "+", 0, attributes="ID=1_1;locus_tag=L1;protein_id=P1")
     for name in ("1_1", "L1", "P1", "c_1"):
@@ -406,13 +461,11 @@ OK = cds("c", 1, 39, "+", 0)
         pytest.param(cds("c", "x", 40, "+", 0), 1, "whole numbers", id="not a number"),
         pytest.param(cds("c", 0, 40, "+", 0), 1, "from 1 on", id="zero"),
         pytest.param(cds("c", 1, 39, "+", 0, attributes='gene_id "a"'), 1, "GTF", id="GTF"),
-        pytest.param(
-            cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=99"), 1, "genetic code", id="code"
-        ),
         pytest.param(cds("c", 50, 102, "+", 0), None, "every CDS reaches past the end", id="past end"),
         pytest.param(
             "##gff-version 3\nc\tt\tgene\t1\t39\t.\t+\t.\tID=a\n", None, "gene lines but no CDS", id="no CDS"
         ),
+        (cds("c", 1, "9" * 5000, "+", 0), 1, "must be whole numbers from 1 on"),
     ],
 )
 def test_bad_input_names_the_line(text: str, line: int | None, message: str) -> None:
@@ -544,8 +597,30 @@ def test_rna_letters_are_bases() -> None:
 
 
 def test_attributes_of_the_user_s_own_that_begin_like_ours_stay() -> None:
-    text = OK.replace("ID=a", "ID=a;glm_note=mine").encode()
-    assert annotation_io.strip(text) == text
+    text = OK.replace("ID=a", "ID=a;glm_note=mine") + OK.replace("CDS", "gene").replace(
+        "ID=a", "glm_ec=1.1.1.1"
+    )
+    text += "# glm-annot: a remark\n" + OK.replace("tool\tCDS", "glm-annot\toperon").replace(
+        "ID=a", "ID=mine"
+    )
+    assert annotation_io.strip(text.encode()) == text.encode()
+    genome = parse(text, fasta={"c": LONG})
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        OK.replace("ID=a", "glm_ec=1.1.1.1;ID=b"),
+        OK.replace("ID=a", '"ID=a;glm_ec=1.1.1.1"'),
+        OK.replace("tool\tCDS", "glm-annot\toperon").replace("ID=a", "ID=glm_operon_0001;x=1"),
+    ],
+)
+def test_additions_without_our_comment_are_kept_but_not_added_to(own: str) -> None:
+    text = OK + own
+    assert annotation_io.strip(text.encode()) == text.encode()
+    with pytest.raises(InputError, match=r"line 2: this (CDS|operon) has names that glm-annot writes, but"):
+        parse(text, fasta={"c": LONG})
 
 
 @pytest.mark.parametrize("sign", [".", "?"])

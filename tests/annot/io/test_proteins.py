@@ -8,7 +8,7 @@ import pytest
 
 from glm_annot.errors import InputError
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.proteins import AS_STATED, Coding, Proteins, Reading, agrees, find_reading
+from glm_annot.io.proteins import Coding, Proteins, Reading, agrees, find_reading
 from tests.support.made_genomes import CODONS, ancestors
 
 PROTEINS = ancestors(8)
@@ -54,13 +54,13 @@ def test_a_stated_protein_is_believed_if_it_is_that_of_the_bases(
 def test_a_change_of_frame_is_allowed_for() -> None:
     dna = dna_of(PROTEINS[0])
     slipped = Coding("a", dna[:90] + "C" + dna[90:], stated=PROTEINS[0])
-    assert agrees(PROTEINS[0], slipped, AS_STATED)
+    assert agrees(PROTEINS[0], slipped, Reading())
 
 
 def test_open_ends_and_recoding_allow_for_another_length() -> None:
     shorter = PROTEINS[0][:-6]
-    assert not agrees(shorter, Coding("a", dna_of(PROTEINS[0])), AS_STATED)
-    assert agrees(shorter, Coding("a", dna_of(PROTEINS[0]), any_length=True), AS_STATED)
+    assert not agrees(shorter, Coding("a", dna_of(PROTEINS[0])), Reading())
+    assert agrees(shorter, Coding("a", dna_of(PROTEINS[0]), any_length=True), Reading())
 
 
 def test_the_user_s_choice_wins_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -81,7 +81,7 @@ def test_phase_and_genetic_code_are_judged_by_all_genes(caplog: pytest.LogCaptur
     shifted = [Coding(str(i), dna_of(p), phase=1) for i, p in enumerate(PROTEINS)]
     assert find_reading(shifted) == Reading("codon_start")
     assert taken(*shifted) == PROTEINS
-    assert find_reading([Coding("a", dna_of(p)) for p in PROTEINS]) == AS_STATED
+    assert find_reading([Coding("a", dna_of(p)) for p in PROTEINS]) == Reading()
 
 
 def test_one_broken_protein_is_a_warning_and_most_are_an_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -58,6 +58,13 @@ def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(PACKED[:-20], "cut short", id="gzip cut short"),
         pytest.param(PACKED[:60] + b"\xff" * 9 + PACKED[69:], "damaged", id="damaged gzip"),
         pytest.param(b">a\nACGT\n", "contigs without genes .*--call-genes calls them", id="contigs"),
+        pytest.param(b">Feature c1\n1\t9\tgene\n", r"a feature table \(.tbl\)", id="tbl"),
+        pytest.param(
+            b"#Sequence Id\tType\tStart\tStop\tStrand\tLocus Tag\tGene\tProduct\tDbXrefs\n"
+            b"c\tcds\t1\t9\t+\tL\t\tkinase\tEC:1.1.1.1\n",
+            r"Bakta's table \(.tsv\); give its .gff3",
+            id="Bakta's tsv",
+        ),
         pytest.param(b">a\nMKLVDE\n", "these are proteins .*: give --faa with the GFF3", id="proteins"),
         pytest.param(b'{"genome": {}}', "JSON", id="JSON"),
         pytest.param(b"Dear all,\nplease find\n", "neither GFF3", id="prose"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,10 @@ def test_a_table_cut_off_anywhere_is_not_whole() -> None:
 )
 def test_agreement(existing: tuple[str, ...], predicted: tuple[str, ...], expected: Agreement) -> None:
     assert agreement(existing, predicted) is expected
+
+
+def test_a_gene_that_was_only_context_says_so() -> None:
+    made = predictions()
+    kept = {index: gene for index, gene in made.genes.items() if index != 3}
+    found = rows(genome(), replace(made, genes=kept))
+    assert [row["skip"] for row in found] == ["", "pseudogene", "", "named"]

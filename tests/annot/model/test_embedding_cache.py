@@ -107,19 +107,38 @@ def test_a_cache_that_takes_nothing_more_costs_no_result(
     assert list(cache.find(["MK", "MC"])) == ["MK"]
 
 
-def test_a_damaged_cache_and_a_bad_folder_are_said(tmp_path: Path) -> None:
+def test_a_damaged_cache_and_a_bad_folder_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cache = large_cache(tmp_path, small_encoder())
     cache.path.write_bytes(b"no database" * 1000)
+    with caplog.at_level("WARNING", logger="glm_annot"):
+        assert cache.find(PROTEINS) == {}
+    assert "delete the file if it is damaged; its embeddings are computed anew" in caplog.text
     with pytest.raises(GlmAnnotError, match="delete the file if it is damaged"):
-        cache.find(PROTEINS)
+        large_cache(tmp_path, small_encoder())
     (tmp_path / "file").write_text("")
     with pytest.raises(GlmAnnotError, match="cannot keep a cache"):
         large_cache(tmp_path / "file" / "cache", small_encoder())
 
 
-def test_a_row_of_another_size_is_no_hit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", ["x'00'", "cast(substr(embedding, 1, 5) || x'01' || substr(embedding, 7) AS BLOB)"]
+)
+def test_a_damaged_embedding_is_computed_anew_with_one_warning(
+    change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     cache = large_cache(tmp_path, small_encoder())
-    cache.keep({"MK": np.ones(8, np.float32)})
+    cache.keep({protein: np.ones(8, np.float32) for protein in PROTEINS[:2]})
     with sqlite3.connect(cache.path) as database:
-        database.execute("UPDATE embeddings SET embedding = x'00'")
+        database.execute(f"UPDATE embeddings SET embedding = {change}")
+    with caplog.at_level("WARNING", logger="glm_annot"):
+        assert cache.find(PROTEINS[:1]) == cache.find(PROTEINS[1:]) == {}
+    (record,) = caplog.records
+    assert "some embeddings are damaged; they are computed anew" in record.getMessage()
+    cache.keep({PROTEINS[0]: np.full(8, 2, np.float32)})
+    assert list(cache.find(PROTEINS)) == PROTEINS[:1]
+
+
+def test_what_is_no_number_is_not_kept(tmp_path: Path) -> None:
+    cache = large_cache(tmp_path, small_encoder())
+    cache.keep({"MK": np.full(8, np.nan, np.float32)})
     assert cache.find(["MK"]) == {}

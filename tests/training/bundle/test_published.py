@@ -258,6 +258,10 @@ def cut(name: str) -> Callable[[dict[str, Tensor]], object]:
 
 LAYER = "roberta.roberta.encoder.layer"
 FAULTS = {
+    "weights that are no numbers": (
+        lambda state: state["dense.weight"].fill_(torch.nan),
+        "the weights dense.weight have numbers that are not finite",
+    ),
     "no input layer": (drop("dense.weight"), "has no weights dense.weight"),
     "no table": (
         drop(f"{LAYER}.0.attention.self.distance_embedding.weight"),
@@ -305,6 +309,7 @@ PICKLES: dict[str, tuple[str, object, str]] = {
     "other size": ("norm", {"mean": np.zeros(3), "std": np.ones(3)}, "'mean' has the shape (3,)"),
     "zero std": ("norm", {"mean": np.zeros(16), "std": np.zeros(16)}, "deviation that is not positive"),
     "not finite": ("norm", {"mean": np.full(16, np.nan), "std": np.ones(16)}, "numbers that are not finite"),
+    "too large": ("norm", {"mean": np.full(16, 1e300), "std": np.ones(16)}, "not finite in float32"),
     "no PCA": ("pca", {"mean_": np.zeros(16)}, "no PCA of scikit-learn"),
     "no whiten": ("pca", PCA(8, whiten=None), "does not say whether it whitens"),
     "unfitted": ("pca", PCA(8), "no array 'explained_variance_'"),

@@ -190,7 +190,10 @@ def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_da
     organism = dict(zip(*(source.genomes[name].to_pylist() for name in ("genome", "organism")), strict=True))
     drawn = [(organism[item.candidate.genome], item.split, item.candidate.genes) for item in chosen]
     _, card = bundle.read_texts("mini")
-    rows = [line.strip("| ").split(" | ") for line in card.partition("## Genomes")[2].splitlines()[4:]]
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in card.partition("## Genomes")[2].partition("\n\n## ")[0].splitlines()[4:]
+    ]
     assert drawn == [(name, split, int(genes)) for name, split, genes, _ in rows]
     assert len(drawn) == 64
 

@@ -190,6 +190,12 @@ class TestFeatures:
         features = fit_features(CONFIG, embeddings, np.arange(40))
         np.testing.assert_allclose(features.mean_D, embeddings[:40].mean(0), atol=1e-5)
 
+    def test_embeddings_that_are_no_numbers_are_refused(self) -> None:
+        embeddings = random_embeddings(50)
+        embeddings[7, 2] = np.nan
+        with pytest.raises(InputError, match="numbers that are not finite: embed anew"):
+            fit_features(CONFIG, embeddings, np.arange(50))
+
     def test_a_constant_dimension_gives_no_infinity(self) -> None:
         embeddings = random_embeddings(50)
         embeddings[:, 2] = 7.0

@@ -16,6 +16,7 @@ from glm_annot.training.evaluate.context import evaluate_context, table_lines
 from glm_annot.training.glm.families import make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
 from glm_annot.training.memory.build import build_memory
+from glm_annot.training.memory.neighbours import fit_neighbours, read_neighbours, save_neighbours
 
 FAMILIES, D, GENES = 20, 12, 40
 
@@ -109,3 +110,22 @@ def test_neighbours_tell_the_families_where_relatives_are_seen(corpus: Path) -> 
     assert len(table_lines(found)) == 4
     with pytest.raises(InputError, match="no genomes in the split 'none'"):
         evaluate_context(corpus, split="none", report=lambda line: None)
+
+
+def test_a_mixture_is_fitted_and_comes_back(corpus: Path, tmp_path: Path) -> None:
+    make_families(corpus, read_embeddings(corpus))
+    fitted = fit_neighbours(corpus, report=lambda line: None)
+    save_neighbours(fitted, tmp_path / "fitted")
+    found = read_neighbours(tmp_path / "fitted")
+    assert found.config == fitted.config and found.head is None
+    assert all(torch.equal(found.state_dict()[key], value) for key, value in fitted.state_dict().items())
+    assert (found.quantiles_Q.diff() >= 0).all()
+    table = evaluate_context(corpus, neighbours=tmp_path / "fitted", report=lambda line: None)
+    assert table["near"]["mixture"]["first"] > 0.9
+    assert 0 <= table["near"]["mixture"]["calibration_error"] <= 1
+    assert "calibration_error" not in table["near"]["memory"]
+
+
+def test_no_neighbours_are_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="make them with `glm-train neighbours`"):
+        read_neighbours(tmp_path)

@@ -132,7 +132,7 @@ def test_regions_split_a_genome_without_overlap() -> None:
 def test_labels_of_one_kind() -> None:
     example, _ = made(1, genes=30)
     everywhere = [np.concatenate(example.genome.labels) == 1]
-    with pytest.raises(InputError, match="all alike"):
+    with pytest.raises(InputError, match="all equal"):
         fit([hide(example, everywhere)])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from glm_annot.model.memory import Genes
-from glm_annot.model.neighbours import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours import judge
+from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.memory import Genes
 
 F = 8
 
@@ -32,13 +34,14 @@ def genes(families: list[int], strands: list[int] | None = None) -> Genes:
     )
 
 
-def test_the_same_genome_is_told_on_either_strand() -> None:
+def test_the_same_genome_is_told_on_either_strand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "LEAST_PAIRS", 3)
     neighbours = made()
     assert neighbours.same_genomes(genes([0, 1, 2, 3, 4, 5])).tolist() == [True, False]
     reverse = genes([5, 4, 3, 2, 1, 0], [-1] * 6)
     assert neighbours.same_genomes(reverse).tolist() == [True, False]
     assert neighbours.same_genomes(genes([0, 1, 2, 3, 5, 4])).tolist() == [False, False]
-    assert neighbours.same_genomes(genes([F, F])).tolist() == [False, False]  # nothing to tell it by
+    assert neighbours.same_genomes(genes([0, 1, 2])).tolist() == [False, False]  # too few to tell it by
 
 
 def test_every_gene_gets_an_answer_and_one_without_a_family_no_fit() -> None:
@@ -50,7 +53,7 @@ def test_every_gene_gets_an_answer_and_one_without_a_family_no_fit() -> None:
     assert found.family_G.tolist() == [0, 1, 2, F, 4]
     assert found.log_ratio_G.isnan().tolist() == [False, False, False, True, False]
     assert ((found.confidence_G >= 0) & (found.confidence_G <= 1)).all()
-    assert found.same_genomes == 2  # 0 1 2 stand so in both, and no other two genes have families
+    assert found.same_genomes == 0
     percentile = neighbours.percentile(found.log_ratio_G)
     assert percentile.isnan().tolist() == found.log_ratio_G.isnan().tolist()
 

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from glm_annot.model.memory import Genes, Memory, MemoryConfig
-from glm_annot.model.mixture import (
+from glm_annot.model.neighbours.memory import Genes, Memory, MemoryConfig
+from glm_annot.model.neighbours.mixture import (
     CANDIDATE_FEATURES,
     PLACE_FEATURES,
     Candidates,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from glm_annot.model.memory import REACH, Genes, Votes
+from glm_annot.model.neighbours.memory import REACH, Genes, Votes
 
 FROM_GLM = 8  # families that gLM adds to the candidates
 AROUND = 15  # genes to either side among which a family counts as seen already

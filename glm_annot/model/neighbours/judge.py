@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from glm_annot.model.families import FamilyHead, FamilyHeadConfig, FamilyTable, FamilyTableConfig
 from glm_annot.model.glm import percentile
-from glm_annot.model.memory import Genes, Memory, MemoryConfig
-from glm_annot.model.mixture import Candidates, Mixture, MixtureConfig, gather_candidates
+from glm_annot.model.neighbours.memory import Genes, Memory, MemoryConfig
+from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig, gather_candidates
 
 SAME_GENOME = 0.95  # of the adjacent families of a genome that one in the memory has, too: it is the same
+LEAST_PAIRS = 200  # of adjacent families: a fragment with fewer may stand alike in many genomes
 _CHUNK = 1024  # genes asked for at a time; bounds memory
 _QUANTILES = 101
 
@@ -123,9 +124,14 @@ class Neighbours(nn.Module):
         return ~genomes_M[self.memory.genome_C.long()].repeat_interleave(length_C)
 
     def same_genomes(self, genes: Genes) -> Tensor:
-        """Genomes of the memory that have `SAME_GENOME` of the adjacent families of these genes, (M,)."""
+        """Genomes of the memory that have `SAME_GENOME` of the adjacent families of these genes, (M,).
+
+        None of them for a fragment, by which no genome can be told from its relatives.
+        """
         memory, families = self.memory, self.config.families
         own = torch.unique(_adjacent(genes.family_G, genes.strand_G, genes.first_C, families)[0])
+        if len(own) < LEAST_PAIRS:
+            return torch.zeros(self.config.genomes, dtype=torch.bool, device=own.device)
         kept = memory.family_N.long(), memory.strand_N.long(), memory.first_C
         known, at = _adjacent(*kept, families)
         found = torch.isin(known, own)
@@ -133,7 +139,7 @@ class Neighbours(nn.Module):
         size = (families + 1) ** 2 * 4
         pairs = torch.unique(genome_N[at[found]] * size + known[found])
         shared_M = torch.bincount(pairs // size, minlength=self.config.genomes)
-        return shared_M >= max(SAME_GENOME * len(own), 1)
+        return shared_M >= SAME_GENOME * len(own)
 
     def percentile(self, log_ratio_G: Tensor) -> Tensor:
         """Percentage (0 to 100) of calibrating genomes' genes whose log-ratio is lower; NaN stays NaN."""

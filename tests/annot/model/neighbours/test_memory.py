@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from glm_annot.model.memory import DECAY, REACH, SHARPNESS, UNITS, Genes, Memory, MemoryConfig, Votes
+from glm_annot.model.neighbours.memory import (
+    DECAY,
+    REACH,
+    SHARPNESS,
+    UNITS,
+    Genes,
+    Memory,
+    MemoryConfig,
+    Votes,
+)
 
 FAMILIES = 40
 
@@ -145,7 +154,7 @@ def test_parts_say_the_same_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> Non
     made = memory()
     index, genes, asked = made.index(), asking(made), torch.tensor([1, 2, 17, 30, 44, 59])
     whole = index.ask(genes, asked)
-    monkeypatch.setattr("glm_annot.model.memory._HITS", 5)
+    monkeypatch.setattr("glm_annot.model.neighbours.memory._HITS", 5)
     assert_equal(index.ask(genes, asked), whole)
 
 

@@ -1,0 +1,58 @@
+"""Adds a memory of gene order to a finished model, whatever its encoder is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from glm_annot import bundle
+from glm_annot.errors import InputError
+from glm_annot.model.esm import fingerprint
+from glm_annot.model.family_encoder import FamilyEncoder
+
+from ..encoder.embed import encoder_of
+from ..encoder.exports import read_encoder
+from ..memory.neighbours import read_neighbours
+from ..recipe import Recipe
+from .card import with_memory
+
+
+def add_memory(
+    name: str, folder: Path, *, recipe: Recipe, corpus: Path, encoder: Path, neighbours: Path, command: str
+) -> None:
+    """Write a model with a memory of gene order; its other parts, and what was measured of it, stay.
+
+    Args:
+        name: of a model that ships, or a bundle's folder.
+        folder: where to.
+        recipe: that the model was made by; gives the version of the model with the memory, and its limits.
+        corpus: that the memory was built from.
+        encoder: finished run of the family encoder that embedded the corpus.
+        neighbours: by `glm-train neighbours` on the corpus, without a gLM.
+        command: what was typed.
+
+    Raises:
+        InputError: the encoder is not that of the corpus, or no family encoder; the neighbours need a gLM.
+    """
+    model, families, found = bundle.load(name), read_encoder(encoder), read_neighbours(neighbours)
+    if not isinstance(families, FamilyEncoder) or fingerprint(families) != encoder_of(corpus):
+        raise InputError("is not the family encoder that embedded the corpus", encoder)
+    if found.head is not None:
+        raise InputError("reads a gLM of its own; make neighbours without --glm", neighbours)
+    families.eval().requires_grad_(False)
+    model = replace(model, version=recipe.version, neighbours=found, family_encoder=families)
+    metrics, card = bundle.read_texts(name)
+    made_from = _made_from(json.loads((corpus / "corpus.json").read_text(encoding="utf-8")), command)
+    bundle.save(model, folder, metrics=metrics, card=with_memory(card, model, recipe, made_from))
+
+
+def _made_from(corpus: dict[str, object], command: str) -> str:
+    counts = corpus["counts"]
+    assert isinstance(counts, dict)
+    genomes = sum(number for name, number in counts.items() if name.startswith("genomes_"))
+    return (
+        f"The memory holds the gene order of {genomes} genomes, {counts['genes']:,} genes, as numbers of "
+        f"gene families. {counts['genomes_train']} of these genomes train the family encoder and give the "
+        f"gene families. {counts['genomes_valid']} calibrate what the memory says. Added by `{command}`."
+    )
