@@ -41,6 +41,7 @@ setup(
         "numpy>=1.26",
         "safetensors>=0.4.3",
         "tqdm>=4.66",
+        "pyopal>=0.7.3",
     ],
     extras_require={
         "train": [
@@ -59,7 +60,6 @@ setup(
             "pandas>=2.1",
             "jinja2>=3.1",
         ],
-        "homology": ["pyhmmer>=0.11"],
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],
         "dev": [
@@ -71,7 +71,6 @@ setup(
             "mypy>=2.4.1",
             "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
-            "pyhmmer>=0.11",
             "setuptools>=77.0.1",
             "wheel>=0.43",
         ],

@@ -5,6 +5,7 @@
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
+    ec_proteins.faa.gz   labelled proteins that it searches, if any: >NAME EC=1.2.3.4;5.6.7.8
     ec_names.tsv         names of these numbers and of their classes, for people; may be absent
     family_names.tsv     what gene families are called, by source; may be absent
     metrics.json         what was measured on held-out data, and the command that measured it
@@ -37,6 +38,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from glm_annot.ec.head import ECHead, ECHeadConfig
+from glm_annot.ec.reference import from_bytes, to_bytes
 from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
@@ -52,11 +54,13 @@ from glm_annot.operons.head import OperonHead, OperonHeadConfig
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
-FORMAT = 5  # raised when bundles change; a program reads its own format
+FORMAT = 6  # raised when an older program could not read a newer bundle
+OLDEST = 5  # format that is still read; one without labelled proteins
 SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at most 15 MiB
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
+PROTEINS = "ec_proteins.faa.gz"
 EC_NAMES, FAMILY_NAMES = "ec_names.tsv", "family_names.tsv"
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
@@ -219,6 +223,8 @@ def save(
         if model.ec is not None:
             lines = [_LABELS_HEADER, *model.ec.config.labels]
             (draft / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if model.ec.base.proteins:
+                (draft / PROTEINS).write_bytes(to_bytes(model.ec.base))
         if model.ec_names:
             (draft / EC_NAMES).write_text(_names_text(model.ec_names), encoding="utf-8")
         if model.neighbours is not None and model.neighbours.facts:
@@ -351,7 +357,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
         raise ModelError(
             f"{folder} has format {config['format']}, newer than this program's {FORMAT}: update glm-annot"
         )
-    if config["format"] < FORMAT:
+    if config["format"] < OLDEST:
         raise ModelError(
             f"{folder} has format {config['format']}, which this version does not read; fit its heads and "
             "make the bundle again"
@@ -380,6 +386,9 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     glm_config = GLMConfig(**config["glm"])
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
+    ec_head = ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder)))
+    if ec_head and PROTEINS in config["files"]:
+        ec_head.base = from_bytes((folder / PROTEINS).read_bytes(), folder / PROTEINS)
     # Models made before there was a memory do not say.
     neighbours, families = config.get("neighbours"), config.get("family_encoder")
     judge = neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours))
@@ -395,7 +404,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         glm=part("glm", GLM, glm_config),
         fit=fit and part("fit", ContextFit, ContextFitConfig(**fit)),
         operons=operons and part("operons", OperonHead, OperonHeadConfig(**operons)),
-        ec=ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder))),
+        ec=ec_head,
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
         neighbours=judge,
         family_encoder=families and part("family_encoder", FamilyEncoder, FamilyEncoderConfig(**families)),

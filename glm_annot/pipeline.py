@@ -131,6 +131,8 @@ def annotate_sections(
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
     made_by = provenance(model, settings)
     settings = replace(settings, min_confidence=made_by.min_confidence, precision=made_by.precision)
+    if model.ec and settings.ec and settings.reference:
+        settings = replace(settings, reference=model.ec.base.with_others(settings.reference))
     operon_head = model.operons if settings.operons else None
     n_windows = overview.windows(window_size(model))
     counted = _Counted(

@@ -196,7 +196,7 @@ class GenePrediction:
         context_confidence: calibrated probability of what the neighbours make likeliest here; of a model
             without a memory the likelihood that gLM gives its own favoured prediction.
         context: what it may be called; None of a model whose families have no names.
-        evidence: which of 'encoder', 'context', 'neighbours', 'kmer', 'reference' carried the first call; ''
+        evidence: which of 'homology', 'kmer', 'encoder', 'context', 'neighbours' carried the first call; ''
             without one.
     """
 

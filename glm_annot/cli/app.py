@@ -144,8 +144,8 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--reference",
     **_FILE,
-    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence (searched with "
-    "DIAMOND or pyhmmer).",
+    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence, beside that to "
+    "the model's own labelled proteins.",
 )
 @click.option(
     "--model",

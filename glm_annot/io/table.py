@@ -54,7 +54,7 @@ COLUMNS = {
     "context_neighbours": "named genes that stand beside this gene's family elsewhere, with the genera where "
     "they do / those that have the family",
     "context_note": "'unexpected here' where the neighbours are sure of another family than the gene's",
-    "evidence": "what carried ec_passed's first number: encoder, context, neighbours, kmer or reference",
+    "evidence": "what carried ec_passed's first number: homology, kmer, encoder, context or neighbours",
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 

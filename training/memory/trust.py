@@ -33,7 +33,7 @@ from ..common.console import Report
 
 PRECISION = 0.7  # of the names that are shown
 NEARLY = 0.8  # of the smaller source's families that another one names, too: nearly the same genome
-_LEAST = np.arange(0.3, 0.96, 0.01)
+_LEAST = np.arange(0.5, 0.96, 0.01)  # a name that is rather wrong than right is never shown
 _PENALTY = 1.0  # of squared weights
 
 

@@ -86,5 +86,5 @@ def ec_labels(
     if recipe.heads.ec == "none":
         return None
     if recipe.heads.ec == "shared":
-        return ec_sources.from_shared(data, held_out)
+        return ec_sources.from_shared(data, held_out, threads=torch.get_num_threads())
     return ec_sources.from_corpus(read_tables(corpus), held_out, report)

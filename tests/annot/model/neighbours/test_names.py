@@ -14,6 +14,7 @@ from glm_annot.model.neighbours.names import Fact, FamilyName, from_text, labels
         ("ribE", "Riboflavin synthase (EC 2.5.1.9)", ("ribE", "Riboflavin synthase")),
         ("ribE_2", "putative riboflavin synthase", ("ribE", "riboflavin synthase")),
         ("b1234", "riboflavin synthase", ("", "riboflavin synthase")),
+        ("", "GTP-binding protein YchF", ("ychF", "GTP-binding protein YchF")),
         ("yaaW", "hypothetical protein", ("", "")),
         ("yaaW", "DUF2541 domain-containing protein YaaW", ("", "")),
         ("ybgI", "NIF3 family protein", ("", "")),
@@ -39,12 +40,12 @@ def test_a_family_has_the_name_that_its_members_share() -> None:
         Fact(3, "a", "", "", "1.1.1.1", 2),
     ]
     assert names_of(facts) == {
-        1: FamilyName("ribE", "Riboflavin synthase", "2.5.1.9"),
-        3: FamilyName("", "", "1.1.1.1"),
+        1: FamilyName("ribE", "Riboflavin synthase", "2.5.1.9", members=4, sources=2),
+        3: FamilyName("", "", "1.1.1.1", members=2, sources=1),
     }
     without = names_of(facts, without=["a"])
-    assert without[2] == FamilyName("abcB", "another thing", "")
-    assert without[1] == FamilyName("ribE", "", "2.5.1.78") and 3 not in without
+    assert without[2] == FamilyName("abcB", "another thing", "", 1, 1)
+    assert without[1] == FamilyName("ribE", "", "2.5.1.78", 2, 1) and 3 not in without
 
 
 def test_families_of_one_name_share_a_number() -> None:
