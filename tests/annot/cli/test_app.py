@@ -235,7 +235,7 @@ def test_missing_file_and_folder(run: Run, tmp_path: Path, tiny_bundle: Path) ->
         (tmp_path / "folder" / name).touch()
     line = complaint(run("folder", "--model", tiny_bundle), 3)
     assert "name an annotation file in it (a.gff3, b.gbk.gz, c.gff, ...)" in line
-    assert "write folder/* for all of them" in line
+    assert "give folder/* for all of them" in line
 
 
 def test_nucleotides_where_proteins_are_expected(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:
