@@ -126,6 +126,16 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
+_MAX_UNPACKED = click.option(
+    "--max-unpacked",
+    type=_NumberRange(0.0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="GB",
+    help="Largest size to unpack a gzip file to, if that is over 100 times its own.",
+)
+
+
 @cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
@@ -222,6 +232,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
 )
+@_MAX_UNPACKED
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing results.")
 @click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
@@ -239,11 +250,13 @@ def annotate(inputs: tuple[str, ...], **options: Any) -> None:
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output.")
-def strip(file: str, output: str, force: bool) -> None:
+@_MAX_UNPACKED
+def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
     """Removes glm-annot's additions from FILE and gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
-    from glm_annot.io.source import read_bytes, sniff
+    from glm_annot.io.source import allow_unpacked, read_bytes, sniff
 
+    allow_unpacked(int(max_unpacked * 1e9))
     annotated = read_bytes(file)
     sniff(annotated, file)
     text = strip_text(annotated)

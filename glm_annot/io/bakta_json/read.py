@@ -17,7 +17,7 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.bakta_json.text import OURS, Item, decoded, document_start, items, members
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import check_usable, without_repeats, without_sequence
+from glm_annot.io.parts import check_overlap, check_usable, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code, splice
 from glm_annot.io.source import read_bytes
@@ -25,6 +25,7 @@ from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
 
+_MOST = 10**18  # a position is below it
 _CODING = ("cds", "sorf")
 _STRANDS = {"+": 1, "-": -1}  # `?` where there is none
 _RECODED = {"selenocysteine": {"TGA": "U"}, "pyrrolysine": {"TAG": "O"}}  # types of `exception`
@@ -170,6 +171,9 @@ class _Reader:
         document, sequences = self._document, self._sequences
         coding = document.coding
         places = [self._place(item) for _, item in coding]
+        sizes = {name: len(bases) for name, bases in self._dna.items()}
+        parts = (((place.start, place.end), sizes.get(place.contig, 0)) for place in places)
+        check_overlap(parts, sizes.values(), document.path)
         codings = [self._coding(item.content, place) for (_, item), place in zip(coding, places, strict=True)]
         proteins = Proteins(document.path, self._oddities, code=sequences.chosen_code)
         members = enumerate(zip(coding, places, codings, proteins.of(codings), strict=True))
@@ -236,7 +240,7 @@ class _Reader:
                 self._document.line(item),
             )
         end = stop + (replicon.length or 0) if over else stop
-        return _Place(contig, start, end, _STRANDS.get(said.get("strand"), 0))
+        return _Place(contig, start, end, _STRANDS.get(str(said.get("strand")), 0))
 
     def _coding(self, said: Mapping[str, Any], place: _Place) -> Coding:
         """What decides the protein of a CDS."""
@@ -306,4 +310,4 @@ def _name(said: Mapping[str, Any], place: _Place) -> str:
 
 
 def _is_whole(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > 0
+    return isinstance(number, int) and not isinstance(number, bool) and 0 < number < _MOST

@@ -42,6 +42,7 @@ _DIALECT = {
 _NOWHERE = ".\t" * (COLUMNS - 1)  # for gffutils, which stops at places that are no numbers
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
+_LINES_NAMED = 5  # in a message
 _END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
@@ -146,9 +147,10 @@ class Document:
         return InputError(message, self.path, self.first + line + 1)
 
     def lines(self, rows: Sequence[Row]) -> str:
-        """'line 3', 'lines 3, 4': where some rows stand in the file."""
+        """'line 3', 'lines 3, 4': where some rows stand in the file; of many the first ones."""
         numbers = sorted(self.first + row.line + 1 for row in rows)
-        return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        more = ", ..." if len(numbers) > _LINES_NAMED else ""
+        return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:_LINES_NAMED]))}{more}"
 
 
 def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
