@@ -1,10 +1,12 @@
-"""CPU cores of this machine, and running other programs, which may hang."""
+"""CPU cores of this machine, signals that end a process, and other programs, which may hang."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +16,19 @@ from glm_annot.errors import GlmAnnotError
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM, and SIGHUP unless it is ignored (nohup), end this process as an exception does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _: object) -> None:
+    """Ends the process so that unfinished files are removed on the way; the next such signal does not wait."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)
 
 
 def free_memory() -> int | None:

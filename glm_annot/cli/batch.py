@@ -84,8 +84,8 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
     streams = [name for name in (*inputs, str(options.reference)) if is_stream(name)]
     if several and options.jobs != 1 and streams:
         raise UsageError(
-            f"standard input and pipes ({streams[0]}) cannot be used with --jobs and several inputs; annotate "
-            "them in a separate call"
+            f"standard input and pipes ({streams[0]}) cannot be used with --jobs and several inputs; "
+            "annotate them in a separate call"
         )
     if not options.ec and (options.reference or options.promote_ec is not None):
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
@@ -118,8 +118,14 @@ def _with_cache(options: Options, several: bool) -> Iterator[Options]:
     if options.cache or options.dry_run or not several:
         yield options
         return
-    with TemporaryDirectory(prefix="glm-annot-") as folder:
-        yield replace(options, cache=Path(folder), cache_size=CALL_CACHE)
+    try:
+        folder = TemporaryDirectory(prefix="glm-annot-")
+    except OSError as error:
+        log.warning("no folder for temporary files (%s); embeddings are not shared", error.strerror)
+        yield options
+        return
+    with folder as name:
+        yield replace(options, cache=Path(name), cache_size=CALL_CACHE)
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:

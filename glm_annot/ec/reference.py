@@ -32,6 +32,7 @@ IDLE_LIMIT = 60.0  # seconds; DIAMOND (2.1.3 and others) now and then deadlocks 
 # DIAMOND's bits from phmmer's for the same pair: offset and slope of the line of least relative squares
 # through 2,253 pairs of 300 proteins of E. coli K-12 and 22,144 labelled ones (r = 0.993). Without it faint
 # hits would seem half as strong. Identity and coverage differ by a percentage point or less in the median.
+PHMMER_RESIDUES = 100_000  # of a protein; HMMER stops at longer ones
 PHMMER_BITS = (24.0, 0.87)
 # 'EC=1.2.3.4', '[EC:1.2.3.4]', 'EC 1.2.3.-', 'ec_number=1.2.3.4; 5.6.7.8'
 _FIELD = re.compile(r"\bEC(?:_number|[ _]?num(?:ber)?)?\s*[=: ]\s*\[?([0-9n.,;/\s-]+)", re.IGNORECASE)

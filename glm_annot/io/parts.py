@@ -82,8 +82,8 @@ def check_overlap(places: Iterable[tuple[Place, int]], contigs: Iterable[int], p
     bases = sum(contigs)
     if coding > max(LEAST_CODING, MOST_COVERED * bases):
         raise InputError(
-            f"the CDS of this file have {coding:,} bases together, more than {MOST_COVERED} times those of its "
-            f"contigs ({bases:,}); is this the annotation of one genome?",
+            f"the CDS of this file have {coding:,} bases together, more than {MOST_COVERED} times those of "
+            f"its contigs ({bases:,}); is this the annotation of one genome?",
             path,
         )
 

@@ -116,7 +116,7 @@ def _raw(path: str | Path) -> BinaryIO:
         if sys.stdin is None:  # closed by whoever started the program
             raise InputError("there is none: it was closed", path)
         return spooled(iter(partial(sys.stdin.buffer.read, _BLOCK), b""))
-    file = Path(path).open("rb")
+    file = Path(path).open("rb")  # noqa: SIM115  # the caller closes it
     if file.seekable():
         return file
     with file:  # a pipe

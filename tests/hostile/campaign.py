@@ -1,7 +1,7 @@
 """Runs the inputs of a campaign one after another in a process of its own, and keeps those that fail.
 
-Input number n of a target is made from the seed, the target's name and n alone. `progress.json` says which number
-comes next, so that a campaign that was stopped goes on.
+Input number n of a target is made from the seed, the target's name and n alone. `progress.json` says which
+number comes next, so that a campaign that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def run(
     examples: Sequence[Path] = (),
     say: Callable[[str], None] = print,
 ) -> dict[str, Progress]:
-    """Attacks targets for some time, each for its share of it; continues what `folder` holds of the same seed.
+    """Attacks targets, each for its share of the time; continues what `folder` holds of the same seed.
 
     Args:
         folder: of progress and failures; made if need be.

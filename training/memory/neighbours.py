@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from glm_annot.errors import InputError
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 
 from ..common.console import Report
+from ..common.inputs import read_record
 from ..common.json_files import write_json
 from ..glm.families import read_families
 from ..glm.train import family_glm, read_embeddings
@@ -79,6 +79,6 @@ def read_neighbours(folder: Path) -> Neighbours:
     record = folder / f"{NEIGHBOURS}.json"
     if not record.exists():
         raise InputError("holds no neighbours; make them with `glm-train neighbours`", folder)
-    neighbours = Neighbours(NeighboursConfig(**json.loads(record.read_text(encoding="utf-8"))))
+    neighbours = Neighbours(NeighboursConfig(**read_record(record)))
     neighbours.load_state_dict(load_file(folder / f"{NEIGHBOURS}.safetensors"))
     return neighbours.eval().requires_grad_(False)

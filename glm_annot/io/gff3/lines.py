@@ -22,7 +22,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature, is_our_operon
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
-from glm_annot.io.source import decode, newline_of
+from glm_annot.io.source import BOM, decode, newline_of
 from glm_annot.records import Skip
 
 SECTION_CDS = 8192  # in a section, unless one contig has more; as many as `model.windows` reads at once
@@ -175,6 +175,11 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             layout.newline = newline_of(raw)
         layout.lines, layout.stop = number + 1, start + len(raw)
         ec_place.see(raw)
+        if raw.startswith(BOM):
+            raise document.error(
+                "a byte order mark in the middle: these are several files joined; give them one by one",
+                number,
+            )
         if is_feature(raw):
             if is_our_operon(raw):
                 raise document.error(q.not_ours("this operon has"), number)

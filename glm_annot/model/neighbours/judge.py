@@ -84,6 +84,10 @@ class Neighbours(nn.Module):
         self.head = FamilyHead(head) if config.glm else None
         self.register_buffer("quantiles_Q", torch.linspace(0.0, 1.0, _QUANTILES))
 
+    def check(self) -> None:
+        """Raise ValueError for a memory that names what there is not."""
+        self.memory.check()
+
     @torch.inference_mode()
     def judge(
         self, embeddings_GD: Tensor, strand_G: Tensor, first_C: Tensor, hidden_GH: Tensor | None = None
