@@ -177,7 +177,7 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         ec_place.see(raw)
         if raw.startswith(BOM):
             raise document.error(
-                "a byte order mark in the middle: these are several files joined; give them one by one",
+                "a byte order mark in the middle: these are files joined into one; give them one by one",
                 number,
             )
         if is_feature(raw):
