@@ -12,6 +12,8 @@ from pathlib import Path
 
 from glm_annot.errors import GlmAnnotError
 
+_FIRST_FREE = 3  # number of a file; 0, 1 and 2 are standard input, output and error
+
 
 def cores() -> int:
     """CPU cores that this process may use."""
@@ -26,9 +28,16 @@ def end_on_signals() -> None:
 
 
 def _end(number: int, _: object) -> None:
-    """Ends the process so that unfinished files are removed on the way; the next such signal does not wait."""
+    """Ends the process so that unfinished files are removed on the way; the next signal does not wait."""
     signal.signal(number, signal.SIG_DFL)
     sys.exit(128 + number)
+
+
+def fill_closed_streams() -> None:
+    """Take the numbers of standard streams that are closed, lest a file of results get one of them."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < _FIRST_FREE:
+        pass
+    os.close(number)
 
 
 def free_memory() -> int | None:

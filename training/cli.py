@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
 from glm_annot.model.sizes import MOST_FAMILIES
-from glm_annot.processes import end_on_signals
+from glm_annot.processes import end_on_signals, fill_closed_streams
 
 from .common.console import say
 
@@ -687,6 +687,7 @@ def run(
 
 def main() -> None:
     """Run the command line; every failure that is no bug is one line and an exit status."""
+    fill_closed_streams()
     end_on_signals()
     try:
         cli.main(prog_name="glm-train", standalone_mode=False)

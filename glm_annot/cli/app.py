@@ -16,7 +16,7 @@ from glm_annot.cli.files import FilesInUse, whole_files
 from glm_annot.cli.output import STDIO
 from glm_annot.cli.tasks import Options
 from glm_annot.cli.write import discard_unwritten, to_stdout
-from glm_annot.processes import end_on_signals
+from glm_annot.processes import end_on_signals, fill_closed_streams
 
 MOST_GB = 1e6  # that a size may be given as
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
@@ -291,6 +291,7 @@ def models(name: str | None, figures: bool) -> None:
 def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
     start_log(quiet=False)
+    fill_closed_streams()
     end_on_signals()
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)

@@ -32,12 +32,12 @@ IDLE_LIMIT = 60.0  # seconds; DIAMOND (2.1.3 and others) now and then deadlocks 
 # DIAMOND's bits from phmmer's for the same pair: offset and slope of the line of least relative squares
 # through 2,253 pairs of 300 proteins of E. coli K-12 and 22,144 labelled ones (r = 0.993). Without it faint
 # hits would seem half as strong. Identity and coverage differ by a percentage point or less in the median.
-PHMMER_RESIDUES = 100_000  # of a protein; HMMER stops at longer ones
 PHMMER_BITS = (24.0, 0.87)
 # 'EC=1.2.3.4', '[EC:1.2.3.4]', 'EC 1.2.3.-', 'ec_number=1.2.3.4; 5.6.7.8'
 _FIELD = re.compile(r"\bEC(?:_number|[ _]?num(?:ber)?)?\s*[=: ]\s*\[?([0-9n.,;/\s-]+)", re.IGNORECASE)
 # Prokka's databases: 'ID 1.2.3.4~~~gene~~~product'
 _PROKKA = re.compile(r"^\S+\s+([0-9n.,;/-]+)~~~")
+PHMMER_RESIDUES = 100_000  # of a protein; HMMER stops at longer ones
 _Hit = tuple[int, int, tuple[float, float, float]]  # query, target, (bits, identity, coverage) of `Homologue`
 # A protein with such a name may be an enzyme although no number is given, and so may one without a name.
 # Ends of words that name enzymes: peptidases often have names without '-ase'.
@@ -236,7 +236,8 @@ def _by_phmmer(queries: Sequence[str], targets: Sequence[str], threads: int) -> 
 
     def block(sequences: Iterable[str]) -> DigitalSequenceBlock:
         amino = Alphabet.amino()
-        numbered = (TextSequence(name=str(n).encode(), sequence=s) for n, s in enumerate(sequences))
+        shortened = (sequence[:PHMMER_RESIDUES] for sequence in sequences)
+        numbered = (TextSequence(name=str(n).encode(), sequence=s) for n, s in enumerate(shortened))
         return DigitalSequenceBlock(amino, (sequence.digitize(amino) for sequence in numbered))
 
     offset, slope = PHMMER_BITS
