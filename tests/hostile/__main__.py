@@ -12,15 +12,18 @@ from tests.hostile.targets import all_targets
 def main() -> int:
     """Run the campaign; the exit status is 1 where an outcome was not as it should be."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
-    parser.add_argument("targets", nargs="*", help=f"all, or some of: {', '.join(all_targets())}")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("hostile"), help="folder of progress and failures"
-    )
+    parser.add_argument("targets", nargs="*", help=f"some of: {', '.join(all_targets())}; default: all")
+    parser.add_argument("-o", "--output", type=Path, default=Path("hostile"), help="of progress and failures")
     parser.add_argument("--seed", type=int, default=1, help="of all inputs")
     parser.add_argument("--minutes", type=float, default=10.0, help="of all targets together")
     parser.add_argument("--most", type=int, help="inputs of each target")
     parser.add_argument("--examples", type=Path, nargs="*", default=[], help="annotations to be damaged, too")
+    parser.add_argument("--kills", type=int, metavar="N", help="kill N runs of annotation instead")
     args = parser.parse_args()
+    if args.kills:
+        from tests.hostile import kills
+
+        return int(kills.run(args.output / "kills", args.kills, seed=args.seed) > 0)
     names = args.targets or list(all_targets())
     if unknown := set(names) - set(all_targets()):
         parser.error(f"no target {', '.join(sorted(unknown))}")

@@ -27,7 +27,7 @@ from typing import Any
 
 from glm_annot.errors import GlmAnnotError
 from tests.hostile.outcomes import PASSING, Kind, LostError
-from tests.hostile.targets import Target, all_targets
+from tests.hostile.targets import FILES, Target, all_targets
 
 HANG_SECONDS = 10.0  # of the processor; a busy machine makes no hang of anything
 BLOCKED_SECONDS = 600.0  # without any answer, as from a pipe that nobody writes to
@@ -159,7 +159,7 @@ def _receive(process: ForkProcess, pipe: Connection) -> tuple[Kind, str, float]:
 
 def _start(name: str, seed: int, first: int, examples: Sequence[Path]) -> tuple[ForkProcess, Connection]:
     texts = [path.read_bytes() for path in examples]
-    make_input(all_targets()[name], name, seed, first, texts)  # loads what is loaded once, for all processes
+    make_input(_target(name), name, seed, first, texts)  # loads what is loaded once, for all processes
     ours, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_work, args=(theirs, name, seed, first, texts), daemon=True)
@@ -173,7 +173,7 @@ def _work(pipe: Connection, name: str, seed: int, first: int, texts: Sequence[by
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    target = all_targets()[name]
+    target = _target(name)
     limit_memory(MEMORY)
     with TemporaryDirectory(prefix="glm-annot-hostile-") as folder:
         number = first
@@ -212,6 +212,10 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+def _target(name: str) -> Target:
+    return FILES[name] if name in FILES else all_targets()[name]  # annotations need no torch
+
+
 def _random(name: str, seed: int, number: int) -> random.Random:
     return random.Random(f"{seed} {name} {number}")
 
@@ -233,7 +237,7 @@ def _keep(
     say(f"{name} {progress.next}: {kind.value}: {last[:200]}")
     if progress.counts[kind.value] > KEPT:
         return
-    target = all_targets()[name]
+    target = _target(name)
     place = folder / FAILURES / f"{name}-{kind.value.replace(' ', '-')}-{seed}-{progress.next}"
     place.parent.mkdir(exist_ok=True)
     content = make_input(target, name, seed, progress.next, [path.read_bytes() for path in examples])

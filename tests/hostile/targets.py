@@ -7,7 +7,7 @@ import io
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -40,13 +40,11 @@ class Target:
         make: an input, from random numbers and further examples of the user.
         attempt: reads the file; raises a GlmAnnotError where it is refused, LostError where the result is
             wrong.
-        every: one of so many inputs of a campaign is for this target.
     """
 
     suffix: str
     make: Make
     attempt: Attempt
-    every: int = field(default=1)
 
 
 # ---- annotations ----
@@ -185,5 +183,27 @@ FILES: dict[str, Target] = {
 
 
 def all_targets() -> dict[str, Target]:
-    """Every target by name."""
-    return FILES
+    """Every target by name. What needs torch is imported only when it is asked for."""
+    from tests.hostile.bundles import damaged_model, load_and_predict
+    from tests.hostile.command import annotate_and_strip
+    from tests.hostile.training import (
+        damaged_checkpoint,
+        damaged_pickle,
+        damaged_recipe,
+        damaged_table,
+        read_checkpoint,
+        read_recipe,
+        read_table,
+        read_weights,
+    )
+
+    command = Target(".gff3", partial(_damaged_text, _gff3_texts), annotate_and_strip)
+    return {
+        **FILES,
+        "command": command,
+        "bundle": Target(".zip", damaged_model, load_and_predict),
+        "checkpoint": Target(".bin", damaged_checkpoint, read_checkpoint),
+        "pickle": Target(".pkl", damaged_pickle, read_weights),
+        "recipe": Target(".json", damaged_recipe, read_recipe),
+        "table": Target(".table", damaged_table, read_table),
+    }
