@@ -348,7 +348,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
     """config.json and its sha256, checked for what must be understood before anything else is read."""
     path = folder / CONFIG
     if not path.exists():
-        raise ModelError(f"{folder} is no model: it has no {CONFIG}")
+        raise ModelError(f"{folder} is no model: cannot read {CONFIG} (no such file)")
     text = read_file(path)
     config = parse_json(text, path)
     if not isinstance(config, dict) or type(config.get("format")) is not int:

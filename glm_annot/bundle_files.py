@@ -105,7 +105,7 @@ def made(kind: type[_Config], settings: Mapping[str, Any]) -> _Config:
 
     Raises:
         TypeError: one of another type, missing, or unknown.
-        ValueError: what the class refuses, and numbers that are not finite.
+        ValueError: what the class refuses.
     """
     hints = get_type_hints(kind)
     if unknown := settings.keys() - {field.name for field in fields(kind)}:  # type: ignore[arg-type]
@@ -125,7 +125,7 @@ def _is_of(value: Any, hint: Any) -> bool:
     if origin is tuple:
         return isinstance(value, list | tuple) and all(_is_of(each, arguments[0]) for each in value)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**62
     return isinstance(value, NoneType if hint is None else hint)

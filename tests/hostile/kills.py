@@ -1,4 +1,4 @@
-"""Kills annotation at random moments: inputs stay whole, nothing is half written, `--resume` mends the rest."""
+"""Kills annotation at random moments: inputs stay whole, nothing is half written, `--resume` goes on."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _tables() -> list[bytes]:
     parquet, array = io.BytesIO(), io.BytesIO()
     pq.write_table(pa.table({"protein": list(range(50)), "sequence": ["MKV"] * 50}), parquet)
     np.save(array, np.arange(60.0).reshape(6, 10))
-    tsv = b"protein\tsequence\n" + b"a\t\n" * 20
+    tsv = b"protein\tsequence\n" + b'a\t"b"\n' * 20
     return [parquet.getvalue(), array.getvalue(), tsv, json.dumps({"a": [1, {"b": 2}]}).encode()]
 
 
