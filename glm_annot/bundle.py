@@ -53,6 +53,7 @@ _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
 FORMAT = 5  # raised when bundles change; a program reads its own format
+PACKED = 2  # numbers in one of a file, where it holds 4 bits of each
 SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at most 15 MiB
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
@@ -282,7 +283,8 @@ def filled(kind: Callable[[_Config], _Part], config: _Config, state: Mapping[str
         RuntimeError: a tensor is missing, misshaped, of another type or one too many.
         ValueError: the configuration asks for more numbers than there are.
     """
-    with Undrawn(sum(tensor.numel() for tensor in state.values())):
+    held = sum(tensor.numel() for tensor in state.values())
+    with Undrawn(PACKED * held):
         part = kind(config)
     for name, tensor in part.state_dict().items():
         if name in state and state[name].dtype != tensor.dtype:
