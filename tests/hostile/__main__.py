@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+import click
+
 from tests.hostile.campaign import run, table
-from tests.hostile.targets import all_targets
+from tests.hostile.targets import NAMES
 
 
-def main() -> int:
-    """Run the campaign; the exit status is 1 where an outcome was not as it should be."""
-    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
-    parser.add_argument("targets", nargs="*", help=f"some of: {', '.join(all_targets())}; default: all")
-    parser.add_argument("-o", "--output", type=Path, default=Path("hostile"), help="of progress and failures")
-    parser.add_argument("--seed", type=int, default=1, help="of all inputs")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of all targets together")
-    parser.add_argument("--most", type=int, help="inputs of each target")
-    parser.add_argument("--examples", type=Path, nargs="*", default=[], help="annotations to be damaged, too")
-    parser.add_argument("--kills", type=int, metavar="N", help="kill N runs of annotation instead")
-    args = parser.parse_args()
-    if args.kills:
-        from tests.hostile import kills
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("targets", nargs=-1, type=click.Choice(NAMES), metavar="[TARGET]...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="hostile",
+    help="Folder of progress and failures.",
+)
+@click.option("--seed", type=int, default=1, help="Of all inputs, or of the moments of kills.")
+@click.option("--minutes", type=float, default=10.0, help="For all targets together.")
+@click.option("--most", type=click.IntRange(1), help="Inputs of each target.")
+@click.option(
+    "--example",
+    "examples",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="An annotation that is damaged, too; may be given several times.",
+)
+@click.option("--kills", type=click.IntRange(1), metavar="N", help="Kill N runs of annotation instead.")
+def main(
+    targets: tuple[str, ...],
+    output: Path,
+    seed: int,
+    minutes: float,
+    most: int | None,
+    examples: tuple[Path, ...],
+    kills: int | None,
+) -> None:
+    """Attacks TARGETs (all without any) with damaged inputs; the exit status is 1 where one was not stood."""
+    if kills is not None:
+        from tests.hostile.kills import run as run_kills
 
-        return int(kills.run(args.output / "kills", args.kills, seed=args.seed) > 0)
-    names = args.targets or list(all_targets())
-    if unknown := set(names) - set(all_targets()):
-        parser.error(f"no target {', '.join(sorted(unknown))}")
-    progress = run(
-        args.output,
-        names,
-        seed=args.seed,
-        seconds=60 * args.minutes,
-        most=args.most,
-        examples=args.examples,
-    )
-    print(table(progress))
-    return int(any(each.failed for each in progress.values()))
+        raise SystemExit(int(run_kills(output / "kills", kills, seed=seed) > 0))
+    progress = run(output, targets or NAMES, seed=seed, seconds=60 * minutes, most=most, examples=examples)
+    click.echo(table(progress))
+    raise SystemExit(int(any(each.failed for each in progress.values())))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -181,6 +181,8 @@ FILES: dict[str, Target] = {
     "fasta": Target(".fasta", _fasta_text, _fasta_beside),
 }
 
+NAMES = [*FILES, "command", "bundle", "checkpoint", "pickle", "recipe", "table"]
+
 
 def all_targets() -> dict[str, Target]:
     """Every target by name. What needs torch is imported only when it is asked for."""
