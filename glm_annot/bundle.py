@@ -62,7 +62,7 @@ EC_NAMES = "ec_names.tsv"
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 # What a part's making and filling raise where its settings or tensors are wrong.
-_WRONG = (
+_WRONG: tuple[type[Exception], ...] = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -71,8 +71,8 @@ _WRONG = (
     RuntimeError,
     TypeError,
     ValueError,
+    SafetensorError,
 )
-_WRONG += (SafetensorError,)
 _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 

@@ -69,9 +69,7 @@ class LabelPairs(nn.Module):
     def check(self) -> None:
         """Raise ValueError for places and labels that there are not."""
         first_C, labels = self.first_C.tolist(), len(self.first_C)
-        if first_C != sorted(first_C) or not set(first_C[:1] + first_C[-1:]) <= {
-            *range(len(self.other_N) + 1)
-        }:
+        if first_C != sorted(first_C) or not all(0 <= first <= len(self.other_N) for first in first_C):
             raise ValueError("first_C is no list of places of pairs in order")
         if bool(((self.other_N < 0) | (self.other_N >= labels)).any()):
             raise ValueError("other_N names labels that there are not")

@@ -150,9 +150,9 @@ class KmerProfiles(nn.Module):
 
     def check(self) -> None:
         """Raise ValueError for profiles that there are not, or another number of entries than is listed."""
-        if int(self.listed_K.long().sum()) != self.config.entries:
+        if int(self.listed_K.sum(dtype=torch.int64)) != self.config.entries:
             raise ValueError("listed_K lists another number of entries than there are")
-        if bool(((self.profile_E.long() & 0xFFFF) >= self.config.profiles).any()):
+        if self.profile_E.cpu().numpy().view(np.uint16).max(initial=0) >= max(self.config.profiles, 1):
             raise ValueError("profile_E names profiles that there are not")
 
     def searcher(self) -> Searcher:

@@ -178,7 +178,7 @@ class ECHead(nn.Module):
         """Raise ValueError for labels, profiles and pairs that there are not."""
         self.profiles.check()
         self.pairs.check()
-        if int(self.profile_listed_P.long().sum()) != self.config.profile_labels:
+        if int(self.profile_listed_P.sum(dtype=torch.int64)) != self.config.profile_labels:
             raise ValueError("profile_listed_P lists another number of labels than there are")
         if bool(((self.profile_label_N < 0) | (self.profile_label_N >= len(self.config.labels))).any()):
             raise ValueError("profile_label_N names labels that there are not")
