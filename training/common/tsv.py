@@ -47,7 +47,7 @@ def _fault_named(reader: csv.DictReader[str], path: Path) -> Iterator[None]:
     try:
         yield
     except csv.Error as error:
-        raise InputError(f"cannot be read as a table ({error})", path, max(reader.line_num, 1)) from error
+        raise InputError(f"cannot be read as a table ({error})", path, reader.line_num + 1) from error
 
 
 def _reader(path: Path, *, quotes: bool = True) -> csv.DictReader[str]:

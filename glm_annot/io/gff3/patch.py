@@ -142,7 +142,8 @@ def render(
     for number, line in enumerate(lines):
         out += inserted.get(number, ())
         out.append(_with_attributes(line, *additions.of(genes[number])) if number in genes else line)
-    return b"".join([*out, rest])
+    out.append(rest)
+    return b"".join(out)
 
 
 _Pairs = list[tuple[str, str]]

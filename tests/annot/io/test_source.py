@@ -47,6 +47,14 @@ def test_what_is_packed_too_well_is_not_unpacked_whole(
     assert len(source.read_bytes(tmp_path / "x.gz")) == len(TEXT) + 10**7
 
 
+@given(st.lists(st.sampled_from([b"a", b"bcdefghijk", b"\r\n", b"\n", b"\r", b""])), st.integers(1, 9))
+def test_lines_of_long_texts_are_those_of_short_ones(pieces: list[bytes], block: int) -> None:
+    text = b"".join(pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_BLOCK", block)
+        assert source.split_lines(text) == text.splitlines(keepends=True)
+
+
 def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
