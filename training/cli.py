@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
 from glm_annot.model.sizes import MOST_FAMILIES
+from glm_annot.processes import end_on_signals, fill_closed_streams
 
 from .common.console import say
 
@@ -710,6 +711,8 @@ def run(
 
 def main() -> None:
     """Run the command line; every failure that is no bug is one line and an exit status."""
+    fill_closed_streams()
+    end_on_signals()
     try:
         cli.main(prog_name="glm-train", standalone_mode=False)
     except click.ClickException as error:
@@ -721,6 +724,9 @@ def main() -> None:
     except GlmAnnotError as error:
         say(f"error: {error}")
         sys.exit(error.exit_status)
+    except MemoryError:
+        say("error: there is not enough memory; lower micro_batch, or use a machine with more")
+        sys.exit(GlmAnnotError.exit_status)
     except OSError as error:  # a full disk, a folder that may not be written to
         say(f"error: {error.filename or 'while writing'}: {error.strerror or error}")
         sys.exit(GlmAnnotError.exit_status)

@@ -319,8 +319,9 @@ def read(name_or_path: str | Path) -> Recipe:
     except FileNotFoundError:
         names = ", ".join(known())
         raise InputError(f"no such recipe; give a JSON file or one of: {names}", path) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read as JSON ({error})", path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        why = "nested too deep" if isinstance(error, RecursionError) else error
+        raise InputError(f"cannot be read as JSON ({why})", path) from error
     if not isinstance(content, dict):
         raise InputError("a recipe is a JSON object", path)
     try:

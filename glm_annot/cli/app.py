@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ import click
 
 from glm_annot import __version__
 from glm_annot.cli.batch import annotate_files
-from glm_annot.cli.console import report, start_log
+from glm_annot.cli.console import report, start_log, visible
 from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.jobs import stop
 from glm_annot.cli.output import STDIO
 from glm_annot.cli.tasks import Options
-from glm_annot.cli.write import to_stdout
+from glm_annot.cli.write import discard_unwritten, to_stdout
+from glm_annot.processes import end_on_signals, fill_closed_streams
 
+MOST_GB = 1e6  # that a size may be given as
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 
 CITATION = """\
@@ -123,8 +123,19 @@ def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int 
 
 _PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
 _COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
+_THREADS: dict[str, Any] = {"type": click.IntRange(0, 1024), "metavar": "N"}  # of far more torch dies
 _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+
+
+_MAX_UNPACKED = click.option(
+    "--max-unpacked",
+    type=_NumberRange(0.0, MOST_GB, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="GB",
+    help="Largest size to unpack a gzip file to, if that is over 100 times its own.",
+)
 
 
 @cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
@@ -166,7 +177,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     "memory (1 GB each) allow.",
 )
 @click.option(
-    "-t", "--threads", **_COUNT_OR_ALL, help="CPU threads, shared by the jobs; default, and 0: all cores."
+    "-t", "--threads", **_THREADS, help="CPU threads, shared by the jobs; default, and 0: all cores."
 )
 @click.option(
     "--batch-size",
@@ -191,7 +202,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 )
 @click.option(
     "--cache-size",
-    type=_NumberRange(0.0, min_open=True),
+    type=_NumberRange(0.0, MOST_GB, min_open=True),
     default=10.0,
     show_default=True,
     metavar="GB",
@@ -228,6 +239,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     is_flag=True,
     help="Call genes, with pyrodigal, in inputs that are contigs without annotation (FASTA).",
 )
+@_MAX_UNPACKED
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing results.")
 @click.option(
@@ -247,11 +259,13 @@ def annotate(inputs: tuple[str, ...], **options: Any) -> None:
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output.")
-def strip(file: str, output: str, force: bool) -> None:
+@_MAX_UNPACKED
+def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
     """Removes what glm-annot added to FILE, which gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
-    from glm_annot.io.source import read_bytes, sniff
+    from glm_annot.io.source import allow_unpacked, read_bytes, sniff
 
+    allow_unpacked(int(max_unpacked * 1e9))
     annotated = read_bytes(file)
     sniff(annotated, file)
     text = strip_text(annotated)
@@ -275,20 +289,21 @@ def models(name: str | None, figures: bool) -> None:
     from glm_annot.figures import figures_table
 
     if name is None:
-        click.echo("\n".join(known()))
-        return
-    metrics, card = read_texts(name)
-    click.echo(figures_table(metrics) if figures else card, nl=False)
+        text = "\n".join(known()) + "\n"
+    else:
+        metrics, card = read_texts(name)
+        text = visible(figures_table(metrics) if figures else card)
+    to_stdout([text.encode()])
 
 
 def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
     start_log(quiet=False)
-    signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
-        signal.signal(signal.SIGHUP, stop)
+    fill_closed_streams()
+    end_on_signals()
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)
+        to_stdout([])
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -296,6 +311,8 @@ def main() -> None:
         click.echo("\nglm-annot: interrupted; nothing was left half written", err=True)
         status = INTERRUPTED
     except Exception as error:
+        if isinstance(error, OSError):  # click's own printing: a full disk, a closed pipe
+            discard_unwritten()
         status = report(error)
     else:
         return

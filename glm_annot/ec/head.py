@@ -179,6 +179,15 @@ class ECHead(nn.Module):
         wider = len(FEATURES) + len(HOMOLOGY_FEATURES)
         self.referenced = nn.ModuleList(Step(wider) for _ in range(LEVELS + 1))
 
+    def check(self) -> None:
+        """Raise ValueError for labels, profiles and pairs that there are not."""
+        self.profiles.check()
+        self.pairs.check()
+        if int(self.profile_listed_P.sum(dtype=torch.int64)) != self.config.profile_labels:
+            raise ValueError("profile_listed_P lists another number of labels than there are")
+        if bool(((self.profile_label_N < 0) | (self.profile_label_N >= len(self.config.labels))).any()):
+            raise ValueError("profile_label_N names labels that there are not")
+
     def predict(
         self,
         proteins: Sequence[str],

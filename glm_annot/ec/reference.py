@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 from glm_annot.ec.evidence import Homologue
@@ -19,6 +21,7 @@ from glm_annot.errors import InputError
 from glm_annot.io.sequences import clean_protein, fasta_records, is_nucleotide
 from glm_annot.io.source import check_text, read_bytes
 
+MOST_UNPACKED = 2**30  # bytes of a model's labelled proteins
 MIN_BITS = (
     28.0  # of a homologue: some ten as good arise by chance among 20,000 proteins; fewer help remote ones
 )
@@ -200,11 +203,19 @@ def to_bytes(reference: Reference) -> bytes:
 
 
 def from_bytes(packed: bytes, path: Path) -> Reference:
-    """What `to_bytes` made; `path` is for messages."""
-    rows = [
-        (*header.rpartition(_EC)[::2], protein)
-        for header, protein, _ in fasta_records(gzip.decompress(packed), path)
-    ]
+    """What `to_bytes` made; `path` is for messages.
+
+    Raises:
+        InputError: it is no such text, or unpacks to more than `MOST_UNPACKED` bytes.
+    """
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(packed)) as file:
+            text = file.read(MOST_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"cannot be unpacked ({error})", path) from error
+    if len(text) > MOST_UNPACKED:
+        raise InputError(f"holds more than {MOST_UNPACKED:,} bytes", path)
+    rows = [(*header.rpartition(_EC)[::2], protein) for header, protein, _ in fasta_records(text, path)]
     return Reference(
         tuple(protein for _, _, protein in rows),
         tuple(tuple(filter(None, ec.split(";"))) for _, ec, _ in rows),

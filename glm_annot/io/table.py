@@ -64,7 +64,8 @@ _FREE_TEXT = (
 )
 _FORMULA = tuple("=+-@")  # a cell that begins so is a formula to spreadsheets
 _QUOTED = re.compile(r'["\t\r\n]')
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")  # breaks of lines among them
+# Breaks of lines among them, and halves of characters, which JSON may hold and UTF-8 may not.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Agreement(str, Enum):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -35,6 +37,33 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return tree / "dist" / done.stdout.splitlines()[-1]
+
+
+def _packages(tree: Path, dist: str) -> dict[str, bytes]:
+    """The sdist and the wheel of a tree, by name, at a fixed time."""
+    both = "b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+    code = f"import sys; from setuptools import build_meta as b; {both}"
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    command = [sys.executable, "-c", code, str(tree / dist)]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {path.name: path.read_bytes() for path in sorted((tree / dist).iterdir())}
+
+
+def test_packages_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    for folder in ("glm_annot", "training", "plugins", "tests"):
+        kept = shutil.ignore_patterns("__pycache__", "*.safetensors", "weights")
+        shutil.copytree(ROOT / folder, tmp_path / "a" / folder, ignore=kept)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        shutil.copy(ROOT / name, tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)  # other times
+    first, second = (_packages(tmp_path / tree, "dist") for tree in "ab")
+    assert len(first) == 2 and first == second
+    (sdist,) = (tmp_path / "a" / "dist").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"tests/conftest.py", "tests/project/test_wheel.py", "glm_annot/__init__.py"} <= packed
+    assert not [name for name in packed if name.endswith(".pyc")]
 
 
 def installed_as(path: Path) -> str:

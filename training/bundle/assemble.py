@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from glm_annot.model.glm import GLM
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 from ..common import hardware
+from ..common.inputs import read_record
 from ..common.json_files import write_json
 from ..ec.labels import read_names
 from ..encoder.exports import read_encoder
@@ -175,7 +175,7 @@ def rewrite_card(
 
 
 def _record(folders: PartFolders) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folders.corpus / "corpus.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_record(folders.corpus / "corpus.json")
     return found
 
 
@@ -194,5 +194,5 @@ def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_record(folder / f"{name}.json")
     return config

@@ -12,13 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from glm_annot.ec.reference import Reference
 from glm_annot.ec_numbers import is_complete, is_number, lineage, number, sort_key
 from glm_annot.ec_transferred import current
 from glm_annot.io.sequences import clean_protein
 
+from ..common.inputs import read_parquet
 from ..common.tsv import read_tsv
 from ..corpus import diamond
 from ..corpus.tables import Tables
@@ -120,7 +119,7 @@ def read_labelled(
         updates: as `read_updates` gives them.
         max_trust: the last tier to read; 1 is the most trusted.
     """
-    table = pq.read_table(path, columns=["id", "sequence", "ec", "trust", "sources"])
+    table = read_parquet(path, ["id", "sequence", "ec", "trust", "sources"])
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
     found = (
         Labelled(clean_protein(s), numbers(ec, updates), name, trust <= SURE_TRUST and is_free(sources))

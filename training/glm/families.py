@@ -12,7 +12,6 @@ Axes: N proteins, F families, D dimensions of an embedding, V proteins that choo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from glm_annot.errors import InputError
 from glm_annot.model.families import FamilyTable, FamilyTableConfig
 from glm_annot.model.sizes import MOST_FAMILIES
 
+from ..common.inputs import read_array, read_record
 from ..common.json_files import write_json
 from ..corpus.tables import read_table
 from ..encoder.embed import encoder_of
@@ -85,13 +85,13 @@ def read_families(corpus: Path) -> Families:
     """
     if not (corpus / FAMILY_RECORD).exists():
         raise InputError("has no families; make them with `glm-train families`", corpus)
-    record = json.loads((corpus / FAMILY_RECORD).read_text(encoding="utf-8"))
+    record = read_record(corpus / FAMILY_RECORD)
     if record["encoder"] != encoder_of(corpus):
         raise InputError("has families by another encoder; make them anew with `glm-train families`", corpus)
     table = FamilyTable(FamilyTableConfig(**record["table"]))
     table.load_state_dict(load_file(corpus / FAMILY_TABLE))
     table.requires_grad_(False)
-    return Families(table, np.load(corpus / ASSIGNED, allow_pickle=False))
+    return Families(table, read_array(corpus / ASSIGNED))
 
 
 def by_cluster(corpus: Path, families: Families) -> Ints:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 from glm_annot.model.neighbours.names import Fact, from_text, names_of, to_text
 
 from ..common.console import Report
+from ..common.inputs import read_record
 from ..common.json_files import write_json
 from ..glm.families import by_cluster, read_families
 from ..glm.train import family_glm, read_embeddings
@@ -94,7 +94,7 @@ def read_neighbours(folder: Path) -> Neighbours:
     record = folder / f"{NEIGHBOURS}.json"
     if not record.exists():
         raise InputError("holds no neighbours; make them with `glm-train neighbours`", folder)
-    neighbours = Neighbours(NeighboursConfig(**json.loads(record.read_text(encoding="utf-8"))))
+    neighbours = Neighbours(NeighboursConfig(**read_record(record)))
     neighbours.load_state_dict(load_file(folder / f"{NEIGHBOURS}.safetensors"))
     if neighbours.hints is not None:
         neighbours.call(from_text((folder / NAMES).read_text(encoding="utf-8"), folder / NAMES))

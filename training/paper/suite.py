@@ -39,6 +39,7 @@ from glm_annot.model.esm import fingerprint
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
+from ..common.inputs import read_array
 from ..common.json_files import write_json
 from ..common.steps import Step, run_steps
 from ..corpus.heldout import read_sequences
@@ -413,4 +414,4 @@ def _first_and_last(layers: int) -> tuple[str, ...]:
 
 
 def _load(path: Path) -> Any:
-    return np.load(path, allow_pickle=False)
+    return read_array(path)

@@ -119,9 +119,9 @@ def _without_ours(listed: list[Item]) -> Iterator[tuple[int, int]]:
 
 
 def _without_promoted(text: str, feature: list[Item], said: object) -> Iterator[tuple[int, int]]:
-    promoted = said.get(_PROMOTED, ()) if isinstance(said, dict) else ()
+    promoted = said.get(_PROMOTED) if isinstance(said, dict) else None
     references = next((m for m in feature if m.key == "db_xrefs" and isinstance(m.content, list)), None)
-    if not promoted or references is None:
+    if not isinstance(promoted, list) or references is None:
         return
     listed = items(text, references.value)
     ours = {f"EC:{number}" for number in promoted}

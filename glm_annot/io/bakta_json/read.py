@@ -17,7 +17,7 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.bakta_json.text import OURS, Item, decoded, document_start, items, members
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import check_usable, without_repeats, without_sequence
+from glm_annot.io.parts import check_overlap, check_usable, without_repeats, without_sequence
 from glm_annot.io.proteins import Coding, Proteins
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code, splice
 from glm_annot.io.source import read_bytes
@@ -25,6 +25,7 @@ from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
 
+_MOST = 10**18  # a position is below it
 _CODING = ("cds", "sorf")
 _STRANDS = {"+": 1, "-": -1}  # `?` where there is none
 _RECODED = {"selenocysteine": {"TGA": "U"}, "pyrrolysine": {"TAG": "O"}}  # types of `exception`
@@ -160,6 +161,9 @@ class _Reader:
         document, sequences = self._document, self._sequences
         coding = document.coding
         placed = [self._gene(index, item) for index, (_, item) in enumerate(coding)]
+        sizes = {name: len(bases) for name, bases in self._dna.items()}
+        parts = (((gene.start, gene.end), sizes.get(gene.contig, 0)) for gene in placed)
+        check_overlap(parts, sizes.values(), document.path)
         codings = [self._coding(item.content, gene) for (_, item), gene in zip(coding, placed, strict=True)]
         proteins = Proteins(document.path, self._oddities, code=sequences.chosen_code)
         admitted = proteins.of(codings)
@@ -228,7 +232,7 @@ class _Reader:
                 self._document.line(item),
             )
         end = stop + (replicon.length or 0) if over else stop
-        strand = _STRANDS.get(said.get("strand"), 0)
+        strand = _STRANDS.get(str(said.get("strand")), 0)
         made = f"{contig}_{start}_{end}_{q.SIGNS[strand]}"
         return Gene(
             index=index,
@@ -288,4 +292,4 @@ def _ec(said: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_whole(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > 0
+    return isinstance(number, int) and not isinstance(number, bool) and 0 < number < _MOST

@@ -90,7 +90,8 @@ class _Patch:
 
     def text(self) -> bytes:
         """The whole file with all additions."""
-        rows = ((*self.before[n], line, *self.after[n]) for n, line in enumerate(self.lines))
+        before, after = self.before.get, self.after.get  # unlike [n] they make no list for each line
+        rows = ((*before(n, ()), line, *after(n, ())) for n, line in enumerate(self.lines))
         return b"".join(row for group in rows for row in group)
 
     def add_operon(

@@ -15,7 +15,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.genbank.entries import Entry, read_entries
 from glm_annot.io.genbank.text import Feature
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import check_usable, several, without_repeats, without_sequence
+from glm_annot.io.parts import check_overlap, check_usable, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
 from glm_annot.io.sequences import UNKNOWN_CODE, Sequences, as_dna, is_genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
@@ -126,6 +126,9 @@ class _Reader:
             for number, (_, entry) in enumerate(entries)
             for feature, lines in entry.coding
         ]
+        sizes = list(map(len, dna))
+        parts = ((part, sizes[number]) for number, _, _, place in found for part in place.parts)
+        check_overlap(parts, sizes, self._path)
         codings = [
             self._coding(*entries[number], dna[number], feature, lines, place)
             for number, feature, lines, place in found

@@ -22,7 +22,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature, is_our_operon
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
-from glm_annot.io.source import decode, newline_of
+from glm_annot.io.source import BOM, decode, newline_of
 from glm_annot.records import Skip
 
 SECTION_CDS = 8192  # in a section, unless one contig has more; as many as `model.windows` reads at once
@@ -42,6 +42,7 @@ _DIALECT = {
 _NOWHERE = ".\t" * (COLUMNS - 1)  # for gffutils, which stops at places that are no numbers
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
+_LINES_NAMED = 5  # in a message
 _END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
@@ -146,9 +147,10 @@ class Document:
         return InputError(message, self.path, self.first + line + 1)
 
     def lines(self, rows: Sequence[Row]) -> str:
-        """'line 3', 'lines 3, 4': where some rows stand in the file."""
+        """'line 3', 'lines 3, 4': where some rows stand in the file; of many the first ones."""
         numbers = sorted(self.first + row.line + 1 for row in rows)
-        return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        more = ", ..." if len(numbers) > _LINES_NAMED else ""
+        return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:_LINES_NAMED]))}{more}"
 
 
 def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
@@ -173,6 +175,11 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             layout.newline = newline_of(raw)
         layout.lines, layout.stop = number + 1, start + len(raw)
         ec_place.see(raw)
+        if raw.startswith(BOM):
+            raise document.error(
+                "a byte order mark in the middle: these are files joined into one; give them one by one",
+                number,
+            )
         if is_feature(raw):
             if is_our_operon(raw):
                 raise document.error(q.not_ours("this operon has"), number)

@@ -112,6 +112,10 @@ class Neighbours(nn.Module):
         if self.hints is not None:
             self.hints.name(self.names)
 
+    def check(self) -> None:
+        """Raise ValueError for a memory that names what there is not."""
+        self.memory.check()
+
     @torch.inference_mode()
     def judge(
         self, embeddings_GD: Tensor, strand_G: Tensor, first_C: Tensor, hidden_GH: Tensor | None = None

@@ -118,6 +118,17 @@ class Memory(nn.Module):
         self.register_buffer("genome_C", torch.zeros(config.contigs, dtype=torch.int32))
         self.register_buffer("group_M", torch.zeros(config.genomes, dtype=torch.int32))
 
+    def check(self) -> None:
+        """Raise ValueError for families, places, genomes and groups that there are not."""
+        lengths_C = self.first_C.diff()
+        if int(self.first_C[0]) or bool((lengths_C < 0).any()) or int(self.first_C[-1]) != self.config.places:
+            raise ValueError("first_C is no list of places of contigs in order")
+        limits = {"family_N": self.config.families + 1, "genome_C": self.config.genomes}
+        for name, most in {**limits, "group_M": self.config.genomes}.items():
+            numbers = getattr(self, name)
+            if bool(((numbers < 0) | (numbers >= most)).any()):
+                raise ValueError(f"{name} has numbers that are not from 0 to {most - 1}")
+
     def index(self, allowed_N: Tensor | None = None, places: int = PLACES) -> MemoryIndex:
         """Make the memory ready to be asked.
 
