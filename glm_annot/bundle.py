@@ -182,6 +182,19 @@ def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
     return json.loads((folder / METRICS).read_bytes()), (folder / CARD).read_text(encoding="utf-8")
 
 
+def read_ec_names(folder: Path) -> dict[str, str]:
+    """Names of EC numbers and classes of the model in a folder; {} in a model without any.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    config, _ = _read_config(folder)
+    if EC_NAMES not in config["files"]:
+        return {}
+    _verify(folder, {EC_NAMES: config["files"][EC_NAMES]})
+    return _read_names(folder)
+
+
 def save(
     model: Model,
     folder: Path,

@@ -39,6 +39,7 @@ class Options:
     quiet: bool
     log_file: Path | None
     call_genes: bool = False
+    report: bool = False
 
 
 @dataclass(frozen=True, slots=True)
