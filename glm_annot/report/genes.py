@@ -176,7 +176,9 @@ class Genes:
             return
         self.hypothetical_named += 1
         confidence = _number(row.get("context_name_confidence")) or 0.0
-        known = Example(place, label(row), row.get("product", ""), row.get("context_ec", ""), name, confidence)
+        known = Example(
+            place, label(row), row.get("product", ""), row.get("context_ec", ""), name, confidence
+        )
         _keep_best(self.named, known)
 
 

@@ -111,7 +111,9 @@ def _summary(
         "sentences": list(summary.sentences(genes, ec=has_ec, min_confidence=least)),
         "lists": summary.lists(genes),
         "called": charts.histogram(genes.called, int(least * BINS), n_ticks=3),
-        "fits": charts.histogram({"low": genes.fits[:1] + [0] * (BINS - 1), "plain": [0, *genes.fits[1:]]}, scale=100),
+        "fits": charts.histogram(
+            {"low": genes.fits[:1] + [0] * (BINS - 1), "plain": [0, *genes.fits[1:]]}, scale=100
+        ),
         "links": charts.curve(reliability.operon_bands) if reliability else (),
     }
 
@@ -147,7 +149,9 @@ def _names(genes: Genes, reliability: Reliability | None) -> dict[str, str]:
 
 def _data(title: str, genes: Genes, names: Mapping[str, str]) -> dict[str, Any]:
     """What the scripts read."""
-    columns = {name: values for name, values in genes.columns.items() if any(v not in ("", None) for v in values)}
+    columns = {
+        name: values for name, values in genes.columns.items() if any(v not in ("", None) for v in values)
+    }
     return {
         "title": title,
         "contigs": [[contig.name, contig.length, int(contig.circular)] for contig in genes.contigs],

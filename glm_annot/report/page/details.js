@@ -25,9 +25,11 @@ class Details {
   head(i) {
     const { start, end, strand, contig } = this.genes.columns;
     const tags = [this.genes.text("locus_tag", i), this.genes.text("id", i)].filter((tag, k, all) => tag && tag !== this.genes.label(i) && all.indexOf(tag) === k);
-    const place = this.genes.contigs[contig[i]][0] + ": " + thousands(start[i]) + " to " + thousands(end[i]) + " (" + strand[i] + "), " + thousands(end[i] - start[i] + 1) + " bp";
+    const place = this.genes.contigs[contig[i]][0] + ": " + thousands(start[i]) + " to " + thousands(end[i]) + " (" + signText(strand[i]) + "), " + thousands(end[i] - start[i] + 1) + " bp";
     const skip = this.genes.text("skip", i);
-    const walk = element("div", { class: "walk" }, this.step("← Gene before", -1), this.step("Next gene →", 1));
+    const toMap = () => document.querySelector(".mapbox").scrollIntoView({ block: "start" });
+    const map = element("button", { type: "button", class: "to-map", click: toMap }, "Map");
+    const walk = element("div", { class: "walk" }, this.step("← Gene before", -1), this.step("Next gene →", 1), map);
     return [
       element("button", { type: "button", class: "close", "aria-label": "Close", click: this.onClose }, "✕"),
       element("h2", {}, this.genes.label(i)),

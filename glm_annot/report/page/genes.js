@@ -151,6 +151,10 @@ function thousands(number) {
   return number.toLocaleString("en");
 }
 
+function signText(strand) {
+  return strand === "-" ? "−" : strand;
+}
+
 function percent(share) {
   return share > 0.995 && share < 1 ? "> 99 %" : Math.round(100 * share) + " %";
 }

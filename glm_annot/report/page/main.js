@@ -47,6 +47,9 @@ for (const button of document.querySelectorAll("[data-filter]")) {
     document.querySelector("#genes").scrollIntoView({ block: "start" });
   });
 }
+// The details stand below the map, however high that is.
+const box = document.querySelector(".mapbox");
+new ResizeObserver(() => document.documentElement.style.setProperty("--map", box.offsetHeight + "px")).observe(box);
 document.querySelector("#print").addEventListener("click", () => window.print());
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");

@@ -32,7 +32,7 @@ class GeneMap {
 
   // The room for the names of the tracks; none where the page is narrow.
   get left() {
-    return this.width >= 720 ? 84 : 8;
+    return this.width >= 720 ? 96 : 8;
   }
 
   get length() {
@@ -298,6 +298,8 @@ class GeneMap {
     pen.lineTo(this.width, middle + 0.5);
     pen.stroke();
     const taken = { 1: -Infinity, [-1]: -Infinity, 0: -Infinity };
+    // The chosen gene's label has its room before all others.
+    const chosen = shown.includes(this.chosen) ? this.label(pen, this.chosen) : null;
     for (const i of shown) {
       const direction = sign(strand[i]);
       const from = this.x(start[i] - 1);
@@ -321,7 +323,12 @@ class GeneMap {
         pen.stroke();
         pen.lineWidth = 1;
       }
-      taken[direction] = this.drawLabel(pen, i, from, to, direction, taken[direction]);
+      const label = i === this.chosen ? chosen : this.label(pen, i);
+      if (!label || label.from < taken[direction] + 6) continue;
+      const isBlocked = chosen && label !== chosen && chosen.row === label.row && label.from < chosen.to + 6 && chosen.from < label.to + 6;
+      if (isBlocked) continue;
+      this.drawLabel(pen, label);
+      taken[direction] = label.to;
     }
   }
 
@@ -347,28 +354,34 @@ class GeneMap {
     pen.closePath();
   }
 
-  // A label over (forward strand) or under the gene, where it touches no other; returns where it ends.
-  drawLabel(pen, i, from, to, direction, taken) {
+  // The label of a gene: its text, where it begins and ends, and its line; null where it has no room.
+  label(pen, i) {
+    const { start, end, strand } = this.genes.columns;
     const isChosen = i === this.chosen;
-    this.font(pen, 11, isChosen ? 700 : 400);
+    const weight = isChosen ? 700 : 400;
+    this.font(pen, 11, weight);
     const number = this.genes.list("ec_passed", i)[0];
     const choices = [this.genes.label(i) + (number ? " " + number : ""), this.genes.label(i), number || ""];
-    const begin = Math.max(from, this.left);
-    const finish = Math.min(to, this.width - 4);
+    const begin = Math.max(this.x(start[i] - 1), this.left);
+    const finish = Math.min(this.x(end[i]), this.width - 4);
     const room = isChosen ? Infinity : finish - begin + 4;
     const text = choices.find((each) => each && pen.measureText(each).width <= room);
-    if (!text) return taken;
+    if (!text) return null;
     const width = pen.measureText(text).width;
-    const x = Math.min(Math.max((begin + finish - width) / 2, this.left), this.width - 4 - width);
-    if (x < taken + 6) return taken;
+    const from = Math.min(Math.max((begin + finish - width) / 2, this.left), this.width - 4 - width);
+    return { text, from, to: from + width, weight, row: sign(strand[i]) >= 0 ? LANES[1] - 4 : LANES[-1] + ARROW + 12 };
+  }
+
+  // Over a gene of the forward strand, under one of the other.
+  drawLabel(pen, label) {
+    this.font(pen, 11, label.weight);
     pen.textAlign = "left";
     pen.textBaseline = "alphabetic";
     pen.fillStyle = this.colours("ink");
-    pen.fillText(text, x, direction >= 0 ? LANES[1] - 4 : LANES[-1] + ARROW + 12);
-    return x + width;
+    pen.fillText(label.text, label.from, label.row);
   }
 
-  // Each operon as a bar; a link between two neighbours as a box with its probability.
+  // Each operon as a bar.
   drawOperons(pen, shown) {
     const { start, end } = this.genes.columns;
     const spans = new Map();
@@ -379,29 +392,33 @@ class GeneMap {
     this.font(pen, 10);
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
+    let taken = -Infinity;
     for (const members of spans.values()) {
       const from = this.x(start[members[0]] - 1);
       const to = this.x(Math.max(...members.map((i) => end[i])));
       const isChosen = this.chosen !== null && this.genes.operon(this.chosen) === this.genes.operon(members[0]);
       pen.fillStyle = this.colours(isChosen ? "accent" : "operon");
       pen.fillRect(from, OPERON, Math.max(to - from, 1), 5);
-      for (let k = 0; k + 1 < members.length; k++) this.drawLink(pen, members[k], members[k + 1]);
+      for (let k = 0; k + 1 < members.length; k++) taken = this.drawLink(pen, members[k], members[k + 1], taken);
     }
   }
 
-  drawLink(pen, left, right) {
+  // A link: a gap in the bar, and the probability where it touches no other; returns where that ends.
+  drawLink(pen, left, right, taken) {
     const probability = this.genes.value("prob_pair_next", left);
-    if (probability === null) return;
+    if (probability === null) return taken;
     const { start, end } = this.genes.columns;
     const x = this.x((end[left] + start[right]) / 2);
     const room = Math.min(this.x(end[right]) - x, x - this.x(start[left]));
-    if (room < 4) return;
+    if (room < 4) return taken;
     pen.fillStyle = this.colours("panel");
     pen.fillRect(x - 1, OPERON, 2, 5);
     const text = probability.toFixed(2);
-    if (room < pen.measureText(text).width * 0.6 + 3) return;
+    const width = pen.measureText(text).width;
+    if (x - width / 2 < taken + 5) return taken;
     pen.fillStyle = this.colours(probability < 0.7 ? "ink" : "dim");
     pen.fillText(text, x, OPERON + 17);
+    return x + width / 2;
   }
 
   // Context fit from 0 to 100 as columns; those below the limit end in a mark.
@@ -417,18 +434,19 @@ class GeneMap {
     }
     const { start, end, context_fit: fits } = this.genes.columns;
     if (!fits) return;
-    const crowded = shown.length > (this.width - this.left) / 3;
     for (const i of shown) {
       if (fits[i] === null) continue;
-      const x = this.x((start[i] + end[i]) / 2);
+      const from = this.x(start[i] - 1);
+      const width = this.x(end[i]) - from;
       const y = FIT.bottom - (fits[i] / 100) * height;
-      const isLow = this.genes.isLow(i);
-      pen.fillStyle = this.colours(isLow ? "low" : "plain");
-      pen.globalAlpha = crowded && !isLow ? 0.3 : 1;
-      pen.fillRect(x - (crowded ? 0.5 : 1.5), y, crowded ? 1 : 3, FIT.bottom - y);
+      pen.fillStyle = this.colours("plain");
+      pen.globalAlpha = 0.3;
+      pen.fillRect(from, y, Math.max(width - 1, 0.5), FIT.bottom - y);
       pen.globalAlpha = 1;
-      if (isLow) this.drawMark(pen, x);
+      pen.fillRect(from, y - 1, Math.max(width - 1, 1), 2);
     }
+    pen.fillStyle = this.colours("low");
+    for (const i of shown) if (this.genes.isLow(i)) this.drawMark(pen, this.x((start[i] + end[i]) / 2));
   }
 
   drawMark(pen, x) {

@@ -21,7 +21,7 @@ class Table {
     const place = (i) => genes.columns.contig[i] * 1e12 + genes.columns.start[i];
     const all = [
       { title: "Gene", key: place, cell: (i) => this.nameCell(i), width: "" },
-      { title: "Product", key: (i) => genes.text("product", i), cell: (i) => this.productCell(i), width: "" },
+      { title: "Product", key: (i) => genes.text("product", i), cell: (i) => this.productCell(i), width: "w1" },
       { title: "EC number", key: (i) => genes.text("ec_passed", i), cell: (i) => this.numberCell(i), width: "", needs: "ec_passed" },
       { title: "Confidence", key: (i) => genes.confidence(i), cell: (i) => this.confidenceCell(i), width: "w1", needs: "ec_passed" },
       { title: "In the file", key: (i) => genes.text("ec_existing", i), cell: (i) => this.existingCell(i), width: "w1", needs: "ec_existing" },
@@ -37,13 +37,14 @@ class Table {
     const genes = this.genes;
     const tag = genes.text("locus_tag", i);
     const button = element("button", { type: "button", class: "link" }, genes.label(i));
-    return element("td", {}, button, tag && tag !== genes.label(i) ? element("small", {}, tag) : "");
+    const product = element("small", { class: "narrow" }, genes.product(i)); // where its own column has no room
+    return element("td", { class: "name" }, button, tag && tag !== genes.label(i) ? element("small", {}, tag) : "", product);
   }
 
   productCell(i) {
     const skip = this.genes.text("skip", i);
     const note = skip && skip !== "named" ? element("small", {}, "no prediction: " + skip.replaceAll("_", " ")) : "";
-    return element("td", { class: "text" }, this.genes.product(i), note);
+    return element("td", { class: "text w1" }, this.genes.product(i), note);
   }
 
   numberCell(i) {
@@ -91,7 +92,7 @@ class Table {
 
   placeCell(i) {
     const { start, end, strand, contig } = this.genes.columns;
-    const text = thousands(start[i]) + " " + strand[i];
+    const text = thousands(start[i]) + " " + signText(strand[i]);
     const note = this.genes.contigs.length > 1 ? this.genes.contigs[contig[i]][0] : thousands(end[i] - start[i] + 1) + " bp";
     return element("td", { class: "number w3" }, text, element("small", {}, note));
   }
@@ -229,7 +230,7 @@ class Table {
 
   row(i) {
     const isChosen = i === this.chosen;
-    return element("tr", { "data-gene": i, class: isChosen ? "chosen" : null, "aria-selected": isChosen ? "true" : null }, ...this.columns.map((column) => column.cell(i)));
+    return element("tr", { "data-gene": i, class: isChosen ? "chosen" : null, "aria-current": isChosen ? "true" : null }, ...this.columns.map((column) => column.cell(i)));
   }
 
   // Marks a gene's row and turns to its page; false where it is not among the rows.
