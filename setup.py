@@ -70,6 +70,7 @@ setup(
             "import-linter>=2.1",
             "ruff>=0.17.6",
             "mypy>=2.4.1",
+            "playwright>=1.65",  # the report in a browser, where there is one
             "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
             "pyhmmer>=0.11",

@@ -121,7 +121,7 @@ class Target:
                 in_use.refuse(place)
 
     def check_table(self) -> None:
-        """Raises UsageError when table or report are there; their names are known before the input is read."""
+        """Raises UsageError when table or report are there; their names are known before reading."""
         refuse_existing([path for path in (self.table, self.report) if path is not None])
 
     def check_free(self, format: str) -> None:

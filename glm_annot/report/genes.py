@@ -195,7 +195,7 @@ def _keep_best(examples: list[Example], example: Example) -> None:
 
 
 def _named(numbers: Sequence[str], names: str) -> Iterator[tuple[str, str]]:
-    """(number, name) of those that have a name. A few names have '; ' in them: then only one number has it."""
+    """(number, name) of those that have one. A few names hold '; ': then only one number can have it."""
     parts = [names] if len(numbers) == 1 else names.split("; ")
     if len(parts) == len(numbers):
         yield from ((number, name) for number, name in zip(numbers, parts, strict=True) if name)

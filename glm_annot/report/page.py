@@ -1,4 +1,4 @@
-"""The report of one annotated file: a single HTML page that needs no network and runs nothing from the file."""
+"""The report of an annotated file: one HTML page that needs no network and runs nothing from the file."""
 
 from __future__ import annotations
 

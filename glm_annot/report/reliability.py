@@ -1,4 +1,4 @@
-"""What the model that made a file says of its own reliability: figures that were measured and kept with it."""
+"""How reliable the model is that made a file: figures that were measured and kept with it."""
 
 from __future__ import annotations
 

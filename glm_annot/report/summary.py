@@ -68,8 +68,8 @@ def _of_hypothetical(genes: Genes, *, ec: bool) -> Iterator[str]:
         yield f"The neighbours give a name to {genes.hypothetical_named:,} of them."
     if genes.hypothetical_known:
         yield (
-            f"At the places of {genes.hypothetical_known:,} of them the neighbours make one family likelier than "
-            f"all others together (confidence {KNOWN_PLACE:g} or more)."
+            f"At the places of {genes.hypothetical_known:,} of them the neighbours make one family likelier "
+            f"than all others together (confidence {KNOWN_PLACE:g} or more)."
         )
 
 

@@ -1,4 +1,4 @@
-"""`--report` and `glm-annot report`: one page, made from a run or from its files, and never over another file."""
+"""`--report` and `glm-annot report`: one page, of a run or of its files, and never over another file."""
 
 from __future__ import annotations
 
