@@ -34,16 +34,13 @@ class Histogram:
     ticks: tuple[tuple[float, float], ...]
 
 
-def histogram(
-    counts: Mapping[str, Sequence[int]], first: int = 0, *, scale: float = 1.0, n_ticks: int = 5
-) -> Histogram:
+def histogram(counts: Mapping[str, Sequence[int]], first: int = 0, *, scale: float = 1.0) -> Histogram:
     """Columns of equal width over the values 0 to `scale`; the kinds of one column stand on each other.
 
     Args:
         counts: how many there are of each kind, in ranges of equal width.
         first: the number of the first range that is shown.
-        scale: the value at the end of the last range.
-        n_ticks: how many ticks there are, at both ends and between.
+        scale: the value at the end of the last range; every fifth of it has a tick.
     """
     n = len(next(iter(counts.values())))
     most = max([1, *(sum(row[i] for row in counts.values()) for i in range(first, n))])
@@ -59,8 +56,8 @@ def histogram(
                 low, high = (scale * edge / n for edge in (i, i + 1))
                 bars.append(Bar(kind, row[i], low, high, x, y, width - _GAP, height))
     start = scale * first / n
-    values = [start + (scale - start) * i / (n_ticks - 1) for i in range(n_ticks)]
-    ticks = [(value, LEFT + (value - start) / (scale - start) * (RIGHT - LEFT)) for value in values]
+    values = [scale * i / 5 for i in range(6)]
+    ticks = [(v, LEFT + (v - start) / (scale - start) * (RIGHT - LEFT)) for v in values if v >= start]
     return Histogram(tuple(bars), most, tuple(ticks))
 
 

@@ -110,7 +110,7 @@ def _summary(
         "counts": summary.counts(genes),
         "sentences": list(summary.sentences(genes, ec=has_ec, min_confidence=least)),
         "lists": summary.lists(genes),
-        "called": charts.histogram(genes.called, int(least * BINS), n_ticks=3),
+        "called": charts.histogram(genes.called, int(least * BINS)),
         "fits": charts.histogram(
             {"low": genes.fits[:1] + [0] * (BINS - 1), "plain": [0, *genes.fits[1:]]}, scale=100
         ),

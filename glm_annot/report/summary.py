@@ -35,10 +35,7 @@ def sentences(genes: Genes, *, ec: bool, min_confidence: float) -> Iterator[str]
     if ec:
         found = counts(genes)
         called = found.new + found.agrees + found.differs
-        yield (
-            f"{_genes(called)} {_have(called)} an EC number with a confidence of at least "
-            f"{min_confidence:g}. An EC number that agrees may be just the class (2.7.1.-) of the other."
-        )
+        yield " ".join(_of_calls(genes, called, min_confidence))
     if genes.hypothetical:
         yield " ".join(_of_hypothetical(genes, ec=ec))
     if genes.operons:
@@ -47,15 +44,28 @@ def sentences(genes: Genes, *, ec: bool, min_confidence: float) -> Iterator[str]
             f"{_count(genes.operons, 'operon')}, where each link between neighbours is more likely than not."
         )
     if genes.with_fit:
-        yield (
-            f"{genes.low_fit:,} of {_genes(genes.with_fit)} with a context fit rank below {LOW_FIT:g}: "
-            "acquired lately, miscalled, or simply in a rare neighbourhood."
-        )
+        yield _of_fit(genes)
     skipped = {reason: n for reason, n in genes.skips.most_common() if reason}
     if skipped:
         reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in skipped.items())
         total = sum(skipped.values())
         yield f"{_genes(total)} {_have(total)} no prediction ({reasons})."
+
+
+def _of_calls(genes: Genes, called: int, min_confidence: float) -> Iterator[str]:
+    yield f"{_genes(called)} {_have(called)} an EC number with a confidence of at least {min_confidence:g}."
+    if classes := genes.agreement[Agreement.PREFIX.value]:
+        yield f"Of those that agree, {classes:,} {_have(classes)} just the class of the other (2.7.1.-)."
+
+
+def _of_fit(genes: Genes) -> str:
+    with_fit = f"of {_genes(genes.with_fit)} with a context fit"
+    if not genes.low_fit:
+        return f"None {with_fit} ranks below {LOW_FIT:g}."
+    return (
+        f"{genes.low_fit:,} {with_fit} {'ranks' if genes.low_fit == 1 else 'rank'} below {LOW_FIT:g}: "
+        "acquired lately, miscalled, or simply in a rare neighbourhood."
+    )
 
 
 def _of_hypothetical(genes: Genes, *, ec: bool) -> Iterator[str]:

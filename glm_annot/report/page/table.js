@@ -27,7 +27,7 @@ class Table {
       { title: "In the file", key: (i) => genes.text("ec_existing", i), cell: (i) => this.existingCell(i), width: "w1", needs: "ec_existing" },
       { title: "Operon", key: (i) => genes.operon(i), cell: (i) => this.operonCell(i), width: "w2", needs: "operon" },
       { title: "Context fit", key: (i) => genes.value("context_fit", i), cell: (i) => this.fitCell(i), width: "w1", needs: "context_fit" },
-      { title: "By its neighbours", key: (i) => genes.value("context_name_confidence", i), cell: (i) => this.contextCell(i), width: "w2", needs: "context_name" },
+      { title: "By its neighbours", key: (i) => genes.value("context_name_confidence", i), cell: (i) => this.contextCell(i), width: "w4", needs: "context_name" },
       { title: "Place", key: place, cell: (i) => this.placeCell(i), width: "w3" },
     ];
     return all.filter((column) => !column.needs || genes.has(column.needs));
@@ -38,13 +38,15 @@ class Table {
     const tag = genes.text("locus_tag", i);
     const button = element("button", { type: "button", class: "link" }, genes.label(i));
     const product = element("small", { class: "narrow" }, genes.product(i)); // where its own column has no room
+    const context = this.contextNote(i);
+    if (context) product.append(context);
     return element("td", { class: "name" }, button, tag && tag !== genes.label(i) ? element("small", {}, tag) : "", product);
   }
 
   productCell(i) {
     const skip = this.genes.text("skip", i);
     const note = skip && skip !== "named" ? element("small", {}, "no prediction: " + skip.replaceAll("_", " ")) : "";
-    return element("td", { class: "text w1" }, this.genes.product(i), note);
+    return element("td", { class: "text w1" }, this.genes.product(i), note, this.contextNote(i));
   }
 
   numberCell(i) {
@@ -87,7 +89,13 @@ class Table {
     const confidence = this.genes.value("context_name_confidence", i);
     const numbers = this.genes.text("context_ec", i);
     const below = [numbers, confidence === null ? "" : percent(confidence)].filter(Boolean).join(" · ");
-    return element("td", { class: "text w2" }, name, below ? element("small", {}, below) : "");
+    return element("td", { class: "text w4" }, name, below ? element("small", {}, below) : "");
+  }
+
+  // The same below the product, where its own column has no room.
+  contextNote(i) {
+    const name = this.genes.text("context_name", i);
+    return name ? element("small", { class: "beside" }, "by its neighbours: " + name) : "";
   }
 
   placeCell(i) {

@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from glm_annot.io import outline
+from glm_annot.io.table import read_rows
 from glm_annot.records import Contig
 from glm_annot.report import page
 from glm_annot.report.charts import BASE, LEFT, RIGHT, TOP, curve, histogram
 from glm_annot.report.genes import Genes
 from glm_annot.report.reliability import Band, Reliability, from_metrics, of_model
 from tests.annot.report.made import COMMENT, CONTIGS, HOSTILE, genes, row
+from tests.support.paths import EXAMPLE
 
 MEASURED = Reliability(
     {"3.5.1.4": "amidase"}, 0.013, {0.9: 0.94}, (Band(0.1, 0.2, 9), Band(0.9, 0.8, 36)), 0.05
@@ -137,13 +140,14 @@ def test_a_bacterial_genome_is_a_small_page(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_bars_of_a_histogram_stand_on_each_other() -> None:
-    chart = histogram({"a": [0, 2, 0, 1], "b": [5, 2, 0, 0]}, first=1, n_ticks=3)
+    chart = histogram({"a": [0, 2, 0, 1], "b": [5, 2, 0, 0]}, first=1)
     assert chart.most == 4
     low, high, last = chart.bars
     assert (low.kind, low.count, low.low, low.high) == ("a", 2, 0.25, 0.5)
     assert low.y == (BASE + TOP) / 2 and high.y == TOP and high.y + high.height == low.y
     assert last.low == 0.75 and last.x + last.width == pytest.approx(RIGHT, abs=1)
-    assert chart.ticks[0] == (0.25, LEFT) and chart.ticks[-1] == (1.0, RIGHT)
+    assert [value for value, _ in chart.ticks] == [0.4, 0.6, 0.8, 1.0]
+    assert chart.ticks[0][1] == pytest.approx(LEFT + 0.2 * (RIGHT - LEFT)) and chart.ticks[-1][1] == RIGHT
 
 
 def test_points_of_a_curve() -> None:
@@ -163,3 +167,13 @@ def test_figures_of_a_model() -> None:
     )
     assert found == Reliability({}, 0.01, {0.5: 0.8}, (Band(0.3, 0.4, 5),), 0.02)
     assert from_metrics({}, {}) == Reliability()
+
+
+def test_the_report_of_the_example_is_of_its_files() -> None:
+    report = EXAMPLE.with_suffix(".glm.html").read_text(encoding="utf-8")
+    with EXAMPLE.with_suffix(".glm.tsv").open(encoding="utf-8", newline="") as stream:
+        rows = list(read_rows(stream, "example"))
+    comment, _ = outline(EXAMPLE.with_suffix(".glm.gff3"))
+    for name in ("locus_tag", "ec_passed", "ec_passed_confidence", "operon"):
+        assert data(report)["columns"][name] == [row[name] for row in rows]
+    assert page.parse_comment(comment)["sha256"] in report
