@@ -18,9 +18,11 @@ def read(annotation: str | Path, table: str | Path) -> tuple[Genes, str]:
     """The genes, and the provenance comment of the annotated file.
 
     Raises:
-        InputError: one of the files cannot be read, or they do not belong together.
+        InputError: one of the files is not there or cannot be read, or they do not belong together.
     """
     comment, contigs = outline(annotation)
+    if not Path(table).exists():
+        raise InputError(f"its table of scores is not there ({table}); name it with --table", annotation)
     rows = list(read_rows(StringIO(decode(read_bytes(table)), newline=""), table))
     genes = Genes()
     genes.add(_with_genes(contigs, rows, annotation, table), rows)

@@ -55,7 +55,7 @@ def render(
     model: str | None = None,
     *,
     annotation: str,
-    table: str | None,
+    table: str,
 ) -> bytes:
     """The page.
 
@@ -65,7 +65,7 @@ def render(
         comment: the provenance comment of the annotated file.
         model: name or folder of the model that made it, where its figures are looked for besides those that
             ship.
-        annotation, table: the names of the files that it is about; None without a table.
+        annotation, table: the names of the files that it is about.
     """
     provenance = parse_comment(comment)
     reliability = of_model(provenance.get("sha256", ""), model)

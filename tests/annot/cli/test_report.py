@@ -97,4 +97,4 @@ def test_a_table_of_another_file_is_refused(small_gff3: Path, tmp_path: Path) ->
     table.write_text("a\tb\n")
     assert "this is no table of glm-annot" in refused("report", annotated)
     table.unlink()
-    assert "no such file" in refused("report", annotated)
+    assert f"its table of scores is not there ({table}); name it with --table" in refused("report", annotated)

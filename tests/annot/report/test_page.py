@@ -32,9 +32,7 @@ def html(monkeypatch: pytest.MonkeyPatch) -> str:
     return made(monkeypatch, genes())
 
 
-def made(
-    monkeypatch: pytest.MonkeyPatch, found: Genes, title: str = "made", table: str | None = "t.tsv"
-) -> str:
+def made(monkeypatch: pytest.MonkeyPatch, found: Genes, title: str = "made", table: str = "t.tsv") -> str:
     monkeypatch.setattr(page, "of_model", lambda sha256, chosen: MEASURED)
     return page.render(title, found, COMMENT, annotation="a.gff3", table=table).decode()
 
