@@ -1,5 +1,14 @@
 // What is known of the gene that was chosen.
 
+// Columns that have a place of their own here; what else the table holds is listed by name.
+const PLACED = new Set([
+  ...["contig", "start", "end", "strand", "locus_tag", "id", "gene", "product", "hypothetical", "skip"],
+  ...["ec_existing", "ec_passed", "ec_passed_confidence", "ec_name", "ec_agreement", "ec_candidates"],
+  ...["ec_candidates_confidence", "enzyme_confidence", "evidence", "operon", "operon_position", "operon_confidence"],
+  ...["prob_pair_prev", "prob_pair_next", "context_fit", "context_confidence", "context_name", "context_ec"],
+  ...["context_name_confidence", "context_genera", "context_neighbours"],
+]);
+
 class Details {
   constructor(genes, onChoose, onWalk, onClose) {
     Object.assign(this, { genes, onChoose, onWalk, onClose });
@@ -16,7 +25,7 @@ class Details {
   show(i, isInTable) {
     this.place.classList.remove("empty");
     document.body.classList.add("chosen");
-    const parts = [...this.head(i), ...this.numbers(i), ...this.context(i), ...this.operon(i)];
+    const parts = [...this.head(i), ...this.numbers(i), ...this.context(i), ...this.operon(i), ...this.others(i)];
     if (!isInTable) parts.push(element("p", { class: "dim outside" }, "This gene is not among the rows of the table now."));
     this.place.replaceChildren(...parts);
     this.place.scrollTop = 0;
@@ -101,6 +110,12 @@ class Details {
     }
     if (known !== null) parts.push(element("p", { class: "dim" }, "Probability of what the neighbours make likeliest here, this gene or another: " + percent(known) + "."));
     return parts.length ? [element("h3", {}, "Context"), ...parts] : [];
+  }
+
+  others(i) {
+    const names = this.genes.header.filter((name) => !PLACED.has(name) && this.genes.text(name, i) !== "");
+    const rows = names.map((name) => element("p", {}, element("span", { class: "dim" }, name.replaceAll("_", " ") + ": "), this.genes.text(name, i)));
+    return rows.length ? [element("h3", {}, "More of the table"), ...rows] : [];
   }
 
   operon(i) {
