@@ -18,10 +18,14 @@ const details = new Details(genes, choose, (step) => map.walk(step), () => {
 });
 table.contig = 0;
 
+const box = document.querySelector(".mapbox");
+
 function choose(i) {
   map.show(i);
   setContig(map.contig);
   details.show(i, table.choose(i));
+  // Where the map is at the top of the window, the page may scroll to the row without moving the map.
+  if (box.getBoundingClientRect().top < 1) document.querySelector("#table tr.chosen")?.scrollIntoView({ block: "nearest" });
 }
 
 function setContig(contig) {
@@ -48,7 +52,6 @@ for (const button of document.querySelectorAll("[data-filter]")) {
   });
 }
 // The details stand below the map, however high that is.
-const box = document.querySelector(".mapbox");
 new ResizeObserver(() => document.documentElement.style.setProperty("--map", box.offsetHeight + "px")).observe(box);
 document.querySelector("#print").addEventListener("click", () => window.print());
 
