@@ -369,7 +369,7 @@ class GeneMap {
     if (!text) return null;
     const width = pen.measureText(text).width;
     const from = Math.min(Math.max((begin + finish - width) / 2, this.left), this.width - 4 - width);
-    return { text, from, to: from + width, weight, row: sign(strand[i]) >= 0 ? LANES[1] - 4 : LANES[-1] + ARROW + 12 };
+    return { text, from, to: from + width, weight, row: sign(strand[i]) >= 0 ? LANES[1] - 6 : LANES[-1] + ARROW + 13 };
   }
 
   // Over a gene of the forward strand, under one of the other.
