@@ -13,9 +13,10 @@ from glm_annot import __version__
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import report, start_log, visible
 from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.output import STDIO
+from glm_annot.cli.output import STDIO, beside, stem
 from glm_annot.cli.tasks import Options
 from glm_annot.cli.write import discard_unwritten, to_stdout
+from glm_annot.errors import UsageError
 from glm_annot.processes import end_on_signals, fill_closed_streams
 
 MOST_GB = 1e6  # that a size may be given as
@@ -40,6 +41,7 @@ Examples:
   glm-annot pgap.gff --fasta genome.fna        contigs in a separate FASTA file
   glm-annot genome.gbff -o - > annotated.gbk   to standard output, without the table
   glm-annot genome.gff3 --reference enzymes.faa   your own labelled proteins as evidence
+  glm-annot genome.gff3 --report               also writes genome.glm.html, to look at in a browser
   glm-annot strip bakta_output.glm.gff3 > original.gff3   the original file again
 
 \b
@@ -234,6 +236,7 @@ _MAX_UNPACKED = click.option(
     help="Where --promote-ec writes the EC numbers of hypothetical proteins, from whose fields ENA deletes "
     "them.",
 )
+@click.option("--report", is_flag=True, help="Also write a report to look at, one HTML file for any browser.")
 @click.option(
     "--call-genes",
     is_flag=True,
@@ -275,6 +278,30 @@ def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
         in_use = FilesInUse.of([("the input", file)], stdin=file == STDIO)
         with whole_files(Path(output), force=force, in_use=in_use) as (stripped,):
             stripped.write(text)
+
+
+@cli.command("report", short_help="Makes a report to look at from an annotated file.")
+@click.argument("file")
+@click.option("-o", "--output", **_FILE, help="Where to write; default: beside FILE, as .html.")
+@click.option("--table", **_FILE, help="The table of FILE; default: beside it, as .tsv.")
+@click.option("--force", is_flag=True, help="Overwrite an existing report.")
+def make_report(file: str, output: Path | None, table: Path | None, force: bool) -> None:
+    """Makes one HTML file from FILE, which glm-annot has annotated, and the table beside it.
+
+    It opens in any browser, without a network.
+    """
+    from glm_annot.report.annotated import read
+    from glm_annot.report.page import render
+
+    if file == STDIO:
+        raise UsageError("a report needs a file and the table beside it; standard input has none")
+    table, output = table or beside(file, ".tsv"), output or beside(file, ".html")
+    genes, comment = read(file, table)
+    page = render(stem(file), genes, comment, annotation=Path(file).name, table=table.name)
+    in_use = FilesInUse.of([("the input", file), ("the table", table)])
+    with whole_files(output, force=force, in_use=in_use) as (written,):
+        written.write(page)
+    click.echo(f"wrote {output}", err=True)
 
 
 @cli.command(short_help="Lists the models, or shows the card of one.")
