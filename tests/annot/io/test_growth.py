@@ -172,7 +172,7 @@ def test_memory_is_a_few_bytes_for_each_of_the_file(
 ) -> None:
     made = make_genome("Made up", ancestors(2), seed=1)
     text, before = (MADE.encode(), b"##FASTA") if format == "gff3" else (genbank(made).encode(), b"ORIGIN")
-    monkeypatch.setattr(source, "_BLOCK", 2**12)
+    monkeypatch.setattr(source, "_LINES_BLOCK", 2**8)
     short, long = (text.replace(before, line * n + before, 1) for n in (1000, 2**14))
     round_trip(short, tmp_path / "in")  # loads what is loaded once
     more = peak_of(long, tmp_path / "in") - peak_of(short, tmp_path / "in")
