@@ -56,6 +56,7 @@ setup(
     package_dir={f"glm_annot.{folder}": folder for folder in FOLDERS},
     package_data={
         "glm_annot": ["models/*/*", "py.typed"],
+        "glm_annot.report": ["page/*"],
         "glm_annot.training": ["recipes/*.json", "recipes/sets/*.json"],
         "glm_annot.training.corpus": ["lineages.tsv"],
         "glm_annot.training.paper": ["templates/*"],
@@ -67,9 +68,11 @@ setup(
         "gffutils>=0.12",
         "click>=8.1",
         "filelock>=3.12",
+        "jinja2>=3.1",
         "numpy>=1.26",
         "safetensors>=0.4.3",
         "tqdm>=4.66",
+        "pyopal>=0.7.3",
     ],
     extras_require={
         "train": [
@@ -86,9 +89,7 @@ setup(
             "scipy>=1.12",
             "statsmodels>=0.14",
             "pandas>=2.1",
-            "jinja2>=3.1",
         ],
-        "homology": ["pyhmmer>=0.11"],
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],
         "dev": [
@@ -98,9 +99,9 @@ setup(
             "import-linter>=2.1",
             "ruff>=0.17.6",
             "mypy>=2.4.1",
+            "playwright>=1.65",  # the report in a browser, where there is one
             "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
-            "pyhmmer>=0.11",
             "setuptools>=77.0.1",
             "wheel>=0.43",
         ],
@@ -114,9 +115,10 @@ setup(
         ],
         "glm_annot.plugins": [
             "bakta = glm_annot.plugins.bakta:plugin",
+            "baktfold = glm_annot.plugins.bakta:baktfold",
             "prokka = glm_annot.plugins.prokka:plugin",
             "ncbi_datasets = glm_annot.plugins.fixed_names:ncbi_datasets",
-            "pgap = glm_annot.plugins.fixed_names:pgap",
+            "pgap = glm_annot.plugins.pgap:plugin",
             "dfast = glm_annot.plugins.fixed_names:dfast",
         ],
     },

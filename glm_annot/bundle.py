@@ -5,7 +5,9 @@
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
+    ec_proteins.faa.gz   labelled proteins that it searches, if any: >NAME EC=1.2.3.4;5.6.7.8
     ec_names.tsv         names of these numbers and of their classes, for people; may be absent
+    family_names.tsv     what gene families are called, by source; may be absent
     metrics.json         what was measured on held-out data, and the command that measured it
     MODEL_CARD.md        what the model is, as text
 
@@ -37,8 +39,9 @@ from torch import Tensor, nn
 from glm_annot import bundle_files
 from glm_annot.bundle_files import Undrawn, check_regular, made, one_line, parse_json, read_file, text_of
 from glm_annot.ec.head import ECHead, ECHeadConfig
+from glm_annot.ec.reference import from_bytes, to_bytes
 from glm_annot.ec_numbers import is_number
-from glm_annot.errors import ModelError, UsageError
+from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
@@ -46,25 +49,30 @@ from glm_annot.model.families import FamilyGLM
 from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.names import from_text, to_text
 from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
-FORMAT = 5  # raised when bundles change; a program reads its own format
+FORMAT = 6  # raised when an older program could not read a newer bundle
+OLDEST = 5  # format that is still read; one without labelled proteins
 PACKED = 2  # numbers in one of a file, where it holds 4 bits of each
 SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at most 15 MiB
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
-EC_NAMES = "ec_names.tsv"
+PROTEINS = "ec_proteins.faa.gz"
+EC_NAMES, FAMILY_NAMES = "ec_names.tsv", "family_names.tsv"
+MOST_PROTEINS = 2**30  # bytes of a file of labelled proteins
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 # What a part's making and filling raise where its settings or tensors are wrong.
 _WRONG: tuple[type[Exception], ...] = (
     ArithmeticError,
     AttributeError,
+    InputError,
     LookupError,
     MemoryError,
     OSError,
@@ -206,6 +214,19 @@ def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
     return metrics, text_of(read_file(folder / CARD), folder / CARD)
 
 
+def read_ec_names(folder: Path) -> dict[str, str]:
+    """Names of EC numbers and classes of the model in a folder; {} in a model without any.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    config, _ = _read_config(folder)
+    if EC_NAMES not in config["files"]:
+        return {}
+    _verify(folder, {EC_NAMES: config["files"][EC_NAMES]})
+    return _read_names(folder)
+
+
 def save(
     model: Model,
     folder: Path,
@@ -241,8 +262,12 @@ def save(
         if model.ec is not None:
             lines = [_LABELS_HEADER, *model.ec.config.labels]
             (draft / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if model.ec.base.proteins:
+                (draft / PROTEINS).write_bytes(to_bytes(model.ec.base))
         if model.ec_names:
             (draft / EC_NAMES).write_text(_names_text(model.ec_names), encoding="utf-8")
+        if model.neighbours is not None and model.neighbours.facts:
+            (draft / FAMILY_NAMES).write_text(to_text(model.neighbours.facts), encoding="utf-8")
         config = {
             "format": FORMAT,
             "name": model.name,
@@ -359,7 +384,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
         raise ModelError(
             f"{folder} has format {config['format']}, newer than this program's {FORMAT}: update glm-annot"
         )
-    if config["format"] < FORMAT:
+    if config["format"] < OLDEST:
         raise ModelError(
             f"{folder} has format {config['format']}, which this version does not read; fit its heads and "
             "make the bundle again"
@@ -395,9 +420,22 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
     made(type(encoder_config), asdict(encoder_config))
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
+    ec_head = ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder)))
+    if ec_head and PROTEINS in config["files"]:
+        ec_head.base = from_bytes((folder / PROTEINS).read_bytes(), folder / PROTEINS)
     # Models made before there was a memory do not say.
     neighbours, families = config.get("neighbours"), config.get("family_encoder")
     labels = () if ec is None else _read_labels(folder)
+    ec_head = None if ec is None else part("ec", ECHead, made(ECHeadConfig, {**ec, "labels": labels}))
+    if ec_head is not None and PROTEINS in config["files"]:
+        path = folder / PROTEINS
+        ec_head.base = from_bytes(read_file(path, MOST_PROTEINS), path)
+    judge = None
+    if neighbours is not None:
+        judge = part("neighbours", Neighbours, made(NeighboursConfig, neighbours))
+        if judge.config.named:
+            path = folder / FAMILY_NAMES
+            judge.call(from_text(text_of(read_file(path), path), path))
     model = Model(
         name=config["name"],
         version=config["version"],
@@ -407,11 +445,9 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         glm=part("glm", GLM, glm_config),
         fit=None if fit is None else part("fit", ContextFit, made(ContextFitConfig, fit)),
         operons=None if operons is None else part("operons", OperonHead, made(OperonHeadConfig, operons)),
-        ec=None if ec is None else part("ec", ECHead, made(ECHeadConfig, {**ec, "labels": labels})),
+        ec=ec_head,
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
-        neighbours=None
-        if neighbours is None
-        else part("neighbours", Neighbours, made(NeighboursConfig, neighbours)),
+        neighbours=judge,
         family_encoder=None
         if families is None
         else part("family_encoder", FamilyEncoder, made(FamilyEncoderConfig, families)),

@@ -13,9 +13,10 @@ from glm_annot import __version__
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import report, start_log, visible
 from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.output import STDIO
+from glm_annot.cli.output import STDIO, beside, stem
 from glm_annot.cli.tasks import Options
 from glm_annot.cli.write import discard_unwritten, to_stdout
+from glm_annot.errors import UsageError
 from glm_annot.processes import end_on_signals, fill_closed_streams
 
 MOST_GB = 1e6  # that a size may be given as
@@ -40,6 +41,7 @@ Examples:
   glm-annot pgap.gff --fasta genome.fna        contigs in a separate FASTA file
   glm-annot genome.gbff -o - > annotated.gbk   to standard output, without the table
   glm-annot genome.gff3 --reference enzymes.faa   your own labelled proteins as evidence
+  glm-annot genome.gff3 --report               also writes genome.glm.html, to look at in a browser
   glm-annot strip bakta_output.glm.gff3 > original.gff3   the original file again
 
 \b
@@ -96,9 +98,10 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
-    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
-    among them how well each gene fits its neighbours (context fit).
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of a tool that
+    a plugin knows (Bakta, Baktfold, Prokka, PGAP, DFAST, NCBI datasets); - is standard input. The output is
+    the same file with additions, and a table (.tsv) of all scores, among them how well each gene fits its
+    neighbours (context fit).
     """
 
 
@@ -116,7 +119,7 @@ def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int 
     from glm_annot.io.sequences import is_genetic_code
 
     if code is not None and not is_genetic_code(str(code)):
-        raise click.BadParameter(f"{code} is no NCBI genetic code; bacteria have 11 or 4.")
+        raise click.BadParameter(f"{code} is not an NCBI genetic code; bacteria use 11 or 4.")
     return code
 
 
@@ -140,8 +143,10 @@ _MAX_UNPACKED = click.option(
 @cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
-@click.option("--fasta", **_FILE, help="Contig sequences, for a file that has none.")
-@click.option("--faa", **_FILE, help="Protein sequences by CDS ID, used instead of translating.")
+@click.option("--fasta", **_FILE, help="FASTA file of the contigs, for an annotation without sequences.")
+@click.option(
+    "--faa", **_FILE, help="FASTA file of the proteins, named as the CDS; used instead of translating them."
+)
 @click.option(
     "--genetic-code",
     type=int,
@@ -152,8 +157,8 @@ _MAX_UNPACKED = click.option(
 @click.option(
     "--reference",
     **_FILE,
-    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence (searched with "
-    "DIAMOND or pyhmmer).",
+    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence, beside that to "
+    "the model's own labelled proteins.",
 )
 @click.option(
     "--model",
@@ -170,7 +175,8 @@ _MAX_UNPACKED = click.option(
     **_COUNT_OR_ALL,
     default=1,
     show_default=True,
-    help="Inputs at the same time, each in a process; 0: as many as cores and memory (1 GB each) allow.",
+    help="Number of inputs annotated at the same time, each in a process of its own; 0: as many as cores and "
+    "memory (1 GB each) allow.",
 )
 @click.option(
     "-t", "--threads", **_THREADS, help="CPU threads, shared by the jobs; default, and 0: all cores."
@@ -214,13 +220,13 @@ _MAX_UNPACKED = click.option(
 @click.option(
     "--only-hypothetical",
     is_flag=True,
-    help="Annotate only genes without a known product; all genes are context.",
+    help="Annotate only genes without a known product; the others only serve as their context.",
 )
 @click.option(
     "--promote-ec",
     **_PROBABILITY,
-    help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "
-    "empty.",
+    help="Also write EC numbers of at least this confidence into the annotation tool's own field, where that "
+    "is empty.",
 )
 @click.option(
     "--promote-to",
@@ -230,13 +236,18 @@ _MAX_UNPACKED = click.option(
     help="Where --promote-ec writes the EC numbers of hypothetical proteins, from whose fields ENA deletes "
     "them.",
 )
+@click.option("--report", is_flag=True, help="Also write a report to look at, one HTML file for any browser.")
 @click.option(
-    "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
+    "--call-genes",
+    is_flag=True,
+    help="Call genes, with pyrodigal, in inputs that are contigs without annotation (FASTA).",
 )
 @_MAX_UNPACKED
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing results.")
-@click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
+@click.option(
+    "--resume", is_flag=True, help="Skip inputs that an earlier run with the same settings has finished."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
 @click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
 def annotate(inputs: tuple[str, ...], **options: Any) -> None:
@@ -247,13 +258,13 @@ def annotate(inputs: tuple[str, ...], **options: Any) -> None:
         sys.exit(status)
 
 
-@cli.command(short_help="Removes the additions: the original file again.")
+@cli.command(short_help="Gives the original file back, without what glm-annot added.")
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output.")
 @_MAX_UNPACKED
 def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
-    """Removes glm-annot's additions from FILE and gives the original back, byte for byte."""
+    """Removes what glm-annot added to FILE, which gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
     from glm_annot.io.source import allow_unpacked, read_bytes, sniff
 
@@ -267,6 +278,30 @@ def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
         in_use = FilesInUse.of([("the input", file)], stdin=file == STDIO)
         with whole_files(Path(output), force=force, in_use=in_use) as (stripped,):
             stripped.write(text)
+
+
+@cli.command("report", short_help="Makes a report to look at from an annotated file.")
+@click.argument("file")
+@click.option("-o", "--output", **_FILE, help="Where to write; default: beside FILE, as .html.")
+@click.option("--table", **_FILE, help="The table of FILE; default: beside it, as .tsv.")
+@click.option("--force", is_flag=True, help="Overwrite an existing report.")
+def make_report(file: str, output: Path | None, table: Path | None, force: bool) -> None:
+    """Makes one HTML file from FILE, which glm-annot has annotated, and the table beside it.
+
+    It opens in any browser, without a network.
+    """
+    from glm_annot.report.annotated import read
+    from glm_annot.report.page import render
+
+    if file == STDIO:
+        raise UsageError("a report needs a file and the table beside it; standard input has none")
+    table, output = table or beside(file, ".tsv"), output or beside(file, ".html")
+    genes, comment = read(file, table)
+    page = render(stem(file), genes, comment, annotation=Path(file).name, table=table.name)
+    in_use = FilesInUse.of([("the input", file), ("the table", table)])
+    with whole_files(output, force=force, in_use=in_use) as (written,):
+        written.write(page)
+    click.echo(f"wrote {output}", err=True)
 
 
 @cli.command(short_help="Lists the models, or shows the card of one.")

@@ -48,7 +48,8 @@ def annotate_files(named: Sequence[str], options: Options) -> int:
         in_use = in_use.plus("the log file", options.log_file)
     _tell_found(files, len(named) - len(inputs))
     names = result_names(files)
-    targets = plan([found.annotation for found in files], options.output, several=several, names=names)
+    sources = [found.annotation for found in files]
+    targets = plan(sources, options.output, several=several, names=names, report=options.report)
     tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
     try:
         for outcome in _annotate_all(tasks, options, several=several):

@@ -145,7 +145,7 @@ def failure(error: Exception) -> tuple[str, int]:
         return f"{place}: {error.strerror or error}", GlmAnnotError.exit_status
     what = " ".join(str(error).split()) or "no message"
     return (
-        f"unexpected {type(error).__name__}: {what} (please report it; --log-file keeps more)",
+        f"unexpected {type(error).__name__}: {what} (please report it; --log-file FILE saves the details)",
         GlmAnnotError.exit_status,
     )
 

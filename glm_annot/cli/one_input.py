@@ -32,7 +32,7 @@ class Earlier(Enum):
     """Which results of an input exist already, made by an earlier run with the same settings."""
 
     NOTHING = "nothing"
-    PART = "part"  # both files are written again
+    PART = "part"  # all files are written again
     ALL = "all"
 
 
@@ -108,6 +108,7 @@ class Annotator:
                 summary.watched(predicted),
                 task.target,
                 (self._options.promote_ec, self._options.promote_to),
+                model=self._options.model,
                 force=overwrite,
                 in_use=task.in_use,
             )
@@ -129,7 +130,9 @@ class Annotator:
         table = task.target.table
         if is_stream(task.name) or table is None:
             return Earlier.NOTHING  # a stream is read once, standard output is not kept
-        original = annotation_text(task.name, call_genes=self._options.call_genes)
+        original = annotation_text(
+            task.name, genetic_code=self._options.genetic_code, call_genes=self._options.call_genes
+        )
         format = sniff(original, task.name)
         task.target.check_format(format)
         annotation = task.target.annotation(format)
@@ -137,7 +140,8 @@ class Annotator:
         if annotation.exists():
             if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
-                return Earlier.ALL if whole else Earlier.PART
+                report = task.target.report
+                return Earlier.ALL if whole and (report is None or report.exists()) else Earlier.PART
         elif not table.exists():
             return Earlier.NOTHING
         if was_killed(table, annotation):
@@ -155,7 +159,8 @@ class Annotator:
         from glm_annot.pipeline import provenance
 
         made_by = provenance(self._shared.load_model(), self._shared.load_settings())
-        return provenance_comment(made_by, self._options.promote_ec, self._options.promote_to)
+        options = self._options
+        return provenance_comment(made_by, options.promote_ec, options.promote_to, options.genetic_code)
 
 
 def _predict(
@@ -179,5 +184,5 @@ def _file_name(task: Task) -> str:
 
 def _places(target: Target, format: str) -> str:
     """Where the results go, as text for a message."""
-    annotation = target.annotation(format)
-    return "to standard output" if annotation is None else f"{annotation} and {target.table}"
+    *first, last = map(str, target.files(format)) or ["to standard output"]
+    return f"{', '.join(first)} and {last}" if first else last

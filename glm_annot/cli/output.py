@@ -1,8 +1,8 @@
 """Where results go: file names, and what stands in the way there. `files` writes them.
 
 This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
-(the format of the input) and `<stem>.glm.tsv`. A file that `--output` names gets its table beside it, as
-`.tsv`.
+(the format of the input), `<stem>.glm.tsv` and, where asked for, the report `<stem>.glm.html`. A file that
+`--output` names gets table and report beside it, as `.tsv` and `.html`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glm_annot.cli.files import FilesInUse, refuse_devices, refuse_existing
@@ -78,12 +78,14 @@ class Target:
         source: the input.
         folder: None is standard output, which takes the annotation alone.
         name: a stem within the folder, or a whole file name when `exact`; one in `.gz` is compressed.
+        with_report: whether a report is asked for.
     """
 
     source: str
     folder: Path | None
     name: str = ""
     exact: bool = False
+    with_report: bool = False
 
     def annotation(self, format: str) -> Path | None:
         """The annotated file for an input of this format ('gff3' or 'genbank'); None is standard output."""
@@ -94,9 +96,22 @@ class Target:
     @property
     def table(self) -> Path | None:
         """The table of results; None when the annotation goes to standard output."""
+        return self._beside(".tsv")
+
+    @property
+    def report(self) -> Path | None:
+        """The report; None when none is asked for."""
+        return self._beside(".html") if self.with_report else None
+
+    def _beside(self, suffix: str) -> Path | None:
+        """What goes beside the annotated file; None when that is standard output."""
         if self.folder is None:
             return None
-        return self.folder / (f"{_cut(self.name)[0]}.tsv" if self.exact else f"{self.name}.glm.tsv")
+        return self.folder / (f"{_cut(self.name)[0]}{suffix}" if self.exact else f"{self.name}.glm{suffix}")
+
+    def files(self, format: str) -> list[Path]:
+        """All files of the results of an input of this format."""
+        return [path for path in (self.annotation(format), self.table, self.report) if path is not None]
 
     def check_format(self, format: str) -> None:
         """Raises UsageError when the user named a file of another format than that of the input."""
@@ -108,17 +123,23 @@ class Target:
 
     def check_source(self, in_use: FilesInUse) -> None:
         """Raises UsageError when a result would take the place of a file that the call reads or logs to."""
-        for place in (*map(self.annotation, _SUFFIXES), self.table):
+        for place in (*map(self.annotation, _SUFFIXES), self.table, self.report):
             if place is not None:
                 in_use.refuse(place)
 
     def check_table(self) -> None:
-        """Raises UsageError when the table is there already; its name is known before the input is read."""
-        refuse_existing([self.table] if self.table is not None else [])
+        """Raises UsageError when table or report are there; their names are known before reading."""
+        refuse_existing([path for path in (self.table, self.report) if path is not None])
 
     def check_free(self, format: str) -> None:
-        """Raises UsageError when the annotated file or the table is there already."""
-        refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])
+        """Raises UsageError when one of the results is there already."""
+        refuse_existing(self.files(format))
+
+
+def beside(annotation: str, suffix: str) -> Path:
+    """A file beside an annotated one: `x.glm.tsv` for `x.glm.gff3.gz` and '.tsv'."""
+    path = Path(annotation)
+    return path.with_name(_cut(path.name)[0] + suffix)
 
 
 def plan(
@@ -127,6 +148,7 @@ def plan(
     *,
     several: bool | None = None,
     names: Sequence[str] | None = None,
+    report: bool = False,
 ) -> list[Target]:
     """One target for each input.
 
@@ -137,13 +159,19 @@ def plan(
         output: None (beside each input; standard input goes to standard output), `-`, the name of the
             annotated file (it ends as such a file does), or else a folder.
         names: what the results of each input are named after. None: the input's own name.
+        report: whether a report goes beside the results.
 
     Raises:
         UsageError: two inputs would write to the same place, or a place cannot be written to.
     """
     alone = len(inputs) == 1 if several is None else not several
     stems = map(stem, inputs) if names is None else names
-    targets = [_target(source, output, name, alone=alone) for source, name in zip(inputs, stems, strict=True)]
+    targets = [
+        replace(_target(source, output, name, alone=alone), with_report=report)
+        for source, name in zip(inputs, stems, strict=True)
+    ]
+    if report and any(target.folder is None for target in targets):
+        raise UsageError("--report needs a place for its file; name one with -o instead of standard output")
     _refuse_collisions(targets)
     for folder in {target.folder for target in targets if target.folder is not None}:
         _require_writable(folder)
@@ -168,12 +196,12 @@ def _is_file_name(output: str) -> bool:
     """Whether an `--output` is a file: by its name alone, unless it is a folder already.
 
     Raises:
-        UsageError: it is the name of a table.
+        UsageError: it is the name of a table or a report.
     """
     if output.endswith(os.sep) or Path(output).is_dir():
         return False
-    if Path(output).suffix.lower() == ".tsv":
-        raise UsageError(f"-o {output}: name the annotated file; the table (.tsv) is put beside it")
+    if Path(output).suffix.lower() in (".tsv", ".html"):
+        raise UsageError(f"-o {output}: name the annotated file; table and report are put beside it")
     return _cut(Path(output).name)[1] in _FILE_FORMATS
 
 

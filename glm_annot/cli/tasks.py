@@ -40,6 +40,7 @@ class Options:
     log_file: Path | None
     call_genes: bool = False
     max_unpacked: float = 1.0
+    report: bool = False
 
 
 @dataclass(frozen=True, slots=True)

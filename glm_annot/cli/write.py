@@ -1,4 +1,4 @@
-"""Writing the results of one input: the annotated file and the table, or standard output."""
+"""Writing the results of one input: the annotated file, the table and the report, or standard output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.output import GZIP, Target
+from glm_annot.cli.output import GZIP, Target, stem
 from glm_annot.errors import GlmAnnotError
 
 if TYPE_CHECKING:
@@ -26,26 +26,64 @@ def write_results(
     target: Target,
     promotion: Promotion,
     *,
+    model: str,
     force: bool,
     in_use: FilesInUse,
 ) -> None:
-    """Writes each section as soon as it is predicted; to standard output only when all are."""
+    """Writes each section as soon as it is predicted; to standard output only when all are.
+
+    `model`: name or folder of the model, where a report finds its figures.
+    """
     from glm_annot.io.source import blocks_from, spooled
 
-    written = _rendered(sections, predicted, promotion)
+    report = _Report(target, promotion, model) if target.report else None
+    written = _rendered(sections, report.watched(predicted) if report else predicted, promotion)
     annotation, table = target.annotation(sections.format), target.table
     if annotation is None or table is None:
         with spooled(text for text, _ in written) as whole:
             to_stdout(blocks_from(whole, 0))
         return
     # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
-    with whole_files(table, annotation, force=force, in_use=in_use) as (tabled, annotated):
+    places = [table, *([target.report] if target.report else []), annotation]
+    with whole_files(*places, force=force, in_use=in_use) as (tabled, *reported, annotated):
         packed = zlib.compressobj(wbits=_GZIP_FORMAT) if annotation.suffix.lower() == GZIP else None
         for text, rows in written:
             annotated.write(packed.compress(text) if packed else text)
             tabled.write(rows)
         if packed:
             annotated.write(packed.flush())
+        if report:
+            reported[0].write(report.page(annotation.name, table.name))
+
+
+class _Report:
+    """The report of one input, whose genes are taken from the sections that pass by."""
+
+    def __init__(self, target: Target, promotion: Promotion, model: str) -> None:
+        from glm_annot.report.genes import Genes
+
+        self._title, self._promotion, self._model = stem(target.source), promotion, model
+        self._genes, self._comment = Genes(), ""
+
+    def watched(
+        self, predicted: Iterable[tuple[Genome, Predictions]]
+    ) -> Iterator[tuple[Genome, Predictions]]:
+        """Yields the same sections and predictions, and keeps their genes."""
+        from glm_annot.io.qualifiers import provenance_comment
+        from glm_annot.io.table import table_rows
+
+        for section, predictions in predicted:
+            self._genes.add(section.contigs, table_rows(section, predictions))
+            self._comment = provenance_comment(predictions.provenance, *self._promotion)
+            yield section, predictions
+
+    def page(self, annotation: str, table: str) -> bytes:
+        """The page, when all sections have passed."""
+        from glm_annot.report.page import render
+
+        return render(
+            self._title, self._genes, self._comment, self._model, annotation=annotation, table=table
+        )
 
 
 def _rendered(

@@ -1,6 +1,6 @@
 """Annotation files: reads them into a Genome and writes predictions back into the same text.
 
-The format, GFF3, GenBank, EMBL or Bakta's JSON, is always recognised from the content.
+The format, GFF3, GenBank, EMBL or Bakta's JSON, is recognised by the content of a file, not by its name.
 `strip(render(genome, predictions))` is `genome.source.text`, byte for byte.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from glm_annot.errors import GlmAnnotError
+from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.io import sequences, source
 from glm_annot.io.bakta_json import patch as bakta_patch
 from glm_annot.io.bakta_json import read as bakta
@@ -22,7 +23,7 @@ from glm_annot.io.gff3 import patch as gff3_patch
 from glm_annot.io.gff3 import read as gff3
 from glm_annot.io.qualifiers import TO_NOTE
 from glm_annot.io.table import write_table
-from glm_annot.records import Genome, Predictions
+from glm_annot.records import Contig, Genome, Predictions
 
 __all__ = ["read", "render", "strip", "write_table"]
 
@@ -42,6 +43,12 @@ class _Patch(Protocol):
 
 
 _PARSE = {"gff3": gff3.parse, "genbank": genbank.parse, "embl": genbank.parse, "bakta": bakta.parse}
+_OUTLINE = {
+    "gff3": gff3.outline,
+    "genbank": genbank.outline,
+    "embl": genbank.outline,
+    "bakta": bakta.outline,
+}
 _PATCH: dict[str, _Patch] = {
     "gff3": gff3_patch,
     "genbank": genbank_patch,
@@ -73,6 +80,20 @@ def read(
     found = source.sniff(text, path)
     beside = sequences.load(fasta, faa, code=genetic_code)
     return _PARSE[found](str(path), _PATCH[found].strip(text), beside)
+
+
+def outline(path: str | Path) -> tuple[str, list[Contig]]:
+    """What an annotated file says of itself: our comment of provenance, and its contigs without their genes.
+
+    Raises:
+        InputError: unreadable, or without additions of ours.
+    """
+    text = source.read_bytes(path)
+    found = source.sniff(text, path)
+    comment = _PATCH[found].provenance(text)
+    if comment is None:
+        raise InputError("nothing in this file is from glm-annot; annotate it first", path)
+    return comment, _OUTLINE[found](BytesIO(_PATCH[found].strip(text)), str(path))
 
 
 class Sections(Protocol):
@@ -126,7 +147,7 @@ def open_sections(
     annotation; EC numbers and genetic code are taken from it, too. `call_genes`: whether `path` may be a
     FASTA of contigs, whose genes are then called.
     """
-    file = _spool(path, call_genes=call_genes)
+    file = _spool(path, genetic_code, call_genes=call_genes)
     found = source.sniff_file(file, path)
     beside = sequences.load(fasta, faa, chosen=faa_wins, code=genetic_code)
     if details is not None:
@@ -138,7 +159,7 @@ def open_sections(
     return Whole(_PARSE[found](str(path), text, beside))
 
 
-def annotation_text(path: str | Path, *, call_genes: bool = False) -> bytes:
+def annotation_text(path: str | Path, *, genetic_code: int | None = None, call_genes: bool = False) -> bytes:
     """The text that an annotation is added to: the file's own, or the GFF3 of the genes called in it.
 
     Raises:
@@ -146,10 +167,10 @@ def annotation_text(path: str | Path, *, call_genes: bool = False) -> bytes:
         GlmAnnotError: pyrodigal is not installed.
     """
     text = source.read_bytes(path)
-    return called_genes(text, str(path)) if call_genes and source.is_fasta(text) else text
+    return called_genes(text, str(path), genetic_code) if call_genes and source.is_fasta(text) else text
 
 
-def _spool(path: str | Path, *, call_genes: bool) -> BinaryIO:
+def _spool(path: str | Path, genetic_code: int | None, *, call_genes: bool) -> BinaryIO:
     """The same as a file to seek in; only a FASTA file is read as a whole."""
     file = source.spool(path)
     if not (call_genes and source.is_fasta(file.read(source.HEAD))):
@@ -157,7 +178,7 @@ def _spool(path: str | Path, *, call_genes: bool) -> BinaryIO:
         return file
     with file:
         file.seek(0)
-        return source.spooled([called_genes(file.read(), str(path))])
+        return source.spooled([called_genes(file.read(), str(path), genetic_code)])
 
 
 def render(

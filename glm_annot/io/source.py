@@ -31,6 +31,7 @@ _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
 _EMBL = re.compile(rb"ID {1,3}[^\n]*;")
 _PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
 _BAKTA_TABLE = re.compile(rb"^#Sequence Id\tType\t", re.MULTILINE)  # nine columns, but not those of GFF3
+SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")  # of a FASTA file
 _FEATURE_TABLE = re.compile(rb">Feature\s")
 _FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*\r?$", re.MULTILINE)
 
@@ -191,7 +192,7 @@ def sniff(text: bytes, path: str | Path) -> str:
         raise InputError("this is a feature table (.tbl); give the GFF3 or GenBank file beside it", path)
     if _BAKTA_TABLE.search(head):
         raise InputError("this is Bakta's table (.tsv); give its .gff3, .gbff, .embl or .json", path)
-    if head.startswith(b">"):
+    if _is_fasta_throughout(head[:HEAD]):
         raise InputError(_fasta_advice(head), path)
     for start, what in ((b"{", "JSON"), (b"[", "JSON"), (b"<", "XML")):
         if head.startswith(start):
@@ -202,7 +203,8 @@ def sniff(text: bytes, path: str | Path) -> str:
         what = "default (gbk)" if match[0].startswith(b"DEF") else "sco"
         raise InputError(f"this is Prodigal's {what} output; run it again with -f gff", path)
     raise InputError(
-        "this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...) nor EMBL (ID ...)",
+        "this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...) nor EMBL (ID ...) nor "
+        "Bakta's JSON",
         path,
     )
 
@@ -210,6 +212,12 @@ def sniff(text: bytes, path: str | Path) -> str:
 def is_nucleotide(letters: str) -> bool:
     """Whether upper-case letters of sequences are nucleotides rather than residues."""
     return sum(map(letters.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(letters)
+
+
+def _is_fasta_throughout(text: bytes) -> bool:
+    """Whether each line is a header or holds letters; Glimmer puts its tables of genes under such headers."""
+    lines = text.splitlines()
+    return text.startswith(b">") and all(n.startswith(b">") or SEQUENCE_LINE.fullmatch(n) for n in lines)
 
 
 def _fasta_advice(text: bytes) -> str:

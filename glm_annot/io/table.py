@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from io import StringIO
+from pathlib import Path
 from typing import TextIO
 
 from glm_annot.ec_transferred import current
+from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.records import Contig, Gene, GenePrediction, Genome, Predictions, Skip
 
@@ -43,11 +45,26 @@ COLUMNS = {
     "anywhere; empty for a gene of no known family",
     "context_confidence": "probability of what the neighbours make likeliest at this place (models without "
     "a memory: the likelihood of gLM's favoured prediction)",
-    "evidence": "what carried ec_passed's first number: encoder, context, neighbours, kmer or reference",
+    "context_expected": "name of what the neighbours alone expect here, with the probability above",
+    "context_expected_ec": "EC number of what the neighbours alone expect here",
+    "context_name": "name by the neighbours and the protein together: a hint, and no result",
+    "context_name_confidence": "calibrated probability of context_name",
+    "context_ec": "EC number by the neighbours and the protein together: a hint, and no result",
+    "context_ec_confidence": "calibrated probability of context_ec",
+    "context_genera": "genera with the family of context_name at this place / all in which two neighbours "
+    "or more stand alike; genera are told by their genes",
+    "context_neighbours": "named genes that stand beside this gene's family elsewhere, with the genera where "
+    "they do / those that have the family",
+    "context_note": "'unexpected here' where the neighbours are sure of another family than the gene's",
+    "evidence": "what carried ec_passed's first number: homology, kmer, encoder, context or neighbours",
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 
-_FREE_TEXT = ("locus_tag", "id", "gene", "product", "ec_name")
+_PLACE = ("contig", "start", "end", "strand")  # what every table of ours has
+_FREE_TEXT = (
+    *("locus_tag", "id", "gene", "product", "ec_name"),
+    *("context_expected", "context_name", "context_neighbours"),
+)
 _FORMULA = tuple("=+-@")  # a cell that begins so is a formula to spreadsheets
 _QUOTED = re.compile(r'["\t\r\n]')
 # Breaks of lines among them, and halves of characters, which JSON may hold and UTF-8 may not.
@@ -92,6 +109,13 @@ def write_header(stream: TextIO) -> None:
 
 def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None:
     """Write the rows of a genome, or of a section of one."""
+    for cells in table_rows(genome, predictions):
+        cells |= {name: _no_formula(cells[name]) for name in _FREE_TEXT}
+        stream.write("\t".join(map(_quoted, cells.values())) + "\n")
+
+
+def table_rows(genome: Genome, predictions: Predictions) -> Iterator[dict[str, str]]:
+    """The rows of a genome, or of a section of one: all columns, in their order, without any quotation."""
     members = q.memberships(predictions)
     for contig in genome.contigs:
         links = _links(contig, predictions)
@@ -103,8 +127,7 @@ def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None
             if prediction is not None:
                 cells |= _ec_cells(gene, prediction, predictions.ec_names) | _context_cells(prediction)
                 cells |= _operon_cells(gene, predictions, members) | links[gene.index]
-            cells |= {name: _no_formula(cells[name]) for name in _FREE_TEXT if name in cells}
-            stream.write("\t".join(_quoted(cells.get(name, "")) for name in COLUMNS) + "\n")
+            yield {name: cells.get(name, "") for name in COLUMNS}
 
 
 def is_whole_table(text: bytes) -> bool:
@@ -115,6 +138,35 @@ def is_whole_table(text: bytes) -> bool:
     except (csv.Error, ValueError):  # it ends within quotes, or is empty
         return False
     return header == list(COLUMNS) and text.endswith(b"\n") and {*map(len, rows)} <= {len(COLUMNS)}
+
+
+def read_rows(stream: TextIO, path: str | Path) -> Iterator[dict[str, str]]:
+    """The rows of a table that `write_table` wrote, with its columns, which need not be all of `COLUMNS`.
+
+    Args:
+        stream: opened with `newline=""`.
+        path: where it came from, for messages.
+
+    Raises:
+        InputError: no such table, or one that is cut short.
+    """
+    rows = csv.reader(stream, delimiter="\t", strict=True)
+    try:
+        header = next(rows, [])
+        if not set(_PLACE) <= set(header):
+            raise InputError("this is no table of glm-annot; name the .tsv that it wrote", path)
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(header):
+                raise InputError(f"{len(row)} cells where the table has {len(header)} columns", path, number)
+            cells = dict(zip(header, row, strict=True))
+            yield cells | {name: _formula(cells[name]) for name in _FREE_TEXT if name in cells}
+    except csv.Error as error:
+        raise InputError(f"this table is damaged or cut short ({error}); make it anew", path) from error
+
+
+def _formula(value: str) -> str:
+    """The value without what `_no_formula` puts before it."""
+    return value[1:] if value.startswith("'") and value[1:].startswith(_FORMULA) else value
 
 
 def _no_formula(value: str) -> str:
@@ -164,7 +216,20 @@ def _ec_cells(gene: Gene, prediction: GenePrediction, names: Mapping[str, str]) 
 
 def _context_cells(prediction: GenePrediction) -> _Cells:
     fit = "" if prediction.context_fit is None else f"{prediction.context_fit:.1f}"
-    return {"context_fit": fit, "context_confidence": _number(prediction.context_confidence)}
+    cells = {"context_fit": fit, "context_confidence": _number(prediction.context_confidence)}
+    if (context := prediction.context) is None:
+        return cells
+    return cells | {
+        "context_expected": context.expected,
+        "context_expected_ec": context.expected_ec,
+        "context_name": context.name,
+        "context_name_confidence": _number(context.confidence),
+        "context_ec": context.ec,
+        "context_ec_confidence": _number(context.ec_confidence),
+        "context_genera": q.genera(context.genera, context.of) if context.name and context.of else "",
+        "context_neighbours": q.neighbours(context),
+        "context_note": "unexpected here" if context.unexpected else "",
+    }
 
 
 def _operon_cells(gene: Gene, predictions: Predictions, members: q.Memberships) -> _Cells:

@@ -22,6 +22,8 @@ from glm_annot.bundle import (
     FORMAT,
     METRICS,
     MOST_SHARDS,
+    OLDEST,
+    PROTEINS,
     Model,
     known,
     load,
@@ -30,6 +32,7 @@ from glm_annot.bundle import (
     rewrite_texts,
     save,
 )
+from glm_annot.ec.reference import Reference
 from glm_annot.errors import ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from tests.support.tiny import LABELS, tiny
@@ -143,6 +146,23 @@ def test_a_model_may_have_no_context_fit(tmp_path: Path, small_gff3: Path) -> No
 def test_labels_have_a_file_of_their_own(bundle: Path) -> None:
     assert (bundle / "ec_labels.tsv").read_text().split() == ["ec", *LABELS]
     assert "labels" not in json.loads((bundle / CONFIG).read_text())["ec"]
+
+
+def test_labelled_proteins_have_a_file_of_their_own(tmp_path: Path) -> None:
+    model = tiny()
+    assert model.ec is not None
+    model.ec.base = Reference(("MKVLA", "MKKW"), (("1.1.1.1", "2.7.1.2"), ()), ("P12345", ""))
+    save(model, tmp_path / "model", metrics={}, card="")
+    found = load(tmp_path / "model").ec
+    assert found is not None and found.base == model.ec.base
+    assert PROTEINS in json.loads((tmp_path / "model" / CONFIG).read_text())["files"]
+
+
+def test_an_older_bundle_without_labelled_proteins_is_still_read(bundle: Path) -> None:
+    edit(bundle, format=OLDEST)
+    found = load(bundle).ec
+    assert not (bundle / PROTEINS).exists()
+    assert found is not None and found.base == Reference()
 
 
 def test_heads_are_optional(tmp_path: Path) -> None:
@@ -285,7 +305,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "broken config": (lambda b: (b / CONFIG).write_text("{"), "config.json is damaged"),
     "no format": (lambda b: (b / CONFIG).write_text("{}"), "states no format version"),
     "newer format": (lambda b: edit(b, format=FORMAT + 1), r"newer than this program's \d: update glm-annot"),
-    "older format": (lambda b: edit(b, format=FORMAT - 1), "does not read; fit its heads"),
+    "older format": (lambda b: edit(b, format=OLDEST - 1), "does not read; fit its heads"),
     "no list of files": (lambda b: edit(b, files=None), "lists no files"),
     "lost file": (lambda b: (b / "plm-00.safetensors").unlink(), "plm-00.safetensors is missing"),
     "changed weights": (flip_a_byte, r"glm-00\.safetensors is damaged or was changed"),

@@ -92,7 +92,7 @@ def test_the_wheel_is_small_enough_to_publish(wheel: Path) -> None:
     assert wheel.stat().st_size < LARGEST
 
 
-def test_the_wheel_starts_both_command_lines_and_both_plugins(wheel: Path) -> None:
+def test_the_wheel_starts_both_command_lines_and_all_plugins(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (path,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         entries = set(archive.read(path).decode().split("\n"))
@@ -100,5 +100,9 @@ def test_the_wheel_starts_both_command_lines_and_both_plugins(wheel: Path) -> No
         "glm-annot = glm_annot.cli.app:main",
         "glm-train = glm_annot.training.cli:main",
         "bakta = glm_annot.plugins.bakta:plugin",
+        "baktfold = glm_annot.plugins.bakta:baktfold",
         "prokka = glm_annot.plugins.prokka:plugin",
+        "ncbi_datasets = glm_annot.plugins.fixed_names:ncbi_datasets",
+        "pgap = glm_annot.plugins.pgap:plugin",
+        "dfast = glm_annot.plugins.fixed_names:dfast",
     }

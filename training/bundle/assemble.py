@@ -13,6 +13,7 @@ from torch import nn
 
 from glm_annot import bundle
 from glm_annot.ec.head import ECHead, ECHeadConfig
+from glm_annot.ec.reference import from_bytes, to_bytes
 from glm_annot.ec_numbers import ROOT, ancestry, number, sort_key
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
@@ -57,6 +58,8 @@ def save_head(folder: Path, head: OperonHead | ECHead) -> None:
     name = OPERONS if isinstance(head, OperonHead) else EC
     save_model(head, str(folder / f"{name}.safetensors"))
     write_json(folder / f"{name}.json", asdict(head.config))
+    if isinstance(head, ECHead):
+        (folder / bundle.PROTEINS).write_bytes(to_bytes(head.base))
 
 
 def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
@@ -70,6 +73,7 @@ def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
     if (folder / f"{EC}.json").exists():
         ec = ECHead(ECHeadConfig(**_config(folder, EC)))
         load_model(ec, str(folder / f"{EC}.safetensors"))
+        ec.base = from_bytes((folder / bundle.PROTEINS).read_bytes(), folder / bundle.PROTEINS)
     return operons, ec
 
 

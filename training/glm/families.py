@@ -63,10 +63,8 @@ def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST_F
     Raises:
         InputError: no family has three genes in the training genomes.
     """
-    group_N = _groups(corpus)
-    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
     train = GeneOrder.read(corpus, "train").protein_G
-    number_N = _largest(group_N, train, most, min(LEAST_GENES, splits.count("train")))
+    number_N = _by_cluster(corpus, train, most)
     table = _centroids(embeddings_ND, number_N, np.unique(train))
     valid = np.setdiff1d(GeneOrder.read(corpus, "valid").protein_G, train)
     measured = _choose_threshold(table, embeddings_ND, number_N, valid)
@@ -96,6 +94,13 @@ def read_families(corpus: Path) -> Families:
     return Families(table, read_array(corpus / ASSIGNED))
 
 
+def by_cluster(corpus: Path, families: Families) -> Ints:
+    """The family of each protein of a corpus by its cluster; the table's `none` for none."""
+    none = families.table.none
+    number_N = _by_cluster(corpus, GeneOrder.read(corpus, "train").protein_G, none)
+    return np.where(number_N < 0, none, number_N)
+
+
 def assign(table: FamilyTable, embeddings_ND: Embeddings) -> npt.NDArray[np.int32]:
     """The family of each embedding, in any order; `table.none` for none."""
     starts = range(0, len(embeddings_ND), _ROWS)
@@ -109,6 +114,12 @@ def _groups(corpus: Path) -> Ints:
     names = read_table(corpus, "proteins").column_names
     column = "family" if "family" in names else "cluster"
     return np.asarray(read_table(corpus, "proteins", [column])[column], np.int64)
+
+
+def _by_cluster(corpus: Path, train: Ints, most: int) -> Ints:
+    """The same with -1 for none, of the largest families of the training genomes' genes, `most` of them."""
+    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
+    return _largest(_groups(corpus), train, most, min(LEAST_GENES, splits.count("train")))
 
 
 def _largest(group_N: Ints, train: Ints, most: int, least: int) -> Ints:

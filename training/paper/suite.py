@@ -50,7 +50,7 @@ from ..ec.sources import read_genome
 from ..glm.train import GLMRun, load_baseline
 from ..glm.windows import GeneOrder, WindowReader
 from ..operons.data import read_all_adjacent
-from ..operons.fit import Example
+from ..operons.fit import OperonExample
 from . import attention as paper_attention
 from . import exclusion as paper_exclusion
 from . import maps as paper_maps
@@ -260,7 +260,7 @@ class Suite:
         states = contextualise(
             labelled.genome, self._held_out_embeddings, glm, self.model.features, attention=True
         )
-        example = Example(labelled, states.attention_NA)
+        example = OperonExample(labelled, states.attention_NA)
         pairs = paper_attention.Pairs.of(example)
         heads = paper_attention.correlations(pairs, glm.config.heads)
         best = paper_attention.best_head(heads)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import BinaryIO
 
 from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLocation
 
@@ -44,20 +45,35 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     contigs = reader.contigs(list(zip(names, entries, strict=True)))
     genome = Genome(
         tuple(contig for contig in contigs if contig.genes),
-        Source(source_path, entries[0].layout.style.format, text, reader.anchors),
+        Source(
+            source_path,
+            entries[0].layout.style.format,
+            text,
+            reader.anchors,
+            genetic_code=sequences.chosen_code,
+        ),
     )
     if sequences.contigs and not reader.n_fitting:
         raise sequences.no_contig_fits(names[0], source_path)
     check_usable(genome, sequences, source_path)
     if sequences.proteins and not reader.n_given:
         raise InputError(
-            "no protein of the --faa file goes by the locus_tag or protein_id of a CDS; "
+            "no protein of the --faa file is named like the locus_tag or protein_id of a CDS; "
             "give the proteins of this annotation",
             source_path,
         )
     reader.oddities.tell()
     reader.proteins.finish()
     return genome
+
+
+def outline(file: BinaryIO, path: str) -> list[Contig]:
+    """The contigs of a file without their genes and sequences; errors as `parse`."""
+    entries = read_entries(file.read(), path)
+    return [
+        Contig(name, entry.locus.length or len(entry.sequence) or None, entry.locus.circular, ())
+        for name, entry in zip(_contig_names(entries, path), entries, strict=True)
+    ]
 
 
 def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:
@@ -116,7 +132,7 @@ class _Reader:
         """Records by name, with their CDS in order along the contig."""
         dna = [self._dna(name, entry) for name, entry in entries]
         found = [
-            (number, feature, lines, self._place(feature, lines, entry, dna[number]))
+            (number, feature, lines, self._place(feature, entry, dna[number]))
             for number, (_, entry) in enumerate(entries)
             for feature, lines in entry.coding
         ]
@@ -169,10 +185,8 @@ class _Reader:
             )
         return as_dna(dna or entry.sequence)
 
-    def _place(self, feature: SeqFeature, lines: Feature, entry: Entry, dna: str) -> _Place:
-        parts = [part for part in feature.location.parts if part.ref is None]
-        if not parts:
-            raise InputError(f"CDS {lines.location} lies in another record", self._path, lines.first + 1)
+    def _place(self, feature: SeqFeature, entry: Entry, dna: str) -> _Place:
+        parts = [part for part in feature.location.parts if part.ref is None] or feature.location.parts
         strands = {-1 if part.strand == -1 else 1 for part in parts}
         if len(strands) > 1:
             ordered = sorted(parts, key=lambda part: (part.start, part.end))
@@ -218,7 +232,12 @@ class _Reader:
     def _outside(
         self, name: str, location: SimpleLocation, lines: Feature, length: int | None
     ) -> Skip | None:
-        if length is None or max(part.end for part in location.parts if part.ref is None) <= length:
+        inside = [part for part in location.parts if part.ref is None]
+        if not inside:
+            where = f"{name}, line {lines.first + 1}, {lines.location}"
+            self.oddities.see("CDS that lie in another record, skipped", where)
+            return Skip.OUTSIDE
+        if length is None or max(part.end for part in inside) <= length:
             return None
         self.oddities.see(
             "CDS that reach past the end of their record, skipped",

@@ -198,7 +198,9 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         elif raw.startswith(b"#"):
             joined.see_comment(raw, number)
             if _HIDDEN_CDS.match(raw):
-                oddities.see("CDS in lines that begin with ##, and so not read", f"line {number + 1}")
+                oddities.see(
+                    "CDS that were not read, because their line begins with ##", f"line {number + 1}"
+                )
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
@@ -336,16 +338,17 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
     if len(columns) != COLUMNS:
         if _BLANKS_FOR_TABS.match(columns[0]):
             raise document.error(
-                f"blanks (spaces) where tabs belong between the {COLUMNS} columns of GFF3; replace them",
+                f"spaces where tabs belong between the {COLUMNS} columns of GFF3; replace them by tabs",
                 number,
             )
         document.oddities.see(
-            f"lines that are no CDS and lack the {COLUMNS} columns of GFF3, kept as they are", line
+            f"lines other than CDS that lack the {COLUMNS} columns of GFF3, kept as they are", line
         )
         return False
     if not (_whole(columns[3]) and _whole(columns[4])):
         document.oddities.see(
-            "features other than CDS whose start or end is no whole number from 1 on, kept as they are", line
+            "features other than CDS whose start or end is not a whole number from 1 on, kept as they are",
+            line,
         )
     return True
 
@@ -371,7 +374,8 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     is_cds, skip = _is_cds(columns), None if len(columns) == COLUMNS else Skip.MALFORMED
     if is_cds and len(columns) <= _END:  # it does not say where it is
         raise document.error(
-            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; mend or remove this line",
+            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; correct or remove this "
+            "line",
             number,
         )
     columns = [*columns, *["."] * (COLUMNS - len(columns))]

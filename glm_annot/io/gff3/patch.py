@@ -129,7 +129,8 @@ def render(
     """The text of the genome's file, or of the section of it that it is, with the predictions added."""
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
-    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to)
+    code = genome.source.genetic_code
+    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to, code)
     inserted = _inserted_lines(lines, genome, predictions, comment)
     additions = _Additions(genome.source.ec_place, predictions, promote_ec, promote_to)
     genes = {
@@ -163,7 +164,7 @@ class _Additions:
         """(what is promoted to the tool's attributes, our tags), equal on all lines of a CDS."""
         prediction = self._predictions.genes[gene.index]
         operon = self._members[gene.index][0] if gene.index in self._members else None
-        tags = q.gene_tags(prediction, operon, operons=self._predictions.operons is not None)
+        tags = q.gene_tags(gene, prediction, operon, operons=self._predictions.operons is not None)
         numbers = q.promoted_ec(gene, prediction, self._promote_ec)
         if q.ec_belongs_in_note(gene.product, self._promote_to):
             return [(q.NOTE, q.promoted_note(number)) for number in numbers], tags

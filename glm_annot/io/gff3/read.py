@@ -40,6 +40,16 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     return Sections(source_path, BytesIO(text), sequences).whole(text)
 
 
+def outline(file: BinaryIO, path: str) -> list[Contig]:
+    """The contigs of a file without their genes and sequences, which need not be there; errors as `parse`."""
+    layout = survey(file, path)
+    embedded = _embedded(file, layout)
+    return [
+        Contig(name, replicon.length or len(embedded.get(name, "")) or None, replicon.circular, ())
+        for name, replicon in layout.replicons.items()
+    ]
+
+
 class Sections:
     """A GFF3 file whose genome comes in sections of whole contigs, so that it is never in memory as a whole.
 
@@ -123,6 +133,7 @@ class Sections:
             newline=layout.newline,
             ec_place=layout.ec_place,
             opens_file=section.start == 0,
+            genetic_code=self._sequences.chosen_code,
         )
         return Genome(_contigs(genes, document), source)
 

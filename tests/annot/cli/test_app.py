@@ -276,8 +276,8 @@ def test_missing_file_and_folder(run: Run, tmp_path: Path, tiny_bundle: Path) ->
     for name in ("a.gff3", "b.gbk.gz", "c.gff", "d.gbff", "e.txt", "a.glm.gff3"):
         (tmp_path / "folder" / name).touch()
     line = complaint(run("folder", "--model", tiny_bundle), 3)
-    assert "one of its 4 possible annotation files (a.gff3, b.gbk.gz, c.gff, ...)" in line
-    assert "write folder/* for all of them" in line
+    assert "name an annotation file in it (a.gff3, b.gbk.gz, c.gff, ...)" in line
+    assert "give folder/* for all of them" in line
 
 
 def test_nucleotides_where_proteins_are_expected(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:

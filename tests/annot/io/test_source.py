@@ -103,6 +103,7 @@ def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         pytest.param(b">a\nMKLVDE\n", "these are proteins .*: give --faa with the GFF3", id="proteins"),
         pytest.param(b'{"genome": {}}', "JSON", id="JSON"),
+        pytest.param(b">contig_1\norf00002  199989  1176  +1  6.77\n", "neither GFF3", id="Glimmer"),
         pytest.param(b"Dear all,\nplease find\n", "neither GFF3", id="prose"),
         pytest.param(TEXT.replace(b"\t", b" ").partition(b"\n")[2], "neither GFF3", id="blanks for tabs"),
     ],
