@@ -420,9 +420,6 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
     made(type(encoder_config), asdict(encoder_config))
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
-    ec_head = ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder)))
-    if ec_head and PROTEINS in config["files"]:
-        ec_head.base = from_bytes((folder / PROTEINS).read_bytes(), folder / PROTEINS)
     # Models made before there was a memory do not say.
     neighbours, families = config.get("neighbours"), config.get("family_encoder")
     labels = () if ec is None else _read_labels(folder)
