@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,15 @@ import click
 
 from glm_annot import __version__
 from glm_annot.cli.batch import annotate_files
-from glm_annot.cli.console import report, start_log
+from glm_annot.cli.console import report, start_log, visible
 from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.jobs import stop
 from glm_annot.cli.output import STDIO, beside, stem
 from glm_annot.cli.tasks import Options
-from glm_annot.cli.write import to_stdout
+from glm_annot.cli.write import discard_unwritten, to_stdout
 from glm_annot.errors import UsageError
+from glm_annot.processes import end_on_signals, fill_closed_streams
 
+MOST_GB = 1e6  # that a size may be given as
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 
 CITATION = """\
@@ -98,9 +98,10 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
-    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
-    among them how well each gene fits its neighbours (context fit).
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of a tool that
+    a plugin knows (Bakta, Baktfold, Prokka, PGAP, DFAST, NCBI datasets); - is standard input. The output is
+    the same file with additions, and a table (.tsv) of all scores, among them how well each gene fits its
+    neighbours (context fit).
     """
 
 
@@ -118,21 +119,34 @@ def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int 
     from glm_annot.io.sequences import is_genetic_code
 
     if code is not None and not is_genetic_code(str(code)):
-        raise click.BadParameter(f"{code} is no NCBI genetic code; bacteria have 11 or 4.")
+        raise click.BadParameter(f"{code} is not an NCBI genetic code; bacteria use 11 or 4.")
     return code
 
 
 _PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
 _COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
+_THREADS: dict[str, Any] = {"type": click.IntRange(0, 1024), "metavar": "N"}  # of far more torch dies
 _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
+
+
+_MAX_UNPACKED = click.option(
+    "--max-unpacked",
+    type=_NumberRange(0.0, MOST_GB, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="GB",
+    help="Largest size to unpack a gzip file to, if that is over 100 times its own.",
+)
 
 
 @cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
-@click.option("--fasta", **_FILE, help="Contig sequences, for a file that has none.")
-@click.option("--faa", **_FILE, help="Protein sequences by CDS ID, used instead of translating.")
+@click.option("--fasta", **_FILE, help="FASTA file of the contigs, for an annotation without sequences.")
+@click.option(
+    "--faa", **_FILE, help="FASTA file of the proteins, named as the CDS; used instead of translating them."
+)
 @click.option(
     "--genetic-code",
     type=int,
@@ -143,8 +157,8 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--reference",
     **_FILE,
-    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence (searched with "
-    "DIAMOND or pyhmmer).",
+    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence, beside that to "
+    "the model's own labelled proteins.",
 )
 @click.option(
     "--model",
@@ -161,10 +175,11 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
     **_COUNT_OR_ALL,
     default=1,
     show_default=True,
-    help="Inputs at the same time, each in a process; 0: as many as cores and memory (1 GB each) allow.",
+    help="Number of inputs annotated at the same time, each in a process of its own; 0: as many as cores and "
+    "memory (1 GB each) allow.",
 )
 @click.option(
-    "-t", "--threads", **_COUNT_OR_ALL, help="CPU threads, shared by the jobs; default, and 0: all cores."
+    "-t", "--threads", **_THREADS, help="CPU threads, shared by the jobs; default, and 0: all cores."
 )
 @click.option(
     "--batch-size",
@@ -189,7 +204,7 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 )
 @click.option(
     "--cache-size",
-    type=_NumberRange(0.0, min_open=True),
+    type=_NumberRange(0.0, MOST_GB, min_open=True),
     default=10.0,
     show_default=True,
     metavar="GB",
@@ -205,13 +220,13 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--only-hypothetical",
     is_flag=True,
-    help="Annotate only genes without a known product; all genes are context.",
+    help="Annotate only genes without a known product; the others only serve as their context.",
 )
 @click.option(
     "--promote-ec",
     **_PROBABILITY,
-    help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "
-    "empty.",
+    help="Also write EC numbers of at least this confidence into the annotation tool's own field, where that "
+    "is empty.",
 )
 @click.option(
     "--promote-to",
@@ -223,11 +238,16 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 )
 @click.option("--report", is_flag=True, help="Also write a report to look at, one HTML file for any browser.")
 @click.option(
-    "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
+    "--call-genes",
+    is_flag=True,
+    help="Call genes, with pyrodigal, in inputs that are contigs without annotation (FASTA).",
 )
+@_MAX_UNPACKED
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing results.")
-@click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
+@click.option(
+    "--resume", is_flag=True, help="Skip inputs that an earlier run with the same settings has finished."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
 @click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
 def annotate(inputs: tuple[str, ...], **options: Any) -> None:
@@ -238,15 +258,17 @@ def annotate(inputs: tuple[str, ...], **options: Any) -> None:
         sys.exit(status)
 
 
-@cli.command(short_help="Removes the additions: the original file again.")
+@cli.command(short_help="Gives the original file back, without what glm-annot added.")
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output.")
-def strip(file: str, output: str, force: bool) -> None:
-    """Removes glm-annot's additions from FILE and gives the original back, byte for byte."""
+@_MAX_UNPACKED
+def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
+    """Removes what glm-annot added to FILE, which gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
-    from glm_annot.io.source import read_bytes, sniff
+    from glm_annot.io.source import allow_unpacked, read_bytes, sniff
 
+    allow_unpacked(int(max_unpacked * 1e9))
     annotated = read_bytes(file)
     sniff(annotated, file)
     text = strip_text(annotated)
@@ -294,20 +316,21 @@ def models(name: str | None, figures: bool) -> None:
     from glm_annot.figures import figures_table
 
     if name is None:
-        click.echo("\n".join(known()))
-        return
-    metrics, card = read_texts(name)
-    click.echo(figures_table(metrics) if figures else card, nl=False)
+        text = "\n".join(known()) + "\n"
+    else:
+        metrics, card = read_texts(name)
+        text = visible(figures_table(metrics) if figures else card)
+    to_stdout([text.encode()])
 
 
 def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
     start_log(quiet=False)
-    signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
-        signal.signal(signal.SIGHUP, stop)
+    fill_closed_streams()
+    end_on_signals()
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)
+        to_stdout([])
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -315,6 +338,8 @@ def main() -> None:
         click.echo("\nglm-annot: interrupted; nothing was left half written", err=True)
         status = INTERRUPTED
     except Exception as error:
+        if isinstance(error, OSError):  # click's own printing: a full disk, a closed pipe
+            discard_unwritten()
         status = report(error)
     else:
         return

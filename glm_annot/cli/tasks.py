@@ -39,6 +39,7 @@ class Options:
     quiet: bool
     log_file: Path | None
     call_genes: bool = False
+    max_unpacked: float = 1.0
     report: bool = False
 
 
