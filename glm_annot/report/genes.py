@@ -74,6 +74,8 @@ class Genes:
         called: counts of the first calls by confidence, one row of `BINS` for agreeing, new and differing.
         fits: counts of context fit in `BINS`.
         numbers: EC numbers and the names that the table has of them.
+        new, differing, named: the surest of those with a new EC number, with another than the file, and of
+            the hypothetical proteins that the context names; the surest first.
     """
 
     contigs: list[Contig] = field(default_factory=list)
