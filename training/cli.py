@@ -202,7 +202,7 @@ def names(recipe: Recipe, data: Path, corpus: Path, plm: Path, output: Path) -> 
 def trust(recipe: Recipe, data: Path, model: Path) -> None:
     """Fits how far the names that a model gives can be trusted, to genomes that have names of their own.
 
-    Each annotated genome of the recipe is read as if it had named nothing; those held out take no part.
+    Each annotated genome of the recipe's names_judged_by is read as if it had named nothing.
     """
     from .bundle.trust import trust_names
 

@@ -12,6 +12,7 @@
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, Optimiser
       "neighbours": true,                                     build a memory of gene order
       "names": ["..."],                                       annotated genomes that name its families
+      "names_judged_by": ["..."],                             those of them that tell how far to trust names
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
       "heads": {...},                                         HeadsSection: the classifiers. Within `plm`
                                                               and `glm`, `heads` counts attention heads
@@ -172,6 +173,7 @@ class Recipe:
     baseline: bool = False
     neighbours: bool = False
     names: tuple[str, ...] = ()
+    names_judged_by: tuple[str, ...] = ()
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -194,6 +196,8 @@ class Recipe:
             raise ValueError(f"baseline: {_NO_BASELINE}")
         if self.names and not self.neighbours:
             raise ValueError("names: they name the families of the memory; give neighbours, too")
+        if bool(self.names) != bool(self.names_judged_by):
+            raise ValueError("names and names_judged_by: give both or none")
         self._check_lengths()
         if isinstance(self.glm, TrainedGLM):
             self.check_ec_layers(self.glm.network.layers)

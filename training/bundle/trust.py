@@ -12,13 +12,14 @@ from ..recipe import Recipe
 
 
 def trust_names(folder: Path, recipe: Recipe, data: Path, *, report: Report) -> None:
-    """Fit the trust in names to the annotated genomes of a recipe, and write it into a model.
+    """Fit the trust in names to annotated genomes of a recipe, and write it into a model.
 
-    Genomes that the recipe holds out of training have no part in it, so that they can measure it.
+    A genome whose annotators copy names from where the families have theirs flatters, as Prokka's and Bakta's
+    do; so the recipe says which genomes judge.
 
     Args:
         folder: the bundle.
-        recipe: whose `names` the model has.
+        recipe: whose `names` the model has, and `names_judged_by` says by which genomes.
         data: the folder that its paths are relative to.
         report: called with a line of figures for names and one for EC numbers.
 
@@ -26,7 +27,6 @@ def trust_names(folder: Path, recipe: Recipe, data: Path, *, report: Report) -> 
         InputError: the families of the model have no names.
     """
     model = bundle.load(folder)
-    genomes = [data / name for name in recipe.names if name not in recipe.corpus.held_out]
-    fit_trust(model, genomes, report=report)
+    fit_trust(model, [data / name for name in recipe.names_judged_by], report=report)
     metrics, card = bundle.read_texts(folder)
     bundle.save(model, folder, metrics=metrics, card=card)
