@@ -66,6 +66,7 @@ CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", 
 PROTEINS = "ec_proteins.faa.gz"
 EC_NAMES, FAMILY_NAMES = "ec_names.tsv", "family_names.tsv"
 MOST_PROTEINS = 2**30  # bytes of a file of labelled proteins
+HALVED = ("plm", "glm", "neighbours.head")  # what loses nothing as bfloat16
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 # What a part's making and filling raise where its settings or tensors are wrong.
@@ -233,7 +234,7 @@ def save(
     *,
     metrics: Mapping[str, Any],
     card: str,
-    bf16: Collection[str] = ("plm", "glm"),
+    bf16: Collection[str] = HALVED,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """Writes a model; one that is in the folder already is replaced.
@@ -242,7 +243,8 @@ def save(
         model: its parts, name and version.
         folder: where to.
         metrics, card: what metrics.json and MODEL_CARD.md hold.
-        bf16: parts (names of `Model.parts`) whose parameters are stored as bfloat16; buffers never are.
+        bf16: parts (names of `Model.parts`), or modules of a part, whose parameters are stored as bfloat16;
+            buffers never are.
         shard_bytes: most bytes of tensors in a file, of parts of at most `MOST_SHARDS` such.
 
     Raises:
@@ -253,7 +255,7 @@ def save(
         for name, part in model.parts.items():
             size = sum(tensor.nbytes for tensor in part.state_dict().values())
             limit = max(shard_bytes, size // MOST_SHARDS)
-            pieces = _pieces(_tensors(part, half=name in bf16), limit)
+            pieces = _pieces(_tensors(part, name, bf16), limit)
             for number, shard in enumerate(_shards(pieces, limit)):
                 # safetensors' own save_file lets nobody else read the file, whatever the umask.
                 (draft / f"{name}-{number:02d}.safetensors").write_bytes(serialise(shard))
@@ -510,9 +512,13 @@ def _part_configs(model: Model) -> dict[str, Any]:
     }
 
 
-def _tensors(part: nn.Module, *, half: bool) -> Iterator[tuple[str, Tensor]]:
-    """A part's state, one by one, contiguous and unshared; parameters as bfloat16 when `half`."""
-    parameters = {name for name, _ in part.named_parameters(remove_duplicate=False)} if half else set()
+def _tensors(part: nn.Module, part_name: str, bf16: Collection[str]) -> Iterator[tuple[str, Tensor]]:
+    """A part's state, one by one, contiguous and unshared; parameters as bfloat16 where `save` is told so."""
+    parameters = {
+        name
+        for name, _ in part.named_parameters(remove_duplicate=False)
+        if any(f"{part_name}.{name}".startswith(f"{half}.") for half in bf16)
+    }
     state = encoders.stored_state(part) if isinstance(part, ProteinEncoder) else part.state_dict()
     for name, tensor in state.items():
         dtype = torch.bfloat16 if name in parameters else tensor.dtype

@@ -180,17 +180,18 @@ def _record(folders: PartFolders) -> dict[str, Any]:
 
 
 def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:
-    """Parts to be stored as bfloat16: those trained here, and others that lose nothing by it."""
+    """What to store as bfloat16: what was trained here, and other parts that lose nothing by it."""
     parts: tuple[tuple[str, EncoderPart | GLMPart, nn.Module], ...] = (
         ("plm", recipe.plm, model.encoder),
         ("glm", recipe.glm, model.glm),
     )
-    return [
+    halved = [
         name
         for name, section, part in parts
         if isinstance(section, Trained)
         or all(torch.equal(weight, weight.bfloat16().float()) for weight in part.parameters())
     ]
+    return [*halved, *(name for name in bundle.HALVED if name.startswith("neighbours."))]
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:
