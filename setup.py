@@ -51,7 +51,7 @@ setup(
             "scipy>=1.12",
             "tensorboard>=2.17",
         ],
-        "report": [
+        "paper": [
             "matplotlib>=3.8",
             "scikit-learn>=1.4",
             "scipy>=1.12",
@@ -59,6 +59,7 @@ setup(
             "pandas>=2.1",
             "jinja2>=3.1",
         ],
+        "table": ["pandas>=2.1", "pyarrow>=15"],
         "homology": ["pyhmmer>=0.11"],
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],

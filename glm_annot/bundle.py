@@ -46,6 +46,7 @@ from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
+from glm_annot.records import Shown
 
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
@@ -62,8 +63,8 @@ _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+@dataclass(frozen=True, slots=True, repr=False)
+class Model(Shown):
     """All parts of a model, on one device, ready for inference.
 
     Attributes:
@@ -112,6 +113,21 @@ class Model:
             return self.glm
         return FamilyGLM(self.glm, self.neighbours.table, self.neighbours.head, self.features)
 
+    def facts(self) -> dict[str, str]:
+        """Which model it is, where it computes, and what it predicts."""
+        predicted = {
+            "EC numbers": self.ec is not None,
+            "operons": self.operons is not None,
+            "context fit": self.fit is not None or self.neighbours is not None,
+        }
+        return {
+            "name": self.name,
+            "version": self.version,
+            "sha256": self.sha256[:12] or "none, it was never on disk",
+            "device": str(next(self.glm.parameters()).device),
+            "predicts": ", ".join(what for what, there in predicted.items() if there) or "nothing",
+        }
+
     def to(self, device: str | torch.device) -> None:
         """Moves all parts.
 
@@ -129,12 +145,12 @@ class Model:
 
 
 def known() -> dict[str, Path]:
-    """The models that ship with the program, by name."""
+    """The folders of the models that ship with the program, by name."""
     root = Path(str(files("glm_annot") / "models"))
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
 
 
-def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Model:
+def load(name_or_folder: str | Path = "mini", device: str | torch.device = "cpu") -> Model:
     """Reads a model and verifies every file of it.
 
     Args:
@@ -144,6 +160,12 @@ def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Mode
     Raises:
         ModelError: unknown name, missing or damaged file, newer format.
         UsageError: no such device here.
+
+    Example:
+        >>> import glm_annot
+        >>> model = glm_annot.load_model()
+        >>> model.facts()["predicts"]
+        'EC numbers, operons, context fit'
     """
     folder = _find(name_or_folder)
     config, sha256 = _read_config(folder)

@@ -13,11 +13,11 @@ import click
 from glm_annot import __version__
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import report, start_log
-from glm_annot.cli.files import FilesInUse, whole_files
 from glm_annot.cli.jobs import stop
-from glm_annot.cli.output import STDIO
 from glm_annot.cli.tasks import Options
-from glm_annot.cli.write import to_stdout
+from glm_annot.results.files import FilesInUse, whole_files
+from glm_annot.results.output import STDIO
+from glm_annot.results.write import to_stdout
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from glm_annot.cli.console import MessageBuffer, counted, failure, replay, start_log
-from glm_annot.cli.files import FilesInUse, open_log, remove_half_files
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, is_result, plan, stem
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores, jobs_that_fit
+from glm_annot.results.files import FilesInUse, open_log, remove_half_files
+from glm_annot.results.output import STDIO, is_result, plan, stem
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def _files(name: str, options: Options) -> Files:
     In a tool's output folder its plugin names them; `--fasta` and `--faa` come before those."""
     if name == STDIO or not Path(name).is_dir():
         return Files(name, options.fasta, options.faa)
-    from glm_annot.cli.tool_folders import find_output
+    from glm_annot.io.tool_folders import find_output
 
     found = find_output(Path(name))
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glm_annot.cli.console import Bars, failure
-from glm_annot.cli.files import was_killed
 from glm_annot.cli.loading import Shared
-from glm_annot.cli.output import STDIO, Target
 from glm_annot.cli.tasks import Options, Outcome, Task
-from glm_annot.cli.write import write_results
 from glm_annot.errors import UsageError
+from glm_annot.results.files import was_killed
+from glm_annot.results.output import STDIO, Target
+from glm_annot.results.write import write_results
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model

@@ -178,7 +178,7 @@ def diamond_searcher() -> Searcher:
     return Searcher(f"DIAMOND {version}", _by_diamond)
 
 
-def read_reference(path: Path) -> Reference:
+def read_reference(path: str | Path) -> Reference:
     """Read labelled proteins: FASTA whose headers hold EC numbers.
 
     Understood are `EC=1.2.3.4` and its kin anywhere in a header, several numbers separated by commas or

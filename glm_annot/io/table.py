@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from io import StringIO
 from typing import TextIO
@@ -47,6 +47,15 @@ COLUMNS = {
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 
+WHOLE_NUMBERS = ("start", "end", "operon_position")
+FRACTIONS = (
+    "operon_confidence",
+    "prob_pair_prev",
+    "prob_pair_next",
+    "enzyme_confidence",
+    "context_fit",
+    "context_confidence",
+)
 _FREE_TEXT = ("locus_tag", "id", "gene", "product", "ec_name")
 _FORMULA = tuple("=+-@")  # a cell that begins so is a formula to spreadsheets
 _QUOTED = re.compile(r'["\t\r\n]')
@@ -91,6 +100,13 @@ def write_header(stream: TextIO) -> None:
 
 def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None:
     """Write the rows of a genome, or of a section of one."""
+    for cells in rows(genome, predictions):
+        cells |= {name: _no_formula(cells[name]) for name in _FREE_TEXT}
+        stream.write("\t".join(map(_quoted, cells.values())) + "\n")
+
+
+def rows(genome: Genome, predictions: Predictions) -> Iterator[dict[str, str]]:
+    """The cells of each row by `COLUMNS`, in their order, as text; '' where there is nothing to say."""
     members = q.memberships(predictions)
     for contig in genome.contigs:
         links = _links(contig, predictions)
@@ -102,8 +118,7 @@ def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None
             if prediction is not None:
                 cells |= _ec_cells(gene, prediction, predictions.ec_names) | _context_cells(prediction)
                 cells |= _operon_cells(gene, predictions, members) | links[gene.index]
-            cells |= {name: _no_formula(cells[name]) for name in _FREE_TEXT if name in cells}
-            stream.write("\t".join(_quoted(cells.get(name, "")) for name in COLUMNS) + "\n")
+            yield {name: cells.get(name, "") for name in COLUMNS}
 
 
 def is_whole_table(text: bytes) -> bool:

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.output import GZIP, Target
 from glm_annot.errors import GlmAnnotError
+from glm_annot.results.files import FilesInUse, whole_files
+from glm_annot.results.output import GZIP, Target
 
 if TYPE_CHECKING:
     from glm_annot.io import Sections

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from glm_annot.cli.files import FilesInUse, refuse_devices, refuse_existing
 from glm_annot.errors import UsageError
+from glm_annot.results.files import FilesInUse, refuse_devices, refuse_existing
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
