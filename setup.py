@@ -39,8 +39,10 @@ setup(
         "click>=8.1",
         "filelock>=3.12",
         "numpy>=1.26",
+        "platformdirs>=4.0",
         "safetensors>=0.4.3",
         "tqdm>=4.66",
+        "tomli>=2.0; python_version < '3.11'",
     ],
     extras_require={
         "train": [

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glm_annot.annotation import Annotation, annotate
-    from glm_annot.bundle import Model
-    from glm_annot.bundle import known as list_models
+    from glm_annot.bundle import Model, list_models
     from glm_annot.bundle import load as load_model
     from glm_annot.ec.reference import Reference, read_reference
     from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
@@ -67,7 +66,7 @@ _HOME = {
     "EmbeddingCache": ("model.embedding_cache", "EmbeddingCache"),
     "Reference": ("ec.reference", "Reference"),
     "annotate": ("annotation", "annotate"),
-    "list_models": ("bundle", "known"),
+    "list_models": ("bundle", "list_models"),
     "load_model": ("bundle", "load"),
     "read_reference": ("ec.reference", "read_reference"),
     **{name: ("io", name) for name in ("read", "render", "strip", "write_table")},

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from platformdirs import user_data_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
@@ -36,7 +37,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from glm_annot.ec.head import ECHead, ECHeadConfig
-from glm_annot.errors import ModelError, UsageError
+from glm_annot.errors import GlmAnnotError, ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
@@ -59,6 +60,7 @@ CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", 
 EC_NAMES = "ec_names.tsv"
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
+_NAME = re.compile(r"\w[\w.-]*")
 _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 
@@ -150,11 +152,23 @@ def known() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
 
 
+def user_folder() -> Path:
+    """Where `install` puts models: in the folder that the system keeps for a user's data of programs."""
+    return user_data_path("glm-annot", appauthor=False) / "models"
+
+
+def list_models() -> dict[str, Path]:
+    """The folders of all models that go by a name: those that ship, and those in the user's folder."""
+    installed = {path.parent.name: path.parent for path in sorted(user_folder().glob(f"*/{CONFIG}"))}
+    shipped = known()
+    return shipped | {name: folder for name, folder in installed.items() if name not in shipped}
+
+
 def load(name_or_folder: str | Path = "mini", device: str | torch.device = "cpu") -> Model:
     """Reads a model and verifies every file of it.
 
     Args:
-        name_or_folder: a name of `known()`, or a folder.
+        name_or_folder: a name of `list_models`, or a folder.
         device: where to put it.
 
     Raises:
@@ -180,6 +194,59 @@ def load(name_or_folder: str | Path = "mini", device: str | torch.device = "cpu"
         part.eval().requires_grad_(False)
     model.to(device)
     return model
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A model whose files are all as config.json states them: its folder, name, version, sha256, how many."""
+
+    folder: Path
+    name: str
+    version: str
+    sha256: str
+    files: int
+
+
+def verify(name_or_folder: str | Path) -> Verified:
+    """Compares each file of a model with the sha256 that config.json states, without building the model.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    folder = _find(name_or_folder)
+    config, sha256 = _read_config(folder)
+    _verify(folder, config["files"])
+    return Verified(folder, str(config.get("name")), str(config.get("version")), sha256, len(config["files"]))
+
+
+def install(folder: Path, *, force: bool = False) -> Path:
+    """Copies a model into `user_folder`, where it is found by its name from then on; returns its new folder.
+
+    Args:
+        folder: of the model.
+        force: replace an installed model of this name.
+
+    Raises:
+        ModelError: as `load`.
+        UsageError: its name is that of another model, or no name for a folder.
+        GlmAnnotError: it cannot be written there.
+    """
+    model = verify(folder)
+    place = user_folder() / model.name
+    if model.name in known():
+        raise UsageError(f"{model.name} is the name of a model that ships; give this one another in {CONFIG}")
+    if not _NAME.fullmatch(model.name):
+        raise UsageError(f"{model.name!r} is no name for a folder; use letters, digits, '.', '-' and '_'")
+    if place.exists() and not force:
+        raise UsageError(f"{place} exists; --force replaces it")
+    names = [CONFIG, *_read_config(model.folder)[0]["files"]]
+    try:
+        with _replacing(place) as draft:
+            for name in names:
+                shutil.copy2(model.folder / name, draft / name)
+    except OSError as error:
+        raise GlmAnnotError(f"cannot write {place}: {error.strerror}") from error
+    return place
 
 
 def part_record(name_or_folder: str | Path, *parts: str) -> dict[str, Any]:
@@ -343,14 +410,14 @@ def _link(source: str, target: str) -> None:
 
 def _find(name_or_folder: str | Path) -> Path:
     """A folder as it is; a name among the known models, listing them when it is none of them."""
-    shipped = known()
-    if str(name_or_folder) in shipped:
-        return shipped[str(name_or_folder)]
+    models = list_models()
+    if str(name_or_folder) in models:
+        return models[str(name_or_folder)]
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
-    names = ", ".join(shipped) or "none in this installation"
-    raise ModelError(f"no model {str(name_or_folder)!r}: neither a folder nor one that ships ({names})")
+    names = ", ".join(models) or "none in this installation"
+    raise ModelError(f"no model {str(name_or_folder)!r}: neither a folder nor the name of a model ({names})")
 
 
 def _read_config(folder: Path) -> tuple[dict[str, Any], str]:

@@ -11,8 +11,14 @@ from typing import Any
 import click
 
 from glm_annot import __version__
+from glm_annot.cli import options
 from glm_annot.cli.batch import annotate_files
+from glm_annot.cli.commands.doctor import doctor
+from glm_annot.cli.commands.embed import embed
+from glm_annot.cli.commands.models import models
 from glm_annot.cli.console import report, start_log
+from glm_annot.cli.defaults import ConfigurableCommand
+from glm_annot.cli.groups import MainGroup
 from glm_annot.cli.jobs import stop
 from glm_annot.cli.tasks import Options
 from glm_annot.results.files import FilesInUse, whole_files
@@ -48,27 +54,41 @@ With several inputs, those that failed are listed at the end, and the status is 
 """
 
 
-class DefaultGroup(click.Group):
-    """A group that takes what is none of its commands as arguments of `annotate`."""
+# The help shows the options under these headings.
+SECTIONS = {
+    "What to read": ("--fasta", "--faa", "--genetic-code", "--call-genes", "--reference"),
+    "What to predict": ("--model", "--min-confidence", "--no-operons", "--no-ec", "--only-hypothetical"),
+    "What to write": (
+        "--output",
+        "--promote-ec",
+        "--promote-to",
+        "--manifest",
+        "--force",
+        "--resume",
+        "--dry-run",
+    ),
+    "How to compute": (
+        "--device",
+        "--jobs",
+        "--threads",
+        "--batch-size",
+        "--precision",
+        "--cache",
+        "--cache-size",
+    ),
+    "Settings, messages, help": (
+        "--config",
+        "--quiet",
+        "--log-file",
+        "--version",
+        "--citation",
+        "--help",
+    ),
+}
 
-    default = "annotate"
-    own_options = ("-h", "--help", "--version", "--citation")
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args == ["help"] and not Path("help").exists():
-            args = ["--help"]
-        if args and args[0] not in self.commands and args[0] not in self.own_options:
-            args = [self.default, *args]
-        return super().parse_args(ctx, args)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Shows the options of `annotate` in the main help, since most users need no other command."""
-        parameters = [*self.commands[self.default].params, *self.get_params(ctx)]
-        options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
-        records = [record for option in options if (record := option.get_help_record(ctx))]
-        with formatter.section("Options"):
-            formatter.write_dl(records)
-        self.format_commands(ctx, formatter)
+class _Annotate(ConfigurableCommand):
+    sections = SECTIONS
 
 
 def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -78,7 +98,7 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 
 
 @click.group(
-    cls=DefaultGroup,
+    cls=MainGroup,
     epilog=EXAMPLES,
     options_metavar="",
     subcommand_metavar="[OPTIONS] INPUT... | COMMAND ...",
@@ -121,16 +141,16 @@ def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int 
 
 
 _PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
-_COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
 _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
-_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
-@cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@cli.command(
+    cls=_Annotate, epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this."
+)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(allow_dash=True))
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
-@click.option("--fasta", **_FILE, help="Contig sequences, for a file that has none.")
-@click.option("--faa", **_FILE, help="Protein sequences by CDS ID, used instead of translating.")
+@options.fasta
+@options.faa
 @click.option(
     "--genetic-code",
     type=int,
@@ -140,20 +160,12 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 )
 @click.option(
     "--reference",
-    **_FILE,
+    **options.FILE,
     help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence (searched with "
     "DIAMOND or pyhmmer).",
 )
-@click.option(
-    "--model",
-    default="mini",
-    show_default=True,
-    metavar="NAME|FOLDER",
-    help="A model of `glm-annot models`, or a folder.",
-)
-@click.option(
-    "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
-)
+@options.model
+@options.device
 @click.option(
     "--jobs",
     **_COUNT_OR_ALL,
@@ -164,21 +176,8 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "-t", "--threads", **_COUNT_OR_ALL, help="CPU threads, shared by the jobs; default, and 0: all cores."
 )
-@click.option(
-    "--batch-size",
-    **_COUNT,
-    default=32,
-    show_default=True,
-    help="Windows of genes per batch; lower it if memory runs out.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Number format of the protein encoder; auto is bf16 (fp16 on older GPUs) where the hardware is "
-    "built for it, else fp32.",
-)
+@options.batch_size
+@options.precision
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
@@ -222,15 +221,21 @@ _FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 @click.option(
     "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
 )
+@click.option(
+    "--manifest",
+    is_flag=True,
+    help="Also write NAME.glm.run.json: model, input and its sha256, settings, counts, times.",
+)
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
-@click.option("--force", is_flag=True, help="Overwrite existing results.")
+@options.force
 @click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
+@click.option("--config", **options.FILE, help="TOML file with defaults for these options, such as jobs = 4.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
-@click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
-def annotate(inputs: tuple[str, ...], **options: Any) -> None:
+@click.option("--log-file", **options.FILE, help="Write all messages, with details, to this file.")
+def annotate(inputs: tuple[str, ...], **given: Any) -> None:
     """Annotates files or output folders of annotation tools; `glm-annot INPUT` is short for this."""
-    start_log(quiet=options["quiet"])
-    status = annotate_files(inputs, Options(**options))
+    start_log(quiet=given["quiet"])
+    status = annotate_files(inputs, Options(**given))
     if status:
         sys.exit(status)
 
@@ -255,22 +260,8 @@ def strip(file: str, output: str, force: bool) -> None:
             stripped.write(text)
 
 
-@cli.command(short_help="Lists the models, or shows the card of one.")
-@click.argument("name", required=False, metavar="[NAME|FOLDER]")
-@click.option("--figures", is_flag=True, help="Only the table of measured figures.")
-def models(name: str | None, figures: bool) -> None:
-    """Lists the models that come with the package, or shows the card of one.
-
-    The card says what a model was trained on and how good it is.
-    """
-    from glm_annot.bundle import known, read_texts
-    from glm_annot.figures import figures_table
-
-    if name is None:
-        click.echo("\n".join(known()))
-        return
-    metrics, card = read_texts(name)
-    click.echo(figures_table(metrics) if figures else card, nl=False)
+for _command in (doctor, embed, models):
+    cli.add_command(_command)
 
 
 def main() -> None:

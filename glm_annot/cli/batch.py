@@ -48,7 +48,13 @@ def annotate_files(named: Sequence[str], options: Options) -> int:
         in_use = in_use.plus("the log file", options.log_file)
     _tell_found(files, len(named) - len(inputs))
     names = result_names(files)
-    targets = plan([found.annotation for found in files], options.output, several=several, names=names)
+    targets = plan(
+        [found.annotation for found in files],
+        options.output,
+        several=several,
+        names=names,
+        manifest=options.manifest,
+    )
     tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
     try:
         for outcome in _annotate_all(tasks, options, several=several):
@@ -95,6 +101,7 @@ def _files_in_use(files: Sequence[Files], options: Options) -> FilesInUse:
     named = [
         *(("the model's file", path) for path in (sorted(model.iterdir()) if model.is_dir() else ())),
         ("the file of --reference", options.reference),
+        ("the file of --config", options.config),
         *(("the FASTA of the contigs", found.fasta) for found in files),
         *(("the FASTA of the proteins", found.faa) for found in files),
         *(("the JSON of the annotation", found.details) for found in files),

@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timezone
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,12 +64,13 @@ class Annotator:
             return Outcome(task.name, status, message)
 
     def _annotate(self, task: Task) -> Outcome:
+        from glm_annot.cli.manifest import run_manifest
         from glm_annot.cli.summary import Summary, foresee
         from glm_annot.io import open_sections
         from glm_annot.overview import Overview
         from glm_annot.pipeline import window_size
 
-        started = time.monotonic()
+        started, began = time.monotonic(), datetime.now(timezone.utc)
         self._shared.load_reference()  # first, so that its faults are reported before any other work
         task.target.check_source(task.in_use)
         if not self._options.force and not self._options.resume:
@@ -105,6 +108,7 @@ class Annotator:
                 summary.watched(predicted),
                 task.target,
                 (self._options.promote_ec, self._options.promote_to),
+                manifest=partial(run_manifest, task, self._options, model, settings, summary, began),
                 force=overwrite,
                 in_use=task.in_use,
             )
@@ -134,6 +138,7 @@ class Annotator:
         if annotation.exists():
             if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
+                whole &= task.target.manifest is None or task.target.manifest.exists()
                 return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():
             return Earlier.NOTHING
@@ -177,4 +182,7 @@ def _file_name(task: Task) -> str:
 def _places(target: Target, format: str) -> str:
     """Where the results go, as text for a message."""
     annotation = target.annotation(format)
-    return "to standard output" if annotation is None else f"{annotation} and {target.table}"
+    if annotation is None:
+        return "to standard output"
+    manifest = "" if target.manifest is None else f", {target.manifest}"
+    return f"{annotation}{manifest} and {target.table}"

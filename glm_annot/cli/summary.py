@@ -50,6 +50,16 @@ class Summary:
         if predictions.operons is not None:
             self._operons = (self._operons or 0) + len(predictions.operons)
 
+    def counts(self) -> dict[str, int | dict[str, int] | None]:
+        """The same numbers by name; None for operons that were not asked for, no 'ec' likewise."""
+        ec = {kind.value: self._ec[kind] for kind in Agreement if kind.value} if self._asked_for_ec else {}
+        return {
+            "genes": self._overview.genes,
+            "skipped": {reason.value: count for reason, count in self._skips.most_common()},
+            **({"ec": ec} if ec else {}),
+            "operons": self._operons,
+        }
+
     def __str__(self) -> str:
         parts = [_genes(self._overview.genes, self._skips)]
         if self._asked_for_ec:

@@ -39,6 +39,8 @@ class Options:
     quiet: bool
     log_file: Path | None
     call_genes: bool = False
+    manifest: bool = False
+    config: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
 (the format of the input) and `<stem>.glm.tsv`. A file that `--output` names gets its table beside it, as
-`.tsv`.
+`.tsv`. The manifest of a run goes there, too: `<stem>.glm.run.json`, or `.run.json`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glm_annot.errors import UsageError
@@ -33,6 +33,7 @@ _INPUT_SUFFIXES = {
 }
 _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
 GZIP = ".gz"
+_MANIFEST = ".run.json"
 # An --output that ends so (or so and .gz) is a file of that format; every other one is a folder.
 _FILE_FORMATS = {
     ".gff": "gff3",
@@ -58,8 +59,10 @@ def stem(path: str) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.tsv`, `x.glm.gff`, compressed or not."""
+    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.run.json`, compressed or not."""
     name = path.with_suffix("") if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
+    if name.name.endswith(_MANIFEST):
+        name = name.with_name(name.name.removesuffix(_MANIFEST) + ".json")
     return name.suffix != "" and Path(name.stem).suffix == ".glm"
 
 
@@ -71,12 +74,14 @@ class Target:
         source: the input.
         folder: None is standard output, which takes the annotation alone.
         name: a stem within the folder, or a whole file name when `exact`; one in `.gz` is compressed.
+        with_manifest: whether what the run was is written, too.
     """
 
     source: str
     folder: Path | None
     name: str = ""
     exact: bool = False
+    with_manifest: bool = False
 
     def annotation(self, format: str) -> Path | None:
         """The annotated file for an input of this format ('gff3' or 'genbank'); None is standard output."""
@@ -91,6 +96,13 @@ class Target:
             return None
         return self.folder / (f"{_cut(self.name)[0]}.tsv" if self.exact else f"{self.name}.glm.tsv")
 
+    @property
+    def manifest(self) -> Path | None:
+        """What the run was; None where it is not asked for."""
+        if self.folder is None or not self.with_manifest:
+            return None
+        return self.folder / f"{_cut(self.name)[0] if self.exact else f'{self.name}.glm'}{_MANIFEST}"
+
     def check_format(self, format: str) -> None:
         """Raises UsageError when the user named a file of another format than that of the input."""
         if self.exact and _FILE_FORMATS[_cut(self.name)[1]] != format:
@@ -101,13 +113,13 @@ class Target:
 
     def check_source(self, in_use: FilesInUse) -> None:
         """Raises UsageError when a result would take the place of a file that the call reads or logs to."""
-        for place in (*map(self.annotation, _SUFFIXES), self.table):
+        for place in (*map(self.annotation, _SUFFIXES), self.table, self.manifest):
             if place is not None:
                 in_use.refuse(place)
 
     def check_table(self) -> None:
-        """Raises UsageError when the table is there already; its name is known before the input is read."""
-        refuse_existing([self.table] if self.table is not None else [])
+        """Raises UsageError when the table or the manifest is there: known before the input is read."""
+        refuse_existing([path for path in (self.table, self.manifest) if path is not None])
 
     def check_free(self, format: str) -> None:
         """Raises UsageError when the annotated file or the table is there already."""
@@ -120,6 +132,7 @@ def plan(
     *,
     several: bool | None = None,
     names: Sequence[str] | None = None,
+    manifest: bool = False,
 ) -> list[Target]:
     """One target for each input.
 
@@ -130,6 +143,7 @@ def plan(
         output: None (beside each input; standard input goes to standard output), `-`, the name of the
             annotated file (it ends as such a file does), or else a folder.
         names: what the results of each input are named after. None: the input's own name.
+        manifest: whether what the run was is written, too.
 
     Raises:
         UsageError: two inputs would write to the same place, or a place cannot be written to.
@@ -137,10 +151,18 @@ def plan(
     alone = len(inputs) == 1 if several is None else not several
     stems = map(stem, inputs) if names is None else names
     targets = [_target(source, output, name, alone=alone) for source, name in zip(inputs, stems, strict=True)]
+    if manifest:
+        targets = [_with_manifest(target) for target in targets]
     _refuse_collisions(targets)
     for folder in {target.folder for target in targets if target.folder is not None}:
         _require_writable(folder)
     return targets
+
+
+def _with_manifest(target: Target) -> Target:
+    if target.folder is None:
+        raise UsageError("--manifest needs a file or folder to lie beside; name one with -o")
+    return replace(target, with_manifest=True)
 
 
 def _target(source: str, output: str | None, name: str, *, alone: bool) -> Target:

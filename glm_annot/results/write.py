@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from glm_annot.errors import GlmAnnotError
@@ -26,10 +26,14 @@ def write_results(
     target: Target,
     promotion: Promotion,
     *,
+    manifest: Callable[[], bytes] = bytes,
     force: bool,
     in_use: FilesInUse,
 ) -> None:
-    """Writes each section as soon as it is predicted; to standard output only when all are."""
+    """Writes each section as soon as it is predicted; to standard output only when all are.
+
+    `manifest` is called when all are, where the target has a place for what it says.
+    """
     from glm_annot.io.source import blocks_from, spooled
 
     written = _rendered(sections, predicted, promotion)
@@ -39,13 +43,17 @@ def write_results(
             to_stdout(blocks_from(whole, 0))
         return
     # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
-    with whole_files(table, annotation, force=force, in_use=in_use) as (tabled, annotated):
+    places = [table, *([target.manifest] if target.manifest else []), annotation]
+    with whole_files(*places, force=force, in_use=in_use) as files:
+        tabled, annotated = files[0], files[-1]
         packed = zlib.compressobj(wbits=_GZIP_FORMAT) if annotation.suffix.lower() == GZIP else None
         for text, rows in written:
             annotated.write(packed.compress(text) if packed else text)
             tabled.write(rows)
         if packed:
             annotated.write(packed.flush())
+        for told in files[1:-1]:
+            told.write(manifest())
 
 
 def _rendered(
