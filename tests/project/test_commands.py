@@ -7,6 +7,7 @@ commands are only parsed.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Sequence
@@ -58,11 +59,13 @@ def parse(words: Sequence[str]) -> bool:
 
 def _subcommand(group: click.Group, words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that the words name, or that of `glm-annot FILE`, and what follows."""
-    if words[0] in group.commands:
-        return group.commands[words[0]], words[1:]
-    if words[0] in ("-h", "--help", "--version", "--citation"):
+    if not words or words[0] in ("-h", "--help", "--version", "--citation"):
         return group, words
-    return group.commands[getattr(group, "default", words[0])], words
+    if words[0] in group.commands:
+        command, words = group.commands[words[0]], words[1:]
+    else:
+        command = group.commands[getattr(group, "default", words[0])]
+    return _subcommand(command, words) if isinstance(command, click.Group) else (command, words)
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)
@@ -120,6 +123,18 @@ def test_the_python_examples_run(folder: Path) -> None:
         exec(block.split("```")[0], names)
     assert b"glm_operon" in (folder / "results" / "bakta_output.glm.gff3").read_bytes()
     assert names["annotated_file"].is_file() and len(names["table"]) == 34
+
+
+def test_the_notebook_runs(folder: Path) -> None:
+    """Its cells, one after another; Jupyter is not needed for that."""
+    pytest.importorskip("pandas", reason="the extra 'table' is not installed")
+    notebook = json.loads((folder / "examples" / "notebook.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [] and cell["execution_count"] is None
+            exec("".join(cell["source"]), names)
+    assert len(names["genes"]) == 80 and len(names["operons"]) and names["annotated_file"].is_file()
 
 
 def test_every_block_is_run_or_parsed() -> None:

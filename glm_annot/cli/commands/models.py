@@ -57,7 +57,7 @@ def verify(name: str) -> None:
 
 
 @models.command(short_help="Keeps a model in your data folder, so that --model NAME finds it.")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace an installed model of the same name.")
 def install(folder: Path, force: bool) -> None:
     """Copies the model in FOLDER into your data folder; --model finds it by its name from then on."""
