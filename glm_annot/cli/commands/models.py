@@ -15,7 +15,9 @@ class _Models(DefaultGroup):
     default = "show"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or [self.default])
+        if not args and not ctx.resilient_parsing:  # a shell asks what may follow
+            args = [self.default]
+        return super().parse_args(ctx, args)
 
 
 @click.group(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from glm_annot.cli import groups
 from glm_annot.cli.app import SECTIONS, cli
-from glm_annot.cli.groups import refuse_misspelt, tell_ambiguous
-from glm_annot.errors import UsageError
-from tests.annot.cli.test_app import command, environment
+from glm_annot.cli.groups import refuse_misspelt
+from glm_annot.errors import InputError, UsageError
 
 COMMANDS = sorted(cli.commands)
 
@@ -48,24 +47,15 @@ def test_other_words_are_let_through(here: Path, word: str) -> None:
     refuse_misspelt(word, COMMANDS)
 
 
-def test_a_path_with_the_name_of_a_command_is_told_once(
-    here: Path, small_gff3: Path, tiny_bundle: Path
-) -> None:
-    (here / "doctor").mkdir()
-    done = subprocess.run(command(["models"]), env=environment(), capture_output=True, text=True)
-    assert done.stderr == ""
+def test_a_path_with_the_name_of_a_command_is_told_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(groups.log, "info", lambda message, *values: said.append(message % values))
+    assert CliRunner().invoke(cli, ["models"]).exit_code == 0 and said == []
     (here / "models").mkdir()
-    done = subprocess.run(command(["models"]), env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0
-    line = "models is taken for the command; ./models means the file or folder of that name"
-    assert done.stderr == f"glm-annot: {line}\n"
-    done = subprocess.run(command(["./models"]), env=environment(), capture_output=True, text=True)
-    assert done.returncode == 3 and "models: is not the output folder of" in done.stderr
-
-
-def test_no_word_is_ambiguous_where_nothing_has_its_name(caplog: pytest.LogCaptureFixture) -> None:
-    tell_ambiguous("models", COMMANDS)
-    assert caplog.records == []
+    assert CliRunner().invoke(cli, ["models"]).exit_code == 0
+    assert said == ["models is taken for the command; ./models means the file or folder of that name"]
+    result = CliRunner().invoke(cli, ["./models"])
+    assert result.exit_code == InputError.exit_status and len(said) == 1
 
 
 @pytest.mark.parametrize("words", [["--help"], ["annotate", "--help"]])
@@ -93,6 +83,5 @@ def test_a_shell_completes_commands_options_and_files() -> None:
     assert "plain,verify" in completed("glm-annot models ver", 2)
 
 
-def test_there_are_no_colours(here: Path) -> None:
-    done = subprocess.run(command(["--help"]), env={**environment(), "NO_COLOR": "1"}, capture_output=True)
-    assert done.returncode == 0 and b"\x1b" not in done.stdout
+def test_there_are_no_colours() -> None:
+    assert "\x1b" not in CliRunner().invoke(cli, ["--help"], color=True).output
