@@ -172,7 +172,7 @@ def exists(name: str) -> bool:
 @pytest.mark.parametrize(
     ("name", "there"),
     [
-        ("glm_annot.pipeline.annotate", True),
+        ("glm_annot.annotation.annotate", True),
         ("glm_annot.training.recipe.read", True),
         ("glm_annot.pipeline.nonsense", False),
         ("glm_annot.nonsense.annotate", False),
