@@ -33,6 +33,7 @@ def write_embeddings(
     path: Path,
     *,
     layers: Sequence[int] | None = None,
+    masked: bool = False,
     precision: str = "auto",
     batch_size: int = BATCH_WINDOWS,
     force: bool = False,
@@ -41,14 +42,16 @@ def write_embeddings(
     """Writes one row for each coding gene, in order along the contigs, and returns how many.
 
     Columns: contig, start, end, strand, locus_tag, id, product; `protein`, the embedding (D,) of the protein
-    alone; `context_N` for each layer, the hidden state (F,) among its neighbours. Numbers are float32. The
-    file's metadata say which program and model made it.
+    alone; `context_N` for each layer, the hidden state (F,) among its neighbours; with `masked`
+    `context_only`, that of the last layer while the gene is masked. Numbers are float32. The file's metadata
+    say which program and model made it.
 
     Args:
         genome: as `read` gives it.
         model: as `load` gives it.
         path: where to.
         layers: of gLM, 0 is its input; None for all.
+        masked: whether to write what the neighbours alone say, which takes seven more passes of gLM.
         precision, batch_size: as in `Settings`.
         force: overwrite a file that exists.
         in_use: files never to be written to.
@@ -64,13 +67,14 @@ def write_embeddings(
     arrow, parquet = _pyarrow()
     if not force:
         refuse_existing([path])
-    schema = _schema(arrow, model, chosen, precision)
+    names = [f"context_{layer}" for layer in chosen] + ["context_only"] * masked
+    schema = _schema(arrow, model, names, precision)
     written = 0
     with whole_files(path, force=force, in_use=in_use) as (file,):
         sink = arrow.PythonFile(_Sink(file), mode="w")
         with parquet.ParquetWriter(sink, schema) as writer:
             for part in parts(genome):
-                read = partial(_vectors, part, model, chosen, precision, batch_size)
+                read = partial(_vectors, part, model, chosen, masked, precision, batch_size)
                 embeddings_GD, states = or_on_cpu(read, model, f"model {model.name}", log.warning)
                 writer.write_table(_table(arrow, schema, part, embeddings_GD, states))
                 written += len(embeddings_GD)
@@ -78,20 +82,24 @@ def write_embeddings(
 
 
 def _vectors(
-    part: Genome, model: Model, layers: tuple[int, ...], precision: str, batch_size: int
+    part: Genome, model: Model, layers: tuple[int, ...], masked: bool, precision: str, batch_size: int
 ) -> tuple[npt.NDArray[np.float32], ContextStates]:
     """The embeddings (G, D) of the proteins, and what gLM makes of them."""
     embeddings_GD = embed_distinct(model.encoder, part.proteins, precision=precision)
     states = contextualise(
-        part, embeddings_GD, model.glm, model.features, layers=layers, batch_size=batch_size
+        part,
+        embeddings_GD,
+        model.glm,
+        model.features,
+        layers=layers,
+        masked=masked,
+        batch_size=batch_size,
     )
     return embeddings_GD, states
 
 
-def _schema(arrow: Any, model: Model, layers: tuple[int, ...], precision: str) -> Any:
-    vectors = {"protein": model.encoder.config.dim} | {
-        f"context_{layer}": model.glm.config.dim for layer in layers
-    }
+def _schema(arrow: Any, model: Model, contexts: Sequence[str], precision: str) -> Any:
+    vectors = {"protein": model.encoder.config.dim} | dict.fromkeys(contexts, model.glm.config.dim)
     made_by = provenance(model, Settings(precision=precision))
     fields = [
         *((name, arrow.string()) for name in ("contig", "strand", "locus_tag", "id", "product")),
@@ -114,7 +122,8 @@ def _table(
 ) -> Any:
     """The rows of a part, in the order of `schema`."""
     genes = [gene for contig in part.contigs for gene in contig.coding]
-    vectors = [embeddings_GD, *np.moveaxis(states.hidden_GSF, 1, 0)]
+    masked = [states.masked_GF] if "context_only" in schema.names else []
+    vectors = [embeddings_GD, *np.moveaxis(states.hidden_GSF, 1, 0), *masked]
     texts = [[_strand(gene) if name == "strand" else getattr(gene, name) for gene in genes]
              for name in schema.names[: -len(vectors)]]  # fmt: skip
     lists = [

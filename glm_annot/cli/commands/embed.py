@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
     metavar="N",
     help="A layer of gLM to write, from 0, its input; several times for several. Default: all.",
 )
+@click.option(
+    "--context-only",
+    is_flag=True,
+    help="Also write what the neighbours alone say of each gene: seven more passes of gLM.",
+)
 @options.force
 def embed(
     source: str,
@@ -45,6 +50,7 @@ def embed(
     batch_size: int,
     precision: str,
     layers: tuple[int, ...],
+    context_only: bool,
     force: bool,
 ) -> None:
     """Writes a row for each gene with a protein: its vector alone, and those among its neighbours.
@@ -67,6 +73,7 @@ def embed(
         loaded,
         output,
         layers=layers or None,
+        masked=context_only,
         precision=precision,
         batch_size=batch_size,
         force=force,

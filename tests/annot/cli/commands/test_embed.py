@@ -49,10 +49,14 @@ def test_layers_are_chosen_and_the_same_bytes_come_again(tmp_path: Path, tiny_bu
     (tmp_path / "x.gff3").write_text(made_metagenome(5))
     for name in ("a", "b"):
         output = tmp_path / f"{name}.parquet"
-        embed(tmp_path / "x.gff3", "-o", output, "--model", tiny_bundle, "--layer", 2, "--layer", 2)
+        chosen = ("--layer", 2, "--layer", 2, "--context-only")
+        embed(tmp_path / "x.gff3", "-o", output, "--model", tiny_bundle, *chosen)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     table = parquet.read_table(tmp_path / "a.parquet")
-    assert [name for name in table.column_names if name.startswith("context")] == ["context_2"]
+    contexts = [name for name in table.column_names if name.startswith("context")]
+    assert contexts == ["context_2", "context_only"]
+    only, with_gene = (np.array(table[name].to_pylist()) for name in ("context_only", "context_2"))
+    assert only.shape == with_gene.shape and np.isfinite(only).all() and not np.allclose(only, with_gene)
     assert set(table["contig"].to_pylist()) == {f"contig_{n}" for n in range(5)}
 
 
