@@ -1,10 +1,15 @@
 """Packaging of glm-annot. The folders `training/` and `plugins/` install under the one name `glm_annot`."""
 
+import gzip
+import os
 import re
+import tarfile
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from setuptools import find_packages, setup
+from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "glm_annot/__init__.py").read_text("utf-8"), re.M)[1]
@@ -13,6 +18,30 @@ FOLDERS = ("training", "plugins")  # beside `glm_annot/` in a checkout, inside i
 # modules that are gone. This one is new each time, and removed at the end.
 BUILD = TemporaryDirectory(prefix="glm-annot-build-")
 INSIDE = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
+
+
+class Sdist(sdist):
+    """An sdist whose bytes depend on its files and SOURCE_DATE_EPOCH alone (wheels do so by themselves)."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+        seconds = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+
+        def plain(member):
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mtime = seconds
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            return member
+
+        path = f"{base_name}.tar.gz"
+        with (
+            Path(path).open("wb") as raw,
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=seconds) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=plain)  # in order of the names
+        return path
+
 
 setup(
     name="glm-annot",
@@ -43,6 +72,7 @@ setup(
         "safetensors>=0.4.3",
         "tqdm>=4.66",
         "tomli>=2.0; python_version < '3.11'",
+        "pyopal>=0.7.3",
     ],
     extras_require={
         "train": [
@@ -62,7 +92,6 @@ setup(
             "jinja2>=3.1",
         ],
         "table": ["pandas>=2.1", "pyarrow>=15"],
-        "homology": ["pyhmmer>=0.11"],
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],
         "dev": [
@@ -74,11 +103,11 @@ setup(
             "mypy>=2.4.1",
             "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
-            "pyhmmer>=0.11",
             "setuptools>=77.0.1",
             "wheel>=0.43",
         ],
     },
+    cmdclass={"sdist": Sdist},
     options={"build": {"build_base": BUILD.name}},
     entry_points={
         "console_scripts": [
@@ -87,9 +116,10 @@ setup(
         ],
         "glm_annot.plugins": [
             "bakta = glm_annot.plugins.bakta:plugin",
+            "baktfold = glm_annot.plugins.bakta:baktfold",
             "prokka = glm_annot.plugins.prokka:plugin",
             "ncbi_datasets = glm_annot.plugins.fixed_names:ncbi_datasets",
-            "pgap = glm_annot.plugins.fixed_names:pgap",
+            "pgap = glm_annot.plugins.pgap:plugin",
             "dfast = glm_annot.plugins.fixed_names:dfast",
         ],
     },

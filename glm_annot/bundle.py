@@ -5,7 +5,9 @@
     <part>-NN.safetensors   tensors of one part, in shards of at most 15 MiB or a sixteenth of the part; a
                          larger tensor is cut by rows into pieces named tensor[0], tensor[1], ...
     ec_labels.tsv        the EC numbers that the EC head scores, in its order
+    ec_proteins.faa.gz   labelled proteins that it searches, if any: >NAME EC=1.2.3.4;5.6.7.8
     ec_names.tsv         names of these numbers and of their classes, for people; may be absent
+    family_names.tsv     what gene families are called, by source; may be absent
     metrics.json         what was measured on held-out data, and the command that measured it
     MODEL_CARD.md        what the model is, as text
 
@@ -21,7 +23,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -34,10 +36,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from glm_annot import bundle_files
+from glm_annot.bundle_files import Undrawn, check_regular, made, one_line, parse_json, read_file, text_of
 from glm_annot.ec.head import ECHead, ECHeadConfig
-from glm_annot.errors import GlmAnnotError, ModelError, UsageError
+from glm_annot.ec.reference import from_bytes, to_bytes
+from glm_annot.ec_numbers import is_number
+from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
@@ -45,6 +50,7 @@ from glm_annot.model.families import FamilyGLM
 from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.names import from_text, to_text
 from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 from glm_annot.records import Shown
@@ -52,15 +58,32 @@ from glm_annot.records import Shown
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
-FORMAT = 5  # raised when bundles change; a program reads its own format
+FORMAT = 6  # raised when an older program could not read a newer bundle
+OLDEST = 5  # format that is still read; one without labelled proteins
+PACKED = 2  # numbers in one of a file, where it holds 4 bits of each
 SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at most 15 MiB
 MOST_SHARDS = 16  # of a part: a large one is cut into larger shards
 
 CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", "MODEL_CARD.md"
-EC_NAMES = "ec_names.tsv"
+PROTEINS = "ec_proteins.faa.gz"
+EC_NAMES, FAMILY_NAMES = "ec_names.tsv", "family_names.tsv"
+MOST_PROTEINS = 2**30  # bytes of a file of labelled proteins
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 _NAME = re.compile(r"\w[\w.-]*")
+# What a part's making and filling raise where its settings or tensors are wrong.
+_WRONG: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AttributeError,
+    InputError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    SafetensorError,
+)
 _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 
@@ -137,10 +160,12 @@ class Model(Shown):
             UsageError: no such device here.
         """
         try:
+            if torch.device(device).type == "meta":
+                raise RuntimeError("it holds no numbers; use auto, cpu, cuda or cuda:1")
             for part in self.parts.values():
                 part.to(device)
         except (RuntimeError, AssertionError) as error:
-            name, why = str(device), _one_line(error)
+            name, why = str(device), one_line(error)
             if "device type at start of device string" in why:  # torch lists twenty names that nobody has
                 why = "unknown device; use auto, cpu, cuda or cuda:1"
             raise UsageError(f"device {name!r} cannot be used here: {why}") from error
@@ -186,9 +211,9 @@ def load(name_or_folder: str | Path = "mini", device: str | torch.device = "cpu"
     _verify(folder, config["files"])
     try:
         model = _build(folder, config, sha256)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except _WRONG as error:
         raise ModelError(
-            f"{folder}: the parts of this model do not fit together: {_one_line(error)}"
+            f"{folder}: the parts of this model do not fit together: {one_line(error)}"
         ) from error
     for part in model.parts.values():
         part.eval().requires_grad_(False)
@@ -267,8 +292,15 @@ def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
     """
     folder = _find(name_or_folder)
     config, _ = _read_config(folder)
-    _verify(folder, {name: config["files"][name] for name in (METRICS, CARD)})
-    return json.loads((folder / METRICS).read_bytes()), (folder / CARD).read_text(encoding="utf-8")
+    _verify(folder, {name: config["files"].get(name, "") for name in (METRICS, CARD)})
+    if (folder / CARD).is_symlink():
+        raise ModelError(
+            f"{folder / CARD} is a link, and what it leads to may be no card: get the model again"
+        )
+    metrics = parse_json(read_file(folder / METRICS), folder / METRICS)
+    if not isinstance(metrics, dict):
+        raise ModelError(f"{folder / METRICS} is damaged: it holds no figures by name")
+    return metrics, text_of(read_file(folder / CARD), folder / CARD)
 
 
 def save(
@@ -306,8 +338,12 @@ def save(
         if model.ec is not None:
             lines = [_LABELS_HEADER, *model.ec.config.labels]
             (draft / LABELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if model.ec.base.proteins:
+                (draft / PROTEINS).write_bytes(to_bytes(model.ec.base))
         if model.ec_names:
             (draft / EC_NAMES).write_text(_names_text(model.ec_names), encoding="utf-8")
+        if model.neighbours is not None and model.neighbours.facts:
+            (draft / FAMILY_NAMES).write_text(to_text(model.neighbours.facts), encoding="utf-8")
         config = {
             "format": FORMAT,
             "name": model.name,
@@ -345,26 +381,17 @@ def filled(kind: Callable[[_Config], _Part], config: _Config, state: Mapping[str
     """A part that has these tensors for its own. Nothing is drawn or copied, so memory-mapped ones stay so.
 
     Raises:
-        RuntimeError: a tensor is missing, misshaped or one too many.
+        RuntimeError: a tensor is missing, misshaped, of another type or one too many.
+        ValueError: the configuration asks for more numbers than there are.
     """
-    with _Undrawn():
+    held = sum(tensor.numel() for tensor in state.values())
+    with Undrawn(PACKED * held):
         part = kind(config)
+    for name, tensor in part.state_dict().items():
+        if name in state and state[name].dtype != tensor.dtype:
+            raise RuntimeError(f"{name} is {state[name].dtype} instead of {tensor.dtype}")
     part.load_state_dict(state, assign=True)
     return part
-
-
-class _Undrawn(TorchFunctionMode):
-    """Leaves a network's initial values out: memory that nothing is written to is none that the process has.
-
-    The device 'meta' would do, too, but has torch load its compiler, which takes longer than a small model.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if getattr(func, "__module__", "") == nn.init.__name__ or func in (Tensor.uniform_, Tensor.normal_):
-            return None  # stands for the tensor, which no network looks at
-        return func(*args, **(kwargs or {}))
 
 
 def _refuse_others(folder: Path) -> None:
@@ -423,26 +450,25 @@ def _find(name_or_folder: str | Path) -> Path:
 def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
     """config.json and its sha256, checked for what must be understood before anything else is read."""
     path = folder / CONFIG
-    try:
-        text = path.read_bytes()
-        config = json.loads(text)
-    except OSError as error:
-        raise ModelError(f"{folder} is no model: cannot read {CONFIG} ({error.strerror})") from error
-    except ValueError as error:
-        raise ModelError(f"{path} is damaged: {_one_line(error)}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+    if not path.exists():
+        raise ModelError(f"{folder} is no model: cannot read {CONFIG} (no such file)")
+    text = read_file(path)
+    config = parse_json(text, path)
+    if not isinstance(config, dict) or type(config.get("format")) is not int:
         raise ModelError(f"{path} states no format version: not a model of this program")
     if config["format"] > FORMAT:
         raise ModelError(
             f"{folder} has format {config['format']}, newer than this program's {FORMAT}: update glm-annot"
         )
-    if config["format"] < FORMAT:
+    if config["format"] < OLDEST:
         raise ModelError(
             f"{folder} has format {config['format']}, which this version does not read; fit its heads and "
             "make the bundle again"
         )
     if not isinstance(config.get("files"), dict):
         raise ModelError(f"{path} is damaged: it lists no files")
+    bundle_files.check_words(config, path)
+    bundle_files.check_sums(config["files"], path)
     return config, hashlib.sha256(text).hexdigest()
 
 
@@ -450,8 +476,9 @@ def _verify(folder: Path, expected: Mapping[str, str]) -> None:
     """Raises ModelError unless every file is there with the sha256 that config.json states."""
     for name, sha256 in expected.items():
         path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise ModelError(f"{path} is missing: get the model again")
+        if Path(name).name != name:
+            raise ModelError(f"{folder}: {name!r} is the name of no file in it: get the model again")
+        check_regular(path)
         if file_sha256(path) != sha256:
             raise ModelError(f"{path} is damaged or was changed (its sha256 differs): get the model again")
 
@@ -460,31 +487,77 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
     def part(name: str, kind: Callable[[_Config], _Part], settings: _Config) -> _Part:
         state = _read_tensors(folder, name, config["files"])
         _check_numbers(name, state)
-        return filled(kind, settings, state)
+        filled_part = filled(kind, settings, state)
+        if isinstance(filled_part, Neighbours | OperonHead | ECHead):
+            filled_part.check()
+        return filled_part
 
-    glm_config = GLMConfig(**config["glm"])
+    glm_config = made(GLMConfig, config["glm"])
     encoder, encoder_config = encoders.kind_and_config(config["plm"])
+    made(type(encoder_config), asdict(encoder_config))
     fit, operons, ec = config["fit"], config["operons"], config["ec"]
     # Models made before there was a memory do not say.
     neighbours, families = config.get("neighbours"), config.get("family_encoder")
-    return Model(
+    labels = () if ec is None else _read_labels(folder)
+    ec_head = None if ec is None else part("ec", ECHead, made(ECHeadConfig, {**ec, "labels": labels}))
+    if ec_head is not None and PROTEINS in config["files"]:
+        path = folder / PROTEINS
+        ec_head.base = from_bytes(read_file(path, MOST_PROTEINS), path)
+    judge = None
+    if neighbours is not None:
+        judge = part("neighbours", Neighbours, made(NeighboursConfig, neighbours))
+        if judge.config.named:
+            path = folder / FAMILY_NAMES
+            judge.call(from_text(text_of(read_file(path), path), path))
+    model = Model(
         name=config["name"],
         version=config["version"],
         sha256=sha256,
         encoder=part("plm", encoder, encoder_config),
         features=part("features", GeneFeatures, glm_config),
         glm=part("glm", GLM, glm_config),
-        fit=fit and part("fit", ContextFit, ContextFitConfig(**fit)),
-        operons=operons and part("operons", OperonHead, OperonHeadConfig(**operons)),
-        ec=ec and part("ec", ECHead, ECHeadConfig(**ec, labels=_read_labels(folder))),
+        fit=None if fit is None else part("fit", ContextFit, made(ContextFitConfig, fit)),
+        operons=None if operons is None else part("operons", OperonHead, made(OperonHeadConfig, operons)),
+        ec=ec_head,
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
-        neighbours=neighbours and part("neighbours", Neighbours, NeighboursConfig(**neighbours)),
-        family_encoder=families and part("family_encoder", FamilyEncoder, FamilyEncoderConfig(**families)),
+        neighbours=judge,
+        family_encoder=None
+        if families is None
+        else part("family_encoder", FamilyEncoder, made(FamilyEncoderConfig, families)),
     )
+    _check_sizes(model)
+    return model
+
+
+def _check_sizes(model: Model) -> None:
+    """Raises ValueError where one part does not read what another gives."""
+    glm, width = model.glm.config, model.encoder.config.dim
+    agree = {"the gLM's genes": (glm.input_dim, width + 1)}
+    if model.operons is not None and model.operons.config.attention:
+        agree["the operon head's attention"] = (model.operons.config.attention, glm.layers * glm.heads)
+    if model.ec is not None:
+        own = model.ec.config
+        if own.embedding_dim:
+            agree["the EC head's embeddings"] = (own.embedding_dim, width)
+        if own.hidden_dim:
+            agree["the EC head's context"] = (own.hidden_dim, glm.dim)
+        if not all(0 <= layer <= glm.layers for layer in own.layers):
+            raise ValueError(f"the EC head reads layers {own.layers} of a gLM that has {glm.layers}")
+    if model.neighbours is not None:
+        reader = model.encoder if model.family_encoder is None else model.family_encoder
+        agree["the memory's embeddings"] = (model.neighbours.config.dim, reader.config.dim)
+        if model.neighbours.config.glm:
+            agree["the memory's context"] = (model.neighbours.config.glm, glm.dim)
+    for what, (read, given) in agree.items():
+        if read != given:
+            raise ValueError(f"{what} have {read} numbers, but {given} are given")
 
 
 def _read_labels(folder: Path) -> tuple[str, ...]:
-    return tuple((folder / LABELS).read_text(encoding="utf-8").splitlines()[1:])
+    labels = tuple(text_of(read_file(folder / LABELS), folder / LABELS).splitlines()[1:])
+    if wrong := next((label for label in labels if not is_number(label)), None):
+        raise ValueError(f"{LABELS} has {wrong[:40]!r}, which is no EC number")
+    return labels
 
 
 def _names_text(names: Mapping[str, str]) -> str:
@@ -493,7 +566,7 @@ def _names_text(names: Mapping[str, str]) -> str:
 
 
 def _read_names(folder: Path) -> dict[str, str]:
-    rows = (folder / EC_NAMES).read_text(encoding="utf-8").split("\n")[1:-1]
+    rows = text_of(read_file(folder / EC_NAMES), folder / EC_NAMES).split("\n")[1:-1]
     return dict(row.split("\t") for row in rows)
 
 
@@ -572,7 +645,3 @@ def _check_numbers(part: str, state: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{part}: {name} has numbers that are not finite")
         if _DEVIATION.match(name.rpartition(".")[2]) and low <= 0:
             raise ValueError(f"{part}: {name} is a standard deviation and must be above 0, but has {low:g}")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -131,13 +131,17 @@ FIGURES = (
 )
 
 
+_ORGANISMS = {"ecoli_k12.gbff.gz": "E. coli K-12"}  # metrics of one genome name its file
+
+
 def figures_table(metrics: Mapping[str, Any]) -> str:
     """Markdown, one row for each of `FIGURES` that was measured."""
     rows = ["| measured | glm-annot | beside |", "|---|---|---|"]
     for figure in FIGURES:
         value = _number(metrics, figure.path)
         if value is not None:
-            what = figure.what.format(of=metrics[figure.path[0]].get("of", "held-out genomes"))
+            of = metrics[figure.path[0]].get("of", "held-out genomes")
+            what = figure.what.format(of=_ORGANISMS.get(of, of))
             compared = ", ".join(shown for bar in figure.bars if (shown := _shown(bar, metrics)))
             rows.append(f"| {what} | {value:.3f} | {compared} |")
     return "\n".join(rows) + "\n"

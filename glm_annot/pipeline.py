@@ -24,11 +24,13 @@ from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache
 from glm_annot.model.encoder import ProteinEncoder, embed, precision_of
+from glm_annot.model.neighbours.judge import ContextOfGenes, Neighbours
+from glm_annot.model.neighbours.told import context_names
 from glm_annot.model.windows import MAX_GENES, parts
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.operons.promoters import Promoters
 from glm_annot.overview import Overview
-from glm_annot.records import GenePrediction, Genome, Predictions, Provenance
+from glm_annot.records import ContextNames, GenePrediction, Genome, Predictions, Provenance
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins', 'windows' or 'heads', units done, in all)
@@ -66,10 +68,14 @@ class ContextFits:
     Attributes:
         percentile_G: how well each gene fits, 0 to 100.
         confidence_G: probability of what they expect most.
+        names: what each gene may be called; empty of a model whose families have no names.
+        same_genomes: genomes of the memory that are this one, and did not vote.
     """
 
     percentile_G: npt.NDArray[np.float32]
     confidence_G: npt.NDArray[np.float32]
+    names: Sequence[ContextNames] = ()
+    same_genomes: int = 0
 
 
 def annotate_sections(
@@ -102,6 +108,8 @@ def annotate_sections(
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
     made_by = provenance(model, settings)
     settings = replace(settings, min_confidence=made_by.min_confidence, precision=made_by.precision)
+    if model.ec and settings.ec and settings.reference:
+        settings = replace(settings, reference=model.ec.base.with_others(settings.reference))
     operon_head = model.operons if settings.operons else None
     n_windows = overview.windows(window_size(model))
     counted = _Counted(
@@ -213,24 +221,53 @@ def _context_fits(
 ) -> ContextFits:
     """How well each gene fits its neighbours, and how sure these are of what stands there."""
     if model.neighbours is not None:
-        device = model.neighbours.quantiles_Q.device
         if model.family_encoder is not None:
             embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
-        lengths = [len(contig.coding) for contig in part.contigs]
-        strands = [gene.strand for contig in part.contigs for gene in contig.coding]
-        context = model.neighbours.judge(
-            torch.from_numpy(embeddings_GD).to(device),
-            torch.tensor(strands, dtype=torch.long, device=device),
-            torch.tensor([0, *accumulate(lengths)], device=device),
-            torch.from_numpy(states.masked_GF).to(device) if model.neighbours.head is not None else None,
-        )
+        masked_GF = states.masked_GF if model.neighbours.head is not None else None
+        context = _judged(part, embeddings_GD, masked_GF, model.neighbours)
         percentile_G = model.neighbours.percentile(context.log_ratio_G)
-        return ContextFits(percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy())
+        names = context_names(context, model.neighbours, model.ec_names) if model.neighbours.names else ()
+        return ContextFits(
+            percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy(), names, context.same_genomes
+        )
     if model.fit is not None:
         percentile_G = model.fit.percentile(torch.from_numpy(states.log_ratio_G).to(model.fit.sigma.device))
         return ContextFits(percentile_G.cpu().numpy(), states.confidence_G)
     nothing = np.full(len(embeddings_GD), np.nan, np.float32)
     return ContextFits(nothing, nothing)
+
+
+def ask_neighbours(genome: Genome, model: Model) -> ContextOfGenes:
+    """What the neighbours say of every coding gene of a genome that is read as a whole.
+
+    Raises:
+        ModelError: the model has no memory of gene order.
+    """
+    if model.neighbours is None:
+        raise ModelError(f"model {model.name} has no memory of gene order")
+    embeddings_GD = embed_distinct(model.family_encoder or model.encoder, genome.proteins)
+    masked_GF = None
+    if model.neighbours.head is not None:  # a gLM that tells families reads the same embeddings
+        states = contextualise(genome, embeddings_GD, model.glm, model.features, masked=True)
+        masked_GF = states.masked_GF
+    return _judged(genome, embeddings_GD, masked_GF, model.neighbours)
+
+
+def _judged(
+    part: Genome,
+    embeddings_GD: npt.NDArray[np.float32],
+    masked_GF: npt.NDArray[np.float32] | None,
+    neighbours: Neighbours,
+) -> ContextOfGenes:
+    device = neighbours.quantiles_Q.device
+    lengths = [len(contig.coding) for contig in part.contigs]
+    strands = [gene.strand for contig in part.contigs for gene in contig.coding]
+    return neighbours.judge(
+        torch.from_numpy(embeddings_GD).to(device),
+        torch.tensor(strands, dtype=torch.long, device=device),
+        torch.tensor([0, *accumulate(lengths)], device=device),
+        None if masked_GF is None else torch.from_numpy(masked_GF).to(device),
+    )
 
 
 def embed_distinct(
@@ -276,6 +313,7 @@ def _gene_predictions(
             evidence=enzyme.evidence if enzyme else "",
             context_fit=None if alone else _or_none(fits.percentile_G[row]),
             context_confidence=None if alone else _or_none(fits.confidence_G[row]),
+            context=fits.names[row] if fits.names and not alone else None,
         )
     return predictions
 

@@ -1,19 +1,43 @@
-"""CPU cores of this machine, and running other programs, which may hang."""
+"""CPU cores of this machine, signals that end a process, and other programs, which may hang."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from glm_annot.errors import GlmAnnotError
 
+_FIRST_FREE = 3  # number of a file; 0, 1 and 2 are standard input, output and error
+
 
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM, and SIGHUP unless it is ignored (nohup), end this process as an exception does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _: object) -> None:
+    """Ends the process so that unfinished files are removed on the way; the next signal does not wait."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)
+
+
+def fill_closed_streams() -> None:
+    """Take the numbers of standard streams that are closed, lest a file of results get one of them."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < _FIRST_FREE:
+        pass
+    os.close(number)
 
 
 def free_memory() -> int | None:

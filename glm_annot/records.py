@@ -133,6 +133,7 @@ class Source:
         newline: the line end of the whole file (GFF3).
         ec_place: the (attribute, prefix) in which the whole file keeps EC numbers (GFF3).
         opens_file: whether `text` begins the file.
+        genetic_code: NCBI's number of the code of all CDS, where the user chose one.
     """
 
     path: str
@@ -142,6 +143,7 @@ class Source:
     newline: bytes = b"\n"
     ec_place: tuple[str, str] = ("", "")
     opens_file: bool = True
+    genetic_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -189,6 +191,35 @@ class ECCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextNames:
+    """What a gene may be called by its neighbours, and by neighbours and protein together.
+
+    Attributes:
+        expected, expected_ec: name and EC number of what the neighbours alone expect, '' where that has none;
+            their probability is `GenePrediction.context_confidence`.
+        name, confidence: the name by neighbours and protein together, and its calibrated probability; '' and
+            None where none is sure enough.
+        ec, ec_confidence: the same of the EC number.
+        genera, of: genera, told by their genes, with the named family at this place, of all in which two
+            neighbours or more stand alike.
+        beside: names that stand beside the gene's family elsewhere, each with the genera where it does, of
+            those that have the family.
+        unexpected: whether the neighbours are sure of another family than the gene's own.
+    """
+
+    expected: str = ""
+    expected_ec: str = ""
+    name: str = ""
+    confidence: float | None = None
+    ec: str = ""
+    ec_confidence: float | None = None
+    genera: int = 0
+    of: int = 0
+    beside: tuple[tuple[str, int, int], ...] = ()
+    unexpected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GenePrediction:
     """What the model says of one gene.
 
@@ -196,11 +227,13 @@ class GenePrediction:
         ec: the calls that passed the threshold, most confident first; empty when none did.
         ec_top: the three most likely complete EC numbers whatever their confidence, for the table.
         enzyme: calibrated probability that the protein is an enzyme at all; None when EC was not asked for.
-        context_fit: percentile (0-100, of held-out genes) of how much likelier the model's four predictions
-            make the masked gene here than without neighbours; low means that the place speaks against it.
-            None for a contig of one gene.
-        context_confidence: likelihood that gLM gives its own favoured prediction (the paper's confidence).
-        evidence: which of 'encoder', 'context', 'neighbours', 'kmer', 'reference' carried the first call; ''
+        context_fit: percentile (0-100, of held-out genes) of how much likelier the gene is beside its
+            neighbours than anywhere; low means that the place speaks against it. None for a contig of one
+            gene, and for a gene of no known family.
+        context_confidence: calibrated probability of what the neighbours make likeliest here; of a model
+            without a memory the likelihood that gLM gives its own favoured prediction.
+        context: what it may be called; None of a model whose families have no names.
+        evidence: which of 'homology', 'kmer', 'encoder', 'context', 'neighbours' carried the first call; ''
             without one.
     """
 
@@ -210,6 +243,7 @@ class GenePrediction:
     context_fit: float | None = None
     context_confidence: float | None = None
     evidence: str = ""
+    context: ContextNames | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
-"""Output folders whose files are called the same for every genome: NCBI datasets, PGAP and DFAST.
+"""Output folders whose files are called the same for every genome: NCBI datasets and DFAST.
 
     ncbi_datasets   GCF_000005845.2/  genomic.gff  GCF_000005845.2_ASM584v2_genomic.fna  protein.faa
-    pgap            annot.gff  annot.sqn  annot.fna  annot.faa
-    dfast           genome.gff  features.tsv  genome.fna  protein.faa
+    dfast           genome.gff  cds.fna  genome.fna  protein.faa
 
-Results are named after the folder. Baktfold's folders are laid out as Bakta's, whose plugin knows them.
+Results are named after the folder.
 """
 
 from __future__ import annotations
@@ -48,5 +47,4 @@ def _first(folder: Path, pattern: str) -> Path | None:
 
 _NCBI_CONTIGS = "GC[AF]_*_genomic.fna"  # beside cds_from_genomic.fna
 ncbi_datasets = FixedNames("ncbi_datasets", "genomic.gff", _NCBI_CONTIGS, _NCBI_CONTIGS, "protein.faa")
-pgap = FixedNames("pgap", "annot.gff", "annot.sqn", "annot.fna", "annot.faa")
-dfast = FixedNames("dfast", "genome.gff", "features.tsv", "genome.fna", "protein.faa")
+dfast = FixedNames("dfast", "genome.gff", "cds.fna", "genome.fna", "protein.faa")

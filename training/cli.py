@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError
 from glm_annot.model.sizes import MOST_FAMILIES
+from glm_annot.processes import end_on_signals, fill_closed_streams
 
 from .common.console import say
 
@@ -174,19 +175,43 @@ _family_run = click.option(
 )
 
 
+@cli.command(short_help="Reads what gene families are called.")
+@recipe_argument
+@data_option
+@corpus_option
+@click.option("--plm", type=_FOLDER, required=True, help="The encoder that embedded the corpus.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Table to write.")
+def names(recipe: Recipe, data: Path, corpus: Path, plm: Path, output: Path) -> None:
+    """Reads what annotated genomes (`names` of the recipe) and labelled proteins call the gene families.
+
+    The table has a row for each family, source and name, and goes into `glm-train neighbours --names`.
+    """
+    from glm_annot.model.neighbours.names import names_of, to_text
+
+    from .run import stages
+
+    facts = stages.read_facts(recipe, data, corpus, plm)
+    output.write_text(to_text(facts), encoding="utf-8")
+    say(f"names: {len(names_of(facts)):,} families have one")
+
+
 @cli.command(short_help="Builds the memory of gene order.")
 @corpus_option
 @out_option
 @_family_run
+@click.option("--names", "table", type=_FILE, help="By `glm-train names`; without it genes get no names.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random choice of genes.")
-def neighbours(corpus: Path, output: Path, run: Path | None, seed: int) -> None:
-    """Builds the memory of gene order and fits how much memory and gLM count.
+def neighbours(corpus: Path, output: Path, run: Path | None, table: Path | None, seed: int) -> None:
+    """Builds the memory of gene order and fits how much memory and gLM count, and what genes may be called.
 
     They are fitted on the genomes that the corpus sets aside to calibrate.
     """
+    from glm_annot.model.neighbours.names import from_text
+
     from .memory.neighbours import fit_neighbours, save_neighbours
 
-    save_neighbours(fit_neighbours(corpus, glm=run, seed=seed, report=say), output)
+    facts = () if table is None else from_text(table.read_text(encoding="utf-8"), table)
+    save_neighbours(fit_neighbours(corpus, glm=run, facts=facts, seed=seed, report=say), output)
 
 
 @cli.command(short_help="Measures how well neighbours predict a masked gene.")
@@ -671,7 +696,7 @@ def run(
     from .common.ranks import rank_and_count
     from .run.launch import Launcher
     from .run.preflight import check_data
-    from .run.recipe_run import Run
+    from .run.recipe_run import RecipeRun
 
     if rank_and_count()[1] > 1:
         raise click.UsageError("run starts processes itself; give the launcher to it as --launcher")
@@ -680,12 +705,14 @@ def run(
     check_data(recipe, data)
     start = Launcher.of(launcher) if launcher else Launcher.local(processes) if processes > 1 else None
     seconds = _budget(recipe, budget)
-    folder = Run(recipe, data, work, seconds, _typed(), say, start, restart=restart)()
+    folder = RecipeRun(recipe, data, work, seconds, _typed(), say, start, restart=restart)()
     say(f"the model is {folder}; try: glm-annot GENOME --model {folder}")
 
 
 def main() -> None:
     """Run the command line; every failure that is no bug is one line and an exit status."""
+    fill_closed_streams()
+    end_on_signals()
     try:
         cli.main(prog_name="glm-train", standalone_mode=False)
     except click.ClickException as error:
@@ -697,6 +724,9 @@ def main() -> None:
     except GlmAnnotError as error:
         say(f"error: {error}")
         sys.exit(error.exit_status)
+    except MemoryError:
+        say("error: there is not enough memory; lower micro_batch, or use a machine with more")
+        sys.exit(GlmAnnotError.exit_status)
     except OSError as error:  # a full disk, a folder that may not be written to
         say(f"error: {error.filename or 'while writing'}: {error.strerror or error}")
         sys.exit(GlmAnnotError.exit_status)

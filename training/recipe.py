@@ -11,13 +11,15 @@
       "embed": {...},                                         EmbedSection
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, Optimiser
       "neighbours": true,                                     build a memory of gene order
+      "names": ["..."],                                       annotated genomes that name its families
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
-      "heads": {...},                                         HeadsSection
+      "heads": {...},                                         HeadsSection: the classifiers. Within `plm`
+                                                              and `glm`, `heads` counts attention heads
       "suite": "benchmark"                                    how the finished model is measured
     }
 
-Paths of `corpus` and `heads` are relative to the folder of data. An engine with `steps` takes those; one
-without takes its share of the budget. The baseline has gLM's engine, and gLM's share of the budget unless
+Paths of `corpus`, `names` and `heads` are relative to the folder of data. An engine with `steps` takes those;
+one without takes its share of the budget. The baseline has gLM's engine, and gLM's share of the budget unless
 `shares` says another for `baseline`. Instead of training, `plm` and `glm` may name what there is, in the
 folder that the program is called in:
 
@@ -169,6 +171,7 @@ class Recipe:
     glm: GLMPart
     baseline: bool = False
     neighbours: bool = False
+    names: tuple[str, ...] = ()
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -189,6 +192,8 @@ class Recipe:
             raise ValueError("plm.families: they are learnt from corpus.families; give that, too")
         if self.baseline and isinstance(self.glm, Kept):
             raise ValueError(f"baseline: {_NO_BASELINE}")
+        if self.names and not self.neighbours:
+            raise ValueError("names: they name the families of the memory; give neighbours, too")
         self._check_lengths()
         if isinstance(self.glm, TrainedGLM):
             self.check_ec_layers(self.glm.network.layers)
@@ -314,8 +319,9 @@ def read(name_or_path: str | Path) -> Recipe:
     except FileNotFoundError:
         names = ", ".join(known())
         raise InputError(f"no such recipe; give a JSON file or one of: {names}", path) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read as JSON ({error})", path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        why = "nested too deep" if isinstance(error, RecursionError) else error
+        raise InputError(f"cannot be read as JSON ({why})", path) from error
     if not isinstance(content, dict):
         raise InputError("a recipe is a JSON object", path)
     try:

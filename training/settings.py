@@ -211,7 +211,8 @@ class TrainGLMConfig:
         paper_weight: of the published loss.
         substituted: share of genes read as another protein of their family, which teaches gLM that what
             stands beside a family does not hang on one genome's proteins; needs families, too.
-        dim, layers, heads, ffn, max_distance, predictions, dropout, norm: as in `GLMConfig`.
+        heads: attention heads of each layer; a recipe's own section `heads` is about the classifiers.
+        dim, layers, ffn, max_distance, predictions, dropout, norm: as in `GLMConfig`.
     """
 
     backbone: Literal["glm", "lstm"] = "glm"

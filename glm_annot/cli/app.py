@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,11 @@ from glm_annot.cli.commands.models import models
 from glm_annot.cli.console import report, start_log
 from glm_annot.cli.defaults import ConfigurableCommand
 from glm_annot.cli.groups import MainGroup
-from glm_annot.cli.jobs import stop
 from glm_annot.cli.tasks import Options
+from glm_annot.processes import end_on_signals, fill_closed_streams
 from glm_annot.results.files import FilesInUse, whole_files
 from glm_annot.results.output import STDIO
-from glm_annot.results.write import to_stdout
+from glm_annot.results.write import discard_unwritten, to_stdout
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 
@@ -56,7 +54,14 @@ With several inputs, those that failed are listed at the end, and the status is 
 
 # The help shows the options under these headings.
 SECTIONS = {
-    "What to read": ("--fasta", "--faa", "--genetic-code", "--call-genes", "--reference"),
+    "What to read": (
+        "--fasta",
+        "--faa",
+        "--genetic-code",
+        "--call-genes",
+        "--reference",
+        "--max-unpacked",
+    ),
     "What to predict": ("--model", "--min-confidence", "--no-operons", "--no-ec", "--only-hypothetical"),
     "What to write": (
         "--output",
@@ -116,31 +121,23 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 def cli() -> None:
     """Adds EC numbers and operons, with confidences, to annotated bacterial and archaeal genomes.
 
-    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of Bakta or
-    Prokka; - is standard input. The output is the same file with additions, and a table (.tsv) of all scores,
-    among them how well each gene fits its neighbours (context fit).
+    INPUT is a GFF3, GenBank or EMBL file or Bakta's JSON, gzipped or not, or the output folder of a tool that
+    a plugin knows (Bakta, Baktfold, Prokka, PGAP, DFAST, NCBI datasets); - is standard input. The output is
+    the same file with additions, and a table (.tsv) of all scores, among them how well each gene fits its
+    neighbours (context fit).
     """
-
-
-class _NumberRange(click.FloatRange):
-    """A range of finite numbers. click's own lets NaN pass, because no comparison with NaN is true."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return number
 
 
 def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int | None:
     from glm_annot.io.sequences import is_genetic_code
 
     if code is not None and not is_genetic_code(str(code)):
-        raise click.BadParameter(f"{code} is no NCBI genetic code; bacteria have 11 or 4.")
+        raise click.BadParameter(f"{code} is not an NCBI genetic code; bacteria use 11 or 4.")
     return code
 
 
-_PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
+_PROBABILITY: dict[str, Any] = {"type": options.NumberRange(0.0, 1.0), "metavar": "CONF"}
+_THREADS: dict[str, Any] = {"type": click.IntRange(0, 1024), "metavar": "N"}  # of far more torch dies
 _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 
 
@@ -161,8 +158,8 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 @click.option(
     "--reference",
     **options.FILE,
-    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence (searched with "
-    "DIAMOND or pyhmmer).",
+    help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence, beside that to "
+    "the model's own labelled proteins.",
 )
 @options.model
 @options.device
@@ -171,10 +168,11 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
     **_COUNT_OR_ALL,
     default=1,
     show_default=True,
-    help="Inputs at the same time, each in a process; 0: as many as cores and memory (1 GB each) allow.",
+    help="Number of inputs annotated at the same time, each in a process of its own; 0: as many as cores and "
+    "memory (1 GB each) allow.",
 )
 @click.option(
-    "-t", "--threads", **_COUNT_OR_ALL, help="CPU threads, shared by the jobs; default, and 0: all cores."
+    "-t", "--threads", **_THREADS, help="CPU threads, shared by the jobs; default, and 0: all cores."
 )
 @options.batch_size
 @options.precision
@@ -186,7 +184,7 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 )
 @click.option(
     "--cache-size",
-    type=_NumberRange(0.0, min_open=True),
+    type=options.NumberRange(0.0, options.MOST_GB, min_open=True),
     default=10.0,
     show_default=True,
     metavar="GB",
@@ -202,13 +200,13 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 @click.option(
     "--only-hypothetical",
     is_flag=True,
-    help="Annotate only genes without a known product; all genes are context.",
+    help="Annotate only genes without a known product; the others only serve as their context.",
 )
 @click.option(
     "--promote-ec",
     **_PROBABILITY,
-    help="Also write EC numbers of at least this confidence into the annotation tool's own field, if it is "
-    "empty.",
+    help="Also write EC numbers of at least this confidence into the annotation tool's own field, where that "
+    "is empty.",
 )
 @click.option(
     "--promote-to",
@@ -219,8 +217,11 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
     "them.",
 )
 @click.option(
-    "--call-genes", is_flag=True, help="Call genes in inputs that are contigs alone (FASTA), by pyrodigal."
+    "--call-genes",
+    is_flag=True,
+    help="Call genes, with pyrodigal, in inputs that are contigs without annotation (FASTA).",
 )
+@options.max_unpacked
 @click.option(
     "--manifest",
     is_flag=True,
@@ -228,7 +229,9 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
 @options.force
-@click.option("--resume", is_flag=True, help="Leave out inputs that a run with the same settings has done.")
+@click.option(
+    "--resume", is_flag=True, help="Skip inputs that an earlier run with the same settings has finished."
+)
 @click.option("--config", **options.FILE, help="TOML file with defaults for these options, such as jobs = 4.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
 @click.option("--log-file", **options.FILE, help="Write all messages, with details, to this file.")
@@ -240,15 +243,17 @@ def annotate(inputs: tuple[str, ...], **given: Any) -> None:
         sys.exit(status)
 
 
-@cli.command(short_help="Removes the additions: the original file again.")
+@cli.command(short_help="Gives the original file back, without what glm-annot added.")
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output.")
-def strip(file: str, output: str, force: bool) -> None:
-    """Removes glm-annot's additions from FILE and gives the original back, byte for byte."""
+@options.max_unpacked
+def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
+    """Removes what glm-annot added to FILE, which gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
-    from glm_annot.io.source import read_bytes, sniff
+    from glm_annot.io.source import allow_unpacked, read_bytes, sniff
 
+    allow_unpacked(int(max_unpacked * 1e9))
     annotated = read_bytes(file)
     sniff(annotated, file)
     text = strip_text(annotated)
@@ -267,11 +272,11 @@ for _command in (doctor, embed, models):
 def main() -> None:
     """Runs the command line and turns every failure into one line and an exit status."""
     start_log(quiet=False)
-    signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
-        signal.signal(signal.SIGHUP, stop)
+    fill_closed_streams()
+    end_on_signals()
     try:
         cli.main(prog_name="glm-annot", standalone_mode=False)
+        to_stdout([])
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -279,6 +284,8 @@ def main() -> None:
         click.echo("\nglm-annot: interrupted; nothing was left half written", err=True)
         status = INTERRUPTED
     except Exception as error:
+        if isinstance(error, OSError):  # click's own printing: a full disk, a closed pipe
+            discard_unwritten()
         status = report(error)
     else:
         return

@@ -20,7 +20,7 @@ from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores, jobs_that_fit
 from glm_annot.results.files import FilesInUse, open_log, remove_half_files
-from glm_annot.results.output import STDIO, is_result, plan, stem
+from glm_annot.results.output import STDIO, is_result, is_stream, plan, stem
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +87,11 @@ def _check_options(inputs: Sequence[str], options: Options) -> None:
     several = len(inputs) > 1
     if several and (options.fasta or options.faa):
         raise UsageError("--fasta and --faa belong to one input; run the inputs one by one")
-    if several and options.jobs != 1 and STDIO in inputs:
+    streams = [name for name in (*inputs, str(options.reference)) if is_stream(name)]
+    if several and options.jobs != 1 and streams:
         raise UsageError(
-            "standard input (-) cannot be used with --jobs and several inputs; annotate it in a separate call"
+            f"standard input and pipes ({streams[0]}) cannot be used with --jobs and several inputs; "
+            "annotate them in a separate call"
         )
     if not options.ec and (options.reference or options.promote_ec is not None):
         raise UsageError("--reference and --promote-ec need EC numbers; leave out --no-ec")
@@ -123,8 +125,14 @@ def _with_cache(options: Options, several: bool) -> Iterator[Options]:
     if options.cache or options.dry_run or not several:
         yield options
         return
-    with TemporaryDirectory(prefix="glm-annot-") as folder:
-        yield replace(options, cache=Path(folder), cache_size=CALL_CACHE)
+    try:
+        folder = TemporaryDirectory(prefix="glm-annot-")
+    except OSError as error:
+        log.warning("no folder for temporary files (%s); embeddings are not shared", error.strerror)
+        yield options
+        return
+    with folder as name:
+        yield replace(options, cache=Path(name), cache_size=CALL_CACHE)
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import re
 import sys
 from collections.abc import Iterable
 from types import TracebackType
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_MEMORY = "DefaultCPUAllocator: "  # torch's name for what has run out
 _UNITS = {"proteins": "aa", "windows": "", "heads": "genes", "writing": "genes"}  # stages of the work
 
 
@@ -41,7 +43,7 @@ def start_log(*, quiet: bool, log_file: TextIO | None = None) -> None:
     if log_file is None:
         return
     log_handler = _LogFile(log_file)
-    log_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log_handler.setFormatter(_FileFormat())
     log.addHandler(log_handler)
     libraries.handlers = [log_handler]
 
@@ -102,7 +104,25 @@ class _ScreenFormat(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         label = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return f"glm-annot: {label}{record.getMessage()}"
+        return visible(f"glm-annot: {label}{record.getMessage()}")
+
+
+class _FileFormat(logging.Formatter):
+    """With time and level, and with tracebacks."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""A text with control characters as `\x1b`, but for tabs and line ends: names in files may hold any."""
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def report(error: Exception) -> int:
@@ -117,9 +137,15 @@ def failure(error: Exception) -> tuple[str, int]:
     log.debug("traceback", exc_info=error)
     if isinstance(error, GlmAnnotError):
         return str(error), error.exit_status
+    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+        advice = "lower --batch-size or --jobs, or use a machine with more"
+        return f"there is not enough memory; {advice}", GlmAnnotError.exit_status
+    if isinstance(error, OSError):  # a full disk, a folder for temporary files that is none
+        place = error.filename or "writing"
+        return f"{place}: {error.strerror or error}", GlmAnnotError.exit_status
     what = " ".join(str(error).split()) or "no message"
     return (
-        f"unexpected {type(error).__name__}: {what} (please report it; --log-file keeps more)",
+        f"unexpected {type(error).__name__}: {what} (please report it; --log-file FILE saves the details)",
         GlmAnnotError.exit_status,
     )
 
@@ -133,7 +159,7 @@ class Bars:
     """One progress bar after another, for each stage of the work; none where stderr is no terminal."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._hidden = quiet or not sys.stderr.isatty()
+        self._hidden = quiet or sys.stderr is None or not sys.stderr.isatty()
         self._stage = ""
         self._bar: tqdm[None] | None = None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Generic, TypeVar
+
+from glm_annot.processes import end_on_signals
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -144,7 +145,7 @@ class _Workers(Generic[Task, Answer]):
 
 def _work(pipe: Connection, start: Callable[[], Callable[[Task], Answer]]) -> None:
     """What a process does: tasks, until the pipe is closed. An error of one goes back and is raised there."""
-    signal.signal(signal.SIGTERM, stop)
+    end_on_signals()
     threading.Thread(target=_follow_parent, daemon=True).start()
     do = start()
     while True:
@@ -156,11 +157,6 @@ def _work(pipe: Connection, start: Callable[[], Callable[[Task], Answer]]) -> No
             pipe.send((do(task), None))
         except Exception as error:
             pipe.send((None, error))
-
-
-def stop(number: int, _: object) -> None:
-    """Ends the process as an exception does, so that unfinished files are removed on the way."""
-    sys.exit(128 + number)
 
 
 def _follow_parent() -> None:

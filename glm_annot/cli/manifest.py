@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glm_annot.cli.tasks import Options, Task
-from glm_annot.results.output import STDIO
+from glm_annot.results.output import is_stream
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
@@ -67,16 +67,19 @@ _MODEL = {"name": "", "version": "_version", "sha256": "_sha256"}  # of the mani
 
 
 def _inputs(task: Task, options: Options) -> dict[str, Any]:
-    """Each file that was read, with its sha256; standard input has none."""
+    """Each file that was read, with its sha256; what can be read only once, as standard input, has none."""
     from glm_annot.io.checksums import file_sha256
 
     files = task.files
     read = {
-        "annotation": None if task.name == STDIO else Path(files.annotation),
+        "annotation": Path(files.annotation),
         "fasta": files.fasta,
         "faa": files.faa,
         "details": files.details,
         "reference": options.reference,
     }
-    found = {what: {"file": str(path), "sha256": file_sha256(path)} for what, path in read.items() if path}
-    return {"annotation": {"file": STDIO, "sha256": None}, **found}
+    return {
+        what: {"file": str(path), "sha256": None if is_stream(str(path)) else file_sha256(path)}
+        for what, path in read.items()
+        if path
+    }

@@ -17,7 +17,7 @@ from glm_annot.cli.loading import Shared
 from glm_annot.cli.tasks import Options, Outcome, Task
 from glm_annot.errors import UsageError
 from glm_annot.results.files import was_killed
-from glm_annot.results.output import STDIO, Target
+from glm_annot.results.output import STDIO, Target, is_stream
 from glm_annot.results.write import write_results
 
 if TYPE_CHECKING:
@@ -45,8 +45,11 @@ class Annotator:
     """
 
     def __init__(self, options: Options) -> None:
+        from glm_annot.io.source import allow_unpacked
+
         self._options = options
         self._shared = Shared(options)
+        allow_unpacked(int(options.max_unpacked * 1e9))
 
     def __call__(self, task: Task) -> Outcome:
         """Annotates one input. A fault of the input is returned as its outcome, and the others go on.
@@ -128,9 +131,11 @@ class Annotator:
         from glm_annot.io.table import is_whole_table
 
         table = task.target.table
-        if task.name == STDIO or table is None:
-            return Earlier.NOTHING  # standard input is read once, standard output is not kept
-        original = annotation_text(task.name, call_genes=self._options.call_genes)
+        if is_stream(task.name) or table is None:
+            return Earlier.NOTHING  # a stream is read once, standard output is not kept
+        original = annotation_text(
+            task.name, genetic_code=self._options.genetic_code, call_genes=self._options.call_genes
+        )
         format = sniff(original, task.name)
         task.target.check_format(format)
         annotation = task.target.annotation(format)
@@ -157,7 +162,8 @@ class Annotator:
         from glm_annot.pipeline import provenance
 
         made_by = provenance(self._shared.load_model(), self._shared.load_settings())
-        return provenance_comment(made_by, self._options.promote_ec, self._options.promote_to)
+        options = self._options
+        return provenance_comment(made_by, options.promote_ec, options.promote_to, options.genetic_code)
 
 
 def _predict(

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from glm_annot.cli.console import counted
+from glm_annot.hypothetical import is_hypothetical
 from glm_annot.io.table import Agreement, agreement
 from glm_annot.overview import Overview
 from glm_annot.records import Genome, Predictions, Skip
 
+MANY = 10  # genera in which a gene beside named ones is a finding
 _SKIPPED = {  # one, and several
     Skip.PSEUDOGENE: ("pseudogene", "pseudogenes"),
     Skip.NO_SEQUENCE: ("without a sequence", "without a sequence"),
@@ -31,6 +33,7 @@ class Summary:
         self._asked_for_ec = False
         self._ec = Counter[Agreement]()  # a called class (2.7.1.-) agrees with a number in it
         self._operons: int | None = None
+        self._names: Counter[str] | None = None  # of hypothetical proteins
 
     def watched(
         self, predicted: Iterable[tuple[Genome, Predictions]]
@@ -45,18 +48,38 @@ class Summary:
         calls = {index: [call.number for call in gene.ec] for index, gene in predictions.genes.items()}
         coding = sum(gene.skip is None for gene in section.genes)
         self._skips += Counter({Skip.NAMED: coding - len(predictions.genes)})
-        predicted = (gene for gene in section.genes if gene.index in calls)  # as in the table's ec_agreement
+        predicted = (
+            gene for gene in section.genes if gene.index in calls
+        )  # skipped genes are in neither count, as in the table
         self._ec.update(agreement(gene.ec, calls[gene.index]) for gene in predicted)
+        self._add_names(section, predictions)
         if predictions.operons is not None:
             self._operons = (self._operons or 0) + len(predictions.operons)
 
+    def _add_names(self, section: Genome, predictions: Predictions) -> None:
+        hypothetical = (gene.index for gene in section.genes if is_hypothetical(gene.product))
+        predicted = (predictions.genes[index] for index in hypothetical if index in predictions.genes)
+        said = [gene.context for gene in predicted if gene.context is not None]
+        if said or self._names is not None:
+            self._names = self._names or Counter()
+            self._names["all"] += len(said)
+            self._names["named"] += sum(bool(context.name) for context in said)
+            self._names["beside"] += sum(
+                not context.name and any(genera >= MANY for _, genera, _ in context.beside)
+                for context in said
+            )
+
     def counts(self) -> dict[str, int | dict[str, int] | None]:
-        """The same numbers by name; None for operons that were not asked for, no 'ec' likewise."""
+        """The same numbers by name; None for operons that were not asked for.
+
+        There is no 'ec' likewise, and no 'hypothetical' of a model whose families have no names.
+        """
         ec = {kind.value: self._ec[kind] for kind in Agreement if kind.value} if self._asked_for_ec else {}
         return {
             "genes": self._overview.genes,
             "skipped": {reason.value: count for reason, count in self._skips.most_common()},
             **({"ec": ec} if ec else {}),
+            **({} if self._names is None else {"hypothetical": dict(self._names)}),
             "operons": self._operons,
         }
 
@@ -70,6 +93,13 @@ class Summary:
             parts.append(
                 f"new EC numbers for {counted(new, 'gene')}, {agreeing} {_verb(agreeing, 'agree')} with the "
                 f"file, {differing} {_verb(differing, 'differ')}, {missed} in the file only"
+            )
+        if self._names is not None:
+            named, beside = self._names["named"], self._names["beside"]
+            of = counted(self._names["all"], "hypothetical protein")
+            parts.append(
+                f"of {of} {named} {_verb(named, 'get')} a name from sequence and neighbours together, "
+                f"{beside} {_verb(beside, 'stand')} beside named genes in {MANY} genera or more"
             )
         if self._operons is not None:
             parts.append(counted(self._operons, "operon"))

@@ -41,6 +41,7 @@ class Options:
     call_genes: bool = False
     manifest: bool = False
     config: Path | None = None
+    max_unpacked: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

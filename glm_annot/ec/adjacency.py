@@ -66,6 +66,14 @@ class LabelPairs(nn.Module):
         self.register_buffer("log_ratio_N", torch.zeros(pairs, dtype=torch.float16))
         self.register_buffer("log_unseen_C", torch.zeros(labels))
 
+    def check(self) -> None:
+        """Raise ValueError for places and labels that there are not."""
+        first_C, labels = self.first_C.tolist(), len(self.first_C)
+        if first_C != sorted(first_C) or not all(0 <= first <= len(self.other_N) for first in first_C):
+            raise ValueError("first_C is no list of places of pairs in order")
+        if bool(((self.other_N < 0) | (self.other_N >= labels)).any()):
+            raise ValueError("other_N names labels that there are not")
+
     def support(
         self,
         candidates_G: Sequence[Iterable[int]],

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from glm_annot.ec.search import votes
 from glm_annot.ec_numbers import ROOT, Node, lineage
 
 NEIGHBOURS = 8  # most similar profiles that speak for a protein
@@ -35,16 +36,16 @@ FEATURES = (
     "beside",  # change of the log odds by the enzymes beside the gene: of the best number under the node
     "beside_rival",  # likewise, of the best one that is not
 )
-REFERENCE_FEATURES = (  # follow those where a reference of labelled proteins has a homologue
+HOMOLOGY_FEATURES = (  # follow those where a labelled protein is a homologue
     "log_score",  # bits per residue of the best homologue under the node
     "log_score_rival",  # of the best one that is not
     "log_bits",  # of the best homologue under the node
     "identity",  # of that one
     "coverage",  # likewise
-    "bits_share",  # of all homologues' bits, those under the node
+    "votes",  # share of the homologues' votes (`glm_annot.ec.search.votes`) that are for the node
 )
 SOURCES = {  # columns of the features that each source fills, from the plainest source on
-    "reference": (13, 14, 15, 16, 17, 18),
+    "homology": (13, 14, 15, 16, 17, 18),
     "kmer": (0, 1, 2, 3, 4, 5),
     "encoder": (7, 8),
     "context": (9, 10),
@@ -80,12 +81,14 @@ class Homologue:
         bits: score of the alignment.
         identity: share of identical residues in it.
         coverage: share of the protein that it spans, or of the homologue if that is less.
+        name: of the homologue; '' for none.
     """
 
     nodes: frozenset[Node]
     bits: float
     identity: float
     coverage: float
+    name: str = ""
 
 
 _Near = TypeVar("_Near", SimilarFamily, Homologue)
@@ -99,7 +102,7 @@ class Evidence:
         length: residues.
         profiles: the most similar ones, most similar first.
         encoder, context: probability by candidate node from each linear head; empty where there is none.
-        homologues: in a reference of labelled proteins, the highest score first; empty without a reference.
+        homologues: among labelled proteins, the highest score first.
         beside: what the enzymes beside the gene say of each complete number (`glm_annot.ec.adjacency`);
             empty where there are none.
     """
@@ -118,9 +121,9 @@ class Evidence:
         return sorted(named, key=lambda node: (len(node), node))
 
     def features(self, nodes: Iterable[Node]) -> list[list[float]]:
-        """For each node the numbers of `FEATURES`, and of `REFERENCE_FEATURES` where there are homologues."""
+        """For each node the numbers of `FEATURES`, and of `HOMOLOGY_FEATURES` where there are homologues."""
         under, votes_under = _first_under(self.profiles), _votes(self.profiles)
-        votes = sum(near.similarity**VOTE_POWER for near in self.profiles)
+        all_votes = sum(near.similarity**VOTE_POWER for near in self.profiles)
         log_top = _log(self.profiles[0].similarity if self.profiles else 0.0)
         log_length = math.log(max(self.length, 1))
         encoder_enzyme, context_enzyme = _logit(self.encoder.get(ROOT)), _logit(self.context.get(ROOT))
@@ -133,7 +136,7 @@ class Evidence:
                     _log(best.similarity),
                     _log(rival.similarity if rival else 0.0),
                     log_top,
-                    votes_under.get(node, 0.0) / votes if votes else 0.0,
+                    votes_under.get(node, 0.0) / all_votes if all_votes else 0.0,
                     best.enzyme_rate,
                     best.exact_rate,
                     log_length,
@@ -162,11 +165,12 @@ class Evidence:
         return changes
 
     def _of_homologues(self) -> Callable[[Node], list[float]]:
-        """Gives the numbers of `REFERENCE_FEATURES` for a node; none without homologues."""
+        """Gives the numbers of `HOMOLOGY_FEATURES` for a node; none without homologues."""
         if not self.homologues:
             return lambda node: []
         under, length = _first_under(self.homologues), max(self.length, 1)
-        bits = sum(near.bits for near in self.homologues)
+        vote = votes([near.bits for near in self.homologues])
+        total = sum(vote)
 
         def numbers(node: Node) -> list[float]:
             best, rival = under.get(node, _NO_HOMOLOGUE), _rival(self.homologues, node)
@@ -176,7 +180,7 @@ class Evidence:
                 math.log1p(best.bits),
                 best.identity,
                 best.coverage,
-                sum(near.bits for near in self.homologues if node in near.nodes) / bits,
+                sum(v for v, near in zip(vote, self.homologues, strict=True) if node in near.nodes) / total,
             ]
 
         return numbers
@@ -201,11 +205,11 @@ def _rival(found: Iterable[_Near], node: Node) -> _Near | None:
 
 def _votes(profiles: Iterable[SimilarFamily]) -> dict[Node, float]:
     """What the profiles that speak for each node have to say."""
-    votes: dict[Node, float] = {}
+    found: dict[Node, float] = {}
     for near in profiles:
         for node in near.nodes:
-            votes[node] = votes.get(node, 0.0) + near.similarity**VOTE_POWER
-    return votes
+            found[node] = found.get(node, 0.0) + near.similarity**VOTE_POWER
+    return found
 
 
 def _log(similarity: float) -> float:

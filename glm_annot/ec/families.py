@@ -148,6 +148,13 @@ class KmerProfiles(nn.Module):
         self.register_buffer("places", torch.zeros(-(-config.entries // 2), dtype=torch.uint8))
         self.register_buffer("norm_P", torch.ones(config.profiles))
 
+    def check(self) -> None:
+        """Raise ValueError for profiles that there are not, or another number of entries than is listed."""
+        if int(self.listed_K.sum(dtype=torch.int64)) != self.config.entries:
+            raise ValueError("listed_K lists another number of entries than there are")
+        if self.profile_E.cpu().numpy().view(np.uint16).max(initial=0) >= max(self.config.profiles, 1):
+            raise ValueError("profile_E names profiles that there are not")
+
     def searcher(self) -> Searcher:
         """The profiles unpacked for many searches."""
         places = self.places.cpu().numpy()

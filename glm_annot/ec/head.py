@@ -1,10 +1,10 @@
 """EC numbers with calibrated confidences.
 
-Three evidences name candidates: families that share patterns with the protein (`glm_annot.ec.families`), a
-linear head on its embedding, and one on what gLM makes of it in its context; homologues in a user's reference
-of labelled proteins may add a fourth. From all of them together a chain of small calibrated steps gives each
-candidate its probability: that the protein is an enzyme at all, then at each level that the class is right
-given that the one above it is:
+Four evidences name candidates: homologues among labelled proteins (`glm_annot.ec.search`), which the head
+holds and to which a user may add, families that share patterns with the protein (`glm_annot.ec.families`),
+a linear head on its embedding, and one on what gLM makes of it in its context. From all of them together a
+chain of small calibrated steps gives each candidate its probability: that the protein is an enzyme at all,
+then at each level that the class is right given that the one above it is:
 
     P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
 
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from glm_annot.ec.adjacency import LEAST, LabelPairs
 from glm_annot.ec.evidence import (
     FEATURES,
-    REFERENCE_FEATURES,
+    HOMOLOGY_FEATURES,
     SOURCES,
     Evidence,
     Homologue,
@@ -41,6 +41,7 @@ from glm_annot.ec.evidence import (
     spans,
 )
 from glm_annot.ec.families import KmerConfig, KmerProfiles
+from glm_annot.ec.reference import Reference
 from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, node, number, sort_key
 from glm_annot.records import ECCall
 
@@ -147,7 +148,10 @@ class Step(nn.Module):
 class ECHead(nn.Module):
     """All evidences and their calibration.
 
-    `steps` judge proteins by the model's own evidence, `referenced` those with homologues in a reference.
+    `steps` judge proteins without homologues, `referenced` those that have some.
+
+    Attributes:
+        base: labelled proteins that are searched for homologues; none in a head without this evidence.
 
     Buffers:
         profile_listed_P, profile_label_N: how many labels each profile has, and their places.
@@ -162,6 +166,7 @@ class ECHead(nn.Module):
     def __init__(self, config: ECHeadConfig) -> None:
         super().__init__()
         self.config = config
+        self.base = Reference()
         self.profiles = KmerProfiles(KmerConfig(config.profiles, config.entries))
         self.register_buffer("profile_listed_P", torch.zeros(config.profiles, dtype=torch.uint8))
         self.register_buffer("profile_label_N", torch.zeros(config.profile_labels, dtype=torch.int16))
@@ -171,8 +176,17 @@ class ECHead(nn.Module):
         self.encoder = LinearHead(config.embedding_dim, n_labels) if config.embedding_dim else None
         self.context = LinearHead(config.context_dim, n_labels) if config.context_dim else None
         self.steps = nn.ModuleList(Step(len(FEATURES)) for _ in range(LEVELS + 1))
-        wider = len(FEATURES) + len(REFERENCE_FEATURES)
+        wider = len(FEATURES) + len(HOMOLOGY_FEATURES)
         self.referenced = nn.ModuleList(Step(wider) for _ in range(LEVELS + 1))
+
+    def check(self) -> None:
+        """Raise ValueError for labels, profiles and pairs that there are not."""
+        self.profiles.check()
+        self.pairs.check()
+        if int(self.profile_listed_P.sum(dtype=torch.int64)) != self.config.profile_labels:
+            raise ValueError("profile_listed_P lists another number of labels than there are")
+        if bool(((self.profile_label_N < 0) | (self.profile_label_N >= len(self.config.labels))).any()):
+            raise ValueError("profile_label_N names labels that there are not")
 
     def predict(
         self,
@@ -190,7 +204,7 @@ class ECHead(nn.Module):
             proteins: amino acids.
             embeddings_GD: protein embeddings; not read when the head has no use for them.
             hidden_GLD: the layers `config.layers` of gLM for each protein in its context; likewise.
-            homologues: of each protein in a reference, the highest score first; None without a reference.
+            homologues: of each protein, the highest score first; None: those in `base`.
             run_G: of the proteins' genes, as `ec_neighbours.runs` gives them; None: they are no neighbours.
             min_confidence: least probability of a number that is called.
         """
@@ -219,6 +233,8 @@ class ECHead(nn.Module):
         homologues: Sequence[Sequence[Homologue]] | None = None,
     ) -> list[Evidence]:
         """The evidence for each protein; arguments as for `predict`."""
+        if homologues is None:
+            homologues = self.base.homologues(proteins, threads=torch.get_num_threads())
         profile, search = self._profiles(), self.profiles.searcher().search
 
         def similar(protein: str) -> list[SimilarFamily]:
@@ -231,8 +247,7 @@ class ECHead(nn.Module):
         context = self._linear(self.context, hidden_GLD, len(proteins))
         found = []
         for row, protein in enumerate(proteins):
-            known = homologues[row] if homologues else ()
-            found.append(Evidence(len(protein), profiles[row], encoder[row], context[row], known))
+            found.append(Evidence(len(protein), profiles[row], encoder[row], context[row], homologues[row]))
         return found
 
     def with_neighbours(self, evidences: Sequence[Evidence], run_G: Sequence[int]) -> list[Evidence]:
@@ -318,7 +333,7 @@ class ECHead(nn.Module):
         call likely enough carried it.
         """
         searched = any(evidence.homologues for evidence in evidences)
-        there = [source for source in SOURCES if (searched if source == "reference" else self._has(source))]
+        there = [source for source in SOURCES if (searched if source == "homology" else self._has(source))]
         sources = [source for source in there if source not in ignored] or there
         carriers = [sources[-1] if ec else "" for ec in calls]
         waiting = [row for row, ec in enumerate(calls) if ec]
@@ -330,7 +345,7 @@ class ECHead(nn.Module):
             for row, confidence in zip(waiting, found, strict=True):
                 called = node(calls[row][0].number)
                 named = any(called in near.nodes for near in evidences[row].homologues)
-                if confidence[called] >= least and (source != "reference" or named):
+                if confidence[called] >= least and (source != "homology" or named):
                     carriers[row] = source
                 else:
                     still.append(row)

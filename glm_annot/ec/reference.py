@@ -1,43 +1,34 @@
-"""Homologues of proteins among a user's own labelled ones: reading the labels, searching.
-
-DIAMOND searches where it is on PATH: from Debian (`apt install diamond-aligner`) or bioconda
-(`conda install -c bioconda diamond`). Elsewhere pyhmmer does (`pip install pyhmmer`): HMMER's phmmer, slower,
-but with nothing to install beside Python packages. Its hits are put in DIAMOND's terms.
-"""
+"""Labelled proteins and what resembles them: those of a model, and those that a user brings."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import importlib.metadata
-import importlib.util
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from glm_annot.ec.evidence import Homologue
-from glm_annot.ec_numbers import ancestry, is_number
+from glm_annot.ec.search import PROGRAM, Hit, ProteinSearch
+from glm_annot.ec_numbers import Node, ancestry, is_number
 from glm_annot.ec_transferred import current
-from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.io.sequences import clean_protein, fasta_records, is_nucleotide, write_fasta
+from glm_annot.errors import InputError
+from glm_annot.io.sequences import clean_protein, fasta_records, is_nucleotide
 from glm_annot.io.source import check_text, read_bytes
-from glm_annot.processes import run_tool
 
-MOST_HITS = 10  # homologues that speak for a protein
-E_VALUE = 1e-3
-IDLE_LIMIT = 60.0  # seconds; DIAMOND (2.1.3 and others) now and then deadlocks and then waits for ever
-# DIAMOND's bits from phmmer's for the same pair: offset and slope of the line of least relative squares
-# through 2,253 pairs of 300 proteins of E. coli K-12 and 22,144 labelled ones (r = 0.993). Without it faint
-# hits would seem half as strong. Identity and coverage differ by a percentage point or less in the median.
-PHMMER_BITS = (24.0, 0.87)
+MOST_UNPACKED = 2**30  # bytes of a model's labelled proteins
+MIN_BITS = (
+    28.0  # of a homologue: some ten as good arise by chance among 20,000 proteins; fewer help remote ones
+)
 # 'EC=1.2.3.4', '[EC:1.2.3.4]', 'EC 1.2.3.-', 'ec_number=1.2.3.4; 5.6.7.8'
 _FIELD = re.compile(r"\bEC(?:_number|[ _]?num(?:ber)?)?\s*[=: ]\s*\[?([0-9n.,;/\s-]+)", re.IGNORECASE)
 # Prokka's databases: 'ID 1.2.3.4~~~gene~~~product'
 _PROKKA = re.compile(r"^\S+\s+([0-9n.,;/-]+)~~~")
-_Hit = tuple[int, int, tuple[float, float, float]]  # query, target, (bits, identity, coverage) of `Homologue`
 # A protein with such a name may be an enzyme although no number is given, and so may one without a name.
 # Ends of words that name enzymes: peptidases often have names without '-ase'.
 _ENZYME_ENDS = [
@@ -84,20 +75,22 @@ _PERHAPS = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[1-7](?:\.(?:n?[0-9]+|-)){3}")
-_INSTALL = "install DIAMOND (`apt install diamond-aligner` or `conda install -c bioconda diamond`)"
+_EC, _NAMELESS = " EC=", "-"  # in a model's own file: between name and numbers; instead of a name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reference:
     """Proteins with known EC numbers.
 
     Attributes:
         proteins: amino acids, as `clean_protein` gives them.
         ec: their numbers; none: known to be no enzyme.
+        names: accessions or the like, one for each protein; empty where nobody gave any.
     """
 
-    proteins: tuple[str, ...]
-    ec: tuple[tuple[str, ...], ...]
+    proteins: tuple[str, ...] = ()
+    ec: tuple[tuple[str, ...], ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -107,75 +100,57 @@ class Reference:
 
     @property
     def searched_by(self) -> str:
-        """Name and version of the program that searches these.
+        """Name and version of the program that searches these."""
+        return PROGRAM
 
-        Raises:
-            GlmAnnotError: none is installed.
-        """
-        return searcher().name
+    def with_others(self, other: Reference) -> Reference:
+        """These proteins and others; one that is in both has the numbers of both."""
+        ec = dict(zip(self.proteins, self.ec, strict=True))
+        name = dict(zip(self.proteins, self._all_names, strict=True))
+        for protein, numbers, other_name in zip(other.proteins, other.ec, other._all_names, strict=True):
+            ec[protein] = tuple(dict.fromkeys((*ec.get(protein, ()), *numbers)))
+            name[protein] = name.get(protein) or other_name
+        return Reference(tuple(ec), tuple(ec.values()), tuple(name.values()))
 
     def homologues(self, proteins: Sequence[str], *, threads: int = 1) -> list[list[Homologue]]:
         """For each protein its homologues among these, the highest score first; [] without any.
 
+        Identity and coverage are those of the first of each set of EC numbers; for others they are 0.
+
         Args:
             proteins: amino acids.
             threads: processor cores to use.
-
-        Raises:
-            GlmAnnotError: no program to search with is installed, or it failed.
         """
-        found = self.hits(proteins, searcher(), threads=threads)
-        return [[homologue for _, homologue in hits] for hits in found]
+        distinct = list(dict.fromkeys(proteins))
+        hits = self._search.hits(distinct, threads=threads)
+        with ThreadPoolExecutor(threads) as pool:
+            found = dict(zip(distinct, pool.map(self._described, distinct, hits), strict=True))
+        return [found[protein] for protein in proteins]
 
-    def hits(
-        self, proteins: Sequence[str], by: Searcher, *, threads: int = 1
-    ) -> list[list[tuple[int, Homologue]]]:
-        """The same with the position of each homologue among these, searched for by a certain program."""
-        nodes = [ancestry(ec) for ec in self.ec]
-        distinct = {protein: row for row, protein in enumerate(dict.fromkeys(proteins))}
-        found: list[list[tuple[int, Homologue]]] = [[] for _ in distinct]
-        if distinct and self.proteins:
-            for query, target, figures in by.search(list(distinct), self.proteins, threads):
-                found[query].append((target, Homologue(nodes[target], *figures)))
-        return [found[distinct[protein]] for protein in proteins]
+    @cached_property
+    def _search(self) -> ProteinSearch:
+        return ProteinSearch(self.proteins)
 
+    @cached_property
+    def _nodes(self) -> list[frozenset[Node]]:
+        return [ancestry(ec) for ec in self.ec]
 
-@dataclass(frozen=True, slots=True)
-class Searcher:
-    """A program that finds homologues.
+    @property
+    def _all_names(self) -> Sequence[str]:
+        return self.names or [""] * len(self.proteins)
 
-    Attributes:
-        name: its name and version.
-        search: (queries, targets, processor cores) -> at most `MOST_HITS` of each query, best first.
-    """
-
-    name: str
-    search: Callable[[Sequence[str], Sequence[str], int], Iterator[_Hit]]
-
-
-def searcher() -> Searcher:
-    """The program that searches references here: DIAMOND before pyhmmer.
-
-    Raises:
-        GlmAnnotError: neither is installed.
-    """
-    if shutil.which("diamond"):
-        return diamond_searcher()
-    if importlib.util.find_spec("pyhmmer"):
-        return Searcher(f"pyhmmer {importlib.metadata.version('pyhmmer')}", _by_phmmer)
-    raise GlmAnnotError(
-        f"nothing here to search a reference with: {_INSTALL}, or pyhmmer (`pip install pyhmmer`; slower)"
-    )
-
-
-def diamond_searcher() -> Searcher:
-    """DIAMOND, `--very-sensitive`.
-
-    Raises:
-        GlmAnnotError: it is not installed.
-    """
-    version = run_tool(["diamond", "version"], install=_INSTALL).split()[-1]
-    return Searcher(f"DIAMOND {version}", _by_diamond)
+    def _described(self, query: str, hits: Sequence[Hit]) -> list[Homologue]:
+        found: list[Homologue] = []
+        seen: set[tuple[str, ...]] = set()
+        for hit in hits:
+            if hit.bits < MIN_BITS:
+                break
+            ec, shares = self.ec[hit.target], (0.0, 0.0)
+            if ec not in seen:
+                seen.add(ec)
+                shares = self._search.alignment(query, hit.target)
+            found.append(Homologue(self._nodes[hit.target], hit.bits, *shares, self._all_names[hit.target]))
+        return found
 
 
 def read_reference(path: str | Path) -> Reference:
@@ -220,73 +195,29 @@ def header_numbers(header: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(current, found)))
 
 
-def _by_diamond(queries: Sequence[str], targets: Sequence[str], threads: int) -> Iterator[_Hit]:
-    options = ["--very-sensitive", "-e", str(E_VALUE), "-k", str(MOST_HITS)]
-    columns = ("bitscore", "pident", "qcovhsp", "scovhsp")
-    for query, target, figures in diamond(queries, targets, options, columns, threads=threads):
-        bits, identity, query_cover, target_cover = figures
-        yield query, target, (bits, identity / 100, min(query_cover, target_cover) / 100)
+def to_bytes(reference: Reference) -> bytes:
+    """A model's labelled proteins as compressed FASTA, `>NAME EC=1.2.3.4;5.6.7.8`."""
+    rows = zip(reference._all_names, reference.ec, reference.proteins, strict=True)
+    lines = (f">{name or _NAMELESS}{_EC}{';'.join(ec)}\n{protein}\n" for name, ec, protein in rows)
+    return gzip.compress("".join(lines).encode(), mtime=0)
 
 
-def _by_phmmer(queries: Sequence[str], targets: Sequence[str], threads: int) -> Iterator[_Hit]:
-    """The best domain of each hit."""
-    import pyhmmer
-    from pyhmmer.easel import Alphabet, DigitalSequenceBlock, TextSequence
-
-    def block(sequences: Iterable[str]) -> DigitalSequenceBlock:
-        amino = Alphabet.amino()
-        numbered = (TextSequence(name=str(n).encode(), sequence=s) for n, s in enumerate(sequences))
-        return DigitalSequenceBlock(amino, (sequence.digitize(amino) for sequence in numbered))
-
-    offset, slope = PHMMER_BITS
-    found = pyhmmer.phmmer(block(queries), block(targets), cpus=threads, E=E_VALUE)
-    for query, hits in enumerate(found):
-        best = sorted(((hit.best_domain, int(hit.name)) for hit in hits.reported), key=_strongest)
-        for domain, target in best[:MOST_HITS]:
-            part = domain.alignment
-            identical = sum(letter.isalpha() for letter in part.identity_sequence)
-            spans = (
-                (part.hmm_to - part.hmm_from + 1) / len(queries[query]),
-                (part.target_to - part.target_from + 1) / len(targets[target]),
-            )
-            identity = identical / len(part.identity_sequence)
-            yield query, target, (offset + slope * domain.score, identity, min(spans))
-
-
-def _strongest(hit: tuple[Any, int]) -> tuple[float, int]:
-    """Sorts pyhmmer's hits (best domain, position of the target)."""
-    domain, target = hit
-    return -domain.score, target
-
-
-def diamond(
-    queries: Iterable[str],
-    targets: Iterable[str],
-    options: Sequence[str],
-    columns: Sequence[str],
-    *,
-    threads: int = 1,
-) -> Iterator[tuple[int, int, tuple[float, ...]]]:
-    """Search with `diamond blastp`: (position of a query, of its target, columns) of every hit.
-
-    Args:
-        queries, targets: proteins.
-        options: of the search.
-        columns: names of numeric fields of DIAMOND's tabular output.
-        threads: processor cores to use.
+def from_bytes(packed: bytes, path: Path) -> Reference:
+    """What `to_bytes` made; `path` is for messages.
 
     Raises:
-        GlmAnnotError: DIAMOND is not installed, or it failed.
+        InputError: it is no such text, or unpacks to more than `MOST_UNPACKED` bytes.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_fasta(folder / "queries.faa", queries)
-        write_fasta(folder / "targets.faa", targets)
-        files = ["-q", str(folder / "queries.faa"), "-d", str(folder / "targets.faa")]
-        out = ["-o", str(folder / "hits.tsv"), "-f", "6", "qseqid", "sseqid", *columns]
-        command = ["diamond", "blastp", *files, *out, *options, "--threads", str(threads), "--quiet"]
-        run_tool(command, install=_INSTALL, idle_limit=IDLE_LIMIT)
-        with (folder / "hits.tsv").open(encoding="ascii") as stream:
-            for line in stream:
-                query, target, *figures = line.split("\t")
-                yield int(query), int(target), tuple(map(float, figures))
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(packed)) as file:
+            text = file.read(MOST_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"cannot be unpacked ({error})", path) from error
+    if len(text) > MOST_UNPACKED:
+        raise InputError(f"holds more than {MOST_UNPACKED:,} bytes", path)
+    rows = [(*header.rpartition(_EC)[::2], protein) for header, protein, _ in fasta_records(text, path)]
+    return Reference(
+        tuple(protein for _, _, protein in rows),
+        tuple(tuple(filter(None, ec.split(";"))) for _, ec, _ in rows),
+        tuple("" if name == _NAMELESS else name for name, _, _ in rows),
+    )

@@ -1,6 +1,6 @@
 """Annotation files: reads them into a Genome and writes predictions back into the same text.
 
-The format, GFF3, GenBank, EMBL or Bakta's JSON, is always recognised from the content.
+The format, GFF3, GenBank, EMBL or Bakta's JSON, is recognised by the content of a file, not by its name.
 `strip(render(genome, predictions))` is `genome.source.text`, byte for byte.
 """
 
@@ -149,7 +149,7 @@ def open_sections(
     annotation; EC numbers and genetic code are taken from it, too. `call_genes`: whether `path` may be a
     FASTA of contigs, whose genes are then called.
     """
-    file = _spool(path, call_genes=call_genes)
+    file = _spool(path, genetic_code, call_genes=call_genes)
     found = source.sniff_file(file, path)
     beside = _beside(fasta, faa, details, faa_wins=faa_wins, genetic_code=genetic_code)
     if found == "gff3":
@@ -159,7 +159,7 @@ def open_sections(
     return Whole(_PARSE[found](str(path), text, beside))
 
 
-def annotation_text(path: str | Path, *, call_genes: bool = False) -> bytes:
+def annotation_text(path: str | Path, *, genetic_code: int | None = None, call_genes: bool = False) -> bytes:
     """The text that an annotation is added to: the file's own, or the GFF3 of the genes called in it.
 
     Raises:
@@ -167,10 +167,10 @@ def annotation_text(path: str | Path, *, call_genes: bool = False) -> bytes:
         GlmAnnotError: pyrodigal is not installed.
     """
     text = source.read_bytes(path)
-    return called_genes(text, str(path)) if call_genes and source.is_fasta(text) else text
+    return called_genes(text, str(path), genetic_code) if call_genes and source.is_fasta(text) else text
 
 
-def _spool(path: str | Path, *, call_genes: bool) -> BinaryIO:
+def _spool(path: str | Path, genetic_code: int | None, *, call_genes: bool) -> BinaryIO:
     """The same as a file to seek in; only a FASTA file is read as a whole."""
     file = source.spool(path)
     if not (call_genes and source.is_fasta(file.read(source.HEAD))):
@@ -178,7 +178,7 @@ def _spool(path: str | Path, *, call_genes: bool) -> BinaryIO:
         return file
     with file:
         file.seek(0)
-        return source.spooled([called_genes(file.read(), str(path))])
+        return source.spooled([called_genes(file.read(), str(path), genetic_code)])
 
 
 def render(

@@ -5,6 +5,7 @@ A place is (start, end) in the coordinates of `records`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -14,6 +15,8 @@ from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import Sequences
 from glm_annot.records import Gene, Genome, Skip
 
+MOST_COVERED = 10  # times that the CDS of a file may cover its contigs; those of a genome do so about once
+LEAST_CODING = 10**7  # bases of CDS, below which it does not matter
 Place = tuple[int, int]
 _Part = TypeVar("_Part")
 
@@ -30,13 +33,27 @@ def whole_genes(parts: Sequence[_Part], read: Callable[[Sequence[_Part]], str]) 
     """
     if "*" not in read(parts)[:-1]:
         return [list(parts)]
-    genes: list[list[_Part]] = [[]]
-    for part in parts:
-        genes[-1].append(part)
-        residues = read(genes[-1])
-        if residues.endswith("*") and "*" not in residues[:-1]:
-            genes.append([])
-    return [gene for gene in genes if gene]
+    genes: list[list[_Part]] = []
+    start = 0
+    while start < len(parts):
+        stop = _first_with_stop(parts, start, read)
+        if "*" in read(parts[start:stop])[:-1]:  # no part from here on ends a gene
+            stop = len(parts)
+        genes.append(list(parts[start:stop]))
+        start = stop
+    return genes
+
+
+def _first_with_stop(parts: Sequence[_Part], start: int, read: Callable[[Sequence[_Part]], str]) -> int:
+    """One past the first part by which the joined reading from `start` on has a stop codon, else past all.
+
+    Looks ahead by steps that double, so that the time grows as the parts do.
+    """
+    ahead = 1
+    while start + ahead < len(parts) and "*" not in read(parts[start : start + ahead]):
+        ahead *= 2
+    ends = range(start + 1, min(start + ahead, len(parts)))
+    return ends.start + bisect_left(ends, True, key=lambda end: "*" in read(parts[start:end]))
 
 
 def several(places: Iterable[Place]) -> tuple[Place, ...]:
@@ -51,6 +68,24 @@ def several(places: Iterable[Place]) -> tuple[Place, ...]:
         else:
             merged.append((start, end))
     return tuple(merged) if len(merged) > 1 else ()
+
+
+def check_overlap(places: Iterable[tuple[Place, int]], contigs: Iterable[int], path: str) -> None:
+    """Raise InputError where CDS overlap so much that their proteins would take far more room than the file.
+
+    Args:
+        places: the place of each part of a CDS, and how long its contig is.
+        contigs: the lengths of all contigs whose bases are known; others count as 0 in both.
+        path: the file, for the message.
+    """
+    coding = sum(min(end - start + 1, length) for (start, end), length in places)
+    bases = sum(contigs)
+    if coding > max(LEAST_CODING, MOST_COVERED * bases):
+        raise InputError(
+            f"the CDS of this file have {coding:,} bases together, more than {MOST_COVERED} times those of "
+            f"its contigs ({bases:,}); is this the annotation of one genome?",
+            path,
+        )
 
 
 def without_repeats(genes: Sequence[Gene], oddities: Oddities) -> list[Gene]:

@@ -244,13 +244,16 @@ class Proteins:
         if coding.wins:
             if coding.dna:
                 self._oddities.see(
-                    "proteins of the --faa file that are not those of the bases, but were taken", coding.name
+                    "proteins of the --faa file that disagree with the bases; they were used all the same",
+                    coding.name,
                 )
             return stated
         if coding.dna:
             self._oddities.see(
-                "stated proteins that are not those of the bases, which were read instead", coding.name
+                "stated proteins that disagree with the bases, which were translated instead", coding.name
             )
             return reading.protein(coding)
-        self._oddities.see("stated proteins that are no amino acids, and so left out", coding.name)
+        self._oddities.see(
+            "stated proteins that do not consist of amino acids, and so were not used", coding.name
+        )
         return None

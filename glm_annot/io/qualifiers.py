@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from glm_annot.records import Gene, GenePrediction, OperonCall, Predictions, Provenance
+from glm_annot.hypothetical import is_hypothetical
+from glm_annot.records import ContextNames, Gene, GenePrediction, OperonCall, Predictions, Provenance
 
 Attributes = Mapping[str, Sequence[str]]
 Memberships = dict[int, tuple[OperonCall, int]]
@@ -23,6 +24,12 @@ EC_CONFIDENCE = "glm_ec_confidence"
 EVIDENCE = "glm_evidence"
 ENZYME_CONFIDENCE = "glm_enzyme_confidence"
 CONTEXT_FIT = "glm_context_fit"
+CONTEXT_NAME = "glm_context_name"
+CONTEXT_CONFIDENCE = "glm_context_confidence"
+CONTEXT_EC = "glm_context_ec"
+CONTEXT_EC_CONFIDENCE = "glm_context_ec_confidence"
+CONTEXT_GENERA = "glm_context_genera"
+CONTEXT_NEIGHBOURS = "glm_context_neighbours"
 OPERON = "glm_operon"
 OPERON_ID = r"glm_operon_\d{4,}"  # pattern of its values
 OPERON_CONFIDENCE = "glm_operon_confidence"
@@ -32,8 +39,13 @@ END_CONFIDENCE = "glm_end_confidence"
 PROMOTED = "glm_promoted"
 # All our attributes on features that we did not write; other attributes with the prefix are the user's.
 NAMES = frozenset(
-    {EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, CONTEXT_FIT, OPERON, OPERON_CONFIDENCE, PROMOTED}
+    {
+        *(EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, OPERON, OPERON_CONFIDENCE, PROMOTED),
+        *(CONTEXT_FIT, CONTEXT_NAME, CONTEXT_CONFIDENCE, CONTEXT_EC, CONTEXT_EC_CONFIDENCE),
+        *(CONTEXT_GENERA, CONTEXT_NEIGHBOURS),
+    }
 )
+LISTS = frozenset({EC, EC_CONFIDENCE, PROMOTED, CONTEXT_NEIGHBOURS})  # values that are lists, with commas
 PROVENANCE_START = "program="  # of the comment that says what made our additions
 NAME = "Name"
 STANDARD_NAME = "standard_name"  # INSDC's for what people call a feature; /label is no longer one of its own
@@ -214,11 +226,14 @@ def memberships(predictions: Predictions) -> Memberships:
 
 
 def gene_tags(
-    prediction: GenePrediction, operon: OperonCall | None, *, operons: bool
+    gene: Gene, prediction: GenePrediction, operon: OperonCall | None, *, operons: bool
 ) -> list[tuple[str, str]]:
     """Our (name, value) pairs for one predicted CDS, in the order they are written.
 
+    What a gene may be called is said of hypothetical proteins alone; the table says it of all.
+
     Args:
+        gene: the CDS.
         prediction: what the model says of the gene.
         operon: the operon it belongs to, None for a lone gene.
         operons: whether operons were asked for at all; without them nothing is said of any.
@@ -233,10 +248,35 @@ def gene_tags(
         tags.append((ENZYME_CONFIDENCE, confidence(prediction.enzyme)))
     if prediction.context_fit is not None:
         tags.append((CONTEXT_FIT, f"{prediction.context_fit:.1f}"))
+    if prediction.context is not None and is_hypothetical(gene.product):
+        tags += _context_tags(prediction.context)
     if operons:
         tags.append((OPERON, operon.id if operon else NO_OPERON))
         if operon:
             tags.append((OPERON_CONFIDENCE, confidence(operon.confidence)))
+    return tags
+
+
+def genera(number: int, of: int) -> str:
+    """In how many genera of how many: '23/31'."""
+    return f"{number}/{of}"
+
+
+def neighbours(context: ContextNames) -> str:
+    """The names that stand beside a gene's family elsewhere, with the genera: 'ribD:23/31,ribE:20/31'."""
+    return ",".join(f"{name}:{genera(number, of)}" for name, number, of in context.beside)
+
+
+def _context_tags(context: ContextNames) -> list[tuple[str, str]]:
+    tags = []
+    if context.name and context.confidence is not None:
+        tags += [(CONTEXT_NAME, context.name), (CONTEXT_CONFIDENCE, confidence(context.confidence))]
+    if context.ec and context.ec_confidence is not None:
+        tags += [(CONTEXT_EC, context.ec), (CONTEXT_EC_CONFIDENCE, confidence(context.ec_confidence))]
+    if context.of and tags:
+        tags.append((CONTEXT_GENERA, genera(context.genera, context.of)))
+    if context.beside and not context.name:
+        tags.append((CONTEXT_NEIGHBOURS, neighbours(context)))
     return tags
 
 
@@ -302,7 +342,10 @@ def promoted_note(number: str) -> str:
 
 
 def provenance_comment(
-    provenance: Provenance, promote_ec: float | None = None, promote_to: str = TO_NOTE
+    provenance: Provenance,
+    promote_ec: float | None = None,
+    promote_to: str = TO_NOTE,
+    genetic_code: int | None = None,
 ) -> str:
     """One line, without comment sign, that says what made our additions; it begins with `glm-annot: `.
 
@@ -322,6 +365,8 @@ def provenance_comment(
         parts.append(f"operon_evidence={OPERON_EVIDENCE_CODE}")
     if provenance.only_hypothetical:
         parts.append("only=hypothetical")
+    if genetic_code is not None:
+        parts.append(f"genetic_code={genetic_code}")
     if provenance.precision != "fp32":
         parts.append(f"precision={provenance.precision}")
     if provenance.reference:

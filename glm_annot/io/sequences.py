@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,16 +16,15 @@ from Bio.Data import CodonTable, IUPACData
 
 from glm_annot.errors import InputError
 from glm_annot.io import source
-from glm_annot.io.source import BOM, check_text, decode, read_bytes
+from glm_annot.io.source import BOM, SEQUENCE_LINE, check_text, decode, read_bytes
 from glm_annot.records import Skip
 
 DEFAULT_CODE = 11  # NCBI genetic code of bacteria, archaea and plant plastids
-UNKNOWN_CODE = "genetic codes that NCBI does not have, and so left aside"
+UNKNOWN_CODE = "genetic codes that NCBI does not define, which were ignored"
 MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call none below about 30 amino acids
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
-_SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")
 _GFF3_AGAIN = re.compile(rb"##(?:gff-version|sequence-region|FASTA)\b|(?:[^\t\r\n]*\t){8}", re.IGNORECASE)
 
 
@@ -37,6 +37,7 @@ class Sequences:
         proteins: amino acids, upper case, by name (`--faa`, or those of a tool's output folder).
         chosen: whether the proteins are the user's choice, so that they win over the bases.
         ec: EC numbers by the name of their CDS, where the annotation may have only some of them.
+        full_names: the name of a protein by what follows the last `|` in it, if only one protein has that.
         code: genetic code of the CDS that state none.
         chosen_code: genetic code of all CDS, as the user chose it; None for the one that each CDS has.
     """
@@ -45,6 +46,7 @@ class Sequences:
     proteins: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = True
     ec: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    full_names: Mapping[str, str] = field(default_factory=dict)
     code: int = DEFAULT_CODE
     chosen_code: int | None = None
 
@@ -54,8 +56,12 @@ class Sequences:
         return tuple(dict.fromkeys((*stated, *known)))
 
     def protein(self, names: Iterable[str]) -> str | None:
-        """The protein that goes by the first of `names` that is known; empty names are passed over."""
-        return next((self.proteins[name] for name in names if name and name in self.proteins), None)
+        """The protein that goes by the first of `names` that is known; empty names are passed over.
+
+        A name in the FASTA file may have another before it: PGAP's `gnl|extdb|TAG`, DFAST's `MGA_1|TAG`.
+        """
+        known = (name if name in self.proteins else self.full_names.get(name) for name in names if name)
+        return next((self.proteins[name] for name in known if name is not None), None)
 
     def no_contig_fits(self, contig: str, path: str) -> InputError:
         """The error for a `--fasta` file none of whose names is that of a contig, such as `contig`."""
@@ -80,7 +86,13 @@ def load(
         raise InputError("this holds proteins; give it as --faa, and the contigs as --fasta", fasta)
     if faa is not None and is_nucleotide(proteins):
         raise InputError("this holds nucleotides, but --faa takes proteins; give contigs as --fasta", faa)
-    return Sequences(contigs, proteins, chosen, chosen_code=code)
+    return Sequences(contigs, proteins, chosen, full_names=_full_names(proteins), chosen_code=code)
+
+
+def _full_names(proteins: Iterable[str]) -> dict[str, str]:
+    names = [(name.rpartition("|")[2], name) for name in proteins if "|" in name]
+    counts = Counter(short for short, _ in names)
+    return {short: name for short, name in names if short and counts[short] == 1}
 
 
 def _read_file(path: Path) -> Fasta:
@@ -195,7 +207,7 @@ def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple
                 raise InputError("a FASTA header without a name; write one after '>'", path, number)
         elif not header and line.strip():
             raise InputError("expected FASTA: a line that begins with '>'", path, first_line)
-        elif not _SEQUENCE_LINE.fullmatch(line):
+        elif not SEQUENCE_LINE.fullmatch(line):
             raise _no_sequence(line, path, number)
     if header:
         yield decode(header).strip(), _Place(start, end, header_line)
@@ -210,7 +222,7 @@ def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
             path,
             number,
         )
-    return InputError("this line of the FASTA part is no sequence; mend or remove it", path, number)
+    return InputError("this line of the FASTA part is not a sequence; correct or remove it", path, number)
 
 
 def is_genetic_code(value: str) -> bool:
@@ -222,7 +234,7 @@ def genetic_code(value: str, path: str | Path, line: int | None = None) -> int:
     """The number of an NCBI genetic code; InputError for anything Biopython does not know."""
     if is_genetic_code(value):
         return int(value)
-    raise InputError(f"transl_table={value} is no NCBI genetic code; bacteria have 11 or 4", path, line)
+    raise InputError(f"transl_table={value} is not an NCBI genetic code; bacteria use 11 or 4", path, line)
 
 
 def as_dna(sequence: str) -> str:

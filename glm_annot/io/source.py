@@ -16,16 +16,21 @@ from glm_annot.errors import GlmAnnotError, InputError
 
 STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
+MOST_UNPACKED = 10**9  # bytes of a gzip file, where these are more than
+MOST_PACKED = 100  # times its own; annotations are packed to about a quarter
 BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 _BLOCK = 2**20  # bytes read at a time
+_SHORT = 8  # bytes of a line, up to which equal lines are one object
 _SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
 HEAD = 65536  # bytes by which a format is recognised; release files begin with kilobytes of header
 _NUCLEOTIDE_SHARE = 0.9  # of letters ACGTUN; a protein has about 0.3 of them
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _LOCUS = re.compile(rb"^LOCUS[ \t]", re.MULTILINE)
 _EMBL = re.compile(rb"ID {1,3}[^\n]*;")
 _PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
 _BAKTA_TABLE = re.compile(rb"^#Sequence Id\tType\t", re.MULTILINE)  # nine columns, but not those of GFF3
+SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")  # of a FASTA file
 _FEATURE_TABLE = re.compile(rb">Feature\s")
 _FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*\r?$", re.MULTILINE)
 
@@ -72,8 +77,7 @@ def _blocks(path: str | Path) -> Iterator[bytes]:
         with _raw(path) as raw:
             packed = raw.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
             raw.seek(0)
-            content = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
-            yield from iter(partial(content.read, _BLOCK), b"")
+            yield from _unpacked(raw, path) if packed else iter(partial(raw.read, _BLOCK), b"")
     except FileNotFoundError:
         raise InputError("no such file; check the path", path) from None
     except IsADirectoryError:
@@ -86,10 +90,40 @@ def _blocks(path: str | Path) -> Iterator[bytes]:
         raise InputError(f"cannot be read ({error.strerror})", path) from None
 
 
+_most_unpacked = MOST_UNPACKED
+
+
+def allow_unpacked(size: int) -> None:
+    """Let this process unpack so many bytes of a file, however well it is packed."""
+    global _most_unpacked
+    _most_unpacked = size
+
+
+def _unpacked(raw: BinaryIO, path: str | Path) -> Iterator[bytes]:
+    """The content of a gzip file, block by block; InputError where it could fill memory and disk."""
+    size = 0
+    with gzip.GzipFile(fileobj=raw, mode="rb") as content:
+        for block in iter(partial(content.read, _BLOCK), b""):
+            size += len(block)
+            if size > _most_unpacked and size > MOST_PACKED * raw.tell():
+                raise InputError(
+                    f"this gzip file has more than {_most_unpacked / 1e9:g} GB unpacked, over {MOST_PACKED} "
+                    "times its size; if that is right, raise --max-unpacked",
+                    path,
+                )
+            yield block
+
+
 def _raw(path: str | Path) -> BinaryIO:
-    if str(path) != STDIN:
-        return Path(path).open("rb")
-    return spooled(iter(partial(sys.stdin.buffer.read, _BLOCK), b""))
+    if str(path) == STDIN:
+        if sys.stdin is None:  # closed by whoever started the program
+            raise InputError("there is none: it was closed", path)
+        return spooled(iter(partial(sys.stdin.buffer.read, _BLOCK), b""))
+    file = Path(path).open("rb")  # noqa: SIM115  # the caller closes it
+    if file.seekable():
+        return file
+    with file:  # a pipe
+        return spooled(iter(partial(file.read, _BLOCK), b""))
 
 
 def check_text(text: bytes, path: str | Path) -> None:
@@ -157,7 +191,7 @@ def sniff(text: bytes, path: str | Path) -> str:
         raise InputError("this is a feature table (.tbl); give the GFF3 or GenBank file beside it", path)
     if _BAKTA_TABLE.search(head):
         raise InputError("this is Bakta's table (.tsv); give its .gff3, .gbff, .embl or .json", path)
-    if head.startswith(b">"):
+    if _is_fasta_throughout(head[:HEAD]):
         raise InputError(_fasta_advice(head), path)
     for start, what in ((b"{", "JSON"), (b"[", "JSON"), (b"<", "XML")):
         if head.startswith(start):
@@ -168,7 +202,8 @@ def sniff(text: bytes, path: str | Path) -> str:
         what = "default (gbk)" if match[0].startswith(b"DEF") else "sco"
         raise InputError(f"this is Prodigal's {what} output; run it again with -f gff", path)
     raise InputError(
-        "this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...) nor EMBL (ID ...)",
+        "this is neither GFF3 (nine columns separated by tabs) nor GenBank (LOCUS ...) nor EMBL (ID ...) nor "
+        "Bakta's JSON",
         path,
     )
 
@@ -176,6 +211,12 @@ def sniff(text: bytes, path: str | Path) -> str:
 def is_nucleotide(letters: str) -> bool:
     """Whether upper-case letters of sequences are nucleotides rather than residues."""
     return sum(map(letters.count, "ACGTUN")) >= _NUCLEOTIDE_SHARE * len(letters)
+
+
+def _is_fasta_throughout(text: bytes) -> bool:
+    """Whether each line is a header or holds letters; Glimmer puts its tables of genes under such headers."""
+    lines = text.splitlines()
+    return text.startswith(b">") and all(n.startswith(b">") or SEQUENCE_LINE.fullmatch(n) for n in lines)
 
 
 def _fasta_advice(text: bytes) -> str:
@@ -213,7 +254,17 @@ def _check_line_ends(found: str, head: bytes, path: str | Path) -> None:
 
 def split_lines(text: bytes) -> list[bytes]:
     """The lines of `text` with their own ends (\\n, \\r\\n, \\r), so that joining them gives `text` back."""
-    return text.splitlines(keepends=True)
+    if len(text) <= _BLOCK:
+        return text.splitlines(keepends=True)
+    lines: list[bytes] = []
+    start, same = 0, dict[bytes, bytes]()  # of many blank lines each would be an object of its own
+    while start < len(text):
+        found = _LINE_END.search(text, start + _BLOCK)
+        end = found.end() if found else len(text)
+        block = text[start:end].splitlines(keepends=True)
+        lines += [same.setdefault(line, line) if len(line) <= _SHORT else line for line in block]
+        start = end
+    return lines
 
 
 def blocks_from(file: BinaryIO, start: int) -> Iterator[bytes]:

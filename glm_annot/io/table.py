@@ -43,7 +43,18 @@ COLUMNS = {
     "anywhere; empty for a gene of no known family",
     "context_confidence": "probability of what the neighbours make likeliest at this place (models without "
     "a memory: the likelihood of gLM's favoured prediction)",
-    "evidence": "what carried ec_passed's first number: encoder, context, neighbours, kmer or reference",
+    "context_expected": "name of what the neighbours alone expect here, with the probability above",
+    "context_expected_ec": "EC number of what the neighbours alone expect here",
+    "context_name": "name by the neighbours and the protein together: a hint, and no result",
+    "context_name_confidence": "calibrated probability of context_name",
+    "context_ec": "EC number by the neighbours and the protein together: a hint, and no result",
+    "context_ec_confidence": "calibrated probability of context_ec",
+    "context_genera": "genera with the family of context_name at this place / all in which two neighbours "
+    "or more stand alike; genera are told by their genes",
+    "context_neighbours": "named genes that stand beside this gene's family elsewhere, with the genera where "
+    "they do / those that have the family",
+    "context_note": "'unexpected here' where the neighbours are sure of another family than the gene's",
+    "evidence": "what carried ec_passed's first number: homology, kmer, encoder, context or neighbours",
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 
@@ -55,11 +66,17 @@ FRACTIONS = (
     "enzyme_confidence",
     "context_fit",
     "context_confidence",
+    "context_name_confidence",
+    "context_ec_confidence",
 )
-_FREE_TEXT = ("locus_tag", "id", "gene", "product", "ec_name")
+_FREE_TEXT = (
+    *("locus_tag", "id", "gene", "product", "ec_name"),
+    *("context_expected", "context_name", "context_neighbours"),
+)
 _FORMULA = tuple("=+-@")  # a cell that begins so is a formula to spreadsheets
 _QUOTED = re.compile(r'["\t\r\n]')
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")  # breaks of lines among them
+# Breaks of lines among them, and halves of characters, which JSON may hold and UTF-8 may not.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Agreement(str, Enum):
@@ -178,7 +195,20 @@ def _ec_cells(gene: Gene, prediction: GenePrediction, names: Mapping[str, str]) 
 
 def _context_cells(prediction: GenePrediction) -> _Cells:
     fit = "" if prediction.context_fit is None else f"{prediction.context_fit:.1f}"
-    return {"context_fit": fit, "context_confidence": _number(prediction.context_confidence)}
+    cells = {"context_fit": fit, "context_confidence": _number(prediction.context_confidence)}
+    if (context := prediction.context) is None:
+        return cells
+    return cells | {
+        "context_expected": context.expected,
+        "context_expected_ec": context.expected_ec,
+        "context_name": context.name,
+        "context_name_confidence": _number(context.confidence),
+        "context_ec": context.ec,
+        "context_ec_confidence": _number(context.ec_confidence),
+        "context_genera": q.genera(context.genera, context.of) if context.name and context.of else "",
+        "context_neighbours": q.neighbours(context),
+        "context_note": "unexpected here" if context.unexpected else "",
+    }
 
 
 def _operon_cells(gene: Gene, predictions: Predictions, members: q.Memberships) -> _Cells:

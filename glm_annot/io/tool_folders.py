@@ -83,18 +83,21 @@ def find_output(folder: Path) -> ToolOutput:
         return found[0]
     if found:
         names = ", ".join(output.annotation.name for output in found)
-        raise InputError(f"holds {len(found)} annotations ({names}); name the file to read", folder)
+        raise InputError(
+            f"this folder holds {len(found)} annotations ({names}); name the one to read", folder
+        )
     known = ", ".join(installed) or "none"
     files = [path.name for path in sorted(folder.iterdir()) if _may_be_annotation(path)]
     if files:
         listed = ", ".join([*files[:3], *(["..."] if len(files) > 3 else [])])
         raise InputError(
-            f"is not the output folder of one known tool ({known}); name one of its {len(files)} possible "
-            f"annotation files ({listed}), or write {folder}/* for all of them",
+            f"this folder is not the output of a known tool ({known}); name an annotation file in it "
+            f"({listed}), or give {folder}/* for all of them",
             folder,
         )
     raise InputError(
-        f"is not the output folder of a known tool ({known}); name the GFF3 or GenBank file in it",
+        f"this folder is not the output of a known tool ({known}), and no file in it is named like an "
+        "annotation; name the file to read",
         folder,
     )
 

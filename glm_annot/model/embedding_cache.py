@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS embeddings (
 """
 
 
+class _BusyError(GlmAnnotError):
+    """Another process has had the cache locked for all the time that this one waits."""
+
+
 class EmbeddingCache:
     """Embeddings by protein sequence.
 
@@ -66,7 +70,7 @@ class EmbeddingCache:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GlmAnnotError(f"{folder}: cannot keep a cache here: {error.strerror}") from error
-        with self._database() as database:
+        with suppress(_BusyError), self._database() as database:  # `find` and `keep` pass it by, too
             database.execute(_TABLE)
 
     def find(self, proteins: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
@@ -146,9 +150,11 @@ class EmbeddingCache:
             finally:
                 database.close()
         except sqlite3.Error as error:
-            locked = "locked" in str(error)  # Python 3.10 has no code for it
-            hint = "another process writes it" if locked else "delete the file if it is damaged"
-            raise GlmAnnotError(f"{self.path}: the cache cannot be used ({error}); {hint}") from error
+            if "locked" in str(error):  # Python 3.10 has no code for it
+                raise _BusyError(f"{self.path}: another process has locked the cache") from error
+            raise GlmAnnotError(
+                f"{self.path}: the cache cannot be used ({error}); delete the file if it is damaged"
+            ) from error
 
 
 def _key(protein: str) -> bytes:

@@ -13,7 +13,7 @@ class PLMConfig:
     """Shape of an ESM2 encoder and how it reads long proteins.
 
     Attributes:
-        layers, dim, heads: as in fair-esm; the feed-forward layer is 4 * dim wide.
+        layers, dim, heads: as in fair-esm (attention heads); the feed-forward layer is 4 * dim wide.
         max_residues: proteins up to this length are read whole. Longer ones are read in pieces of this
             length that overlap by `overlap` residues, and their means are averaged, weighted by length.
     """

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from glm_annot.operons.features import (
     AXIS_POINTS,
+    GEOMETRY,
     KINDS,
     Floats,
     Ints,
@@ -71,6 +72,19 @@ class BoostedTrees(nn.Module):
         self.register_buffer("children_TN2", torch.zeros((*shape, 2), dtype=torch.int64))
         self.register_buffer("value_TN", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("start", torch.zeros((), dtype=torch.float64))
+
+    def check(self, features: int) -> None:
+        """Raise ValueError unless every path ends, at a node that there is, by features below `features`."""
+        for children_N2 in self.children_TN2.tolist():
+            reached = {0}
+            for node, children in enumerate(children_N2):
+                if node not in reached:
+                    continue  # no path comes here
+                if not all(node <= child < len(children_N2) for child in children):
+                    raise ValueError("children_TN2 names nodes that do not come after their parents")
+                reached.update(children)
+        if bool(((self.feature_TN < 0) | (self.feature_TN >= features)).any()):
+            raise ValueError("feature_TN names features that there are not")
 
     def forward(self, x_PF: Tensor) -> Tensor:
         """Scores (P,) of feature rows."""
@@ -145,6 +159,10 @@ class OperonHead(nn.Module):
         even_3K = torch.full((len(KINDS), AXIS_POINTS), 1 / AXIS_POINTS, dtype=torch.float64)
         self.register_buffer("gap_prior_3K", even_3K)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0], dtype=torch.float64))  # slope, offset
+
+    def check(self) -> None:
+        """Raise ValueError for trees that cannot be followed."""
+        self.layout.check(len(GEOMETRY))
 
     def predict(
         self,

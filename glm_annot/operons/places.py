@@ -50,8 +50,8 @@ def _stretches(number: int, gene: Gene, middles: list[tuple[float, int]]) -> Ite
     """The parts of a gene along the contig; two are joined if no other gene's part has its middle between."""
     (start, end), *others = _parts(gene)
     for next_start, next_end in others:
-        between = middles[bisect(middles, (end, -1)) : bisect(middles, (next_start, -1))]
-        if any(i != number for _, i in between):
+        between = range(bisect(middles, (end, -1)), bisect(middles, (next_start, -1)))
+        if any(middles[place][1] != number for place in between):
             yield start, end
             start, end = next_start, next_end
         else:

@@ -197,7 +197,7 @@ class Promoters:
         return found
 
 
-NO_PROMOTERS = Promoters(np.zeros(3), np.zeros(4))  # gives every gap a log ratio of 0
+NO_PROMOTERS = Promoters(np.zeros(3), np.zeros(4))  # with it, promoters count neither for nor against operons
 
 
 def _features(gap_N: Floats, score_N: Floats) -> Floats:

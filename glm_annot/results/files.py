@@ -95,7 +95,7 @@ def refuse_devices(paths: Iterable[Path]) -> None:
     """Raises UsageError for devices and pipes: results are moved into place, which would put a file there."""
     for path in paths:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise UsageError(f"{path} is no ordinary file; -o - writes to standard output")
+            raise UsageError(f"{path} is not an ordinary file; to write to standard output, use -o -")
 
 
 def _exists(path: Path) -> UsageError:
@@ -106,10 +106,10 @@ def _exists(path: Path) -> UsageError:
 
 
 class WholeFile:
-    """A file that is being written under a temporary name; a symbolic link goes on to lead to it.
+    """A file that is being written under a temporary name. A symbolic link to it stays one.
 
     Raises:
-        GlmAnnotError: the disk or the folder does not take it.
+        GlmAnnotError: it cannot be written, perhaps because the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -182,12 +182,12 @@ def whole_files(*paths: Path, force: bool, in_use: FilesInUse) -> Iterator[list[
     """Opens files for writing, each of which appears whole or not at all: only if all goes well within.
 
     They appear in the order of `paths`. Of old ones the last goes first, so that it is never seen beside a
-    file of another run. What a killed run leaves is told by `was_killed`.
+    file of another run. `was_killed` recognises what a killed run leaves.
 
     Raises:
         UsageError: one is read by this call, or being written by another, or exists and `force` is not given,
             or is a device or a pipe; none is written then.
-        GlmAnnotError: the disk or the folder does not take them.
+        GlmAnnotError: they cannot be written, perhaps because the disk is full.
     """
     places = [_resolve(path) for path in paths]
     with ExitStack() as stack:

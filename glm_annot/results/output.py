@@ -8,6 +8,7 @@ This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from glm_annot.results.files import FilesInUse, refuse_devices, refuse_existing
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
+_STREAM = re.compile(r"-|/dev/(?:stdin|fd/\d+)|/proc/[^/]+/fd/\d+")
 _SUFFIXES = {"gff3": ".gff3", "genbank": ".gbk", "embl": ".embl", "bakta": ".json"}
 _INPUT_SUFFIXES = {
     ".gff",
@@ -44,6 +46,11 @@ _FILE_FORMATS = {
     ".embl": "embl",
     ".json": "bakta",
 }
+
+
+def is_stream(source: str) -> bool:
+    """Whether an input can be read only once and has no place beside it: standard input or a pipe."""
+    return _STREAM.fullmatch(source) is not None or Path(source).is_fifo()
 
 
 def stem(path: str) -> str:
@@ -167,7 +174,7 @@ def _with_manifest(target: Target) -> Target:
 
 def _target(source: str, output: str | None, name: str, *, alone: bool) -> Target:
     name = "stdin" if source == STDIO else name
-    if output == STDIO or (output is None and source == STDIO):
+    if output == STDIO or (output is None and is_stream(source)):
         return Target(source, None)
     if output is None:
         return Target(source, Path(source).parent, name)

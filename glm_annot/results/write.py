@@ -80,8 +80,12 @@ def to_stdout(content: Iterable[bytes]) -> None:
     """Writes bytes to standard output, piece by piece.
 
     Raises:
-        GlmAnnotError: nobody reads them any more, or the disk that they go to is full.
+        GlmAnnotError: nobody reads them any more, the disk that they go to is full, or it is closed.
     """
+    if sys.stdout is None:  # closed by whoever started the program
+        if any(content):
+            raise GlmAnnotError("cannot write to standard output: it was closed")
+        return
     try:
         for piece in content:
             rest = memoryview(piece)
@@ -89,13 +93,14 @@ def to_stdout(content: Iterable[bytes]) -> None:
                 rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
-        _discard_unwritten()
+        discard_unwritten()
         raise GlmAnnotError("standard output was closed before everything was written") from error
     except OSError as error:
-        _discard_unwritten()
+        discard_unwritten()
         raise GlmAnnotError(f"cannot write to standard output: {error.strerror}") from error
 
 
-def _discard_unwritten() -> None:
+def discard_unwritten() -> None:
     """Sends what is still unwritten to nowhere; else Python complains about it once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,9 +17,13 @@ from safetensors.torch import save as serialise
 
 from glm_annot import annotate, io
 from glm_annot.bundle import (
+    CARD,
     CONFIG,
     FORMAT,
+    METRICS,
     MOST_SHARDS,
+    OLDEST,
+    PROTEINS,
     Model,
     known,
     load,
@@ -28,6 +32,7 @@ from glm_annot.bundle import (
     rewrite_texts,
     save,
 )
+from glm_annot.ec.reference import Reference
 from glm_annot.errors import ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from tests.support.tiny import LABELS, tiny
@@ -141,6 +146,23 @@ def test_a_model_may_have_no_context_fit(tmp_path: Path, small_gff3: Path) -> No
 def test_labels_have_a_file_of_their_own(bundle: Path) -> None:
     assert (bundle / "ec_labels.tsv").read_text().split() == ["ec", *LABELS]
     assert "labels" not in json.loads((bundle / CONFIG).read_text())["ec"]
+
+
+def test_labelled_proteins_have_a_file_of_their_own(tmp_path: Path) -> None:
+    model = tiny()
+    assert model.ec is not None
+    model.ec.base = Reference(("MKVLA", "MKKW"), (("1.1.1.1", "2.7.1.2"), ()), ("P12345", ""))
+    save(model, tmp_path / "model", metrics={}, card="")
+    found = load(tmp_path / "model").ec
+    assert found is not None and found.base == model.ec.base
+    assert PROTEINS in json.loads((tmp_path / "model" / CONFIG).read_text())["files"]
+
+
+def test_an_older_bundle_without_labelled_proteins_is_still_read(bundle: Path) -> None:
+    edit(bundle, format=OLDEST)
+    found = load(bundle).ec
+    assert not (bundle / PROTEINS).exists()
+    assert found is not None and found.base == Reference()
 
 
 def test_heads_are_optional(tmp_path: Path) -> None:
@@ -283,7 +305,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "broken config": (lambda b: (b / CONFIG).write_text("{"), "config.json is damaged"),
     "no format": (lambda b: (b / CONFIG).write_text("{}"), "states no format version"),
     "newer format": (lambda b: edit(b, format=FORMAT + 1), r"newer than this program's \d: update glm-annot"),
-    "older format": (lambda b: edit(b, format=FORMAT - 1), "does not read; fit its heads"),
+    "older format": (lambda b: edit(b, format=OLDEST - 1), "does not read; fit its heads"),
     "no list of files": (lambda b: edit(b, files=None), "lists no files"),
     "lost file": (lambda b: (b / "plm-00.safetensors").unlink(), "plm-00.safetensors is missing"),
     "changed weights": (flip_a_byte, r"glm-00\.safetensors is damaged or was changed"),
@@ -291,8 +313,36 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other sizes": (lambda b: edit(b, plm={"layers": 3, "dim": 16, "heads": 2}), "do not fit together"),
     "unknown setting": (lambda b: edit(b, fit={"nonsense": 1}), "do not fit together"),
     "no part": (lambda b: edit(b, glm=None), "do not fit together"),
-    "a file elsewhere": (lambda b: edit(b, files={"../secret": "0"}), "missing"),
+    "a file elsewhere": (lambda b: edit(b, files={"../secret": "0" * 64}), "is the name of no file in it"),
+    "no checksum": (lambda b: edit(b, files={CARD: 1}), "'MODEL_CARD.md' has no checksum"),
+    "a name twice": (
+        lambda b: (b / CONFIG).write_text('{"format": 5, "format": 5}'),
+        "'format' is named twice",
+    ),
+    "nested deep": (lambda b: (b / CONFIG).write_text("[" * 10**5), "config.json is damaged"),
+    "a pipe": (lambda b: put_a_pipe(b / CONFIG), "config.json is no regular file"),
+    "a pipe of weights": (lambda b: put_a_pipe(b / "plm-00.safetensors"), "is no regular file"),
+    "a name of two lines": (lambda b: edit(b, name="a\n##FASTA"), "its name is no line of text"),
+    "a name with colours": (lambda b: edit(b, name="\x1b[31m"), "its name is no line of text"),
+    "a list as version": (lambda b: edit(b, version=[]), "its version is no line of text"),
+    "text for a number": (lambda b: change(b, "ec", threshold="0.5"), "threshold cannot be '0.5'"),
+    "an empty part": (lambda b: edit(b, fit=0), "do not fit together"),
+    "a wide network": (lambda b: change(b, "glm", ffn=10**9), "ask for more numbers than its files hold"),
+    "many layers": (lambda b: change(b, "glm", layers=10**6), "ask for more numbers than its files hold"),
+    "no width": (lambda b: change(b, "plm", dim=0, heads=0), "layers, dim and heads must be above 0"),
+    "another attention": (lambda b: change(b, "operons", attention=2), "do not fit together"),
+    "a layer beyond": (lambda b: change(b, "ec", layers=[0, 9]), "reads layers"),
 }
+
+
+def change(bundle: Path, part: str, **settings: object) -> None:
+    config = json.loads((bundle / CONFIG).read_text())
+    edit(bundle, **{part: {**config[part], **settings}})
+
+
+def put_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -327,6 +377,61 @@ def test_numbers_that_cannot_be_right_are_refused_by_tensor(
         load(bundle)
 
 
+def rewrite(bundle: Path, name: str, content: bytes) -> None:
+    """Another content of a file, with the checksum that fits."""
+    (bundle / name).write_bytes(content)
+    files = json.loads((bundle / CONFIG).read_text())["files"]
+    edit(bundle, files={**files, name: file_sha256(bundle / name)})
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "reason"),
+    [
+        ("operons", "layout.children_TN2", 0, "nodes that do not come after their parents"),
+        ("operons", "layout.feature_TN", -1, "features that there are not"),
+        ("neighbours", "memory.family_N", 99, "family_N has numbers"),
+        ("neighbours", "memory.first_C", 7, "first_C is no list of places"),
+    ],
+)
+def test_places_that_there_are_not_are_refused(
+    part: str, name: str, value: int, reason: str, tmp_path: Path
+) -> None:
+    save(tiny(neighbours=True), tmp_path / "model", metrics={}, card="")
+    tensors = load_file(tmp_path / "model" / f"{part}-00.safetensors")
+    if name.endswith("children_TN2"):
+        tensors[name][0, 0, 1], tensors[name][0, 1, 0] = 1, value  # 0 -> 1 -> 0 -> ...
+    else:
+        tensors[name].view(-1)[0] = value
+    rewrite(tmp_path / "model", f"{part}-00.safetensors", serialise(tensors))
+    with pytest.raises(ModelError, match=reason):
+        load(tmp_path / "model")
+
+
+def test_tensors_of_another_type_are_refused(bundle: Path) -> None:
+    tensors = load_file(bundle / "fit-00.safetensors")
+    tensors["sigma"] = tensors["sigma"].long()
+    rewrite(bundle, "fit-00.safetensors", serialise(tensors))
+    with pytest.raises(ModelError, match=r"sigma is torch\.int64 instead of torch\.float32"):
+        load(bundle)
+
+
+@pytest.mark.parametrize(("name", "content"), [(CARD, b"\xff"), (METRICS, b"\xff"), (METRICS, b"[]")])
+def test_words_that_are_none_are_refused(name: str, content: bytes, bundle: Path) -> None:
+    rewrite(bundle, name, content)
+    with pytest.raises(ModelError, match=f"{name} is damaged"):
+        read_texts(bundle)
+
+
+def test_a_card_that_leads_elsewhere_is_not_shown(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (bundle / CARD).unlink()
+    (bundle / CARD).symlink_to(tmp_path / "secret")
+    files = json.loads((bundle / CONFIG).read_text())["files"]
+    edit(bundle, files={**files, CARD: file_sha256(tmp_path / "secret")})
+    with pytest.raises(ModelError, match="is a link"):
+        read_texts(bundle)
+
+
 @pytest.mark.parametrize("threshold", [math.nan, 2, -1])
 def test_a_threshold_is_a_probability(threshold: float, bundle: Path) -> None:
     config = json.loads((bundle / CONFIG).read_text())
@@ -341,7 +446,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     assert all(name in str(caught.value) for name in known())
 
 
-@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99", "meta"])
 def test_an_unusable_device(device: str, tiny_bundle: Path) -> None:
     with pytest.raises(UsageError, match=device):
         load(tiny_bundle, device)

@@ -2,7 +2,7 @@
 
 A table: CDS in each file, rows in the table of results, CDS without a prediction by the reason, and the
 message where it is refused. A file without sequences is read with the first `.fna` file beside it.
-docs/input.md has such a table.
+docs/input-files.md has such a table.
 """
 
 from __future__ import annotations

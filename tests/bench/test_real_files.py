@@ -26,7 +26,7 @@ def test_a_cds_of_several_lines_counts_once() -> None:
 
 
 def test_the_page_accounts_for_each_cds() -> None:
-    page = (ROOT / "docs" / "input.md").read_text(encoding="utf-8").partition("## Real files tried")[2]
+    page = (ROOT / "docs" / "input-files.md").read_text(encoding="utf-8").partition("## Real files tried")[2]
     lines = [line for line in page.splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     assert len(rows) > 30

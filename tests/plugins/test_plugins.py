@@ -12,11 +12,17 @@ from glm_annot.cli.batch import result_names
 from glm_annot.cli.tasks import Files
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.io import open_sections, tool_folders
-from glm_annot.plugins import bakta, fixed_names, prokka
+from glm_annot.plugins import bakta, fixed_names, pgap, prokka
 
 # Files each tool writes for the prefix `s`, and what is to be read of them.
 FOLDERS = {
     "bakta": (["s.gff3", "s.gbff", "s.json", "s.faa", "s.fna", "s.tsv"], "s.gff3", "s.fna", "s.faa"),
+    "baktfold": (
+        ["s.gff3", "s.gbff", "s.embl", "s.json", "s.faa", "s.fna", "s.tsv", "s.summary.txt", "s_3di.fasta"],
+        "s.gff3",
+        "s.fna",
+        "s.faa",
+    ),
     "ncbi_datasets": (
         ["genomic.gff", "GCF_1.2_ASM1_genomic.fna", "cds_from_genomic.fna", "genomic.gbff", "protein.faa"],
         "genomic.gff",
@@ -24,13 +30,32 @@ FOLDERS = {
         "protein.faa",
     ),
     "pgap": (
-        ["annot.gff", "annot_with_genomic_fasta.gff", "annot.gbk", "annot.sqn", "annot.fna", "annot.faa"],
+        [
+            "annot.gff",
+            "annot_with_genomic_fasta.gff",
+            "annot.gbk",
+            "annot.sqn",
+            "annot.fna",
+            "annot.faa",
+            "annot_cds_from_genomic.fna",
+            "annot_translated_cds.faa",
+        ],
         "annot.gff",
         "annot.fna",
         "annot.faa",
     ),
     "dfast": (
-        ["genome.gff", "genome.gbk", "genome.fna", "cds.fna", "protein.faa", "features.tsv"],
+        [
+            "genome.gff",
+            "genome.gbk",
+            "genome.embl",
+            "genome.fna",
+            "cds.fna",
+            "rna.fna",
+            "protein.faa",
+            "statistics.txt",
+            "pseudogene_summary.tsv",
+        ],
         "genome.gff",
         "genome.fna",
         "protein.faa",
@@ -40,9 +65,15 @@ FOLDERS = {
 
 
 SHIPPED = {
-    "bakta": bakta.plugin,
-    "prokka": prokka.plugin,
-    **{tool.name: tool for tool in (fixed_names.ncbi_datasets, fixed_names.pgap, fixed_names.dfast)},
+    tool.name: tool
+    for tool in (
+        bakta.plugin,
+        bakta.baktfold,
+        prokka.plugin,
+        fixed_names.ncbi_datasets,
+        pgap.plugin,
+        fixed_names.dfast,
+    )
 }
 NAMED_AFTER_FOLDER = ("ncbi_datasets", "pgap", "dfast")
 
@@ -95,7 +126,7 @@ def test_several_annotations_are_not_guessed_between(tmp_path: Path) -> None:
 
 def test_an_unknown_folder_says_which_plugins_there_are(tmp_path: Path) -> None:
     make(tmp_path, ["genome.gff3"])
-    with pytest.raises(InputError, match=r"known tool \(bakta, prokka"):
+    with pytest.raises(InputError, match=r"known tool \(bakta, baktfold, prokka"):
         tool_folders.find_output(tmp_path)
 
 
@@ -155,9 +186,37 @@ def test_a_damaged_json_of_bakta_is_named(tmp_path: Path) -> None:
         open_sections(found.annotation, details=found.details)
 
 
-def test_baktfold_writes_as_bakta_does(tmp_path: Path) -> None:
-    make(tmp_path, ["baktfold.gff3", "baktfold.gbff", "baktfold.json", "baktfold.faa", "baktfold_3di.fasta"])
-    assert tool_folders.find_output(tmp_path).annotation.name == "baktfold.gff3"
+def test_files_of_pgap_may_have_another_prefix_or_be_of_an_older_version(tmp_path: Path) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    for folder in (new, old):
+        folder.mkdir()
+    make(new, ["s.gff", "s_with_genomic_fasta.gff", "s.fna", "s.faa", "s.sqn"])
+    make(old, ["annot.gff", "annot.fna", "annot.faa", "annot.sqn"])
+    expected = tool_folders.ToolOutput("pgap", new / "s.gff", new / "s.fna", new / "s.faa")
+    assert tool_folders.find_output(new) == expected
+    assert tool_folders.find_output(old).genome == "old"
+
+
+@pytest.mark.parametrize(
+    ("names", "gene", "attributes"),
+    [
+        ("annot.gff annot.fna annot.faa annot.sqn", "gnl|extdb|T_1",
+         "ID=cds-T_1;Parent=gene-T_1;Name=extdb:T_1;locus_tag=T_1;protein_id=extdb:T_1;transl_table=11"),
+        ("genome.gff genome.fna protein.faa cds.fna", "MGA_1|T_1", "ID=MGA_1;locus_tag=T_1"),
+    ],
+    ids=["pgap", "dfast"],
+)  # fmt: skip
+def test_proteins_are_found_by_the_names_that_the_tool_gives_them(
+    names: str, gene: str, attributes: str, tmp_path: Path
+) -> None:
+    annotation, contigs, proteins, mark = (tmp_path / name for name in names.split())
+    annotation.write_text(f"##gff-version 3\nc\tx\tCDS\t1\t96\t.\t+\t0\t{attributes}\n")
+    contigs.write_text(f">c\n{'ATGTGG' + 'GCT' * 29 + 'TAA'}\n")
+    proteins.write_text(f">{gene} a protein\nMWAAAA{'S' * 2}{'A' * 23}\n")
+    mark.touch()
+    found = tool_folders.find_output(tmp_path)
+    (genome,) = open_sections(found.annotation, fasta=found.fasta, faa=found.faa)
+    assert [gene.protein for gene in genome.genes] == ["MWAAAA" + "S" * 2 + "A" * 23]
 
 
 def test_results_are_named_after_the_folder_where_files_share_a_name() -> None:

@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from glm_annot.cli import app
 from glm_annot.training import cli as training
 from tests.bench import benchmarks, model_table
+from tests.hostile import __main__ as hostile
 from tests.support.pages import PAGES, Block, Command, blocks, commands, inline_commands
 from tests.support.paths import ROOT
 
@@ -34,6 +35,7 @@ CLICK: dict[str, click.Command] = {
     "glm-train": training.cli,
     "python -m tests.bench.benchmarks": benchmarks.main,
     "python -m tests.bench.model_table": model_table.main,
+    "python -m tests.hostile": hostile.main,
 }
 # What the pages call by a name in capitals; RECIPE is any recipe.
 PLACES = {"RECIPE": "own"}

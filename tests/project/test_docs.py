@@ -18,6 +18,7 @@ from glm_annot.io import qualifiers
 from glm_annot.io.table import COLUMNS
 from glm_annot.training import cli as training
 from tests.bench import benchmarks, model_table
+from tests.hostile import __main__ as hostile
 from tests.support.pages import PAGES, text_of
 from tests.support.paths import EXAMPLE, ROOT
 
@@ -57,7 +58,7 @@ def test_every_option_of_the_main_command_is_documented(option: str) -> None:
 @pytest.mark.parametrize("page", [page.name for page in (ROOT / "docs").glob("*.md")])
 def test_no_page_names_an_option_that_is_not_there(page: str) -> None:
     """Options of other programs stand in blocks, which are run or parsed; in running text all are ours."""
-    programs = [cli, benchmarks.main, model_table.main, *COMMANDS.values()]
+    programs = [cli, benchmarks.main, model_table.main, hostile.main, *COMMANDS.values()]
     existing = {"--help"}.union(*map(options, programs))
     named = re.findall(r"`(--[a-z][a-z0-9-]+)", text_of(f"docs/{page}"))
     assert set(named) <= existing

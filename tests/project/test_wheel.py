@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -37,6 +39,33 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree / "dist" / done.stdout.splitlines()[-1]
 
 
+def _packages(tree: Path, dist: str) -> dict[str, bytes]:
+    """The sdist and the wheel of a tree, by name, at a fixed time."""
+    both = "b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+    code = f"import sys; from setuptools import build_meta as b; {both}"
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    command = [sys.executable, "-c", code, str(tree / dist)]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {path.name: path.read_bytes() for path in sorted((tree / dist).iterdir())}
+
+
+def test_packages_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    for folder in ("glm_annot", "training", "plugins", "tests"):
+        kept = shutil.ignore_patterns("__pycache__", "*.safetensors", "weights")
+        shutil.copytree(ROOT / folder, tmp_path / "a" / folder, ignore=kept)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        shutil.copy(ROOT / name, tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)  # other times
+    first, second = (_packages(tmp_path / tree, "dist") for tree in "ab")
+    assert len(first) == 2 and first == second
+    (sdist,) = (tmp_path / "a" / "dist").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"tests/conftest.py", "tests/project/test_wheel.py", "glm_annot/__init__.py"} <= packed
+    assert not [name for name in packed if name.endswith(".pyc")]
+
+
 def installed_as(path: Path) -> str:
     """The name in a wheel of a file of the tree."""
     folder, *rest = path.relative_to(ROOT).parts
@@ -63,7 +92,7 @@ def test_the_wheel_is_small_enough_to_publish(wheel: Path) -> None:
     assert wheel.stat().st_size < LARGEST
 
 
-def test_the_wheel_starts_both_command_lines_and_both_plugins(wheel: Path) -> None:
+def test_the_wheel_starts_both_command_lines_and_all_plugins(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (path,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         entries = set(archive.read(path).decode().split("\n"))
@@ -71,5 +100,9 @@ def test_the_wheel_starts_both_command_lines_and_both_plugins(wheel: Path) -> No
         "glm-annot = glm_annot.cli.app:main",
         "glm-train = glm_annot.training.cli:main",
         "bakta = glm_annot.plugins.bakta:plugin",
+        "baktfold = glm_annot.plugins.bakta:baktfold",
         "prokka = glm_annot.plugins.prokka:plugin",
+        "ncbi_datasets = glm_annot.plugins.fixed_names:ncbi_datasets",
+        "pgap = glm_annot.plugins.pgap:plugin",
+        "dfast = glm_annot.plugins.fixed_names:dfast",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import nn
 
 from glm_annot import bundle
 from glm_annot.ec.head import ECHead, ECHeadConfig
+from glm_annot.ec.reference import from_bytes, to_bytes
 from glm_annot.ec_numbers import ROOT, ancestry, number, sort_key
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
@@ -21,6 +21,7 @@ from glm_annot.model.glm import GLM
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 
 from ..common import hardware
+from ..common.inputs import read_record
 from ..common.json_files import write_json
 from ..ec.labels import read_names
 from ..encoder.exports import read_encoder
@@ -57,6 +58,8 @@ def save_head(folder: Path, head: OperonHead | ECHead) -> None:
     name = OPERONS if isinstance(head, OperonHead) else EC
     save_model(head, str(folder / f"{name}.safetensors"))
     write_json(folder / f"{name}.json", asdict(head.config))
+    if isinstance(head, ECHead):
+        (folder / bundle.PROTEINS).write_bytes(to_bytes(head.base))
 
 
 def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
@@ -70,6 +73,7 @@ def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
     if (folder / f"{EC}.json").exists():
         ec = ECHead(ECHeadConfig(**_config(folder, EC)))
         load_model(ec, str(folder / f"{EC}.safetensors"))
+        ec.base = from_bytes((folder / bundle.PROTEINS).read_bytes(), folder / bundle.PROTEINS)
     return operons, ec
 
 
@@ -171,7 +175,7 @@ def rewrite_card(
 
 
 def _record(folders: PartFolders) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folders.corpus / "corpus.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_record(folders.corpus / "corpus.json")
     return found
 
 
@@ -190,5 +194,5 @@ def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_record(folder / f"{name}.json")
     return config

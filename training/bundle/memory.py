@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
 from glm_annot.model.family_encoder import FamilyEncoder
 
+from ..common.inputs import read_record
 from ..encoder.embed import encoder_of
 from ..encoder.exports import read_encoder
 from ..memory.neighbours import read_neighbours
@@ -43,7 +43,7 @@ def add_memory(
     families.eval().requires_grad_(False)
     model = replace(model, version=recipe.version, neighbours=found, family_encoder=families)
     metrics, card = bundle.read_texts(name)
-    made_from = _made_from(json.loads((corpus / "corpus.json").read_text(encoding="utf-8")), command)
+    made_from = _made_from(read_record(corpus / "corpus.json"), command)
     bundle.save(model, folder, metrics=metrics, card=with_memory(card, model, recipe, made_from))
 
 

@@ -28,6 +28,7 @@ from ..common.untrusted import Array, PCAState, read_pickle, read_torch
 from .card import parts_table
 
 NAME, VERSION = "published", "1.0.0"
+MOST_LAYERS = 200  # the published gLM has 19
 LICENCE = (
     "The published gLM weights (copyright President and Fellows of Harvard College) are for academic, "
     "non-commercial research only. They may not be passed on, and neither may what is made of them: this "
@@ -169,6 +170,8 @@ def _config(state: Mapping[str, object], path: Path) -> GLMConfig:
         shape("roberta.lm_head.dense_prob.weight")[0],
     )
     layers = {int(m[1]) for m in (re.match(re.escape(_LAYER) + r"\.(\d+)\.", name) for name in state) if m}
+    if len(layers) > MOST_LAYERS:
+        raise InputError(f"names {len(layers)} layers; a gLM has at most {MOST_LAYERS}", path)
     if dim % width or positions % 2 == 0 or numbers % predictions:
         raise InputError("its shapes fit no gLM: heads, positions or predictions come out uneven", path)
     try:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import click
 
+from glm_annot.cli.console import visible
+
 Report = Callable[[str], None]  # called with a line of text for the user, as `say` is
 
 
 def say(message: str) -> None:
     """Print one line on standard error, at once."""
-    click.echo(f"glm-train: {message}", err=True)
+    click.echo(visible(f"glm-train: {message}"), err=True)

@@ -323,7 +323,7 @@ def _read(path: Path) -> dict[str, _State]:
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is no record of steps ({error}); give another folder", path) from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(
@@ -331,4 +331,7 @@ def _read(path: Path) -> dict[str, _State]:
             "folder, or delete this one",
             path.parent,
         )
-    return {name: _State(**state) for name, state in record["steps"].items()}
+    try:
+        return {name: _State(**state) for name, state in record["steps"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError("is no record of steps; give another folder", path) from error

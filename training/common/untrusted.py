@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 import zipfile
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ import torch
 from glm_annot.errors import InputError
 
 MOST_BYTES = 100 * 2**20  # of a pickle; those expected here have a megabyte
+MOST_VALUES = 1_000_000  # in a file; a large encoder has a thousand tensors
+MOST_TIMES = 4  # that a file's size may be needed for its tensors, of which several may share one place
 
 _KINDS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 
@@ -40,13 +43,49 @@ def read_torch(path: Path, *, known: Sequence[type] = ()) -> Any:
     if not path.is_file():
         raise InputError("no such file", path)
     try:
+        packed = zipfile.is_zipfile(path)
+        if packed:
+            _check_members(path)
         with torch.serialization.safe_globals(list(known)):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
+        _check_tensors(found, path)
+        return found
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file raises whatever its bytes happen to say
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named:
             raise InputError(f"refused, and nothing in it was run: it asks for {named[1]}", path) from error
         raise InputError("is no file of PyTorch, or damaged", path) from error
+
+
+def _check_members(path: Path) -> None:
+    """Raise InputError where the parts of torch's zip file are packed, or its list of weights is too long."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise InputError("refused: torch packs nothing, but this file is packed", path)
+            if member.filename.endswith("data.pkl") and member.file_size > MOST_BYTES:
+                raise InputError(f"refused: its list of weights has more than {MOST_BYTES >> 20} MiB", path)
+
+
+def _check_tensors(found: object, path: Path) -> None:
+    """Raise InputError for tensors that repeat what the file holds, and would be larger when written."""
+    size, left, waiting = 0, MOST_VALUES, [found]
+    while waiting:
+        value = waiting.pop()
+        left -= 1
+        if isinstance(value, torch.Tensor):
+            bytes_of = value.numel() * value.element_size()
+            size += bytes_of
+            if bytes_of > value.untyped_storage().nbytes():
+                raise InputError("refused: a tensor in it is larger than what the file holds", path)
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        if left < 0 or size > MOST_TIMES * path.stat().st_size:
+            raise InputError("refused: its tensors are more than what the file holds", path)
 
 
 def read_pickle(path: Path) -> Any:
@@ -63,11 +102,19 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path) from error
     try:
+        _check_places(content)
         return _Reader(io.BytesIO(content)).load()
     except _Refused as error:
         raise InputError(f"refused, and nothing in it was run: {error}", path) from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to say
         raise InputError("is no pickle of numpy arrays, or damaged", path) from error
+
+
+def _check_places(content: bytes) -> None:
+    """Raise _Refused where a pickle gives its values high numbers: room is made for all lower ones."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > MOST_VALUES:
+            raise _Refused("it gives its values numbers that are too high")
 
 
 class _Refused(pickle.UnpicklingError):

@@ -1,12 +1,21 @@
-"""Finds proteins similar enough to share a label, with DIAMOND."""
+"""Proteins that are alike enough to share a label, and the best hits that EC numbers are measured against.
+
+DIAMOND comes from Debian (`apt install diamond-aligner`) or bioconda (`conda install -c bioconda diamond`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from glm_annot.ec.reference import diamond
+from glm_annot.io.sequences import write_fasta
+from glm_annot.processes import run_tool
 
+IDLE_LIMIT = 60.0  # seconds; DIAMOND (2.1.3 and others) now and then deadlocks and then waits for ever
 _SCORE = ("bitscore",)
+_BEST_HIT = ("--very-sensitive", "-e", "1e-3", "-k", "1")
+_INSTALL = "install DIAMOND (`apt install diamond-aligner` or `conda install -c bioconda diamond`)"
 
 
 def alike(
@@ -60,3 +69,55 @@ def _limits(min_identity: float, min_coverage: float) -> list[str]:
     percent = [f"{100 * share:g}" for share in (min_identity, min_coverage, min_coverage)]
     names = ("--id", "--query-cover", "--subject-cover")
     return [text for pair in zip(names, percent, strict=True) for text in pair]
+
+
+def best_hits(
+    queries: Iterable[str], targets: Iterable[str], *, threads: int = 1
+) -> dict[int, tuple[int, float]]:
+    """DIAMOND's best hit of each query that has any, `--very-sensitive -e 1e-3`.
+
+    Args:
+        queries, targets: proteins.
+        threads: processor cores to use.
+
+    Returns:
+        position of a query -> position of its target, share of identical residues.
+    """
+    hits = diamond(queries, targets, _BEST_HIT, ("pident",), threads=threads)
+    found: dict[int, tuple[int, float]] = {}
+    for query, target, (identity,) in hits:  # one target may be aligned in several stretches
+        found.setdefault(query, (target, identity / 100))
+    return found
+
+
+def diamond(
+    queries: Iterable[str],
+    targets: Iterable[str],
+    options: Sequence[str],
+    columns: Sequence[str],
+    *,
+    threads: int = 1,
+) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+    """Search with `diamond blastp`: (position of a query, of its target, columns) of every hit.
+
+    Args:
+        queries, targets: proteins.
+        options: of the search.
+        columns: names of numeric fields of DIAMOND's tabular output.
+        threads: processor cores to use.
+
+    Raises:
+        GlmAnnotError: DIAMOND is not installed, or it failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_fasta(folder / "queries.faa", queries)
+        write_fasta(folder / "targets.faa", targets)
+        files = ["-q", str(folder / "queries.faa"), "-d", str(folder / "targets.faa")]
+        out = ["-o", str(folder / "hits.tsv"), "-f", "6", "qseqid", "sseqid", *columns]
+        command = ["diamond", "blastp", *files, *out, *options, "--threads", str(threads), "--quiet"]
+        run_tool(command, install=_INSTALL, idle_limit=IDLE_LIMIT)
+        with (folder / "hits.tsv").open(encoding="ascii") as stream:
+            for line in stream:
+                query, target, *figures = line.split("\t")
+                yield int(query), int(target), tuple(map(float, figures))

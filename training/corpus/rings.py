@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy import sparse
 
 from glm_annot.errors import InputError
 
+from ..common.inputs import read_parquet
 from . import diamond
 from .tables import Tables, gene_columns
 
@@ -33,11 +33,7 @@ def read_families(path: Path, n: int) -> pa.Table:
     Raises:
         InputError: a column is missing, or it does not name each protein once.
     """
-    table = pq.read_table(path)
-    missing = [column for column in _COLUMNS if column not in table.column_names]
-    if missing:
-        raise InputError(f"no column {missing[0]!r}; needed: {', '.join(_COLUMNS)}", path)
-    table = table.select(_COLUMNS).sort_by("protein")
+    table = read_parquet(path, _COLUMNS).sort_by("protein")
     if not np.array_equal(table["protein"].to_numpy(), np.arange(n)):
         raise InputError(f"does not name each of the {n} proteins exactly once", path)
     return table

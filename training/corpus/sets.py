@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from glm_annot.errors import InputError
 
+from ..common.inputs import read_json
 from .rings import RINGS, left_out
 from .tables import Tables, gene_columns
 
@@ -86,14 +87,12 @@ def read(path: Path) -> Sets:
         InputError: it is not there or holds something else, or a genome is in two of them.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         lists = {
             name: {int(genome): str(why) for genome, why in content[name].items()}
             for name in ("test", "calibrate", "relatives", "left_out")
         }
         found = Sets(int(content["seed"]), **lists)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("is no file of sets; `glm-train sets` makes one", path) from error
     twice = [

@@ -41,6 +41,7 @@ import pyarrow.parquet as pq
 
 from glm_annot.errors import InputError
 
+from ..common.inputs import read_parquet
 from . import similarity
 from .heldout import HeldOut
 from .sample import RELATED, Candidate, Chosen, choose, related_groups, split_by
@@ -102,7 +103,7 @@ def read_table(folder: Path, name: str, columns: Sequence[str] | None = None) ->
     Raises:
         InputError: it is missing.
     """
-    return pa.concat_tables([pq.read_table(file, columns=columns) for file in table_files(folder, name)])
+    return pa.concat_tables([read_parquet(file, columns) for file in table_files(folder, name)])
 
 
 def table_files(folder: Path, name: str) -> list[Path]:

@@ -50,6 +50,9 @@ class CalibrationExample:
 def calibrate(head: ECHead, examples: Sequence[CalibrationExample], *, seed: int = 0) -> None:
     """Fit the rates, all steps and the default threshold of a head in place.
 
+    Proteins with homologues are judged by steps that are fitted on such proteins, those without by steps that
+    are fitted on the others; where all have some, on the same without them.
+
     The rates that a genome's own proteins are judged by come from the other genomes. What genes are likely to
     be by themselves, which is what they say to those beside them, is judged by steps that were fitted before.
 
@@ -65,18 +68,17 @@ def calibrate(head: ECHead, examples: Sequence[CalibrationExample], *, seed: int
         others = [e for e in examples if e.genome != genome]
         rate_C2 = _rates(others, labels).tolist()
         crossed += [_with_rates(e, rate_C2) for e in examples if e.genome == genome]
-    referenced = crossed
-    alone = [replace(e, evidence=replace(e.evidence, homologues=())) for e in crossed]
     for again in (True, False) if head.config.pairs else (False,):
-        with_homologues = [e for e in referenced if e.evidence.homologues]
+        with_homologues = [e for e in crossed if e.evidence.homologues]
+        alone = [e for e in crossed if not e.evidence.homologues] or [_alone(e) for e in crossed]
         for steps, seen in ((head.steps, alone), (head.referenced, with_homologues)):
             for level, step in enumerate(steps):
                 assert isinstance(step, Step)
                 rows_RF, right_R = _rows(seen, level, step.mean_F.shape[0])
                 _fit(step, rows_RF, right_R, seed)
         if again:
-            alone, referenced = (_with_neighbours(head, some) for some in (alone, referenced))
-    head.config = replace(head.config, threshold=best_threshold(head, alone))
+            crossed = _with_neighbours(head, crossed)
+    head.config = replace(head.config, threshold=best_threshold(head, crossed))
 
 
 def best_threshold(head: ECHead, examples: Sequence[CalibrationExample]) -> float:
@@ -123,6 +125,10 @@ def _with_rates(example: CalibrationExample, rate_C2: Sequence[Sequence[float]])
         enzyme, exact = (max(column) for column in zip(*rates, strict=True))
         profiles.append(replace(near, enzyme_rate=enzyme, exact_rate=exact))
     return replace(example, evidence=replace(example.evidence, profiles=profiles))
+
+
+def _alone(example: CalibrationExample) -> CalibrationExample:
+    return replace(example, evidence=replace(example.evidence, homologues=()))
 
 
 def _with_neighbours(head: ECHead, examples: Sequence[CalibrationExample]) -> list[CalibrationExample]:

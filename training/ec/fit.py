@@ -1,20 +1,20 @@
 """Fits the EC head: families, linear heads, then the calibration on what neither of them has seen.
 
-    labelled proteins --- 7/8 of their clusters --> families, linear heads --> evidence for
-                     \\-- 1/8, and whole genomes ------------------------------> calibration
-    all labelled proteins ------------------------> the families that ship
+    labelled proteins --- 7/8 of their clusters --> families, homologues, linear heads --> evidence for
+                     \\-- 1/8, and whole genomes ------------------------------------------> calibration
+    all labelled proteins ------------------------> the families and homologues that ship
 
-The calibration sees genomes through families without their own sequences, as a user's new genome is seen.
-For users who bring a reference of labelled proteins it is fitted once more, with the proteins that made the
-families as the reference, and proteins without a number beside them.
+The calibration sees genomes through families and homologues without their own sequences, as a user's new
+genome is seen. Homologues are searched for among the labelled proteins that a model may hold, and those
+without a number beside them.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -22,7 +22,6 @@ import numpy.typing as npt
 
 from glm_annot.bundle import Model
 from glm_annot.ec.adjacency import LabelPairs, runs
-from glm_annot.ec.evidence import Homologue
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.io.sequences import clean_protein
 from glm_annot.model.context import contextualise
@@ -45,7 +44,6 @@ HELD_IDENTITY = 0.3  # clusters of labelled proteins that share no more than abo
 BACKGROUND = 40_000  # proteins that patterns' rarity is counted on
 HELD_PROTEINS = 3000  # labelled proteins that are enough to calibrate on
 
-Search = Callable[[Sequence[str]], list[list[Homologue]]]
 States = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # embeddings (G, D), hidden states (G, L, D)
 
 
@@ -81,7 +79,7 @@ class Reader:
         return ECHeadConfig((), self.layers, hidden_dim, self.model.encoder.config.dim)
 
 
-def fit(
+def fit_ec_head(
     sources: Sources,
     *,
     reader: Reader | None = None,
@@ -109,21 +107,22 @@ def fit(
     report(f"EC: {len(sources.labelled):,} labelled proteins, {len(maker.labels):,} numbers")
     held = _held(sources.labelled, seed)
     own = {clean_protein(protein) for genome in sources.calibration for protein in genome.proteins}
-    seen = [
-        place
-        for place, protein in enumerate(sources.labelled)
-        if place not in held and protein.sequence not in own
-    ]
+    unseen = own | sources.close | {sources.labelled[place].sequence for place in held}
+    seen = [place for place, protein in enumerate(sources.labelled) if protein.sequence not in unseen]
     learner = maker.head(seen)
+    base = [protein for protein in (*sources.labelled, *sources.rivals) if protein.ships]
+    learner.base = as_reference([protein for protein in base if protein.sequence not in unseen])
     maker.fit_linear(learner, [sources.labelled[place] for place in seen])
     report(f"EC: {learner.config.profiles:,} families of {len(seen):,} proteins; gathering evidence")
-    searched = [*(sources.labelled[place] for place in seen), *sources.rivals]
-    search = partial(as_reference(searched).homologues, threads=threads)
-    examples = _examples(learner, sources, held, reader, search)
+    examples = _examples(learner, sources, held, reader)
     whole = maker.head(range(len(sources.labelled)))
+    whole.base = as_reference(base)
     _take_linear(whole, learner)
     calibrate(whole, examples, seed=seed)
-    report(f"EC: calibrated on {len(examples):,} proteins; {whole.config.profiles:,} families in all")
+    report(
+        f"EC: calibrated on {len(examples):,} proteins; {whole.config.profiles:,} families and "
+        f"{len(base):,} proteins to search in all"
+    )
     return whole.eval().requires_grad_(False)
 
 
@@ -132,7 +131,7 @@ class _Maker:
     """Makes heads of one shape from different parts of the labelled proteins.
 
     Attributes:
-        sources, seed, reader: as in `fit`.
+        sources, seed, reader: as in `fit_ec_head`.
         homologues: position of a labelled protein -> sequences that have its label.
         pairs: how often labels are neighbours.
     """
@@ -216,23 +215,23 @@ def _held(labelled: Sequence[Labelled], seed: int) -> frozenset[int]:
 
 
 def _examples(
-    head: ECHead, sources: Sources, held: frozenset[int], reader: Reader, homologues: Search
+    head: ECHead, sources: Sources, held: frozenset[int], reader: Reader
 ) -> list[CalibrationExample]:
     """Evidence for the calibrating genomes' proteins and for held labelled ones, with their true numbers."""
     examples = []
     for genome in sources.calibration:
         embeddings_GD, hidden_GLD = reader(genome.genome)
-        kept, run_G = _usable(genome, sources.held_out), runs(genome.genome)
+        kept, run_G = _usable(genome, sources.held_out | sources.close), runs(genome.genome)
         proteins = [genome.proteins[row] for row in kept]
-        evidences = head.gather(proteins, embeddings_GD[kept], hidden_GLD[kept], homologues(proteins))
+        evidences = head.gather(proteins, embeddings_GD[kept], hidden_GLD[kept])
         examples += [
             CalibrationExample(evidence, genome.ec[row], genome.number, run_G[row])
             for evidence, row in zip(evidences, kept, strict=True)
         ]
-    some = [sources.labelled[place] for place in sorted(held)]
+    some = [sources.labelled[p] for p in sorted(held) if sources.labelled[p].sequence not in sources.close]
     some = some[:: -(-len(some) // HELD_PROTEINS) or 1]
     sequences = [protein.sequence for protein in some]
-    evidences = head.gather(sequences, *reader(lone_genes(sequences)), homologues(sequences))
+    evidences = head.gather(sequences, *reader(lone_genes(sequences)))
     return examples + [
         CalibrationExample(e, protein.ec, None) for e, protein in zip(evidences, some, strict=True)
     ]

@@ -12,18 +12,23 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from glm_annot.ec.reference import Reference
 from glm_annot.ec_numbers import is_complete, is_number, lineage, number, sort_key
 from glm_annot.ec_transferred import current
 from glm_annot.io.sequences import clean_protein
 
+from ..common.inputs import read_parquet
 from ..common.tsv import read_tsv
 from ..corpus import diamond
 from ..corpus.tables import Tables
 
+SURE_TRUST = 2  # last tier of numbers stated for the protein itself; a model may hold such proteins
 MAX_TRUST = 3  # tier 4 came from searching by keyword: many, nearly identical, of few numbers
+# Sources whose rows a model may hold, by how their names begin or end. CLEAN's, Prokka's and SOLVE's rows and
+# those joined by accession are UniProt's (CC BY 4.0), DeepFRI's are the PDB's (CC0). CatPred's are BRENDA's
+# (CC BY 4.0) or SABIO-RK's (non-commercial use), unsaid which. BiGG and gapseq have terms of their own.
+FREE = ("CLEAN/", "CLEAN-Contact/", "prokka/", "prokka-history/", "DeepFRI/", "SOLVE-nonenzyme")
+BY_ACCESSION = "+acc2ec"
 MIN_IDENTITY, MIN_COVERAGE = 0.5, 0.8  # of a homologue that a label is carried over to
 NON_ENZYMES = "SOLVE-nonenzyme"  # the only source that states that its proteins are no enzymes
 _CURRENT = "current"
@@ -33,15 +38,25 @@ _TRANSFERRED = re.compile(r"(?:transferred to|identical to|reinstated as) EC ([1
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A protein and its EC numbers, in the order of `sort_key`; none: it is known to be no enzyme."""
+    """A protein with a known answer.
+
+    Attributes:
+        sequence: amino acids.
+        ec: its EC numbers, in the order of `sort_key`; none: it is known to be no enzyme.
+        name: its accession, or the name of its row; '' for none.
+        ships: whether a model may hold it: its labels are sure enough, and its terms allow it.
+    """
 
     sequence: str
     ec: tuple[str, ...]
+    name: str = ""
+    ships: bool = True
 
 
 def as_reference(proteins: Sequence[Labelled]) -> Reference:
     """The proteins to search for homologues."""
-    return Reference(tuple(p.sequence for p in proteins), tuple(p.ec for p in proteins))
+    rows = {protein.sequence: protein for protein in proteins}.values()
+    return Reference(tuple(p.sequence for p in rows), tuple(p.ec for p in rows), tuple(p.name for p in rows))
 
 
 def read_updates(path: Path) -> dict[str, str]:
@@ -96,18 +111,27 @@ def read_labelled(
     updates: Mapping[str, str],
     max_trust: int = MAX_TRUST,
 ) -> list[Labelled]:
-    """Read labelled.parquet (columns sequence, ec, trust) but for rows of less trust and held-out proteins.
+    """Read labelled.parquet but for rows of less trust and held-out proteins.
 
     Args:
-        path: the table.
+        path: the table (columns id, sequence, ec, trust, sources).
         held_out: sequences to leave out, as `clean_protein` gives them.
         updates: as `read_updates` gives them.
         max_trust: the last tier to read; 1 is the most trusted.
     """
-    table = pq.read_table(path, columns=["sequence", "ec", "trust"])
+    table = read_parquet(path, ["id", "sequence", "ec", "trust", "sources"])
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
-    found = (Labelled(clean_protein(s), numbers(ec, updates)) for s, ec, trust in rows if trust <= max_trust)
+    found = (
+        Labelled(clean_protein(s), numbers(ec, updates), name, trust <= SURE_TRUST and is_free(sources))
+        for name, s, ec, trust, sources in rows
+        if trust <= max_trust
+    )
     return [protein for protein in found if protein.ec and protein.sequence not in held_out]
+
+
+def is_free(sources: str) -> bool:
+    """Whether one of a row's sources (';' between them) lets a model hold it."""
+    return any(source.startswith(FREE) or source.endswith(BY_ACCESSION) for source in sources.split(";"))
 
 
 def read_non_enzymes(path: Path, *, held_out: Collection[str], stated: bool = True) -> list[Labelled]:
@@ -118,12 +142,16 @@ def read_non_enzymes(path: Path, *, held_out: Collection[str], stated: bool = Tr
         held_out: sequences to leave out.
         stated: False reads those that merely carry no EC number, too.
     """
-    chosen = (
-        clean_protein(row["sequence"])
-        for _, row in read_tsv(path, "source", "sequence", quotes=False)
+    chosen = {
+        clean_protein(row["sequence"]): row
+        for _, row in read_tsv(path, "id", "source", "sequence", quotes=False)
         if row["source"] == NON_ENZYMES or not stated
-    )
-    return [Labelled(sequence, ()) for sequence in dict.fromkeys(chosen) if sequence not in held_out]
+    }
+    return [
+        Labelled(sequence, (), row["id"], is_free(row["source"]))
+        for sequence, row in chosen.items()
+        if sequence not in held_out
+    ]
 
 
 def annotated(

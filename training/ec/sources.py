@@ -19,6 +19,7 @@ from glm_annot.io.sequences import clean_protein
 from glm_annot.records import Contig, Gene, Genome
 
 from ..common.console import Report
+from ..corpus import diamond
 from ..corpus.heldout import HeldOut
 from ..corpus.shared_data import SharedData
 from ..corpus.tables import Tables, read_tables, relatives
@@ -27,6 +28,7 @@ from .labels import Labelled, annotated, numbers, read_labelled, read_non_enzyme
 
 MIN_SHARE = 0.2  # of genes with an EC in a genome whose annotation knows enzymes; the best have a third
 MIN_LABELLED = 100  # genes with an EC in such a genome
+CLOSE_IDENTITY, CLOSE_COVERAGE = 0.95, 0.8  # of a protein that nearly is a held-out genome's own
 EVERY = 4  # of a user's genomes one in so many calibrates; of a single genome's genes likewise
 
 
@@ -58,6 +60,7 @@ class Sources:
         runs: genes of all genomes but those that calibrate and relatives of held-out ones; a gene's protein
             is the place of its sequence among the relatives, or -1.
         held_out: sequences that have no part in any of this.
+        close: proteins that nearly are held-out ones. They take no part in the fit, but a user searches them.
     """
 
     labelled: tuple[Labelled, ...]
@@ -68,18 +71,20 @@ class Sources:
     relatives: tuple[str, ...]
     runs: GeneRuns
     held_out: frozenset[str]
+    close: frozenset[str] = frozenset()
 
 
-def from_shared(data: Path, held_out: HeldOut) -> Sources:
+def from_shared(data: Path, held_out: HeldOut, *, threads: int = 1) -> Sources:
     """Gather from the shared data: `ec` labels and non-enzymes, `corpus` genomes and homologues.
 
-    Of the well annotated genomes, ordered by their share of enzymes, every other one calibrates.
+    Of the well annotated genomes, ordered by their share of enzymes, every other one calibrates. DIAMOND, on
+    `threads` cores, finds what nearly is a protein of a held-out genome.
     """
     shared = SharedData(data)
     updates = read_updates(shared.ec_names)
     tables = read_tables(shared.corpus)
     chosen = well_annotated(tables, held_out)
-    return _sources(
+    found = _sources(
         tables,
         read_labelled(shared.labelled, held_out=held_out.all, updates=updates),
         read_non_enzymes(shared.unnumbered, held_out=held_out.all),
@@ -88,6 +93,16 @@ def from_shared(data: Path, held_out: HeldOut) -> Sources:
         [read_genome(tables, number, updates=updates) for number in chosen[1::2]],
         held_out,
     )
+    own = (clean_protein(protein) for genome in found.calibration for protein in genome.proteins)
+    known = list(dict.fromkeys([*(p.sequence for p in (*found.labelled, *found.rivals)), *own]))
+    close = diamond.alike(
+        known,
+        sorted(held_out.genomes),
+        min_identity=CLOSE_IDENTITY,
+        min_coverage=CLOSE_COVERAGE,
+        threads=threads,
+    )
+    return replace(found, close=frozenset(known[place] for place in close))
 
 
 def from_corpus(tables: Tables, held_out: HeldOut, report: Report = lambda line: None) -> Sources:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from glm_annot.errors import InputError
 from glm_annot.model.family_encoder import FamilyEncoder, Kmers
 
 from ..common.engine import Engine
+from ..common.inputs import read_parquet
 from ..settings import EngineConfig, TrainFamilyConfig
 from .exports import export_encoder
 
@@ -147,7 +147,7 @@ def train_family_encoder(
     Returns:
         The folder, holding `plm.safetensors` and `plm.json`.
     """
-    pairs = FamilyPairs(pq.read_table(proteins, columns=list(COLUMNS)), config)
+    pairs = FamilyPairs(read_parquet(proteins, COLUMNS), config)
     torch.manual_seed(engine_config.seed)
     objective = FamilyObjective(config)
     engine = Engine(objective, engine_config, folder, rates={"encoder.kmers": config.kmer_rate})

@@ -8,7 +8,6 @@ turns at them.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from glm_annot.model.esm import fingerprint
 
 from ..common import ranks
 from ..common.console import Report
+from ..common.inputs import read_array, read_record
 from ..common.json_files import write_json
 from ..corpus.tables import read_table
 
@@ -119,7 +119,7 @@ def _join(shards: list[_Shard], finished: Path, shape: tuple[int, int]) -> None:
     draft = finished.with_suffix(".part")
     out_ND = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
     for part in shards:
-        out_ND[part.start : part.end] = np.load(part.path, allow_pickle=False)
+        out_ND[part.start : part.end] = read_array(part.path)
     out_ND.flush()
     draft.replace(finished)
     for left in finished.parent.glob("embeddings.*-*.npy"):
@@ -153,7 +153,7 @@ def _check(corpus: Path, identity: Mapping[str, str]) -> None:
 def _record(corpus: Path) -> dict[str, Any]:
     """What is noted of a corpus's embeddings; {} when nothing is."""
     record = corpus / RECORD
-    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    found: dict[str, Any] = read_record(record) if record.exists() else {}
     return found
 
 

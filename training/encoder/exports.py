@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from safetensors.torch import load_file, load_model, save_file, save_model
@@ -12,6 +11,7 @@ from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
 from glm_annot.model.family_encoder import FamilyEncoder
 
+from ..common.inputs import read_record
 from ..common.json_files import write_json
 
 WEIGHTS, CONFIG = "plm.safetensors", "plm.json"
@@ -37,7 +37,7 @@ def read_encoder(run: Path) -> ProteinEncoder:
     config, weights = run / CONFIG, run / WEIGHTS
     if not (config.exists() and weights.exists()):
         raise InputError("holds no finished encoder training", run)
-    kind, settings = encoders.kind_and_config(json.loads(config.read_text(encoding="utf-8")))
+    kind, settings = encoders.kind_and_config(read_record(config))
     encoder = kind(settings)
     if isinstance(encoder, FamilyEncoder):
         encoder.load_state_dict(load_file(weights))

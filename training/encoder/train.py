@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from glm_annot.errors import InputError
 from glm_annot.model.esm import ALPHABET, MASK, N_TOKENS, STANDARD_RESIDUES, Encoder, Pack, embed, tokenize
 
 from ..common.engine import Engine
+from ..common.inputs import read_parquet
 from ..settings import EngineConfig, TrainPLMConfig
 from .exports import export_encoder
 from .head_start import start_from_pairs
@@ -238,7 +238,7 @@ def train_plm(
     Returns:
         The folder, holding `plm.safetensors` and `plm.json`.
     """
-    pairs = ProteinPairs(pq.read_table(proteins, columns=["sequence", "cluster"]), config)
+    pairs = ProteinPairs(read_parquet(proteins, ["sequence", "cluster"]), config)
     torch.manual_seed(engine_config.seed)
     objective = EncoderObjective(config)
     if config.start == "pairs":

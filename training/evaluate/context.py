@@ -127,11 +127,12 @@ def guesses_of(asker: Asker, asked: Asked, index: MemoryIndex, mixture: Mixture 
         index: of the memory, as much of it as may be seen.
         mixture: fitted to both.
     """
-    found = {"memory": Guesses(index.ask(asked.genes, asked.at_Q).family_QK)}
+    said = list(asker.ask(asked, index))
+    found = {"memory": Guesses(torch.cat([of.votes.family_QK for of in said]))}
     if asker.model is not None:
         found["glm"] = _guesses_of_glm(asker.model, asked)
     if mixture is not None:
-        candidates = asker.candidates(asked, index)
+        candidates = asker.candidates(said)
         log_p_QR = mixture(candidates)[:, :-2]
         rank_QK = log_p_QR.argsort(dim=1, descending=True, stable=True)[:, :BEST]
         found["mixture"] = Guesses(candidates.family_QK.gather(1, rank_QK), log_p_QR.amax(1).exp())

@@ -127,7 +127,7 @@ def place_auroc(model: Model, genome: Genome) -> float:
     ratios = []
     for genes in (shuffled, order):
         asked = asker.alone(genes)
-        candidates = asker.candidates(asked, index)
+        candidates = asker.candidates(asker.ask(asked, index))
         mixture = neighbours.mixture
         ratio_Q = mixture.log_ratio(mixture(candidates), candidates, asked.family_Q)
         ratios.append(ratio_Q[~ratio_Q.isnan()])

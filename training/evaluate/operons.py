@@ -25,7 +25,7 @@ from glm_annot.operons.promoters import NO_PROMOTERS
 
 from ..corpus.shared_data import ECOLI, SharedData
 from ..operons.data import UNKNOWN, LabelledGenome, read_all_adjacent, read_confirmed, read_organisms
-from ..operons.fit import Example, fit, hide, regions
+from ..operons.fit import OperonExample, fit_operon_head, hide, regions
 from .scores import calibration_error
 
 SALMONELLA = "salmonella_enterica_14028s"  # so near to E. coli that most of its operons are the same
@@ -52,18 +52,20 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
     all_adjacent = read_all_adjacent(shared.k12, shared.k12_operons)
     organisms = read_organisms(shared.operons)
     organisms[ECOLI] = _with_sequence(organisms[ECOLI], all_adjacent)
-    examples = {name: Example.of(genome, model) for name, genome in organisms.items()}
-    k12 = Example.of(all_adjacent, model)
+    examples = {name: OperonExample.of(genome, model) for name, genome in organisms.items()}
+    k12 = OperonExample.of(all_adjacent, model)
     confirmed = read_confirmed(shared.k12, shared.k12_confirmed)
     return measure(examples, k12, confirmed)
 
 
-def measure(examples: dict[str, Example], k12: Example, confirmed: LabelledGenome) -> dict[str, Any]:
+def measure(
+    examples: dict[str, OperonExample], k12: OperonExample, confirmed: LabelledGenome
+) -> dict[str, Any]:
     """What `benchmark` returns, from examples that are read already; `confirmed` labels pairs of `k12`."""
     # Promoters are added to calibrated log-odds; where no sequence is known, the order is that without.
-    heads = {name: fit(_others(examples, name), calibrate=name == ECOLI) for name in examples}
+    heads = {name: fit_operon_head(_others(examples, name), calibrate=name == ECOLI) for name in examples}
     far = _others(examples, ECOLI, SALMONELLA)
-    far_head, sure = fit(far), replace(k12, genome=confirmed)
+    far_head, sure = fit_operon_head(far), replace(k12, genome=confirmed)
     leave_one_out = {
         name: _transfer(heads[name], _others(examples, name), example) for name, example in examples.items()
     }
@@ -84,11 +86,13 @@ def _with_sequence(labelled: LabelledGenome, source: LabelledGenome) -> Labelled
     return replace(labelled, genome=replace(labelled.genome, contigs=contigs))
 
 
-def _others(examples: dict[str, Example], *names: str) -> list[Example]:
+def _others(examples: dict[str, OperonExample], *names: str) -> list[OperonExample]:
     return [example for name, example in examples.items() if name not in names]
 
 
-def _transfer(head: OperonHead, training: Sequence[Example], test: Example) -> dict[str, dict[str, float]]:
+def _transfer(
+    head: OperonHead, training: Sequence[OperonExample], test: OperonExample
+) -> dict[str, dict[str, float]]:
     """Figures of each method on the labelled pairs of one genome; `training` has fitted the head."""
     bar = _boosting(np.concatenate([_plain(example) for example in training]), _stacked(training))
     scores = {
@@ -99,7 +103,7 @@ def _transfer(head: OperonHead, training: Sequence[Example], test: Example) -> d
     return {method: figures(_stacked([test]), score) for method, score in scores.items()}
 
 
-def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
+def _head_scores(head: OperonHead, test: OperonExample) -> dict[str, Floats]:
     """Log-odds of a head, of the same without promoters, and of its layout alone."""
     contigs, alone = test.genome.genome.contigs, copy(head)
     alone.config = replace(head.config, attention=0)
@@ -110,7 +114,9 @@ def _head_scores(head: OperonHead, test: Example) -> dict[str, Floats]:
     }
 
 
-def _by_region(k12: Example, others: Sequence[Example], far: OperonHead) -> dict[str, dict[str, float]]:
+def _by_region(
+    k12: OperonExample, others: Sequence[OperonExample], far: OperonHead
+) -> dict[str, dict[str, float]]:
     """Figures on all adjacent pairs, each judged by what was fitted to the other regions of the genome.
 
     The head also learns from the other organisms, which boosting on plain gaps cannot use: their labels are
@@ -125,7 +131,7 @@ def _by_region(k12: Example, others: Sequence[Example], far: OperonHead) -> dict
         inside = np.concatenate(region)
         bar = _boosting(plain[~inside], labels[~inside])
         hidden = hide(k12, [~of_contig for of_contig in region])
-        head = fit([hidden, *others], calibrate=False)
+        head = fit_operon_head([hidden, *others], calibrate=False)
         head.calibration.copy_(far.calibration)
         ours = {name: np.where(tandem, score, -np.inf) for name, score in _head_scores(head, k12).items()}
         for name, score in {"boosting": bar.decision_function(plain), **ours}.items():
@@ -134,7 +140,7 @@ def _by_region(k12: Example, others: Sequence[Example], far: OperonHead) -> dict
     return {name: figures(labels, np.maximum(score, lowest)) for name, score in scores.items()}
 
 
-def _calibration(head: OperonHead, test: Example) -> dict[str, Any]:
+def _calibration(head: OperonHead, test: OperonExample) -> dict[str, Any]:
     probability = np.concatenate(head.predict(test.genome.genome.contigs, test.attention))
     label = _stacked([test])
     chosen = (label != UNKNOWN) & np.concatenate([track.same for track in test.tracks])
@@ -173,7 +179,7 @@ def figures(label_N: NDArray[np.int8], score_N: Floats) -> dict[str, float]:
     }
 
 
-def _stacked(examples: Sequence[Example]) -> NDArray[np.int8]:
+def _stacked(examples: Sequence[OperonExample]) -> NDArray[np.int8]:
     return np.concatenate([of_contig for example in examples for of_contig in example.genome.labels])
 
 
@@ -185,7 +191,7 @@ def _boosting(x_NF: Floats, label_N: NDArray[np.int8]) -> HistGradientBoostingCl
     return model.fit(x_NF[known], label_N[known])
 
 
-def _plain(example: Example) -> Floats:
+def _plain(example: OperonExample) -> Floats:
     """The bar's features (N, F): strands, gaps and lengths as they are, in the direction of transcription."""
     return np.concatenate([_plain_track(track) for track in example.tracks])
 

@@ -18,7 +18,8 @@ from glm_annot.ec.head import Confidences, ECResult
 from glm_annot.ec_numbers import LEVELS, ancestry, is_complete, node
 
 BINS = 15  # of equal mass, for the calibration error
-RESAMPLES = 200  # of the bootstrap interval
+RESAMPLES = 200  # of the bootstrap interval of a calibration error
+PAIRED_RESAMPLES = 2000  # of that of a difference
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,15 @@ class Results:
 
     Attributes:
         alone: by a head by itself.
-        with_reference: by a head with labelled proteins as a reference.
-        diamond: the complete numbers of DIAMOND's best hit among these proteins; none without a hit.
+        with_reference: by a head with some labelled proteins as a reference.
+        voted: the number with most votes of the homologues that the head's search finds among these proteins.
+        diamond: the complete numbers of DIAMOND's best hit among the same; none without a hit.
         identity: of that hit, as a share; 0 without one.
     """
 
     alone: Sequence[ECResult]
     with_reference: Sequence[ECResult]
+    voted: Sequence[frozenset[str]]
     diamond: Sequence[frozenset[str]]
     identity: Sequence[float]
 
@@ -56,10 +59,19 @@ def compare(results: Results, cases: TrueNumbers, places: Sequence[int]) -> dict
     if not places:
         return {"proteins": 0}
     true = [cases.ec[place] for place in places]
-    by_diamond = [results.diamond[place] for place in places]
+    by_diamond, voted = ([answers[place] for place in places] for answers in (results.diamond, results.voted))
+    mine = [results.alone[place] for place in places]
     return {
         "proteins": len(places),
-        **scores([results.alone[place] for place in places], true),
+        **scores(mine, true),
+        "over_diamond": {
+            "hit_rate": difference(map(complete, mine), by_diamond, true),
+            "hit_rate_first_guess": difference(map(first_guess, mine), by_diamond, true),
+        },
+        "votes": {
+            "hit_rate_first_guess": hit_rate(voted, true),
+            "over_diamond": difference(voted, by_diamond, true),
+        },
         "diamond": {"hit_rate": hit_rate(by_diamond, true), "f1": sample_f1(by_diamond, true)},
         "with_reference": scores([results.with_reference[place] for place in places], true),
     }
@@ -68,12 +80,31 @@ def compare(results: Results, cases: TrueNumbers, places: Sequence[int]) -> dict
 def scores(results: Sequence[ECResult], true: Sequence[frozenset[str]]) -> dict[str, float]:
     """Hit rate, F1 and share of answered proteins at the threshold; hit rate of the likeliest number."""
     mine = [complete(result) for result in results]
-    first = [frozenset(call.number for call in result.ec_top[:1]) for result in results]
+    first = list(map(first_guess, results))
     return {
         "hit_rate": hit_rate(mine, true),
         "f1": sample_f1(mine, true),
         "answered": float(np.mean([bool(answer) for answer in mine])),
         "hit_rate_first_guess": hit_rate(first, true),
+    }
+
+
+def difference(
+    answers: Iterable[frozenset[str]],
+    others: Iterable[frozenset[str]],
+    true: Sequence[frozenset[str]],
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """How much higher one hit rate is than another, with the 95 % interval of a bootstrap over proteins."""
+    gain_G = np.array(
+        [float(bool(a & t)) - float(bool(b & t)) for a, b, t in zip(answers, others, true, strict=True)]
+    )
+    drawn = np.random.default_rng(seed).integers(0, len(gain_G), (PAIRED_RESAMPLES, len(gain_G)))
+    means = gain_G[drawn].mean(1)
+    return {
+        "difference": float(gain_G.mean()),
+        "difference_95": [float(np.quantile(means, q)) for q in (0.025, 0.975)],
     }
 
 
@@ -170,6 +201,11 @@ def calibration_and_coverage(
         precision = float(true_G[sure].mean()) if sure.any() else None
         found[f"at_{least}"] = {"precision": precision, "coverage": float(sure.mean())}
     return found
+
+
+def first_guess(result: ECResult) -> frozenset[str]:
+    """The likeliest number of a protein; none where nothing is known."""
+    return frozenset(call.number for call in result.ec_top[:1])
 
 
 def complete(result: ECResult) -> frozenset[str]:

@@ -35,6 +35,8 @@ EC_SOURCES = {
     "no neighbours": "without the enzymes beside the gene",
     "encoder alone": "the protein encoder alone",
     "kmer alone": "k-mer families of known enzymes alone",
+    "homology alone": "homologues among labelled proteins alone",
+    "no homology": "without homologues",
 }
 OPERON_PAIRS = {
     "leave_one_out.escherichia_coli_k12": "neighbours on one strand",

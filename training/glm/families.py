@@ -12,7 +12,6 @@ Axes: N proteins, F families, D dimensions of an embedding, V proteins that choo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from glm_annot.errors import InputError
 from glm_annot.model.families import FamilyTable, FamilyTableConfig
 from glm_annot.model.sizes import MOST_FAMILIES
 
+from ..common.inputs import read_array, read_record
 from ..common.json_files import write_json
 from ..corpus.tables import read_table
 from ..encoder.embed import encoder_of
@@ -63,10 +63,8 @@ def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST_F
     Raises:
         InputError: no family has three genes in the training genomes.
     """
-    group_N = _groups(corpus)
-    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
     train = GeneOrder.read(corpus, "train").protein_G
-    number_N = _largest(group_N, train, most, min(LEAST_GENES, splits.count("train")))
+    number_N = _by_cluster(corpus, train, most)
     table = _centroids(embeddings_ND, number_N, np.unique(train))
     valid = np.setdiff1d(GeneOrder.read(corpus, "valid").protein_G, train)
     measured = _choose_threshold(table, embeddings_ND, number_N, valid)
@@ -87,13 +85,20 @@ def read_families(corpus: Path) -> Families:
     """
     if not (corpus / FAMILY_RECORD).exists():
         raise InputError("has no families; make them with `glm-train families`", corpus)
-    record = json.loads((corpus / FAMILY_RECORD).read_text(encoding="utf-8"))
+    record = read_record(corpus / FAMILY_RECORD)
     if record["encoder"] != encoder_of(corpus):
         raise InputError("has families by another encoder; make them anew with `glm-train families`", corpus)
     table = FamilyTable(FamilyTableConfig(**record["table"]))
     table.load_state_dict(load_file(corpus / FAMILY_TABLE))
     table.requires_grad_(False)
-    return Families(table, np.load(corpus / ASSIGNED, allow_pickle=False))
+    return Families(table, read_array(corpus / ASSIGNED))
+
+
+def by_cluster(corpus: Path, families: Families) -> Ints:
+    """The family of each protein of a corpus by its cluster; the table's `none` for none."""
+    none = families.table.none
+    number_N = _by_cluster(corpus, GeneOrder.read(corpus, "train").protein_G, none)
+    return np.where(number_N < 0, none, number_N)
 
 
 def assign(table: FamilyTable, embeddings_ND: Embeddings) -> npt.NDArray[np.int32]:
@@ -109,6 +114,12 @@ def _groups(corpus: Path) -> Ints:
     names = read_table(corpus, "proteins").column_names
     column = "family" if "family" in names else "cluster"
     return np.asarray(read_table(corpus, "proteins", [column])[column], np.int64)
+
+
+def _by_cluster(corpus: Path, train: Ints, most: int) -> Ints:
+    """The same with -1 for none, of the largest families of the training genomes' genes, `most` of them."""
+    splits = read_table(corpus, "genomes", ["split"])["split"].to_pylist()
+    return _largest(_groups(corpus), train, most, min(LEAST_GENES, splits.count("train")))
 
 
 def _largest(group_N: Ints, train: Ints, most: int, least: int) -> Ints:

@@ -7,7 +7,6 @@ network, its features and its context fit as glm.safetensors, features.safetenso
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from glm_annot.model.glm import GLM, ContextFit, ContextFitConfig, GeneFeatures
 from glm_annot.model.sizes import GLMConfig
 
 from ..common.engine import Engine
+from ..common.inputs import read_array, read_record
 from ..common.json_files import write_json
 from ..corpus.tables import MIN_GENES, read_table
 from ..encoder.embed import EMBEDDINGS, encoder_of
@@ -193,7 +193,7 @@ def load_run(folder: Path) -> GLMRun:
     record_file = folder / RECORD
     if not record_file.exists():
         raise InputError("holds no finished gLM training", folder)
-    record: dict[str, Any] = json.loads(record_file.read_text(encoding="utf-8"))
+    record: dict[str, Any] = read_record(record_file)
     config = GLMConfig(**record["glm"])
     network = _network(record["backbone"], config)
     features, context_fit = GeneFeatures(config), ContextFit(ContextFitConfig(**record["fit"]))
@@ -249,14 +249,14 @@ def read_embeddings(corpus: Path) -> Embeddings:
     path = corpus / EMBEDDINGS
     if not path.exists():
         raise InputError("is missing; make it with `glm-train embed`", path)
-    found: Embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
+    found: Embeddings = read_array(path, "r")
     return found
 
 
 def _refuse_other_encoder(folder: Path, encoder: str) -> None:
     """Raises InputError when a run folder was begun on embeddings by another encoder."""
     begun = folder / BEGUN
-    if begun.exists() and json.loads(begun.read_text(encoding="utf-8"))["encoder"] != encoder:
+    if begun.exists() and read_record(begun).get("encoder") != encoder:
         raise InputError("was begun on embeddings by another encoder; give another folder", folder)
 
 
@@ -293,7 +293,7 @@ class _Best:
         record = folder / BEST_RECORD
         self._loss = math.inf  # nothing kept yet
         if resumed and record.exists():
-            kept = _decisive(json.loads(record.read_text(encoding="utf-8")))
+            kept = _decisive(read_record(record))
             self._loss = kept if math.isfinite(kept) else math.inf
 
     def load(self) -> None:

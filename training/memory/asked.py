@@ -9,7 +9,7 @@ Axes: W windows, T genes of a window, G genes, Q genes asked for, H hidden featu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +20,12 @@ from torch import Tensor
 from glm_annot.model.families import FamilyGLM, last_hidden
 from glm_annot.model.glm import context_masks, mask_inputs
 from glm_annot.model.neighbours.memory import Genes, MemoryIndex
-from glm_annot.model.neighbours.mixture import Candidates, gather_candidates
+from glm_annot.model.neighbours.mixture import Asking, Candidates, ask, gather_candidates
 from glm_annot.model.windows import MAX_GENES
 
 from ..glm.families import Families
 from ..glm.masked import BATCH_WINDOWS, central_slots, evaluating
 from ..glm.windows import Embeddings, GeneOrder, Spans, WindowReader, cut, random_mask
-
-_CHUNK = 1024  # genes whose families are told at a time; bounds memory
 
 
 @dataclass(frozen=True)
@@ -95,27 +93,27 @@ class Asker:
         at_Q, which = torch.cat([at for at, _ in read]).sort()
         return Asked(genes, at_Q, genes.family_G[at_Q], True, torch.cat([of for _, of in read])[which])
 
-    def candidates(self, asked: Asked, index: MemoryIndex) -> Candidates:
-        """What the memory, as much of it as the index may see, and gLM name for the genes asked for."""
-        parts = []
-        for rows in torch.split(torch.arange(len(asked.at_Q)), _CHUNK):
-            at_Q = asked.at_Q[rows]
-            votes = index.ask(asked.genes, at_Q)
-            log_p_QF = None
-            if self.model is not None and asked.hidden_QH is not None:
-                with torch.inference_mode():
-                    log_p_QF = self.model.head(asked.hidden_QH[rows], self.model.table)
-            parts.append(
-                gather_candidates(
-                    votes,
-                    asked.genes,
-                    at_Q,
-                    self.log_prior_F,
-                    log_p_QF=log_p_QF,
-                    strand_known=asked.strand_known,
-                )
-            )
-        return Candidates.joined(parts)
+    def ask(self, asked: Asked, index: MemoryIndex) -> Iterator[Asking]:
+        """Ask the memory, as much of it as the index may see, and gLM, for some genes at a time, in order."""
+
+        def log_p(rows: Tensor) -> Tensor | None:
+            if self.model is None or asked.hidden_QH is None:
+                return None
+            with torch.inference_mode():
+                log_p_QF: Tensor = self.model.head(asked.hidden_QH[rows], self.model.table)
+                return log_p_QF
+
+        return ask(index, asked.genes, asked.at_Q, log_p, strand_known=asked.strand_known)
+
+    def candidates(self, said: Iterable[Asking]) -> Candidates:
+        """What memory and gLM name for the genes asked for."""
+        return Candidates.joined([gather_candidates(asking, self.log_prior_F) for asking in said])
+
+    def directions(self, asked: Asked, order: GeneOrder) -> Tensor:
+        """Embeddings of the genes asked for, as `FamilyTable.directions` gives them, (Q, D)."""
+        rows_Q = order.protein_G[asked.at_Q.numpy()]
+        embeddings_QD = torch.from_numpy(np.asarray(self.embeddings_ND[rows_Q], np.float32))
+        return self.families.table.directions(embeddings_QD)
 
     def _reader(self, order: GeneOrder, model: FamilyGLM) -> WindowReader:
         return WindowReader(order, self.embeddings_ND, model.features)

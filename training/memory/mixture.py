@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glm_annot.errors import InputError
 from glm_annot.model.neighbours.memory import MemoryIndex
-from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig
+from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig, Scorer
 
 from ..common.console import Report
 from ..corpus.rings import RINGS
@@ -31,22 +31,21 @@ GENES_OF_A_GENOME = 1000  # asked for in each ring and way of hiding, drawn at r
 
 
 @dataclass(frozen=True)
-class Examples:
+class CalibrationGenes:
     """Genes of calibrating genomes: their candidates and families (the number of families for none)."""
 
     candidates: Candidates
     family_Q: Tensor
 
-    def outcomes(self, none: int) -> Tensor:
-        """Number of the right candidate, K for no family, K + 1 for a family that is no candidate: (Q,)."""
+    def right(self, none: int) -> Tensor:
+        """Which outcome is right, a candidate, no family, or a family that is no candidate: (Q, K + 2)."""
         hit_QK = self.candidates.family_QK == self.family_Q[:, None]
-        K = hit_QK.shape[1]
-        rest_Q = torch.where(self.family_Q == none, K, K + 1)
-        return torch.where(hit_QK.any(1), hit_QK.int().argmax(1), rest_Q)
+        none_Q = self.family_Q == none
+        return torch.cat([hit_QK, none_Q[:, None], ~(hit_QK.any(1) | none_Q)[:, None]], dim=1)
 
     @classmethod
-    def joined(cls, parts: Sequence[Examples]) -> Examples:
-        """Several lists of examples, one after the other."""
+    def joined(cls, parts: Sequence[CalibrationGenes]) -> CalibrationGenes:
+        """Several of these, one after the other."""
         candidates = Candidates.joined([part.candidates for part in parts])
         return cls(candidates, torch.cat([part.family_Q for part in parts]))
 
@@ -76,60 +75,66 @@ def fit_mixture(
         InputError: no genome calibrates.
     """
     generator = torch.Generator().manual_seed(seed)
-    examples: dict[tuple[str, bool], list[Examples]] = {}
+    examples: dict[tuple[str, bool], list[CalibrationGenes]] = {}
     for row in [row for row, split in enumerate(memory.split) if split == "valid"]:
         order = memory.order_of(row)
-        ways = [
-            _some(asked, generator) for asked in (asker.in_windows(order, seed + row), asker.alone(order))
-        ]
+        ways = [some(asked, generator) for asked in (asker.in_windows(order, seed + row), asker.alone(order))]
         for ring in RINGS:
             index = memory.memory.index(memory.seen_by(row, ring))
             for asked in ways:
-                found = Examples(asker.candidates(asked, index), asked.family_Q)
+                found = CalibrationGenes(asker.candidates(asker.ask(asked, index)), asked.family_Q)
                 examples.setdefault((ring, asked.strand_known), []).append(found)
         report(f"mixture: genome {memory.genomes[row]}: {sum(len(way.at_Q) for way in ways)} genes")
     if not examples:
         raise InputError("the corpus sets no genome aside to calibrate on")
     mixture = Mixture(MixtureConfig(len(asker.log_prior_F)))
     mixture.log_prior_F.copy_(asker.log_prior_F)
-    everything = Examples.joined([of for parts in examples.values() for of in parts])
-    loss = _train(mixture, everything, seed)
+    everything = CalibrationGenes.joined([of for parts in examples.values() for of in parts])
+    loss = train_scorer(mixture, everything.candidates, everything.right(mixture.config.families), seed)
     report(f"mixture: {loss:.3f} nats of {len(everything.family_Q):,} genes")
     mixture.eval().requires_grad_(False)
-    typical = Examples.joined(examples["near", True])
+    typical = CalibrationGenes.joined(examples["near", True])
     ratio_Q = mixture.log_ratio(mixture(typical.candidates), typical.candidates, typical.family_Q)
     return mixture, ratio_Q[~ratio_Q.isnan()]
 
 
-def _some(asked: Asked, generator: torch.Generator) -> Asked:
+def some(asked: Asked, generator: torch.Generator) -> Asked:
     """At most `GENES_OF_A_GENOME` of the genes asked for."""
     rows = torch.randperm(len(asked.at_Q), generator=generator)[:GENES_OF_A_GENOME].sort().values
     hidden = None if asked.hidden_QH is None else asked.hidden_QH[rows]
     return replace(asked, at_Q=asked.at_Q[rows], family_Q=asked.family_Q[rows], hidden_QH=hidden)
 
 
-def _train(mixture: Mixture, examples: Examples, seed: int) -> float:
-    """Fit scales and networks; returns the mean cross entropy of the last epoch in nats."""
-    candidates = examples.candidates
-    _scale(mixture.mean_X, mixture.std_X, candidates.features_QKX[candidates.family_QK >= 0])
-    _scale(mixture.mean_Y, mixture.std_Y, candidates.place_QY)
-    outcome_Q = examples.outcomes(mixture.config.families)
-    optimiser = torch.optim.AdamW(mixture.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    generator, batches = torch.Generator().manual_seed(seed), -(-len(outcome_Q) // BATCH_GENES)
+def train_scorer(scorer: Scorer, candidates: Candidates, right_QR: Tensor, seed: int) -> float:
+    """Fit scales and networks of a scorer.
+
+    Args:
+        scorer: to be fitted.
+        candidates: of the examples.
+        right_QR: which outcomes of each are right: one or several.
+        seed: of the order of the examples.
+
+    Returns:
+        the mean loss of the last epoch in nats: minus the logarithm of what the right outcomes got together.
+    """
+    _scale(scorer.mean_X, scorer.std_X, candidates.features_QKX[candidates.family_QK >= 0])
+    _scale(scorer.mean_Y, scorer.std_Y, candidates.place_QY)
+    optimiser = torch.optim.AdamW(scorer.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    generator, batches = torch.Generator().manual_seed(seed), -(-len(right_QR) // BATCH_GENES)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, LEARNING_RATE, total_steps=EPOCHS * batches, pct_start=0.1
     )
     total = 0.0
     for _ in range(EPOCHS):
         total = 0.0
-        for rows in torch.split(torch.randperm(len(outcome_Q), generator=generator), BATCH_GENES):
-            log_p_QR = mixture(candidates.take(rows))
-            loss = nn.functional.nll_loss(log_p_QR, outcome_Q[rows])
+        for rows in torch.split(torch.randperm(len(right_QR), generator=generator), BATCH_GENES):
+            log_p_QR = scorer(candidates.take(rows))
+            loss = -log_p_QR.masked_fill(~right_QR[rows], -torch.inf).logsumexp(1).mean()
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
-            total += float(loss.detach()) * len(rows) / len(outcome_Q)
+            total += float(loss.detach()) * len(rows) / len(right_QR)
     return total
 
 

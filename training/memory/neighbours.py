@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,24 +11,31 @@ from safetensors.torch import load_file, save_file
 
 from glm_annot.errors import InputError
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
+from glm_annot.model.neighbours.names import Fact, from_text, names_of, to_text
 
 from ..common.console import Report
+from ..common.inputs import read_record
 from ..common.json_files import write_json
-from ..glm.families import read_families
+from ..glm.families import by_cluster, read_families
 from ..glm.train import family_glm, read_embeddings
 from .asked import Asker
 from .build import build_memory
+from .hints import fit_hints
 from .mixture import fit_mixture, log_prior
 
 NEIGHBOURS = "neighbours"  # name of the files
+NAMES = "family_names.tsv"  # in the same folder
 
 
-def fit_neighbours(corpus: Path, *, glm: Path | None = None, seed: int = 0, report: Report) -> Neighbours:
-    """Build the memory of a corpus and fit its mixture with gLM.
+def fit_neighbours(
+    corpus: Path, *, glm: Path | None = None, facts: Sequence[Fact] = (), seed: int = 0, report: Report
+) -> Neighbours:
+    """Build the memory of a corpus, fit its mixture with gLM, and the names that both give with the protein.
 
     Args:
         corpus: the corpus folder, with embeddings and families.
         glm: a finished gLM run on it that was trained on families; None for the memory alone.
+        facts: what the families are called; without any, genes get no names.
         seed: of the genes that are asked for, and of the fit.
         report: called with a line for each calibrating genome.
 
@@ -51,6 +58,7 @@ def fit_neighbours(corpus: Path, *, glm: Path | None = None, seed: int = 0, repo
         mixture=mixture.config.hidden,
         glm=0 if model is None else model.head.config.hidden,
         own=0 if model is None else model.head.config.own,
+        named=bool(facts),
     )
     neighbours = Neighbours(config)
     neighbours.table.load_state_dict(families.table.state_dict())
@@ -58,6 +66,11 @@ def fit_neighbours(corpus: Path, *, glm: Path | None = None, seed: int = 0, repo
     neighbours.mixture.load_state_dict(mixture.state_dict())
     if neighbours.head is not None and model is not None:
         neighbours.head.load_state_dict(model.head.state_dict())
+    if neighbours.hints is not None:
+        true_N = by_cluster(corpus, families)
+        hints = fit_hints(found, asker, mixture, names_of(facts), true_N, seed=seed, report=report)
+        neighbours.hints.load_state_dict(hints.state_dict())
+        neighbours.call(facts)
     shares_Q = torch.linspace(0.0, 1.0, len(neighbours.quantiles_Q), dtype=torch.float64)
     neighbours.quantiles_Q.copy_(ratio_Q.double().quantile(shares_Q))
     return neighbours.eval().requires_grad_(False)
@@ -68,6 +81,8 @@ def save_neighbours(neighbours: Neighbours, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(neighbours.state_dict(), folder / f"{NEIGHBOURS}.safetensors")
     write_json(folder / f"{NEIGHBOURS}.json", asdict(neighbours.config))
+    if neighbours.hints is not None:
+        (folder / NAMES).write_text(to_text(neighbours.facts), encoding="utf-8")
 
 
 def read_neighbours(folder: Path) -> Neighbours:
@@ -79,6 +94,8 @@ def read_neighbours(folder: Path) -> Neighbours:
     record = folder / f"{NEIGHBOURS}.json"
     if not record.exists():
         raise InputError("holds no neighbours; make them with `glm-train neighbours`", folder)
-    neighbours = Neighbours(NeighboursConfig(**json.loads(record.read_text(encoding="utf-8"))))
+    neighbours = Neighbours(NeighboursConfig(**read_record(record)))
     neighbours.load_state_dict(load_file(folder / f"{NEIGHBOURS}.safetensors"))
+    if neighbours.hints is not None:
+        neighbours.call(from_text((folder / NAMES).read_text(encoding="utf-8"), folder / NAMES))
     return neighbours.eval().requires_grad_(False)

@@ -55,7 +55,7 @@ Attention = Sequence[NDArray[np.floating]]  # for each contig (P, A)
 
 
 @dataclass(frozen=True)
-class Example:
+class OperonExample:
     """A labelled genome and gLM's attention, for each contig (P, A); None for a head without gLM."""
 
     genome: LabelledGenome
@@ -67,7 +67,7 @@ class Example:
         return [Track.of(contig) for contig in self.genome.genome.contigs]
 
     @classmethod
-    def of(cls, labelled: LabelledGenome, model: Model) -> Example:
+    def of(cls, labelled: LabelledGenome, model: Model) -> OperonExample:
         """What an encoder and a gLM make of a labelled genome."""
         genome = labelled.genome
         embeddings_GD = embed_distinct(model.encoder, genome.proteins)
@@ -86,8 +86,8 @@ class _Rows:
     attention_NF: Floats | None
 
 
-def fit(
-    examples: Sequence[Example],
+def fit_operon_head(
+    examples: Sequence[OperonExample],
     *,
     calibrate: bool = True,
     seed: int = 0,
@@ -138,7 +138,7 @@ def average_gaps(genomes: Sequence[Sequence[Track]]) -> Floats:
     return np.asarray((counts / np.maximum(counts.sum(2, keepdims=True), 1)).mean(0))
 
 
-def hide(example: Example, shown: Sequence[NDArray[np.bool_]]) -> Example:
+def hide(example: OperonExample, shown: Sequence[NDArray[np.bool_]]) -> OperonExample:
     """The example with labels only where `shown` (for each contig (P,)) says so."""
     labels = tuple(
         np.where(keep, of_contig, UNKNOWN).astype(np.int8)
@@ -147,12 +147,12 @@ def hide(example: Example, shown: Sequence[NDArray[np.bool_]]) -> Example:
     return replace(example, genome=replace(example.genome, labels=labels))
 
 
-def regions(example: Example, n: int) -> list[list[NDArray[np.bool_]]]:
+def regions(example: OperonExample, n: int) -> list[list[NDArray[np.bool_]]]:
     """Split a genome into n stretches; for each, which pairs (P,) of each contig it holds."""
     return _by_contig(example, _stretches(np.ones(sum(map(len, example.genome.labels)), np.bool_), n))
 
 
-def _labelled_regions(example: Example, n: int) -> list[list[NDArray[np.bool_]]]:
+def _labelled_regions(example: OperonExample, n: int) -> list[list[NDArray[np.bool_]]]:
     """The same, but so that the stretches hold equally many labelled tandem pairs."""
     tandem = np.concatenate([track.same for track in example.tracks])
     return _by_contig(example, _stretches(tandem & (np.concatenate(example.genome.labels) != UNKNOWN), n))
@@ -166,13 +166,13 @@ def _stretches(counts_P: NDArray[np.bool_], n: int) -> list[NDArray[np.bool_]]:
     return [stretch_P == k for k in range(n)]
 
 
-def _by_contig(example: Example, parts: Sequence[NDArray[np.bool_]]) -> list[list[NDArray[np.bool_]]]:
+def _by_contig(example: OperonExample, parts: Sequence[NDArray[np.bool_]]) -> list[list[NDArray[np.bool_]]]:
     """Each part of all pairs as parts of the contigs' pairs."""
     ends = np.cumsum([len(of_contig) for of_contig in example.genome.labels])
     return [np.split(part, ends[:-1]) for part in parts]
 
 
-def _rows(example: Example, prior_3K: Floats) -> _Rows:
+def _rows(example: OperonExample, prior_3K: Floats) -> _Rows:
     tracks = example.tracks
     tables = GapTables.of(gap_histograms(gap_counts(tracks)), prior_3K)
     same = np.concatenate([track.same for track in tracks])
@@ -328,7 +328,7 @@ def _attention_weight(evidence_N: Floats, odds_N: Floats) -> float:
     return max(0.0, float(minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x[0]))
 
 
-def _calibration(examples: Sequence[Example], seed: int, report: Report) -> Floats:
+def _calibration(examples: Sequence[OperonExample], seed: int, report: Report) -> Floats:
     """Slope and offset of the log-odds, by Platt's method, over all tandem neighbours of genomes left out.
 
     A genome or region without which no head can be fitted is passed over; (1, 0) where all of them are.
@@ -336,7 +336,7 @@ def _calibration(examples: Sequence[Example], seed: int, report: Report) -> Floa
     logits, targets, weights = [np.empty(0)], [np.empty(0)], [np.empty(0)]
     for training, held_out, counted in _folds(examples):
         try:
-            head = fit(training, calibrate=False, seed=seed)
+            head = fit_operon_head(training, calibrate=False, seed=seed)
         except InputError:
             continue
         tracks = held_out.tracks
@@ -358,7 +358,9 @@ def _calibration(examples: Sequence[Example], seed: int, report: Report) -> Floa
     return np.array([model.coef_[0, 0], model.intercept_[0]])
 
 
-def _folds(examples: Sequence[Example]) -> Iterator[tuple[list[Example], Example, NDArray[np.bool_]]]:
+def _folds(
+    examples: Sequence[OperonExample],
+) -> Iterator[tuple[list[OperonExample], OperonExample, NDArray[np.bool_]]]:
     """(training, held out, which of its pairs count): each genome, or each region of a single one."""
     if len(examples) > 1:
         for number, example in enumerate(examples):

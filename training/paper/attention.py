@@ -24,7 +24,7 @@ from glm_annot.operons.features import Floats, Track, warp
 from glm_annot.records import Contig
 
 from ..operons.data import UNKNOWN
-from ..operons.fit import Example, regions
+from ..operons.fit import OperonExample, regions
 
 FOLDS = 5
 SIGNIFICANT = 0.05  # level of the Bonferroni-adjusted tests
@@ -56,7 +56,7 @@ class Pairs:
     place_N: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, example: Example) -> Pairs:
+    def of(cls, example: OperonExample) -> Pairs:
         """Take the labelled pairs of a genome whose attention was read."""
         if example.attention is None:
             raise ValueError("this experiment needs attention")
@@ -203,7 +203,7 @@ def precision_recall(label_N: npt.NDArray[np.int64], score_N: Floats) -> pd.Data
     return pd.DataFrame({"recall": RECALLS, "precision": rising_precision[at]})
 
 
-def example_windows(example: Example, *, seed: int) -> list[tuple[int, int]]:
+def example_windows(example: OperonExample, *, seed: int) -> list[tuple[int, int]]:
     """Up to three stretches of genes, (contig, first gene), drawn from those with the most to see.
 
     Every pair in them is labelled, most genes have names, and at least two operons of three genes or more
@@ -229,7 +229,7 @@ def _long_runs(label_P: npt.NDArray[np.int8]) -> int:
 
 
 def example_table(
-    example: Example, pairs: Pairs, scores: Scores, best: int, chosen: Sequence[tuple[int, int]]
+    example: OperonExample, pairs: Pairs, scores: Scores, best: int, chosen: Sequence[tuple[int, int]]
 ) -> pd.DataFrame:
     """Genes of example windows in order, each with what is known and predicted of it and the next gene.
 
@@ -248,7 +248,7 @@ def example_table(
 
 
 def _genes(
-    example: Example,
+    example: OperonExample,
     number: int,
     first: int,
     best: int,

@@ -39,6 +39,7 @@ from glm_annot.model.esm import fingerprint
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
+from ..common.inputs import read_array
 from ..common.json_files import write_json
 from ..common.steps import Step, run_steps
 from ..corpus.heldout import read_sequences
@@ -49,7 +50,7 @@ from ..ec.sources import read_genome
 from ..glm.train import GLMRun, load_baseline
 from ..glm.windows import GeneOrder, WindowReader
 from ..operons.data import read_all_adjacent
-from ..operons.fit import Example
+from ..operons.fit import OperonExample
 from . import attention as paper_attention
 from . import exclusion as paper_exclusion
 from . import maps as paper_maps
@@ -259,7 +260,7 @@ class Suite:
         states = contextualise(
             labelled.genome, self._held_out_embeddings, glm, self.model.features, attention=True
         )
-        example = Example(labelled, states.attention_NA)
+        example = OperonExample(labelled, states.attention_NA)
         pairs = paper_attention.Pairs.of(example)
         heads = paper_attention.correlations(pairs, glm.config.heads)
         best = paper_attention.best_head(heads)
@@ -413,4 +414,4 @@ def _first_and_last(layers: int) -> tuple[str, ...]:
 
 
 def _load(path: Path) -> Any:
-    return np.load(path, allow_pickle=False)
+    return read_array(path)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
 from glm_annot.bundle import load
@@ -23,6 +22,7 @@ from glm_annot.model.glm import GLM
 from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.model.windows import MAX_GENES
 
+from ..common.inputs import read_parquet
 from ..recipe import Recipe
 from ..settings import Kept, TrainedEncoder, TrainedFamilies, TrainedGLM
 from . import flops, speed
@@ -67,7 +67,7 @@ class Corpus:
         path = folder / "proteins.parquet"
         if not path.exists():
             raise InputError("is no corpus folder; make one with `glm-train corpus`", folder)
-        sequences = pq.read_table(path, columns=["sequence"])["sequence"]
+        sequences = read_parquet(path, ["sequence"])["sequence"]
         residues = pc.sum(pc.utf8_length(sequences)).as_py()
         return cls("counted", len(cut(GeneOrder.read(folder, "train"))), len(sequences), residues)
 

@@ -45,8 +45,8 @@ def fit_operons(recipe: Recipe, data: Path, corpus: Path, model: Model, report: 
     report(f"operons: {len(genomes)} genomes with known ones")
     if left_out := sum(genome.left_out for genome in genomes):
         report(f"operons: {left_out:,} known pairs left out, for a gene of theirs gets no prediction")
-    examples = [operon_fit.Example.of(genome, model) for genome in genomes]
-    return operon_fit.fit(examples, seed=section.seed, report=report)
+    examples = [operon_fit.OperonExample.of(genome, model) for genome in genomes]
+    return operon_fit.fit_operon_head(examples, seed=section.seed, report=report)
 
 
 def _not_for_testing(genomes: list[LabelledGenome], corpus: Path, report: Report) -> list[LabelledGenome]:
@@ -76,7 +76,7 @@ def fit_ec(
     recipe.check_ec_layers(model.glm.config.layers)
     reader = ec_fit.Reader(model, recipe.heads.ec_layers)
     threads = torch.get_num_threads()
-    return ec_fit.fit(sources, reader=reader, seed=recipe.heads.seed, threads=threads, report=report)
+    return ec_fit.fit_ec_head(sources, reader=reader, seed=recipe.heads.seed, threads=threads, report=report)
 
 
 def ec_labels(
@@ -86,5 +86,5 @@ def ec_labels(
     if recipe.heads.ec == "none":
         return None
     if recipe.heads.ec == "shared":
-        return ec_sources.from_shared(data, held_out)
+        return ec_sources.from_shared(data, held_out, threads=torch.get_num_threads())
     return ec_sources.from_corpus(read_tables(corpus), held_out, report)

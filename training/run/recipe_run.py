@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from glm_annot.io.checksums import file_sha256
 
@@ -52,7 +52,7 @@ _NAMES = {
     ),
     "glm": _below("glm", *_GLM),
     "families": _FAMILIES,
-    "neighbours": _below("neighbours", "neighbours.json", "neighbours.safetensors"),
+    "neighbours": _below("neighbours", "neighbours.json", "neighbours.safetensors", "family_names.tsv"),
     "heads": _below("heads", "ec.json", "ec.safetensors", "operons.json", "operons.safetensors"),
     BASELINE: _below(BASELINE, *_GLM),
     "bundle": _below("bundle", *_TEXTS, "*-??.safetensors"),
@@ -62,7 +62,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Run:
+class RecipeRun:
     """One recipe in one working folder.
 
     Attributes:
@@ -163,10 +163,13 @@ class Run:
     def _neighbour_steps(self) -> list[Step]:
         if not self.recipe.neighbours:
             return []
-        return [Step("neighbours", {"seed": self.recipe.heads.seed}, self._neighbours)]
+        settings: dict[str, Any] = {"seed": self.recipe.heads.seed}
+        if self.recipe.names:
+            settings["files"] = self._contents(stages.names_files(self.recipe, self.data))
+        return [Step("neighbours", settings, self._neighbours)]
 
     def _neighbours(self, folder: Path) -> None:
-        stages.fit_neighbours(self.recipe, self.parts.corpus, self.parts.glm, folder, report=self.report)
+        stages.fit_neighbours(self.recipe, self.data, self.parts, folder, report=self.report)
 
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)

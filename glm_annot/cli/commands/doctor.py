@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from glm_annot import __version__
+from glm_annot.cli.console import visible
 from glm_annot.errors import GlmAnnotError
 
 # What pip calls a library, and the name that it is imported by.
@@ -30,17 +31,20 @@ _NEEDED = {
     "filelock": "filelock",
     "numpy": "numpy",
     "platformdirs": "platformdirs",
+    "pyopal": "pyopal",
     "safetensors": "safetensors",
     "tqdm": "tqdm",
 }
 # Likewise for what single options need, and how to get it.
 _OPTIONAL_LIBRARIES = {
     "pyrodigal": "--call-genes",
-    "pyhmmer": "--reference, where DIAMOND is not there",
     "pandas": "data frames, `glm-annot embed`",
     "pyarrow": "`glm-annot embed`",
 }
-_OPTIONAL_PROGRAMS = {"diamond": "--reference; apt install diamond-aligner, or bioconda"}
+_OPTIONAL_PROGRAMS = {
+    "diamond": "training; apt install diamond-aligner, or bioconda",
+    "mmseqs": "training; apt install mmseqs2, or bioconda",
+}
 _SELF_TEST_GENES = 8
 _CODONS = "GCG TGC GAT GAA TTT GGC CAT ATT AAA CTG AAC CCG CAG CGC AGC ACC GTG TGG TAT"
 
@@ -68,7 +72,7 @@ def doctor() -> None:
     missing = 0
     for check in _checks():
         missing += check.mark == "missing"
-        click.echo(f"{check.mark:<8} {check.what}")
+        click.echo(visible(f"{check.mark:<8} {check.what}"))
     if missing:
         raise GlmAnnotError(f"{missing} of what glm-annot needs {'is' if missing == 1 else 'are'} missing")
     click.echo("Everything that glm-annot needs is here and works.")

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
     is_flag=True,
     help="Also write what the neighbours alone say of each gene: seven more passes of gLM.",
 )
+@options.max_unpacked
 @options.force
 def embed(
     source: str,
@@ -51,6 +52,7 @@ def embed(
     precision: str,
     layers: tuple[int, ...],
     context_only: bool,
+    max_unpacked: float,
     force: bool,
 ) -> None:
     """Writes a row for each gene with a protein: its vector alone, and those among its neighbours.
@@ -60,11 +62,13 @@ def embed(
     """
     from glm_annot.bundle import load
     from glm_annot.io import read
+    from glm_annot.io.source import allow_unpacked
     from glm_annot.model.devices import best_device
     from glm_annot.results.embeddings import write_embeddings
 
     if output.suffix.lower() != ".parquet":
         raise UsageError(f"-o {output}: embeddings are written as .parquet")
+    allow_unpacked(int(max_unpacked * 1e9))
     in_use = FilesInUse.of([("the input", source), ("the FASTA", fasta), ("the FASTA", faa)])
     genome = read(source, fasta=fasta, faa=faa)
     loaded = load(model, best_device() if device == "auto" else device)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from glm_annot.cli.console import visible
 from glm_annot.cli.groups import DefaultGroup
+from glm_annot.results.write import to_stdout
 
 
 class _Models(DefaultGroup):
@@ -42,10 +44,11 @@ def show(name: str | None, figures: bool) -> None:
     from glm_annot.figures import figures_table
 
     if name is None:
-        click.echo("\n".join(list_models()))
-        return
-    metrics, card = read_texts(name)
-    click.echo(figures_table(metrics) if figures else card, nl=False)
+        text = visible("\n".join(list_models()) + "\n")
+    else:
+        metrics, card = read_texts(name)
+        text = visible(figures_table(metrics) if figures else card)
+    to_stdout([text.encode()])
 
 
 @models.command(short_help="Whether each file of a model is as it was made.")

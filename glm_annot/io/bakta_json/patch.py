@@ -59,13 +59,16 @@ def render(
             continue
         feature = members(text, features[genome.source.anchors[gene.index][0]].value)
         operon, _ = membership.get(gene.index, (None, 0))
-        tags = q.gene_tags(predictions.genes[gene.index], operon, operons=predictions.operons is not None)
+        tags = q.gene_tags(
+            gene, predictions.genes[gene.index], operon, operons=predictions.operons is not None
+        )
         said = _content(tags)
         if promoted := _promoted(gene, predictions, promote_ec, promote_to, feature):
             additions += _into_references(text, feature, promoted)
             said[_PROMOTED] = promoted
         additions.append(_last_member(text, feature, said))
-    about = {PROVENANCE: q.provenance_comment(predictions.provenance, promote_ec, promote_to)}
+    code = genome.source.genetic_code
+    about = {PROVENANCE: q.provenance_comment(predictions.provenance, promote_ec, promote_to, code)}
     operons = _operons(genome, predictions)
     additions.append(_last_member(text, whole, about if operons is None else about | {"operons": operons}))
     return with_inserted(text, additions).encode()
@@ -116,9 +119,9 @@ def _without_ours(listed: list[Item]) -> Iterator[tuple[int, int]]:
 
 
 def _without_promoted(text: str, feature: list[Item], said: object) -> Iterator[tuple[int, int]]:
-    promoted = said.get(_PROMOTED, ()) if isinstance(said, dict) else ()
+    promoted = said.get(_PROMOTED) if isinstance(said, dict) else None
     references = next((m for m in feature if m.key == "db_xrefs" and isinstance(m.content, list)), None)
-    if not promoted or references is None:
+    if not isinstance(promoted, list) or references is None:
         return
     listed = items(text, references.value)
     ours = {f"EC:{number}" for number in promoted}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, TypedDict
@@ -17,14 +17,15 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.bakta_json.text import OURS, Item, decoded, document_start, items, members
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import check_usable, without_repeats, without_sequence
-from glm_annot.io.proteins import Admitted, Coding, Proteins
+from glm_annot.io.parts import check_overlap, check_usable, without_repeats, without_sequence
+from glm_annot.io.proteins import Coding, Proteins
 from glm_annot.io.sequences import DEFAULT_CODE, Sequences, as_dna, genetic_code, splice
 from glm_annot.io.source import read_bytes
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 log = logging.getLogger(__name__)
 
+_MOST = 10**18  # a position is below it
 _CODING = ("cds", "sorf")
 _STRANDS = {"+": 1, "-": -1}  # `?` where there is none
 _RECODED = {"selenocysteine": {"TGA": "U"}, "pyrrolysine": {"TAG": "O"}}  # types of `exception`
@@ -146,16 +147,6 @@ class _Replicon:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a CDS lies, as `Gene` has it."""
-
-    contig: str
-    start: int
-    end: int
-    strand: int
-
-
 class _Reader:
     """Turns a document into a genome."""
 
@@ -169,17 +160,21 @@ class _Reader:
         """The whole of it."""
         document, sequences = self._document, self._sequences
         coding = document.coding
-        places = [self._place(item) for _, item in coding]
-        codings = [self._coding(item.content, place) for (_, item), place in zip(coding, places, strict=True)]
+        placed = [self._gene(index, item) for index, (_, item) in enumerate(coding)]
+        sizes = {name: len(bases) for name, bases in self._dna.items()}
+        parts = (((gene.start, gene.end), sizes.get(gene.contig, 0)) for gene in placed)
+        check_overlap(parts, sizes.values(), document.path)
+        codings = [self._coding(item.content, gene) for (_, item), gene in zip(coding, placed, strict=True)]
         proteins = Proteins(document.path, self._oddities, code=sequences.chosen_code)
-        members = enumerate(zip(coding, places, codings, proteins.of(codings), strict=True))
+        admitted = proteins.of(codings)
         genes = [
-            _gene(i, item.content, place, said, admitted) for i, ((_, item), place, said, admitted) in members
+            replace(gene, protein=protein, skip=skip)
+            for gene, (protein, skip) in zip(placed, admitted, strict=True)
         ]
         genes = without_repeats(genes, self._oddities)
         without_sequence(genes, {name for name, bases in self._dna.items() if bases}, self._oddities)
         anchors = {i: (place,) for i, (place, _) in enumerate(coding)}
-        source = Source(document.path, "bakta", text, anchors)
+        source = Source(document.path, "bakta", text, anchors, genetic_code=sequences.chosen_code)
         genome = Genome(tuple(self._contigs(genes)), source)
         given_names = {name for replicon in self._replicons.values() for name in replicon.names}
         if sequences.contigs and not given_names & sequences.contigs.keys():
@@ -187,7 +182,7 @@ class _Reader:
         check_usable(genome, sequences, document.path)
         if sequences.proteins and not any(said.given for said in codings):
             raise InputError(
-                "no protein of the --faa file goes by the locus tag or id of a CDS; "
+                "no protein of the --faa file is named like the locus tag or id of a CDS; "
                 "give the proteins of this annotation",
                 document.path,
             )
@@ -216,7 +211,8 @@ class _Reader:
             )
         return as_dna(given or replicon.dna)
 
-    def _place(self, item: Item) -> _Place:
+    def _gene(self, index: int, item: Item) -> Gene:
+        """A CDS, as yet without its protein."""
         said = item.content
         start, stop = said.get("start"), said.get("stop")
         if not (_is_whole(start) and _is_whole(stop)):
@@ -236,20 +232,33 @@ class _Reader:
                 self._document.line(item),
             )
         end = stop + (replicon.length or 0) if over else stop
-        return _Place(contig, start, end, _STRANDS.get(said.get("strand"), 0))
+        strand = _STRANDS.get(str(said.get("strand")), 0)
+        made = f"{contig}_{start}_{end}_{q.SIGNS[strand]}"
+        return Gene(
+            index=index,
+            id=str(said.get("locus") or said.get("id") or made),
+            contig=contig,
+            start=start,
+            end=end,
+            strand=strand,
+            locus_tag=str(said.get("locus") or ""),
+            name=str(said.get("gene") or ""),
+            product=str(said.get("product") or ""),
+            ec=_ec(said),
+        )
 
-    def _coding(self, said: Mapping[str, Any], place: _Place) -> Coding:
+    def _coding(self, said: Mapping[str, Any], gene: Gene) -> Coding:
         """What decides the protein of a CDS."""
-        name, dna = _name(said, place), self._dna.get(place.contig, "")
-        given = self._sequences.protein((name, str(said.get("id") or "")))
-        skip = self._skip(said, place, name)
+        dna = self._dna.get(gene.contig, "")
+        given = self._sequences.protein((gene.id, str(said.get("id") or "")))
+        skip = self._skip(said, gene)
         exception = said.get("exception")
         kind = exception.get("type") if isinstance(exception, dict) else ""
         recoded = _RECODED.get(str(kind), {})
         own = str(said.get("nt") or "").upper()
-        bases = splice(dna, [(place.start, place.end)], place.strand) if dna and not skip else own
+        bases = splice(dna, [(gene.start, gene.end)], gene.strand) if dna and not skip else own
         return Coding(
-            name=name,
+            name=gene.id,
             dna="" if skip else as_dna(bases),
             code=self._document.code,
             recoded=recoded,
@@ -260,38 +269,20 @@ class _Reader:
             skip=skip,
         )
 
-    def _skip(self, said: Mapping[str, Any], place: _Place, name: str) -> Skip | None:
+    def _skip(self, said: Mapping[str, Any], gene: Gene) -> Skip | None:
         if "pseudogene" in said or "truncated" in said:  # Bakta's GFF3 calls both pseudo
             return Skip.PSEUDOGENE
-        if place.strand == 0:
+        if gene.strand == 0:
             return Skip.NO_STRAND
-        replicon = self._replicons[place.contig]
+        replicon = self._replicons[gene.contig]
         length = replicon.length
-        if length is None or place.end <= length or (replicon.circular and place.start <= length):
+        if length is None or gene.end <= length or (replicon.circular and gene.start <= length):
             return None
         self._oddities.see(
             "CDS that reach past the end of their contig, skipped",
-            f"{name}, {place.start}..{place.end} of {length}",
+            f"{gene.id}, {gene.start}..{gene.end} of {length}",
         )
         return Skip.OUTSIDE
-
-
-def _gene(index: int, said: Mapping[str, Any], place: _Place, coding: Coding, admitted: Admitted) -> Gene:
-    protein, skip = admitted
-    return Gene(
-        index=index,
-        id=coding.name,
-        contig=place.contig,
-        start=place.start,
-        end=place.end,
-        strand=place.strand,
-        locus_tag=str(said.get("locus") or ""),
-        name=str(said.get("gene") or ""),
-        product=str(said.get("product") or ""),
-        ec=_ec(said),
-        protein=protein,
-        skip=skip,
-    )
 
 
 def _ec(said: Mapping[str, Any]) -> tuple[str, ...]:
@@ -300,10 +291,5 @@ def _ec(said: Mapping[str, Any]) -> tuple[str, ...]:
     return q.existing_ec({"db_xref": listed})
 
 
-def _name(said: Mapping[str, Any], place: _Place) -> str:
-    made = f"{place.contig}_{place.start}_{place.end}_{q.SIGNS[place.strand]}"
-    return str(said.get("locus") or said.get("id") or made)
-
-
 def _is_whole(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > 0
+    return isinstance(number, int) and not isinstance(number, bool) and 0 < number < _MOST

@@ -104,16 +104,28 @@ def _inside(text: str, start: int, opening: str, closing: str) -> Iterator[Item]
     while True:
         begin, key = place, ""
         if opening == "{":
-            key, place = _DECODER.raw_decode(text, place)
+            key, place = _value(text, place)
             if not isinstance(key, str):
                 raise JSONDecodeError("a name in quotes expected", text, begin)
             place = _skip(text, _expect(text, _skip(text, place), ":"))
-        content, end = _DECODER.raw_decode(text, place)
+        content, end = _value(text, place)
         yield Item(key, begin, place, end, content)
         place = _skip(text, end)
         if text.startswith(closing, place):
             return
         place = _skip(text, _expect(text, place, ","))
+
+
+def _value(text: str, place: int) -> tuple[Any, int]:
+    """The value at a place, and its end."""
+    try:
+        return _DECODER.raw_decode(text, place)
+    except RecursionError as error:
+        raise JSONDecodeError("values nested too deep", text, place) from error
+    except JSONDecodeError:
+        raise
+    except ValueError as error:  # Python reads no numbers of thousands of digits
+        raise JSONDecodeError("a number of too many digits", text, place) from error
 
 
 def _expect(text: str, place: int, sign: str) -> int:

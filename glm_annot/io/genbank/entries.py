@@ -100,7 +100,7 @@ def read_entries(text: bytes, path: str) -> list[Entry]:
         raise InputError(not_ours(f"this {left.key} has"), path, left.first + 1)
     entries = [_read(lines, layout, path) for layout in layouts]
     if not entries:
-        raise InputError("no LOCUS or ID line, so this is no GenBank or EMBL file", path)
+        raise InputError("this is not a GenBank or EMBL file: it has no LOCUS or ID line", path)
     return entries
 
 
@@ -124,8 +124,7 @@ def _read(lines: Sequence[bytes], layout: Record, path: str) -> Entry:
 def _check_layout(layout: Record, path: str) -> None:
     if layout.stray:
         raise InputError(
-            f"this line is no feature, qualifier or sequence of a {layout.style.name} file; "
-            "is the file damaged?",
+            f"this line is not a feature, qualifier or sequence of {layout.style.name}; is the file damaged?",
             path,
             layout.stray[0] + 1,
         )

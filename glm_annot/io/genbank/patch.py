@@ -70,8 +70,10 @@ def render(
             feature, in_note = record.features[position], names.ec_belongs_in_note(gene.product, promote_to)
             patch.add_tags(feature, record.style, tags, inference, in_note=in_note)
             annotated[record.first] = record
+    code = genome.source.genetic_code
+    comment = names.provenance_comment(predictions.provenance, promote_ec, promote_to, code)
     for record in annotated.values():
-        patch.add_comment(record, names.provenance_comment(predictions.provenance, promote_ec, promote_to))
+        patch.add_comment(record, comment)
     return patch.text()
 
 
@@ -88,7 +90,8 @@ class _Patch:
 
     def text(self) -> bytes:
         """The whole file with all additions."""
-        rows = ((*self.before[n], line, *self.after[n]) for n, line in enumerate(self.lines))
+        before, after = self.before.get, self.after.get  # unlike [n] they make no list for each line
+        rows = ((*before(n, ()), line, *after(n, ())) for n, line in enumerate(self.lines))
         return b"".join(row for group in rows for row in group)
 
     def add_operon(
@@ -158,15 +161,19 @@ def _tags(
     prediction = predictions.genes.get(gene.index)
     if prediction is None:
         return []
-    tags = names.gene_tags(prediction, operon, operons=predictions.operons is not None)
+    tags = names.gene_tags(gene, prediction, operon, operons=predictions.operons is not None)
     promoted = names.promoted_ec(gene, prediction, promote_ec)
     return [*tags, (names.PROMOTED, ",".join(promoted))] if promoted else tags
 
 
 def _note(tags: Sequence[tuple[str, str]]) -> str:
     """'glm-annot: ec=2.7.1.2, 2.7.1.-; ...'; blanks after the commas, so that long lists wrap."""
-    entries = (f"{name.removeprefix(names.PREFIX)}={value.replace(',', ', ')}" for name, value in tags)
+    entries = (f"{name.removeprefix(names.PREFIX)}={_spaced(name, value)}" for name, value in tags)
     return NOTE + SEPARATOR.join(entries)
+
+
+def _spaced(name: str, value: str) -> str:
+    return value.replace(",", ", ") if name in names.LISTS else value
 
 
 def _location(operon: OperonCall, length: int | None) -> str:
@@ -187,6 +194,6 @@ def _head(record: Record, position: int) -> Feature:
 
 
 def _extent(feature: Feature) -> list[str]:
-    """Its first and its last number; nothing where a location that is no CDS's holds none."""
+    """Its first and its last number; empty where the location has none, which only a CDS must have."""
     numbers = re.findall(r"\d+", feature.location)
     return numbers[:1] + numbers[-1:]

@@ -15,7 +15,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.genbank.entries import Entry, read_entries
 from glm_annot.io.genbank.text import Feature
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import check_usable, several, without_repeats, without_sequence
+from glm_annot.io.parts import check_overlap, check_usable, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins
 from glm_annot.io.sequences import UNKNOWN_CODE, Sequences, as_dna, is_genetic_code
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
@@ -44,14 +44,20 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     contigs = reader.contigs(list(zip(names, entries, strict=True)))
     genome = Genome(
         tuple(contig for contig in contigs if contig.genes),
-        Source(source_path, entries[0].layout.style.format, text, reader.anchors),
+        Source(
+            source_path,
+            entries[0].layout.style.format,
+            text,
+            reader.anchors,
+            genetic_code=sequences.chosen_code,
+        ),
     )
     if sequences.contigs and not reader.n_fitting:
         raise sequences.no_contig_fits(names[0], source_path)
     check_usable(genome, sequences, source_path)
     if sequences.proteins and not reader.n_given:
         raise InputError(
-            "no protein of the --faa file goes by the locus_tag or protein_id of a CDS; "
+            "no protein of the --faa file is named like the locus_tag or protein_id of a CDS; "
             "give the proteins of this annotation",
             source_path,
         )
@@ -116,10 +122,13 @@ class _Reader:
         """Records by name, with their CDS in order along the contig."""
         dna = [self._dna(name, entry) for name, entry in entries]
         found = [
-            (number, feature, lines, self._place(feature, lines, entry, dna[number]))
+            (number, feature, lines, self._place(feature, entry, dna[number]))
             for number, (_, entry) in enumerate(entries)
             for feature, lines in entry.coding
         ]
+        sizes = list(map(len, dna))
+        parts = ((part, sizes[number]) for number, _, _, place in found for part in place.parts)
+        check_overlap(parts, sizes, self._path)
         codings = [
             self._coding(*entries[number], dna[number], feature, lines, place)
             for number, feature, lines, place in found
@@ -166,10 +175,8 @@ class _Reader:
             )
         return as_dna(dna or entry.sequence)
 
-    def _place(self, feature: SeqFeature, lines: Feature, entry: Entry, dna: str) -> _Place:
-        parts = [part for part in feature.location.parts if part.ref is None]
-        if not parts:
-            raise InputError(f"CDS {lines.location} lies in another record", self._path, lines.first + 1)
+    def _place(self, feature: SeqFeature, entry: Entry, dna: str) -> _Place:
+        parts = [part for part in feature.location.parts if part.ref is None] or feature.location.parts
         strands = {-1 if part.strand == -1 else 1 for part in parts}
         if len(strands) > 1:
             ordered = sorted(parts, key=lambda part: (part.start, part.end))
@@ -215,7 +222,12 @@ class _Reader:
     def _outside(
         self, name: str, location: SimpleLocation, lines: Feature, length: int | None
     ) -> Skip | None:
-        if length is None or max(part.end for part in location.parts if part.ref is None) <= length:
+        inside = [part for part in location.parts if part.ref is None]
+        if not inside:
+            where = f"{name}, line {lines.first + 1}, {lines.location}"
+            self.oddities.see("CDS that lie in another record, skipped", where)
+            return Skip.OUTSIDE
+        if length is None or max(part.end for part in inside) <= length:
             return None
         self.oddities.see(
             "CDS that reach past the end of their record, skipped",

@@ -31,7 +31,7 @@ class Style:
 
     Attributes:
         format: 'genbank' or 'embl'.
-        name: the same, for people.
+        name: the same, for messages.
         first_key: what the first line of a record begins with.
         first, table, section: begin a record, its feature table, and what follows that.
         spacer: lines within the table that say nothing.
@@ -60,7 +60,7 @@ class Style:
 
 GENBANK = Style(
     format="genbank",
-    name="GenBank",
+    name="a GenBank file",
     first_key="LOCUS",
     first=re.compile(rb"(?:\xef\xbb\xbf)?LOCUS\s"),  # a byte order mark may open the file
     table=re.compile(rb"FEATURES\b"),
@@ -76,7 +76,7 @@ GENBANK = Style(
 )
 EMBL = Style(
     format="embl",
-    name="EMBL",
+    name="an EMBL file",
     first_key="ID",
     first=re.compile(rb"(?:\xef\xbb\xbf)?ID\s"),
     table=re.compile(rb"F[HT]\b"),

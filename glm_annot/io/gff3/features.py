@@ -20,6 +20,7 @@ from glm_annot.records import Skip
 
 log = logging.getLogger(__name__)
 
+MOST_ALIKE = 1000  # genes of one ID that are compared with each further line of that ID
 _IDENTITY = ("locus_tag", "protein_id", "gene", "Name", "product")  # equal on all lines of one CDS
 
 
@@ -113,22 +114,35 @@ def _of_one_name(rows: list[Row], document: Document) -> list[Feature]:
 
 
 def _alike(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows apart by contig and by what names a gene; a name that one lacks does not part them."""
+    """The rows apart by contig and by what names a gene; a name that one lacks does not part them.
+
+    After `MOST_ALIKE` genes of one ID only rows that have all the same names are put together.
+    """
     groups: list[list[Row]] = []
+    names: list[_Names] = []  # of each group: what its rows have, one or the other
+    group_of: dict[_Names, int] = {}  # of the last row with these names
     for row in rows:
-        group = next((g for g in groups if all(_may_be_one(other, row) for other in g)), None)
-        if group is None:
-            groups.append([row])
+        own: _Names = (row.contig, *(q.text(row.attributes, name) for name in _IDENTITY))
+        found = None if row.skip else group_of.get(own)
+        if found is None and not row.skip and len(groups) < MOST_ALIKE:
+            found = next((i for i, group in enumerate(names) if _may_be_one(group, own)), None)
+        if found is None:
+            found = len(groups)
+            groups.append([])
+            names.append(() if row.skip else own)
         else:
-            group.append(row)
+            names[found] = tuple(x or y for x, y in zip(names[found], own, strict=True))
+        groups[found].append(row)
+        if not row.skip:
+            group_of[own] = found
     return groups
 
 
-def _may_be_one(a: Row, b: Row) -> bool:
-    if a.contig != b.contig or a.skip or b.skip:
-        return False
-    names = ((q.text(a.attributes, name), q.text(b.attributes, name)) for name in _IDENTITY)
-    return all(not x or not y or x == y for x, y in names)
+_Names = tuple[str, ...]  # a contig and what names a gene on it; () of a row that stays alone
+
+
+def _may_be_one(group: _Names, row: _Names) -> bool:
+    return bool(group) and all(not x or not y or x == y for x, y in zip(group, row, strict=True))
 
 
 def _of_one_gene(rows: list[Row], document: Document) -> Iterator[Feature]:
@@ -169,7 +183,10 @@ def _genes(rows: list[Row], document: Document) -> list[list[Row]]:
     if not coding_strand(unwrapped, replicon) or any(q.is_pseudo(row.attributes) for row in rows):
         return [unwrapped]
     read = partial(_residues, replicon=replicon, document=document)
-    genes = [sorted(gene, key=unwrapped.index) for gene in whole_genes(_in_order(unwrapped), read)]
+    place = {row.line: i for i, row in enumerate(unwrapped)}
+    genes = [
+        sorted(gene, key=lambda row: place[row.line]) for gene in whole_genes(_in_order(unwrapped), read)
+    ]
     return [_in_first_lap(gene, replicon) for gene in genes]
 
 

@@ -22,7 +22,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import COLUMNS, ECPlace, annotation_lines, is_feature, is_our_operon
 from glm_annot.io.oddities import Oddities
 from glm_annot.io.sequences import DEFAULT_CODE, UNKNOWN_CODE, is_genetic_code
-from glm_annot.io.source import decode, newline_of
+from glm_annot.io.source import BOM, decode, newline_of
 from glm_annot.records import Skip
 
 SECTION_CDS = 8192  # in a section, unless one contig has more; as many as `model.windows` reads at once
@@ -42,6 +42,7 @@ _DIALECT = {
 _NOWHERE = ".\t" * (COLUMNS - 1)  # for gffutils, which stops at places that are no numbers
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
+_LINES_NAMED = 5  # in a message
 _END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
@@ -146,9 +147,10 @@ class Document:
         return InputError(message, self.path, self.first + line + 1)
 
     def lines(self, rows: Sequence[Row]) -> str:
-        """'line 3', 'lines 3, 4': where some rows stand in the file."""
+        """'line 3', 'lines 3, 4': where some rows stand in the file; of many the first ones."""
         numbers = sorted(self.first + row.line + 1 for row in rows)
-        return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        more = ", ..." if len(numbers) > _LINES_NAMED else ""
+        return f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:_LINES_NAMED]))}{more}"
 
 
 def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
@@ -173,6 +175,11 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             layout.newline = newline_of(raw)
         layout.lines, layout.stop = number + 1, start + len(raw)
         ec_place.see(raw)
+        if raw.startswith(BOM):
+            raise document.error(
+                "a byte order mark in the middle: these are files joined into one; give them one by one",
+                number,
+            )
         if is_feature(raw):
             if is_our_operon(raw):
                 raise document.error(q.not_ours("this operon has"), number)
@@ -191,7 +198,9 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         elif raw.startswith(b"#"):
             joined.see_comment(raw, number)
             if _HIDDEN_CDS.match(raw):
-                oddities.see("CDS in lines that begin with ##, and so not read", f"line {number + 1}")
+                oddities.see(
+                    "CDS that were not read, because their line begins with ##", f"line {number + 1}"
+                )
             comment = decode(raw)
             pending = _read_comment(comment, layout) or pending
             if match := _COMMENTED_CODE.match(comment):
@@ -329,16 +338,17 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
     if len(columns) != COLUMNS:
         if _BLANKS_FOR_TABS.match(columns[0]):
             raise document.error(
-                f"blanks (spaces) where tabs belong between the {COLUMNS} columns of GFF3; replace them",
+                f"spaces where tabs belong between the {COLUMNS} columns of GFF3; replace them by tabs",
                 number,
             )
         document.oddities.see(
-            f"lines that are no CDS and lack the {COLUMNS} columns of GFF3, kept as they are", line
+            f"lines other than CDS that lack the {COLUMNS} columns of GFF3, kept as they are", line
         )
         return False
     if not (_whole(columns[3]) and _whole(columns[4])):
         document.oddities.see(
-            "features other than CDS whose start or end is no whole number from 1 on, kept as they are", line
+            "features other than CDS whose start or end is not a whole number from 1 on, kept as they are",
+            line,
         )
     return True
 
@@ -364,7 +374,8 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
     is_cds, skip = _is_cds(columns), None if len(columns) == COLUMNS else Skip.MALFORMED
     if is_cds and len(columns) <= _END:  # it does not say where it is
         raise document.error(
-            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; mend or remove this line",
+            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; correct or remove this "
+            "line",
             number,
         )
     columns = [*columns, *["."] * (COLUMNS - len(columns))]

@@ -12,7 +12,7 @@ What is added, and what `strip` therefore removes:
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from typing import BinaryIO
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import (
     COLUMNS,
+    MOST_ANCESTORS,
     PARENT,
     annotation_lines,
     is_feature,
@@ -91,21 +92,32 @@ def _without_ours(attributes: bytes) -> bytes:
         ours[name] = kept.pop().partition(b"=")[2]
     if not ours:
         return attributes
-    promoted = ours.get(q.PROMOTED.encode())
-    for record in promoted.split(b",") if promoted else ():
-        _withdraw(kept, *record.split(b":", 1))
+    if promoted := ours.get(q.PROMOTED.encode()):
+        kept = _without_promoted(kept, promoted)
     return b";".join(kept + end) if kept or end else b"."
 
 
-def _withdraw(items: list[bytes], key: bytes, value: bytes = b"") -> None:
-    """Take the last `value` out of the last attribute `key` that has it; an attribute left empty goes too."""
-    for i in reversed(range(len(items))):
-        name, _, listed = items[i].partition(b"=")
-        values = listed.split(b",")
-        if name.lstrip() == key and value in values:
-            del values[len(values) - 1 - values[::-1].index(value)]
-            items[i : i + 1] = [name + b"=" + b",".join(values)] if values else []
-            return
+def _without_promoted(items: list[bytes], promoted: bytes) -> list[bytes]:
+    """The attributes without the last values that `promoted` (key:value,...) names; empty ones go, too."""
+    wanted = Counter(record.partition(b":")[::2] for record in promoted.split(b","))
+    kept: list[bytes] = []
+    for item in reversed(items):
+        name, _, listed = item.partition(b"=")
+        key, values = name.lstrip(), listed.split(b",")
+        left = [value for value in reversed(values) if not _taken(wanted, (key, value))]
+        if len(left) == len(values):
+            kept.append(item)
+        elif left:
+            kept.append(name + b"=" + b",".join(reversed(left)))
+    return kept[::-1]
+
+
+def _taken(wanted: Counter[tuple[bytes, bytes]], record: tuple[bytes, bytes]) -> bool:
+    """Whether a value is one of those to be taken out, of which there is then one fewer."""
+    if not wanted[record]:
+        return False
+    wanted[record] -= 1
+    return True
 
 
 # ---- adding ----
@@ -117,7 +129,8 @@ def render(
     """The text of the genome's file, or of the section of it that it is, with the predictions added."""
     assert genome.source is not None
     mark, lines, rest = split_text(genome.source.text)
-    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to)
+    code = genome.source.genetic_code
+    comment = q.provenance_comment(predictions.provenance, promote_ec, promote_to, code)
     inserted = _inserted_lines(lines, genome, predictions, comment)
     additions = _Additions(genome.source.ec_place, predictions, promote_ec, promote_to)
     genes = {
@@ -130,7 +143,8 @@ def render(
     for number, line in enumerate(lines):
         out += inserted.get(number, ())
         out.append(_with_attributes(line, *additions.of(genes[number])) if number in genes else line)
-    return b"".join([*out, rest])
+    out.append(rest)
+    return b"".join(out)
 
 
 _Pairs = list[tuple[str, str]]
@@ -150,7 +164,7 @@ class _Additions:
         """(what is promoted to the tool's attributes, our tags), equal on all lines of a CDS."""
         prediction = self._predictions.genes[gene.index]
         operon = self._members[gene.index][0] if gene.index in self._members else None
-        tags = q.gene_tags(prediction, operon, operons=self._predictions.operons is not None)
+        tags = q.gene_tags(gene, prediction, operon, operons=self._predictions.operons is not None)
         numbers = q.promoted_ec(gene, prediction, self._promote_ec)
         if q.ec_belongs_in_note(gene.product, self._promote_to):
             return [(q.NOTE, q.promoted_note(number)) for number in numbers], tags
@@ -225,9 +239,13 @@ def _lines_by_id(lines: Sequence[bytes]) -> dict[bytes, int]:
 
 def _top_line(lines: Sequence[bytes], number: int, ids: Mapping[bytes, int]) -> int:
     """The line of the topmost feature that this one is a part of, as long as it comes earlier in the file."""
-    parent = PARENT.search(lines[number])
-    above = ids.get(parent[1], number) if parent else number
-    return _top_line(lines, above, ids) if above < number else number
+    for _ in range(MOST_ANCESTORS):
+        parent = PARENT.search(lines[number])
+        above = ids.get(parent[1], number) if parent else number
+        if above >= number:
+            break
+        number = above
+    return number
 
 
 def _operon_line(operon: OperonCall, name: str, gene_line: bytes) -> bytes:

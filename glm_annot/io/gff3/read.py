@@ -12,9 +12,9 @@ from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.features import Feature, code_of, coding_strand, find_features
 from glm_annot.io.gff3.lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
-from glm_annot.io.gff3.text import split_text
+from glm_annot.io.gff3.text import MOST_ANCESTORS, split_text
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import several, without_repeats, without_sequence
+from glm_annot.io.parts import check_overlap, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins, Reading
 from glm_annot.io.sequences import EDGE, Fasta, Sequences, as_dna
 from glm_annot.io.source import blocks_from
@@ -102,6 +102,7 @@ class Sections:
         _attach_sequences(document, self._sequences, self._embedded)
         document.code = self._sequences.chosen_code
         _see_outside(document)
+        _check_overlap(document)
         features = find_features(document)
         ancestors = {row.id: row for row in reversed(document.rows) if row.kind in ANCESTORS and row.id}
         codings = [_coding(feature, ancestors, document, self._sequences) for feature in features]
@@ -122,8 +123,17 @@ class Sections:
             newline=layout.newline,
             ec_place=layout.ec_place,
             opens_file=section.start == 0,
+            genetic_code=self._sequences.chosen_code,
         )
         return Genome(_contigs(genes, document), source)
+
+
+def _check_overlap(document: Document) -> None:
+    bases = {name: len(replicon.sequence or "") for name, replicon in document.replicons.items()}
+    coding = (row for row in document.rows if row.kind == "CDS")
+    check_overlap(
+        (((row.start, row.end), bases[row.contig]) for row in coding), bases.values(), document.path
+    )
 
 
 def _see_outside(document: Document) -> None:
@@ -227,10 +237,12 @@ def _is_pseudo(lineage: Iterable[Row]) -> bool:
 
 
 def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
-    """The CDS and then its parents upwards, each once."""
+    """The CDS and then its parents upwards, each once, at most `MOST_ANCESTORS`."""
     seen: set[str] = set()
     current: Row | None = row
-    while current is not None:
+    for _ in range(1 + MOST_ANCESTORS):
+        if current is None:
+            return
         yield current
         names = [n for n in current.attributes.get("Parent", ()) if n in ancestors and n not in seen]
         seen.update(names)

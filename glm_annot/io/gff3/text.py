@@ -14,6 +14,7 @@ from glm_annot.io import qualifiers as q
 from glm_annot.io.source import BOM, split_lines
 
 COLUMNS = 9  # of a GFF3 feature line
+MOST_ANCESTORS = 10  # that are followed from a CDS upwards; a gene and a transcript are two
 _FASTA = re.compile(rb"^(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
 # Some tools put a blank after each `;`.
 PARENT = re.compile(rb"[\t;] *Parent=([^;,\t\r\n]+)")

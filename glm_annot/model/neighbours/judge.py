@@ -6,19 +6,23 @@ embedding; H hidden features of gLM; Q genes asked for; M genomes of the memory;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from glm_annot.model.families import FamilyHead, FamilyHeadConfig, FamilyTable, FamilyTableConfig
 from glm_annot.model.glm import percentile
+from glm_annot.model.neighbours.beside import Beside, named_beside
+from glm_annot.model.neighbours.hints import Hint, Hints, HintsConfig
 from glm_annot.model.neighbours.memory import Genes, Memory, MemoryConfig
-from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig, gather_candidates
+from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig, ask, gather_candidates
+from glm_annot.model.neighbours.names import Fact, FamilyName, names_of
 
 SAME_GENOME = 0.95  # of the adjacent families of a genome that one in the memory has, too: it is the same
+SURE = 0.9  # probability of another family from which on a gene is unexpected
 LEAST_PAIRS = 200  # of adjacent families: a fragment with fewer may stand alike in many genomes
-_CHUNK = 1024  # genes asked for at a time; bounds memory
 _QUANTILES = 101
 
 
@@ -32,6 +36,7 @@ class NeighboursConfig:
         mixture: hidden features of the mixture.
         glm: hidden features of the gLM whose head tells families; 0 for a gLM that tells none.
         own: families that have weights of their own in it.
+        named: whether families have names, which genes get by their neighbours and their protein.
     """
 
     families: int
@@ -42,6 +47,7 @@ class NeighboursConfig:
     mixture: int
     glm: int = 0
     own: int = 0
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,22 @@ class ContextOfGenes:
         log_ratio_G: log P(own family | neighbours) - log P(own family), in nats; NaN without a family.
         expected_G: the likeliest family at each place.
         confidence_G: its probability.
+        unexpected_G: whether that is high and the gene is of another family, while none of the expected one
+            stands near, as it would after an insertion.
         same_genomes: genomes of the memory that are this one, or nearly, and did not vote.
+        hint: what each gene may be called; None where families have no names.
+        beside: for each gene of a family the named families that stand beside it in other genomes; see
+            `named_beside`.
     """
 
     family_G: Tensor
     log_ratio_G: Tensor
     expected_G: Tensor
     confidence_G: Tensor
+    unexpected_G: Tensor
     same_genomes: int
+    hint: Hint | None = None
+    beside: Mapping[int, tuple[Beside, ...]] = field(default_factory=dict)
 
 
 class Neighbours(nn.Module):
@@ -68,6 +82,10 @@ class Neighbours(nn.Module):
 
     Args:
         config: its sizes.
+
+    Attributes:
+        facts: what families are called, by source.
+        names: the families that have a name.
 
     Buffers: quantiles_Q of the log-ratio of calibrating genomes' genes, rising.
     """
@@ -82,7 +100,21 @@ class Neighbours(nn.Module):
         self.mixture = Mixture(MixtureConfig(config.families, config.mixture))
         head = FamilyHeadConfig(config.glm, config.families, config.dim, config.own)
         self.head = FamilyHead(head) if config.glm else None
+        self.hints = Hints(HintsConfig(config.families)) if config.named else None
+        self.facts: tuple[Fact, ...] = ()
+        self.names: dict[int, FamilyName] = {}
         self.register_buffer("quantiles_Q", torch.linspace(0.0, 1.0, _QUANTILES))
+
+    def call(self, facts: Iterable[Fact], without: Collection[str] = ()) -> None:
+        """Take what families are called; sources in `without` are not believed."""
+        self.facts = tuple(facts)
+        self.names = names_of(self.facts, without)
+        if self.hints is not None:
+            self.hints.name(self.names)
+
+    def check(self) -> None:
+        """Raise ValueError for a memory that names what there is not."""
+        self.memory.check()
 
     @torch.inference_mode()
     def judge(
@@ -101,19 +133,36 @@ class Neighbours(nn.Module):
         genes = Genes(family_G, strand_G.long(), first_C)
         same_M = self.same_genomes(genes)
         index = self.memory.index(self._places_without(same_M))
-        parts = []
-        for asked_Q in torch.split(torch.arange(len(family_G), device=family_G.device), _CHUNK):
-            votes = index.ask(genes, asked_Q)
-            log_p_QF = None
-            if self.head is not None and hidden_GH is not None:
-                log_p_QF = self.head(hidden_GH[asked_Q], self.table)
-            candidates = gather_candidates(votes, genes, asked_Q, self.mixture.log_prior_F, log_p_QF=log_p_QF)
-            parts.append(self._judged(candidates, family_G[asked_Q]))
+
+        def log_p(rows: Tensor) -> Tensor | None:
+            if self.head is None or hidden_GH is None:
+                return None
+            log_p_QF: Tensor = self.head(hidden_GH[rows], self.table)
+            return log_p_QF
+
+        parts, hints = [], []
+        direction_GD = self.table.directions(embeddings_GD.to(family_G.device))
+        for asking in ask(index, genes, torch.arange(len(family_G), device=family_G.device), log_p):
+            candidates = gather_candidates(asking, self.mixture.log_prior_F)
+            parts.append(self._judged(candidates, family_G[asking.at_Q]))
+            if self.hints is not None:
+                own = direction_GD[asking.at_Q], family_G[asking.at_Q]
+                named = self.hints.candidates(asking, *own, self.mixture, self.table)
+                hints.append(self.hints.best(named, asking.votes))
         if not parts:
             nothing = torch.zeros(0, device=family_G.device)
-            return ContextOfGenes(family_G, nothing, family_G, nothing, int(same_M.sum()))
-        ratio_G, expected_G, confidence_G = (torch.cat(column) for column in zip(*parts, strict=True))
-        return ContextOfGenes(family_G, ratio_G, expected_G, confidence_G, int(same_M.sum()))
+            return ContextOfGenes(family_G, nothing, family_G, nothing, nothing.bool(), int(same_M.sum()))
+        ratio_G, expected_G, confidence_G, unexpected_G = map(torch.cat, zip(*parts, strict=True))
+        return ContextOfGenes(
+            family_G,
+            ratio_G,
+            expected_G,
+            confidence_G,
+            unexpected_G,
+            int(same_M.sum()),
+            Hint.joined(hints) if hints else None,
+            named_beside(index, genes, self.names) if hints else {},
+        )
 
     def places_of_others(self, genes: Genes) -> Tensor:
         """Places of the memory but those of the genome itself, (N,)."""
@@ -146,12 +195,16 @@ class Neighbours(nn.Module):
         found = percentile(self.quantiles_Q, log_ratio_G.nan_to_num())
         return found.masked_fill(log_ratio_G.isnan(), torch.nan)
 
-    def _judged(self, candidates: Candidates, family_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _judged(self, candidates: Candidates, family_Q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """log_ratio, expected, confidence and unexpected of `ContextOfGenes` for some genes."""
         log_p_QR = self.mixture(candidates)
         ratio_Q = self.mixture.log_ratio(log_p_QR, candidates, family_Q)
         best = log_p_QR[:, :-2].max(dim=1)
         expected_Q = candidates.family_QK.gather(1, best.indices[:, None])[:, 0]
-        return ratio_Q, expected_Q, best.values.exp()
+        near_Q = candidates.seen_QK.gather(1, best.indices[:, None])[:, 0]
+        other_Q = (family_Q != expected_Q) & (family_Q < self.config.families)
+        confidence_Q = best.values.exp()
+        return ratio_Q, expected_Q, confidence_Q, other_Q & ~near_Q & (confidence_Q >= SURE)
 
 
 def _adjacent(family_N: Tensor, strand_N: Tensor, first_C: Tensor, families: int) -> tuple[Tensor, Tensor]:

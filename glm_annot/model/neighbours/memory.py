@@ -25,6 +25,7 @@ DECAY = 0.7  # weight of a vote from each gene further away
 SHARPNESS = 0.3  # of the votes of places, exp(0.3 x (score - best score))
 PLACES = 4096  # places of one family that are looked at, at most
 CANDIDATES = 24  # families kept of those voted for
+ALIKE = 2  # neighbours in common from which on two places count as alike
 UNITS = 4096  # of a score's 1.0: scores add up as whole numbers, in any order to the same sum
 _HITS = 2_000_000  # hits looked at together; bounds memory
 
@@ -71,6 +72,8 @@ class Votes:
         best_Q: score of the best place of all.
         groups_Q: groups of genomes that vote.
         none_Q: share of the votes of places whose gene has no family.
+        alike_QK: groups of genomes that vote for it from a place to which `ALIKE` neighbours point or more.
+        alike_Q: groups that have any such place.
     """
 
     family_QK: Tensor
@@ -85,6 +88,8 @@ class Votes:
     best_Q: Tensor
     groups_Q: Tensor
     none_Q: Tensor
+    alike_QK: Tensor
+    alike_Q: Tensor
 
 
 class Memory(nn.Module):
@@ -112,6 +117,17 @@ class Memory(nn.Module):
         self.register_buffer("first_C", torch.zeros(config.contigs + 1, dtype=torch.int64))
         self.register_buffer("genome_C", torch.zeros(config.contigs, dtype=torch.int32))
         self.register_buffer("group_M", torch.zeros(config.genomes, dtype=torch.int32))
+
+    def check(self) -> None:
+        """Raise ValueError for families, places, genomes and groups that there are not."""
+        lengths_C = self.first_C.diff()
+        if int(self.first_C[0]) or bool((lengths_C < 0).any()) or int(self.first_C[-1]) != self.config.places:
+            raise ValueError("first_C is no list of places of contigs in order")
+        limits = {"family_N": self.config.families + 1, "genome_C": self.config.genomes}
+        for name, most in {**limits, "group_M": self.config.genomes}.items():
+            numbers = getattr(self, name)
+            if bool(((numbers < 0) | (numbers >= most)).any()):
+                raise ValueError(f"{name} has numbers that are not from 0 to {most - 1}")
 
     def index(self, allowed_N: Tensor | None = None, places: int = PLACES) -> MemoryIndex:
         """Make the memory ready to be asked.
@@ -302,11 +318,13 @@ def _count(index: MemoryIndex, genes: Genes, asked_Q: Tensor, places: _Places, c
     zeros_U = torch.zeros(len(key_U), device=device)
     share_U = zeros_U.index_add(0, which_R, vote_R) / total_Q[query_U]
     same_R = (places.strand_R == genes.strand_G[asked_Q[query_R]]).float()
+    alike_R = (places.left_R + places.right_R >= ALIKE).float()
     columns = {
         "share": share_U,
         "best": zeros_U.scatter_reduce(0, which_R, places.score_R, "amax"),
         "mean": zeros_U.scatter_reduce(0, which_R, places.score_R, "mean", include_self=False),
         "groups": torch.bincount(which_R, minlength=len(key_U)).float(),
+        "alike": zeros_U.index_add(0, which_R, alike_R),
         "left": zeros_U.scatter_reduce(0, which_R, places.left_R.float(), "amax"),
         "right": zeros_U.scatter_reduce(0, which_R, places.right_R.float(), "amax"),
         "beside": zeros_U.scatter_reduce(0, which_R, places.beside_R.float(), "amax"),
@@ -325,7 +343,10 @@ def _count(index: MemoryIndex, genes: Genes, asked_Q: Tensor, places: _Places, c
     for name, column_U in columns.items():
         filled[f"{name}_QK"] = torch.zeros(Q, candidates, device=device)
         filled[f"{name}_QK"][query_U[order], rank] = column_U[order]
-    return Votes(family_QK=family_QK, best_Q=best_Q, groups_Q=groups_Q, none_Q=none_Q, **filled)
+    alike_Q = torch.zeros(Q, device=device).index_add_(0, query_R, alike_R)
+    return Votes(
+        family_QK=family_QK, best_Q=best_Q, groups_Q=groups_Q, none_Q=none_Q, alike_Q=alike_Q, **filled
+    )
 
 
 def _rank_in_run(values: Tensor) -> Tensor:

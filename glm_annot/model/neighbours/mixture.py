@@ -12,16 +12,17 @@ place; F families.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from glm_annot.model.neighbours.memory import REACH, Genes, Votes
+from glm_annot.model.neighbours.memory import REACH, Genes, MemoryIndex, Votes
 
 FROM_GLM = 8  # families that gLM adds to the candidates
 AROUND = 15  # genes to either side among which a family counts as seen already
+_CHUNK = 1024  # genes asked for at a time; bounds memory
 _RARE = 1e-6  # stands for a share or probability of nothing
 CANDIDATE_FEATURES = 14
 PLACE_FEATURES = 9
@@ -41,6 +42,11 @@ class Candidates:
     features_QKX: Tensor
     place_QY: Tensor
 
+    @property
+    def seen_QK(self) -> Tensor:
+        """Whether each family stands visibly among the genes around."""
+        return self.features_QKX[..., CANDIDATE_FEATURES - 1] > 0
+
     def take(self, rows: Tensor) -> Candidates:
         """Those of some places."""
         return Candidates(self.family_QK[rows], self.features_QKX[rows], self.place_QY[rows])
@@ -52,6 +58,47 @@ class Candidates:
         return cls(*(torch.cat(column) for column in columns))
 
 
+class Scorer(nn.Module):
+    """Scores candidates and some other outcomes against each other, in one softmax.
+
+    Args:
+        features: numbers that describe a candidate.
+        place: numbers that describe a place.
+        hidden: hidden features of both networks.
+        others: outcomes beside the candidates.
+
+    Buffers: mean_X, std_X, mean_Y, std_Y bring the features to one scale.
+    """
+
+    mean_X: Tensor
+    std_X: Tensor
+    mean_Y: Tensor
+    std_Y: Tensor
+
+    def __init__(self, features: int, place: int, hidden: int, others: int) -> None:
+        super().__init__()
+        self.candidate = nn.Sequential(
+            nn.Linear(features + place, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, 1),
+        )
+        self.rest = nn.Sequential(nn.Linear(place, hidden), nn.GELU(), nn.Linear(hidden, others))
+        for name, size in (("X", features), ("Y", place)):
+            self.register_buffer(f"mean_{name}", torch.zeros(size))
+            self.register_buffer(f"std_{name}", torch.ones(size))
+
+    def forward(self, candidates: Candidates) -> Tensor:
+        """Logarithms of the probabilities of the candidates and of the other outcomes, (Q, K + others)."""
+        place_QY = (candidates.place_QY - self.mean_Y) / self.std_Y
+        features_QKX = (candidates.features_QKX - self.mean_X) / self.std_X
+        K = features_QKX.shape[1]
+        both = torch.cat([features_QKX, place_QY[:, None].expand(-1, K, -1)], dim=-1)
+        score_QK = self.candidate(both)[..., 0].masked_fill(candidates.family_QK < 0, -math.inf)
+        return torch.cat([score_QK, self.rest(place_QY)], dim=1).log_softmax(-1)
+
+
 @dataclass(frozen=True)
 class MixtureConfig:
     """Size of a `Mixture`: hidden features of its two networks, and families."""
@@ -60,43 +107,22 @@ class MixtureConfig:
     hidden: int = 32
 
 
-class Mixture(nn.Module):
-    """Scores candidates, 'no family' and 'another family' against each other.
+class Mixture(Scorer):
+    """Scores candidates, 'no family' and 'another family' (in this order) against each other.
 
     Args:
         config: its size.
 
-    Buffers: mean_X, std_X, mean_Y, std_Y bring the features to one scale; log_prior_F is the logarithm of
-    each family's share of the memory's genes.
+    Buffers beside those of `Scorer`: log_prior_F is the logarithm of each family's share of the memory's
+    genes.
     """
 
-    mean_X: Tensor
-    std_X: Tensor
-    mean_Y: Tensor
-    std_Y: Tensor
     log_prior_F: Tensor
 
     def __init__(self, config: MixtureConfig) -> None:
-        super().__init__()
+        super().__init__(CANDIDATE_FEATURES, PLACE_FEATURES, config.hidden, others=2)
         self.config = config
-        X, Y, hidden = CANDIDATE_FEATURES, PLACE_FEATURES, config.hidden
-        self.candidate = nn.Sequential(
-            nn.Linear(X + Y, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 1)
-        )
-        self.rest = nn.Sequential(nn.Linear(Y, hidden), nn.GELU(), nn.Linear(hidden, 2))
-        for name, size in (("X", X), ("Y", Y)):
-            self.register_buffer(f"mean_{name}", torch.zeros(size))
-            self.register_buffer(f"std_{name}", torch.ones(size))
         self.register_buffer("log_prior_F", torch.zeros(config.families))
-
-    def forward(self, candidates: Candidates) -> Tensor:
-        """Logarithms of the probabilities of the candidates, of no family and of another: (Q, K + 2)."""
-        place_QY = (candidates.place_QY - self.mean_Y) / self.std_Y
-        features_QKX = (candidates.features_QKX - self.mean_X) / self.std_X
-        K = features_QKX.shape[1]
-        both = torch.cat([features_QKX, place_QY[:, None].expand(-1, K, -1)], dim=-1)
-        score_QK = self.candidate(both)[..., 0].masked_fill(candidates.family_QK < 0, -math.inf)
-        return torch.cat([score_QK, self.rest(place_QY)], dim=1).log_softmax(-1)
 
     def log_probability(self, log_p_QR: Tensor, candidates: Candidates, family_Q: Tensor) -> Tensor:
         """Logarithm of the probability of one family (or none, `config.families`) at each place, (Q,).
@@ -126,36 +152,74 @@ class Mixture(nn.Module):
         return ratio_Q.masked_fill(none_Q, math.nan)
 
 
-def gather_candidates(
-    votes: Votes,
-    genes: Genes,
-    asked_Q: Tensor,
-    log_prior_F: Tensor,
-    *,
-    log_p_QF: Tensor | None = None,
-    strand_known: bool = True,
-) -> Candidates:
-    """Put together what memory and gLM say of the same places.
+@dataclass(frozen=True)
+class Asking:
+    """What memory and gLM say of some genes.
 
-    Args:
+    Attributes:
         votes: of the memory.
         genes: that voted; their hidden ones are seen by nobody.
-        asked_Q: int64, the genes asked for.
-        log_prior_F: see `Mixture`.
+        at_Q: int64, the genes asked for.
         log_p_QF: logarithms of gLM's probabilities of the families and, last, of none; None without a gLM
             that tells families.
         strand_known: whether the strand of the genes asked for is known.
     """
+
+    votes: Votes
+    genes: Genes
+    at_Q: Tensor
+    log_p_QF: Tensor | None = None
+    strand_known: bool = True
+
+
+def ask(
+    index: MemoryIndex,
+    genes: Genes,
+    at_Q: Tensor,
+    log_p: Callable[[Tensor], Tensor | None] = lambda rows: None,
+    *,
+    strand_known: bool = True,
+) -> Iterator[Asking]:
+    """Ask the memory for many genes, some at a time and in order, which bounds memory.
+
+    Args:
+        index: the memory.
+        genes: of the genome that asks.
+        at_Q: int64, the genes asked for, rising.
+        log_p: gLM's probabilities for some of them, as in `Asking`; called with their rows in at_Q.
+        strand_known: as in `Asking`.
+
+    Yields:
+        what is said of some of them.
+    """
+    for rows in torch.split(torch.arange(len(at_Q), device=at_Q.device), _CHUNK):
+        votes = index.ask(genes, at_Q[rows])
+        yield Asking(votes, genes, at_Q[rows], log_p(rows), strand_known)
+
+
+def gather_candidates(asking: Asking, log_prior_F: Tensor, more_QK: Tensor | None = None) -> Candidates:
+    """Put together what memory and gLM say of the same places.
+
+    Args:
+        asking: what they say.
+        log_prior_F: see `Mixture`.
+        more_QK: families that are to be candidates whoever names them; they come last, -1 for those that are
+            candidates already.
+    """
+    votes, genes, asked_Q, log_p_QF = asking.votes, asking.genes, asking.at_Q, asking.log_p_QF
     none = len(log_prior_F)
     Q, voted = votes.family_QK.shape
-    family_QK, log_p_QK = votes.family_QK, votes.share_QK.new_zeros(Q, voted)
+    family_QK = votes.family_QK
     own_QY = votes.share_QK.new_zeros(Q, 2)
     if log_p_QF is not None:
-        top_QK = log_p_QF[:, :none].topk(min(FROM_GLM, none), dim=-1).indices
-        known_QK = (top_QK[:, :, None] == votes.family_QK[:, None, :]).any(-1)
-        family_QK = torch.cat([votes.family_QK, top_QK.masked_fill(known_QK, -1)], dim=1)
-        log_p_QK = log_p_QF.gather(1, family_QK.clamp_min(0)).clamp_min(math.log(_RARE))
+        family_QK = _with(family_QK, log_p_QF[:, :none].topk(min(FROM_GLM, none), dim=-1).indices)
         own_QY = torch.stack([log_p_QF[:, none], log_p_QF[:, :none].amax(1)], dim=1)
+    if more_QK is not None:
+        family_QK = _with(family_QK, more_QK)
+    if log_p_QF is None:
+        log_p_QK = votes.share_QK.new_zeros(family_QK.shape)
+    else:
+        log_p_QK = log_p_QF.gather(1, family_QK.clamp_min(0)).clamp_min(math.log(_RARE))
     more = family_QK.shape[1] - voted
     best_Q, groups_Q = votes.best_Q[:, None], votes.groups_Q[:, None].float()
     columns = [
@@ -168,7 +232,7 @@ def gather_candidates(
         votes.left_QK,
         votes.right_QK,
         votes.beside_QK,
-        votes.same_strand_QK if strand_known else torch.full_like(votes.share_QK, 0.5),
+        votes.same_strand_QK if asking.strand_known else torch.full_like(votes.share_QK, 0.5),
         torch.ones_like(votes.share_QK),
     ]
     floors = [math.log(_RARE), *(0.0,) * 8, 0.5, 0.0]
@@ -181,10 +245,16 @@ def gather_candidates(
         votes.none_Q,
         votes.share_QK.amax(1) if voted else votes.best_Q,
         *_neighbours(genes, asked_Q, none),
-        torch.full_like(votes.best_Q, float(strand_known)),
+        torch.full_like(votes.best_Q, float(asking.strand_known)),
         *own_QY.unbind(1),
     ]
     return Candidates(family_QK, torch.stack(features, dim=-1), torch.stack(place, dim=-1))
+
+
+def _with(family_QK: Tensor, more_QK: Tensor) -> Tensor:
+    """Candidates and more of them, -1 for those that are there already."""
+    known_QK = (more_QK[:, :, None] == family_QK[:, None, :]).any(-1)
+    return torch.cat([family_QK, more_QK.masked_fill(known_QK, -1)], dim=1)
 
 
 def _around(genes: Genes, asked_Q: Tensor, reach: int) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from glm_annot.io import strip as strip_text
 from tests.support.paths import ROOT
 
 INSTALLED = bool(entry_points(group="glm_annot.plugins"))
@@ -65,11 +67,51 @@ def test_a_full_disk_behind_standard_output_is_one_line(small_gff3: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--min-confidence", "nan"), ("--promote-ec", "nan"), ("--cache-size", "inf")]
+    ("option", "value"), [("--min-confidence", "nan"), ("--promote-ec", "nan"), ("--max-unpacked", "inf")]
 )
 def test_a_number_is_a_number(run: Run, small_gff3: Path, tiny_bundle: Path, option: str, value: str) -> None:
     done = run(small_gff3, "--model", tiny_bundle, "--dry-run", option, value)
     assert done.returncode == 2 and b"is not a finite number" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--threads", "100000"), ("--cache-size", "1e300"), ("--max-unpacked", "0")]
+)
+def test_sizes_beyond_all_bounds_are_wrong_usage(
+    option: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glm_annot.cli import app
+
+    monkeypatch.setattr(sys, "argv", ["glm-annot", "x.gff3", option, value])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert end.value.code == 2 and "is not in the range" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full here")
+@pytest.mark.parametrize("args", [["--help"], ["models"]])
+def test_help_and_models_on_a_full_disk_are_one_line(args: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command(args), env=environment(), stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"glm-annot: error: ") and done.stderr.count(b"\n") == 1
+    assert b"No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_streams_that_are_closed_are_no_traceback_and_take_no_file(
+    closed: str, small_gff3: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    words = command([small_gff3, "--model", tiny_bundle, "-o", tmp_path / "out.gff3"])
+    done = subprocess.run(f"{shlex.join(words)} {closed}", shell=True, env=environment(), capture_output=True)
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    assert strip_text((tmp_path / "out.gff3").read_bytes()) == small_gff3.read_bytes()
+
+
+def test_a_pipe_by_name_goes_to_standard_output(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:
+    done = run("/dev/stdin", "--model", tiny_bundle, stdin=small_gff3.read_bytes())
+    assert done.returncode == 0, done.stderr.decode()
+    assert strip_text(done.stdout) == small_gff3.read_bytes()
 
 
 def test_default_command_writes_annotation_and_table_beside_the_input(
@@ -234,8 +276,8 @@ def test_missing_file_and_folder(run: Run, tmp_path: Path, tiny_bundle: Path) ->
     for name in ("a.gff3", "b.gbk.gz", "c.gff", "d.gbff", "e.txt", "a.glm.gff3"):
         (tmp_path / "folder" / name).touch()
     line = complaint(run("folder", "--model", tiny_bundle), 3)
-    assert "one of its 4 possible annotation files (a.gff3, b.gbk.gz, c.gff, ...)" in line
-    assert "write folder/* for all of them" in line
+    assert "name an annotation file in it (a.gff3, b.gbk.gz, c.gff, ...)" in line
+    assert "give folder/* for all of them" in line
 
 
 def test_nucleotides_where_proteins_are_expected(run: Run, small_gff3: Path, tiny_bundle: Path) -> None:
@@ -266,6 +308,7 @@ def test_unusable_model(run: Run, small_gff3: Path, tmp_path: Path) -> None:
     [
         (("--device", "nonsense"), "nonsense"),
         (("--device", "cuda:99"), "cuda:99"),
+        (("--device", "meta"), "it holds no numbers"),
         (("-o", "nowhere/deep/out.gff3"), "does not exist"),
         (("--log-file", "nowhere/log"), "--log-file nowhere/log"),
     ],

@@ -26,7 +26,7 @@ from glm_annot.cli.console import start_log
 from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.tasks import Options, Task
 from glm_annot.ec import reference as homology
-from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
+from glm_annot.errors import InputError, ModelError, UsageError
 from glm_annot.io import strip, tool_folders
 from glm_annot.plugins import bakta
 from glm_annot.results.files import FilesInUse, open_log
@@ -164,7 +164,7 @@ def test_what_failed_is_listed_at_the_end(
     assert text.splitlines()[-2:] == [
         f"  {missing!s:<{width}}  no such file; check the path",
         f"  {bad!s:<{width}}  line 2: 3 columns where GFF3 has 9, separated by tabs; "
-        "mend or remove this line",
+        "correct or remove this line",
     ]
     assert "ERROR 2 of 5 inputs failed:" in text
 
@@ -260,6 +260,7 @@ def test_resume_leaves_out_what_is_done_and_mends_what_is_not(
         {"ec": False},
         {"operons": False},
         {"precision": "bf16"},
+        {"genetic_code": 11},
     ],
 )
 @pytest.mark.parametrize("which", [0, 2])
@@ -511,15 +512,9 @@ def test_strip_still_gives_the_input_back(inputs: list[str], options: Options, t
     assert strip((tmp_path / "out" / "c.glm.gbk").read_bytes()) == original
 
 
-def nothing_there() -> homology.Searcher:
-    raise GlmAnnotError("nothing to search with")
-
-
 def test_a_reference_is_part_of_what_a_result_came_from(
     inputs: list[str], options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("pyhmmer")
-    monkeypatch.setenv("PATH", "")  # no DIAMOND
     reference = tmp_path / "enzymes.faa"
     reference.write_text(">a EC=1.1.1.1\nMKVLAAGIVGLPNVGKSTLFNALTKAGIEAANYPFCTIEPNTGVVPMPDPRLDQLAEIVKPQR\n")
     annotate_files(inputs[:1], options)
@@ -528,15 +523,12 @@ def test_a_reference_is_part_of_what_a_result_came_from(
     assert annotate_files(inputs[:1], replace(resumed, force=True)) == 0
     assert annotate_files(inputs[:1], resumed) == 0
     assert re.search(
-        rb"; reference_sha256=\w{64}; searched_by=pyhmmer [\d.]+\n",
+        rb"; reference_sha256=\w{64}; searched_by=pyopal [\d.]+\n",
         (tmp_path / "out" / "a.glm.gff3").read_bytes(),
     )
     with monkeypatch.context() as patch:
-        patch.setattr(homology, "searcher", lambda: homology.Searcher("DIAMOND 2", homology._by_phmmer))
+        patch.setattr(homology, "PROGRAM", "pyopal 0")
         assert annotate_files(inputs[:1], resumed) == UsageError.exit_status  # another program
-        patch.setattr(homology, "searcher", nothing_there)
-        with pytest.raises(GlmAnnotError, match="nothing to search with"):  # ends the call, not each input
-            annotate_files(inputs[:2], replace(options, force=True, reference=reference))
     reference.write_text(">a\nMKV\n")
     with pytest.raises(InputError, match="no FASTA header holds an EC number"):
         annotate_files(inputs[:2], replace(options, force=True, reference=reference))

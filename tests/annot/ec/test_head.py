@@ -316,7 +316,7 @@ def user_tables(n_genomes: int) -> Tables:
 
 @pytest.fixture(scope="module")
 def small_head() -> ECHead:
-    return ec_fit.fit(ec_sources.from_corpus(user_tables(6), HeldOut()))
+    return ec_fit.fit_ec_head(ec_sources.from_corpus(user_tables(6), HeldOut()))
 
 
 @needs_tools
@@ -330,7 +330,7 @@ def test_a_small_corpus_gives_a_head_that_knows_its_enzymes(small_head: ECHead):
 
 @needs_tools
 def test_the_same_seed_gives_the_same_head(small_head: ECHead):
-    again = ec_fit.fit(ec_sources.from_corpus(user_tables(6), HeldOut()))
+    again = ec_fit.fit_ec_head(ec_sources.from_corpus(user_tables(6), HeldOut()))
     for key, tensor in small_head.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[key]), key
 
@@ -383,7 +383,7 @@ def test_where_nothing_says_what_is_no_enzyme_a_model_is_made_that_does_not_eith
     sources = ec_sources.from_corpus(tables, HeldOut(), said.append)
     assert (sources.calibration, sources.context, sources.non_enzymes) == ((), (), ())
     assert len(said) == 2 and "nothing says what is no enzyme" in said[1]
-    head = ec_fit.fit(sources)
+    head = ec_fit.fit_ec_head(sources)
     found = head.predict([protein(0), protein(20)], NOTHING, NOTHING, min_confidence=0.5)
     assert [result.enzyme for result in found] == [0.5, 0.5] and found[0].ec_top[0].number == "1.1.1.1"
 
@@ -437,7 +437,7 @@ def test_no_protein_of_a_benchmark_trains_calibrates_or_is_searched(monkeypatch:
     monkeypatch.setattr(ec_fit, "as_reference", seen_reference)
     monkeypatch.setattr(ec_fit.profiles, "rarity", seen_rarity)
     monkeypatch.setattr(ECHead, "gather", seen_gather)
-    ec_fit.fit(sources)
+    ec_fit.fit_ec_head(sources)
     assert all(used.values())
     assert {name: proteins & held for name, proteins in used.items()} == {name: set() for name in used}
 
@@ -448,7 +448,7 @@ def test_a_fit_refuses_a_protein_of_a_benchmark(part: str):
     sources = ec_sources.from_corpus(user_tables(1), HeldOut(benchmarks=frozenset({protein(50)})))
     leaking = replace(sources, **{part: (*getattr(sources, part), Labelled(protein(50), ("1.1.1.1",)))})
     with pytest.raises(GlmAnnotError, match="identical to held-out"):
-        ec_fit.fit(leaking)
+        ec_fit.fit_ec_head(leaking)
 
 
 def test_hit_rate_and_f1_count_silence_as_wrong():

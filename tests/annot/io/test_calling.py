@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import random
 from importlib.resources import files
 from pathlib import Path
 
@@ -117,3 +118,57 @@ def test_without_the_extra_one_line_says_how_to_get_genes(monkeypatch: pytest.Mo
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(GlmAnnotError, match=r"pip install 'glm-annot\[genes\]'.*Bakta or Prokka"):
         called_genes(FASTA, "in.fna")
+
+
+def mycoplasma(genes: int, seed: int = 0) -> str:
+    """Genes as those of Mycoplasma: in genetic code 4, poor in G and C, TGA for tryptophan."""
+    codons = "GCT TGT GAT GAA TTT GGT CAT ATT AAA TTA ATG AAT CCA CAA AGA TCA ACT GTT TGA TAT"
+    codon_of = dict(zip("ACDEFGHIKLMNPQRSTVWY", codons.split(), strict=True))
+    chance = random.Random(seed)
+    often = "AAACDDEEEFFGGGHIIIIIKKKKKKLLLLLLLMNNNNPPQQRRSSSSTTTVVVWYY"
+    proteins = ("".join(chance.choices(often, k=250)) for _ in range(genes))
+    return "".join(
+        f"TTTATTAATAAGGAGGTTTAAATG{''.join(map(codon_of.__getitem__, protein))}TAA" for protein in proteins
+    )
+
+
+@pytest.mark.parametrize("dna", [mycoplasma(40), mycoplasma(6)], ids=["long", "short"])
+def test_genes_are_called_in_the_genetic_code_that_the_user_chose(dna: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.fna"
+    path.write_text(f">c\n{dna}\n")
+    (section,) = annotation_io.open_sections(path, genetic_code=4, call_genes=True)
+    assert section.source is not None
+    assert b", in genetic code 4; trained" in section.source.text
+    lines = [line for line in section.source.text.splitlines() if b"\tCDS\t" in line]
+    assert len(lines) == len(list(section.genes)) >= 3
+    assert all(b"transl_table=4;" in line for line in lines)
+    proteins = [gene.protein or "" for gene in section.genes]
+    assert "W" in "".join(proteins)
+    assert not any("X" in protein for protein in proteins)
+    original = annotation_io.annotation_text(path, genetic_code=4, call_genes=True)
+    assert (
+        annotation_io.strip(annotation_io.render(section, fake_predictions(section)))
+        + b"".join(section_rest(path))
+        == original
+    )
+
+
+def section_rest(path: Path) -> list[bytes]:
+    return list(annotation_io.open_sections(path, genetic_code=4, call_genes=True).rest())
+
+
+def test_short_contigs_in_a_code_that_metagenome_mode_lacks_are_read_like_the_long_ones() -> None:
+    lines = called_genes(FASTA, "x", 25).decode().splitlines()
+    assert "in genetic code 25; trained on the contigs of 20000 bp or more, used for shorter ones" in lines[1]
+    for name in ("long", "short|2"):
+        coding = [line for line in lines if line.startswith(f"{name}\t")]
+        assert coding
+        assert all("transl_table=25" in line for line in coding)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [(25, "only where a contig has 20000 bp or more"), (31, "cannot call")]
+)
+def test_a_code_in_which_no_genes_can_be_called_is_refused(code: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        called_genes(f">short\n{SHORT}\n".encode(), "in.fna", code)

@@ -26,7 +26,8 @@ from tests.support.paths import ROOT
 
 CASES = Path(os.environ.get("GLM_ANNOT_CASES", ROOT.parent / "shared" / "cases"))
 PLAIN = "bp_genbank2gff3/right.gff"
-# Is no whole record: one CDS, four bases of 9500. That files with eight genes are read tells `test_embl`.
+# Not what `expected.tsv` says: this file is a stub, with one CDS and four of its 9500 bases.
+# `test_embl` reads whole EMBL files.
 STUBS = {"embl/x.embl": r"line 1: ID says 9500 bp but the sequence has 4; fetch or copy the file again"}
 # What a refusal must say, where the status is 3.
 MESSAGES = {
@@ -35,18 +36,18 @@ MESSAGES = {
     "contig_join_no_sequence_no_translation/n.gb": r"no sequences.*--fasta.*--faa",
     "coords_float/t.gff": r"line 3: .*whole numbers",
     "cr_only/mac.gff3": r"old Mac line ends \(CR\); convert them: tr '\\r' '\\n' < mac.gff3",
-    "fasta_garbage/g.gff3": r"line 172: this line of the FASTA part is no sequence",
+    "fasta_garbage/g.gff3": r"line 172: this line of the FASTA part is not a sequence",
     "feature_named_gene_only/p.gff": r"gene lines but no CDS in this file; call genes first \(Bakta, Prokka",
     "gff2/x.gff": r"convert GTF or GFF2",
     "prodigal_default_gbk/prodigal.gbk": r"Prodigal's default \(gbk\) output; run it again with -f gff",
     "prodigal_sco/prodigal.sco": r"Prodigal's sco output; run it again with -f gff",
     "reversed_coordinates/bioperl.gbk": r"line 32: the CDS 7147..6914 .*write complement\(6914..7147\)",
-    "spaces_for_tabs/sp.gff3": r"line 3: blanks \(spaces\) where tabs belong",
+    "spaces_for_tabs/sp.gff3": r"line 3: spaces where tabs belong",
     "utf16/powershell.gff3": r"UTF-16; convert it: iconv -f UTF-16 -t UTF-8 powershell.gff3",
 }
 # What is said beside the result; of files that are not named, nothing.
 WARNINGS = {
-    "bp_genbank2gff3/bioperl.gff": [r"stated proteins .* not those of the bases.*: 8 \(first: TST_00005.p0",
+    "bp_genbank2gff3/bioperl.gff": [r"that disagree with the bases.*: 8 \(first: TST_00005.p0",
                                     r"phase column as codon_start"],
     "bp_genbank2gff3/no_translation.gff": [r"phase column as codon_start"],
     "bp_genbank2gff3/phase0.gff": [r"stated proteins .*: 8 \("],
@@ -126,6 +127,8 @@ def test_case(case: Case, caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(InputError, match=(MESSAGES | STUBS)[case.file]) as caught:
             case.read()
         assert caught.value.exit_status == 3
+        if case.file in STUBS:
+            pytest.skip(f"{case.file} is a stub, so that expected.tsv is wrong: {caught.value}")
         return
     with caplog.at_level(logging.WARNING, logger="glm_annot"):
         genome = case.read()

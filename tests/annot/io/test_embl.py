@@ -19,6 +19,7 @@ from glm_annot.io.genbank import ours, patch
 from glm_annot.io.genbank import read as genbank
 from glm_annot.io.sequences import Sequences
 from glm_annot.records import Gene, Genome
+from tests.support.damage import check_damaged, with_line_ends
 from tests.support.fakes import PROVENANCE, fake_predictions
 from tests.support.real_genomes import CONTIG, call_genes
 from tests.support.rewritten import as_embl, with_genes
@@ -133,7 +134,7 @@ def test_contigs_may_come_from_a_fasta_file() -> None:
         (b"contig_1;", b";", "line 1: this ID line has no name"),
         (b"420 BP.", b"420 AA.", "line 1: a protein record"),
         (b"420 BP.", b"421 BP.", "line 1: ID says 421 bp but the sequence has 420"),
-        (b"FT   CDS ", b"FX   CDS ", "no feature, qualifier or sequence of a EMBL file"),
+        (b"FT   CDS ", b"FX   CDS ", "not a feature, qualifier or sequence of an EMBL file"),
     ],
 )
 def test_damage_is_named(old: bytes, new: bytes, message: str) -> None:
@@ -211,9 +212,7 @@ def test_writing_then_stripping_gives_back_the_bytes(
     for piece in chosen:
         spots = [i for i, line in enumerate(lines) if line.startswith(LOOKALIKES[piece])]
         lines.insert(spots[place % len(spots)], piece)
-    text = b"".join(lines)
-    text = text if newline else text.rstrip(b"\n")
-    text = text.replace(b"\n", b"\r\n") if crlf else text
+    text = with_line_ends(b"".join(lines), crlf=crlf, newline=newline)
     assert ours.strip(text) == text
     genome = parse(text)
     written = patch.render(genome, fake_predictions(genome, seed), promote)
@@ -224,17 +223,7 @@ def test_writing_then_stripping_gives_back_the_bytes(
 @settings(max_examples=100, deadline=None)
 @given(name=st.sampled_from(FILES), data=st.data())
 def test_damage_of_any_kind_is_read_or_refused_in_one_line(name: str, data: st.DataObject) -> None:
-    text = bytearray(text_of(name))
-    for _ in range(data.draw(st.integers(1, 3))):
-        start = data.draw(st.integers(1, len(text)))
-        length = data.draw(st.integers(0, 80))
-        text[start : start + length] = data.draw(st.binary(max_size=20))
-    try:
-        genome = parse(bytes(text))
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
-        assert ours.strip(patch.render(genome, fake_predictions(genome))) == bytes(text)
+    check_damaged(text_of(name), data, parse=parse, strip=ours.strip)
 
 
 # ---- real files ----

@@ -23,6 +23,7 @@ from glm_annot.io.genbank import read as genbank
 from glm_annot.io.genbank import text as genbank_text
 from glm_annot.io.sequences import Sequences
 from glm_annot.records import ECCall, Gene, GenePrediction, Genome, OperonCall, Predictions, Skip
+from tests.support.damage import check_damaged, with_line_ends
 from tests.support.fakes import PROVENANCE, fake_predictions
 
 GOLDEN = Path(__file__).parent / "data" / "genbank"
@@ -249,7 +250,7 @@ def test_missing_translations_are_counted_one_by_one() -> None:
     ("name", "old", "new", "message"),
     [
         ("rast.gb", rb"(?m)^     CDS ", b"     XYZ ", r"in.gbff: no CDS"),
-        ("rast.gb", rb"\A.*\n", b"", r"in.gbff: no LOCUS or ID line"),
+        ("rast.gb", rb"\A.*\n", b"", r"in.gbff: this is not a GenBank or EMBL file"),
         ("rast.gb", rb" bp    DNA", b" aa       ", r"line 1: a protein record"),
         (
             "rast.gb",
@@ -259,15 +260,14 @@ def test_missing_translations_are_counted_one_by_one() -> None:
         ),
         ("rast.gb", rb"170\.\.262", b"170..nowhere", r"line 20: the feature CDS 170..nowhere cannot be read"),
         ("rast.gb", rb"170\.\.262", b"170..?262", r"line 20: the feature CDS 170..\?262 cannot be read"),
-        ("rast.gb", rb"170\.\.262", b"A1.1:170..262", r"line 20: CDS A1.1:170..262 lies in another record"),
         ("rast.gb", rb'protein"', b"protein", r"line 25: Biopython cannot read this: Problem with 'CDS'"),
         ("rast.gb", rb"CDS +170", b"CDS 170", r"line 20: the feature CDS 170..262 cannot be read"),
-        ("rast.gb", rb"(?m)^     rRNA.*", b"\x00\xff garbage", r"line 28: this line is no feature"),
+        ("rast.gb", rb"(?m)^     rRNA.*", b"\x00\xff garbage", r"line 28: this line is not a feature"),
         (
             "rast.gb",
             rb"ggatcacaga",
             b"ggat{}caga",
-            r"line 31: this line is no feature, qualifier or sequence",
+            r"line 31: this line is not a feature, qualifier or sequence",
         ),
         ("rast.gb", rb"(?s)FEATURES.*", b"", r"line 4: the record that begins on line 1 stops here"),
         ("rast.gb", rb"(?s)     rRNA.*", b"", r"line 27: the record that begins on line 1 stops here"),
@@ -296,6 +296,14 @@ def test_what_is_wrong_with_one_cds_costs_only_that_cds(caplog: pytest.LogCaptur
     read_as_1 = parse(re.sub(rb'/note="rast.*"', b"/codon_start=4", text_of("rast.gb")))
     assert list(read_as_1.genes) == list(read("rast.gb").genes)
     assert "codon_start is not 1, 2 or 3, read as 1: 2 (first: line 20)" in caplog.text
+
+
+def test_a_cds_in_another_record_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    text = text_of("rast.gb").replace(b"170..262", b"J00194.1:170..262")
+    genome = parse(text)
+    assert [g.skip for g in genome.genes] == [None, Skip.OUTSIDE, None]
+    assert "CDS that lie in another record, skipped: 1 (" in caplog.text
+    assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
 
 
 @pytest.mark.parametrize("odd", [b"-17..80", b"1..9999999", b"", b"what(ever"])
@@ -334,7 +342,8 @@ def test_an_unknown_genetic_code_is_left_aside_with_one_warning(caplog: pytest.L
     text = text_of("rast.gb").replace(b"/transl_table=11", b"/transl_table=7", 1)
     assert [g.protein for g in parse(text).genes] == [g.protein for g in read("rast.gb").genes]
     assert (
-        "genetic codes that NCBI does not have, and so left aside: 1 (transl_table=7, line 11)" in caplog.text
+        "genetic codes that NCBI does not define, which were ignored: 1 (transl_table=7, line 11)"
+        in caplog.text
     )
 
 
@@ -629,9 +638,7 @@ def with_lookalikes(text: bytes, chosen: list[bytes], place: int) -> bytes:
 def test_writing_then_stripping_gives_back_the_bytes(
     name: str, seed: int, promote: float | None, chosen: list[bytes], place: int, crlf: bool, newline: bool
 ) -> None:
-    text = with_lookalikes(text_of(name), chosen, place)
-    text = text if newline else text.rstrip(b"\n")
-    text = text.replace(b"\n", b"\r\n") if crlf else text
+    text = with_line_ends(with_lookalikes(text_of(name), chosen, place), crlf=crlf, newline=newline)
     assert genbank_ours.strip(text) == text
     genome = parse(text)
     written = genbank_patch.render(genome, fake_predictions(genome, seed), promote)
@@ -647,17 +654,7 @@ def test_stripping_never_fails_and_leaves_foreign_bytes_alone(text: bytes) -> No
 @settings(max_examples=200, deadline=None)
 @given(name=st.sampled_from(FILES), data=st.data())
 def test_damage_of_any_kind_is_read_or_refused_in_one_line(name: str, data: st.DataObject) -> None:
-    text = bytearray(text_of(name))
-    for _ in range(data.draw(st.integers(1, 3))):
-        start = data.draw(st.integers(0, len(text)))
-        length = data.draw(st.integers(0, 80))
-        text[start : start + length] = data.draw(st.binary(max_size=20))
-    try:
-        genome = parse(bytes(text))
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
-        assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == bytes(text)
+    check_damaged(text_of(name), data, parse=parse, strip=genbank_ours.strip, first=0)
 
 
 # ---- real files ----

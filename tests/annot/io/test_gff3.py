@@ -355,7 +355,7 @@ def test_unknown_genetic_codes_are_left_aside_with_one_warning(caplog: pytest.Lo
     assert only_gene(parse(text, fasta={"c": LONG})).protein == plain.protein
     squared = cds("c", 1, 39, "+", 0, attributes="ID=a;transl_table=²")
     assert only_gene(parse(squared, fasta={"c": LONG})).protein == plain.protein
-    said = [record.getMessage().partition("left aside: ")[2] for record in caplog.records]
+    said = [record.getMessage().partition("ignored: ")[2] for record in caplog.records]
     unknown = ["1 (transl_table=98, line 1)", "1 (transl_table=99, line 2)", "1 (transl_table=², line 1)"]
     assert said == unknown
 
@@ -374,7 +374,7 @@ def test_positions_of_a_gene_line_that_are_no_numbers_are_kept_with_one_warning(
     gene = "c\ttool\tgene\t1.0\tend\t.\t+\t.\tID=g;locus_tag=L\n"
     genome = parse(gene + cds("c", 1, 39, "+", 0, attributes="ID=a;Parent=g"), fasta={"c": LONG})
     assert only_gene(genome).locus_tag == "L"
-    assert "no whole number from 1 on, kept as they are: 1 (line 1)" in caplog.text
+    assert "not a whole number from 1 on, kept as they are: 1 (line 1)" in caplog.text
 
 
 def test_a_gene_line_beyond_its_contig_is_kept_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -547,6 +547,33 @@ def test_what_is_wrong_with_one_cds_costs_only_that_cds() -> None:
     assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
 
 
+def test_a_type_in_lower_case_and_a_strand_in_numbers_are_read_as_meant(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text = OK.replace("CDS", "cds") + cds("c", 40, 78, "-1", 0, attributes="ID=b")
+    genome = parse(text, fasta={"c": LONG + LONG})
+    assert places(genome) == [(1, 39, 1, None), (40, 78, -1, None)]
+    assert "features called cds, read as CDS: 1 (line 1)" in caplog.text
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_pseudogene"),
+    [
+        ('pseudo=""', True),
+        ("pseudo", True),
+        ("pseudo=true", True),
+        ("pseudogene=unknown", True),
+        ("gene_biotype=pseudogene", True),
+        ("pseudo=false", False),
+        ("gene_biotype=protein_coding", False),
+    ],
+)
+def test_what_marks_a_pseudogene(mark: str, is_pseudogene: bool) -> None:
+    gene = only_gene(parse(cds("c", 1, 39, "+", 0, attributes=f"ID=a;{mark}"), fasta={"c": LONG}))
+    assert gene.skip is (Skip.PSEUDOGENE if is_pseudogene else None)
+
+
 def test_an_empty_tenth_column_stays_behind_what_is_added() -> None:
     text = OK.replace("\n", "\t\n")
     genome = parse(text, fasta={"c": LONG})
@@ -589,7 +616,7 @@ def test_files_joined_into_one_are_refused() -> None:
 
 def test_a_cds_in_a_directive_is_said(caplog: pytest.LogCaptureFixture) -> None:
     parse("##gff-version 3" + OK + cds("c", 40, 78, "+", 0, attributes="ID=b"), fasta={"c": LONG + LONG})
-    assert "CDS in lines that begin with ##, and so not read: 1 (line 1)" in caplog.text
+    assert "CDS that were not read, because their line begins with ##: 1 (line 1)" in caplog.text
 
 
 def test_rna_letters_are_bases() -> None:

@@ -47,7 +47,7 @@ def test_a_stated_protein_is_believed_if_it_is_that_of_the_bases(
     coding = Coding("a", dna_of(PROTEINS[0]), stated=stated)
     clean = stated.rstrip("*")
     assert taken(coding) == [clean if believed else PROTEINS[0]]
-    warning = "in.gff: stated proteins that are not those of the bases, which were read instead: 1 (a)"
+    warning = "in.gff: stated proteins that disagree with the bases, which were translated instead: 1 (a)"
     assert (warning in caplog.messages) is not believed
 
 
@@ -65,7 +65,7 @@ def test_open_ends_and_recoding_allow_for_another_length() -> None:
 
 def test_the_user_s_choice_wins_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert taken(Coding("a", dna_of(PROTEINS[0]), stated=PROTEINS[1], wins=True)) == [PROTEINS[1]]
-    assert "but were taken: 1 (a)" in caplog.text
+    assert "they were used all the same: 1 (a)" in caplog.text
 
 
 def test_without_bases_a_stated_protein_is_believed_if_it_is_made_of_residues() -> None:

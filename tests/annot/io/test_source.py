@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +34,40 @@ def test_gzip_is_told_by_its_content_not_its_name(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         assert source.read_bytes(path) == TEXT, name
+
+
+def test_what_is_packed_too_well_is_not_unpacked_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.gz").write_bytes(gzip.compress(TEXT + b"\n" * 10**7))
+    monkeypatch.setattr(source, "_most_unpacked", 10**6)
+    with pytest.raises(InputError, match=r"more than 0\.001 GB unpacked, over 100 times .* --max-unpacked"):
+        source.read_bytes(tmp_path / "x.gz")
+    source.allow_unpacked(10**8)
+    assert len(source.read_bytes(tmp_path / "x.gz")) == len(TEXT) + 10**7
+
+
+@given(st.lists(st.sampled_from([b"a", b"bcdefghijk", b"\r\n", b"\n", b"\r", b""])), st.integers(1, 9))
+def test_lines_of_long_texts_are_those_of_short_ones(pieces: list[bytes], block: int) -> None:
+    text = b"".join(pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_BLOCK", block)
+        assert source.split_lines(text) == text.splitlines(keepends=True)
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(PACKED,))
+    writer.start()
+    assert annotation_io.read(pipe).contigs == annotation_io.read(BAKTA).contigs
+    writer.join()
+
+
+def test_standard_input_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input: there is none"):
+        annotation_io.read("-")
 
 
 def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +103,7 @@ def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         pytest.param(b">a\nMKLVDE\n", "these are proteins .*: give --faa with the GFF3", id="proteins"),
         pytest.param(b'{"genome": {}}', "JSON", id="JSON"),
+        pytest.param(b">contig_1\norf00002  199989  1176  +1  6.77\n", "neither GFF3", id="Glimmer"),
         pytest.param(b"Dear all,\nplease find\n", "neither GFF3", id="prose"),
         pytest.param(TEXT.replace(b"\t", b" ").partition(b"\n")[2], "neither GFF3", id="blanks for tabs"),
     ],

@@ -51,9 +51,9 @@ def test_a_symbolic_link_goes_on_to_lead_to_the_results(tmp_path: Path) -> None:
 def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.gff3"
     os.mkfifo(pipe)
-    with pytest.raises(UsageError, match=r"pipe\.gff3 is no ordinary file; -o -"):
+    with pytest.raises(UsageError, match=r"pipe\.gff3 is not an ordinary file; to write"):
         plan(["x.gff"], str(pipe))
-    with pytest.raises(UsageError, match="no ordinary file; -o - writes to standard output"):
+    with pytest.raises(UsageError, match="not an ordinary file; to write to standard output, use -o -"):
         write(b"", pipe, force=True)
     assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
 

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -412,6 +413,7 @@ HOSTILE = {
     "another codec": b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR.",
     "nothing": b"",
     "a text": b"mean 1.0",
+    "a high number": b"\x80\x02Nr\xff\xff\xff\x7f.",
     "cut": pickle.dumps({"mean": np.zeros(4)})[:-9],
 }
 
@@ -430,6 +432,26 @@ def test_hostile_and_damaged_pickles_are_refused_in_one_line(name: str, tmp_path
 def test_a_damaged_checkpoint_is_said(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "glm.bin").write_bytes(content)
     with pytest.raises(InputError, match=r"glm\.bin: is no file of PyTorch, or damaged$"):
+        read_torch(tmp_path / "glm.bin")
+
+
+def test_tensors_larger_than_their_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "glm.bin"
+    torch.save({"a": torch.zeros(1).expand(10**6)}, path)
+    with pytest.raises(InputError, match="a tensor in it is larger than what the file holds"):
+        read_torch(path)
+    whole = torch.zeros(10**5)
+    torch.save({str(n): whole for n in range(9)}, path)
+    with pytest.raises(InputError, match="its tensors are more than what the file holds"):
+        read_torch(path)
+
+
+def test_a_packed_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(10)}, tmp_path / "plain")
+    with zipfile.ZipFile(tmp_path / "plain") as plain, zipfile.ZipFile(tmp_path / "glm.bin", "w") as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name), zipfile.ZIP_DEFLATED)
+    with pytest.raises(InputError, match="torch packs nothing, but this file is packed"):
         read_torch(tmp_path / "glm.bin")
 
 

@@ -28,6 +28,15 @@ def test_quotation_marks_may_be_part_of_a_name(tmp_path: Path) -> None:
     assert rows == ['"half', "whole"]
 
 
+def test_a_field_that_is_too_long_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("name\tec\na\t1\n" + "b" * 200_000 + "\t2\n")
+    with pytest.raises(InputError, match=r"t\.tsv, line 3: cannot be read as a table \(field larger"):
+        list(read_tsv(tmp_path / "t.tsv", "name"))
+    (tmp_path / "t.tsv").write_text("n" * 200_000 + "\tec\n")
+    with pytest.raises(InputError, match=r"t\.tsv, line 1: cannot be read as a table"):
+        columns_of(tmp_path / "t.tsv")
+
+
 def test_a_separator_of_unicode_ends_no_row(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("name\tec\none\u2028two\t1\n", encoding="utf-8")
     assert [row["ec"] for _, row in read_tsv(tmp_path / "t.tsv")] == ["1"]

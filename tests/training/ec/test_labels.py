@@ -12,6 +12,7 @@ from glm_annot.training.corpus.tables import Tables
 from glm_annot.training.ec.labels import (
     Labelled,
     annotated,
+    is_free,
     numbers,
     read_labelled,
     read_names,
@@ -28,7 +29,9 @@ needs_diamond = pytest.mark.skipif(shutil.which("diamond") is None, reason="DIAM
 
 def write_labelled(path: Path, rows: list[tuple[str, str, int]]) -> Path:
     sequence, ec, trust = zip(*rows, strict=True)
-    pq.write_table(pa.table({"sequence": sequence, "ec": ec, "trust": trust}), path)
+    names, sources = [f"P{n}" for n in range(len(rows))], ["CLEAN/split10"] * len(rows)
+    columns = {"id": names, "sequence": sequence, "ec": ec, "trust": trust, "sources": sources}
+    pq.write_table(pa.table(columns), path)
     return path
 
 
@@ -82,18 +85,22 @@ def test_numbers_are_updated_sorted_and_freed_of_what_they_imply():
 
 def test_no_held_out_protein_is_read_whatever_its_trust(tmp_path: Path):
     rows = [(MADE, "1.1.1.1", 1), (MADE + "*", "1.1.1.1", 3), (OTHER, "2.7.1.2", 3), ("MKK", "1.1.1.1", 4)]
+    rows.append(("MKL", "1.1.1.1", 2))
     path = write_labelled(tmp_path / "labelled.parquet", rows)
     found = read_labelled(path, held_out={clean_protein(MADE)}, updates={})
-    assert found == [Labelled(OTHER, ("2.7.1.2",))]
+    assert found == [
+        Labelled(OTHER, ("2.7.1.2",), "P2", ships=False),
+        Labelled("MKL", ("1.1.1.1",), "P4", ships=True),
+    ]
 
 
 def test_only_stated_non_enzymes_are_read(tmp_path: Path):
     path = tmp_path / "none.tsv"
     rows = [f"a\tSOLVE-nonenzyme\t?\t{MADE}", f"b\tEcoli-noEC\t?\t{OTHER}", "c\tSOLVE-nonenzyme\t?\tMKK"]
     path.write_text("\n".join(["id\tsource\tkingdom\tsequence", *rows]) + "\n", encoding="utf-8")
-    assert read_non_enzymes(path, held_out={"MKK"}) == [Labelled(MADE, ())]
+    assert read_non_enzymes(path, held_out={"MKK"}) == [Labelled(MADE, (), "a")]
     unnumbered = read_non_enzymes(path, held_out={"MKK"}, stated=False)
-    assert unnumbered == [Labelled(MADE, ()), Labelled(OTHER, ())]
+    assert unnumbered == [Labelled(MADE, (), "a"), Labelled(OTHER, (), "b", ships=False)]
 
 
 def test_annotated_joins_the_numbers_of_all_genes_of_a_protein():
@@ -111,6 +118,21 @@ def test_annotated_joins_the_numbers_of_all_genes_of_a_protein():
 
 
 @needs_diamond
+@pytest.mark.parametrize(
+    ("sources", "free"),
+    [
+        ("CLEAN/split10;CatPred/km-test", True),
+        ("prokka/db/kingdom/Archaea/sprot", True),
+        ("KM_prediction+acc2ec", True),
+        ("CatPred/km-test;CatPred/kcat-val", False),
+        ("carveme/Bsubtilis_168+BiGG-GPR", False),
+        ("gapseq/user/Bacteria", False),
+    ],
+)
+def test_a_model_holds_only_rows_whose_terms_let_it(sources: str, free: bool):
+    assert is_free(sources) is free
+
+
 def test_labels_go_to_homologues_but_never_to_held_out_proteins():
     near = MADE.replace("RRG", "KKG")
     held = MADE[:-1]

@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SharedData(data).ec_benchmarks:
         rows = (f"{n}\t{protein}K" for n, protein in zip(["1.1.1.1", "2.1.1.3"], ancestors(2), strict=True))
         (data / name).write_text("ec\tsequence\n" + "\n".join(rows) + "\n")
-    (data / "ec" / "unlabelled_or_non_enzyme.tsv").write_text("source\tsequence\n")
+    (data / "ec" / "unlabelled_or_non_enzyme.tsv").write_text("id\tsource\tsequence\n")
     SharedData(data).k12_prodigal.write_text(f">a\n{ancestors(1)[0]}\n")
     model = tiny(operons=False)
     save(model, folder / "model", metrics={"older": {"figure": 0.5}}, card="# tiny card\n")
@@ -117,7 +117,7 @@ def test_an_identity_cut_is_chosen_on_other_genes() -> None:
     cases = TrueNumbers(("M",) * 20, (right,) * 20)
     sure = [place % 2 == 0 for place in range(20)]
     diamond = [right if s or place % 5 == 1 else frozenset({"2.1.1.1"}) for place, s in enumerate(sure)]
-    found = _cut_by_identity(Results([], [], diamond, [0.9 if s else 0.6 for s in sure]), cases)
+    found = _cut_by_identity(Results([], [], [], diamond, [0.9 if s else 0.6 for s in sure]), cases)
     assert found["identity"] == [0.65] and found["calls"] == 10 and found["precision"] == 1
 
 

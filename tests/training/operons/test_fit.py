@@ -13,12 +13,12 @@ from glm_annot.training.evaluate.operons import calibration_by_band, figures, me
 from glm_annot.training.evaluate.scores import calibration_error
 from glm_annot.training.operons import fit as operon_fit
 from glm_annot.training.operons.data import LabelledGenome
-from glm_annot.training.operons.fit import Example, fit, hide, regions
+from glm_annot.training.operons.fit import OperonExample, fit_operon_head, hide, regions
 
 
 def made(
     seed: int, *, genes: int = 400, reach: float = np.inf, attention: bool = True
-) -> tuple[Example, list[int]]:
+) -> tuple[OperonExample, list[int]]:
     """A genome of operons with shorter gaps and more attention inside; and the truth for each pair.
 
     With a finite reach labels are those of a caller: yes to every tandem pair below it, no beyond.
@@ -40,16 +40,16 @@ def made(
             seen.append([np.exp(rng.normal(-2 + inside, 0.7)), rng.random()])
     genome = Genome((Contig("c", at + 100, False, tuple(records)),))
     labelled = LabelledGenome(f"made_{seed}", genome, (np.array(labels, np.int8),), reach)
-    return Example(labelled, [np.array(seen)] if attention else None), truth
+    return OperonExample(labelled, [np.array(seen)] if attention else None), truth
 
 
-def tandem(example: Example) -> np.ndarray:
+def tandem(example: OperonExample) -> np.ndarray:
     return np.concatenate([track.same for track in example.tracks])
 
 
 def test_same_seed_same_head() -> None:
     examples = [made(seed)[0] for seed in (1, 2)]
-    one, two = (fit(examples, calibrate=False, seed=3) for _ in range(2))
+    one, two = (fit_operon_head(examples, calibrate=False, seed=3) for _ in range(2))
     for name, tensor in one.state_dict().items():
         assert tensor.equal(two.state_dict()[name]), name
 
@@ -58,7 +58,7 @@ def test_labels_beyond_the_reach_of_their_caller_are_no_evidence() -> None:
     """The caller says no to all pairs of 40 bases or more; a head that believed it would put them at 0."""
     example, truth = made(1, genes=900, reach=40, attention=False)
     test, truth = made(2, genes=900, attention=False)
-    (probability,) = fit([example]).predict(test.genome.genome.contigs)
+    (probability,) = fit_operon_head([example]).predict(test.genome.genome.contigs)
     far = tandem(test) & (np.concatenate([track.gap for track in test.tracks]) >= 45)
     share = np.array(truth)[far].mean()
     assert share > 0.3 and probability[far].mean() > share / 2
@@ -67,16 +67,18 @@ def test_labels_beyond_the_reach_of_their_caller_are_no_evidence() -> None:
 def test_attention_helps_though_labels_come_from_gaps() -> None:
     examples = [made(seed, genes=900, reach=40)[0] for seed in (1, 2)]
     test, truth = made(3, genes=900)
-    blind = [Example(example.genome) for example in examples]
+    blind = [OperonExample(example.genome) for example in examples]
     same = tandem(test)
-    with_attention = np.concatenate(fit(examples, calibrate=False).logits(test.tracks, test.attention))
-    without = np.concatenate(fit(blind, calibrate=False).logits(test.tracks))
+    with_attention = np.concatenate(
+        fit_operon_head(examples, calibrate=False).logits(test.tracks, test.attention)
+    )
+    without = np.concatenate(fit_operon_head(blind, calibrate=False).logits(test.tracks))
     label = np.array(truth, np.int8)[same]
     assert figures(label, with_attention[same])["ap"] > figures(label, without[same])["ap"] + 0.01
 
 
 def test_probabilities_are_calibrated_on_a_new_genome() -> None:
-    head = fit([made(seed)[0] for seed in range(4)])
+    head = fit_operon_head([made(seed)[0] for seed in range(4)])
     test, truth = made(9, genes=1500)
     (probability,) = head.predict(test.genome.genome.contigs, test.attention)
     assert calibration_error(probability[tandem(test)], np.array(truth, float)[tandem(test)]) < 0.06
@@ -84,11 +86,11 @@ def test_probabilities_are_calibrated_on_a_new_genome() -> None:
 
 def test_one_genome_is_calibrated_by_its_regions() -> None:
     example, _ = made(1)
-    slope, offset = fit([example]).calibration.tolist()
+    slope, offset = fit_operon_head([example]).calibration.tolist()
     assert 0 < slope < 1.2 and (slope, offset) != (1, 0)  # boosting is too sure of itself
 
 
-def only(example: Example, shown: list[int]) -> Example:
+def only(example: OperonExample, shown: list[int]) -> OperonExample:
     """The example with the labels of some pairs alone."""
     keep = np.isin(np.arange(len(example.genome.labels[0])), shown)
     return hide(example, [keep])
@@ -98,7 +100,7 @@ def test_labels_in_a_corner_of_one_genome_are_enough() -> None:
     """All of them lie in one fifth of it, so that without that fifth there would be none."""
     example, _ = made(1)
     said: list[str] = []
-    head = fit([only(example, list(range(100, 160)))], report=said.append)
+    head = fit_operon_head([only(example, list(range(100, 160)))], report=said.append)
     assert said == [] and tuple(head.calibration.tolist()) != (1, 0)
     assert head.attention.weight_F.any()
 
@@ -107,7 +109,7 @@ def test_a_genome_with_labels_of_one_kind_is_no_obstacle() -> None:
     (one, _), (two, _) = made(1), made(2)
     said: list[str] = []
     ones = hide(two, [two.genome.labels[0] == 1])
-    head = fit([one, ones], report=said.append)
+    head = fit_operon_head([one, ones], report=said.append)
     assert said == [] and tuple(head.calibration.tolist()) != (1, 0)
 
 
@@ -116,7 +118,7 @@ def test_labels_that_cannot_be_parted_make_a_head_that_nothing_calibrates() -> N
     (one, _), (two, _) = made(1), made(2)
     said: list[str] = []
     parted = [hide(one, [one.genome.labels[0] == 1]), hide(two, [two.genome.labels[0] == 0])]
-    head = fit(parted, report=said.append)
+    head = fit_operon_head(parted, report=said.append)
     assert len(said) == 2 and "attention" in said[0] and "good for ranking" in said[1]
     assert head.calibration.tolist() == [1, 0] and not head.attention.weight_F.any()
 
@@ -133,7 +135,7 @@ def test_labels_of_one_kind() -> None:
     example, _ = made(1, genes=30)
     everywhere = [np.concatenate(example.genome.labels) == 1]
     with pytest.raises(InputError, match="all equal"):
-        fit([hide(example, everywhere)])
+        fit_operon_head([hide(example, everywhere)])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_neighbours_of_each_kind_are_needed(strands: list[int], missing: str) ->
     genes = (replace(gene, strand=strands[gene.index % len(strands)]) for gene in contig.genes)
     genome = Genome((replace(contig, genes=tuple(genes)),))
     with pytest.raises(InputError, match=f"have {missing} neighbours"):
-        fit([replace(example, genome=replace(example.genome, genome=genome))])
+        fit_operon_head([replace(example, genome=replace(example.genome, genome=genome))])
 
 
 def test_calibration_error_by_hand() -> None:

@@ -18,7 +18,7 @@ from glm_annot.records import Contig, Gene, Genome
 from glm_annot.training.evaluate.tables import around
 from glm_annot.training.glm.windows import GeneOrder, Spans, WindowReader
 from glm_annot.training.operons.data import LabelledGenome
-from glm_annot.training.operons.fit import Example
+from glm_annot.training.operons.fit import OperonExample
 from tests.support.paths import ROOT
 from tests.support.tiny import GLM_SIZES, tiny
 
@@ -123,13 +123,13 @@ class TestMaskedGenes:
         assert table["low"].tolist() == pytest.approx([0.3, 0.9])
 
 
-def operon_example(n: int = 300, *, truth: bool = True) -> Example:
+def operon_example(n: int = 300, *, truth: bool = True) -> OperonExample:
     """Operons of three genes. Heads: noise, the truth, the truth turned round, a constant."""
     rng = np.random.default_rng(0)
     label = np.array([(i + 1) % 3 != 0 for i in range(n - 1)], np.int8)
     known = label if truth else rng.permutation(label)
     attention = np.stack([rng.random(n - 1), known, 1.0 - known, np.full(n - 1, 0.2)], axis=1)
-    return Example(LabelledGenome("made", genome_of(n), (label,)), [attention.astype(np.float32)])
+    return OperonExample(LabelledGenome("made", genome_of(n), (label,)), [attention.astype(np.float32)])
 
 
 class TestAttention:

@@ -40,7 +40,7 @@ from glm_annot.training.corpus.genome_folder import annotation_files
 from glm_annot.training.evaluate import suites
 from glm_annot.training.run import heads, stages
 from glm_annot.training.run.launch import Launcher
-from glm_annot.training.run.recipe_run import Run
+from glm_annot.training.run.recipe_run import RecipeRun
 from glm_annot.training.settings import TrainedGLM
 from tests.support.made_genomes import OPERON, number_of, write_clusters, write_folder
 from tests.support.tiny import made_gff3, tiny
@@ -308,8 +308,8 @@ def test_pairs_left_out_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
     rows = ["contig\tgene_a\tgene_b\tlabel"]
     rows += [f"contig_1\tMADE_000{n}\tMADE_000{n + 1}\t1" for n in (1, 2, 4)]
     (tmp_path / "operons.tsv").write_text("\n".join(rows) + "\n")
-    monkeypatch.setattr("glm_annot.training.operons.fit.Example.of", lambda labelled, _: labelled)
-    monkeypatch.setattr("glm_annot.training.operons.fit.fit", lambda examples, **_: examples)
+    monkeypatch.setattr("glm_annot.training.operons.fit.OperonExample.of", lambda labelled, _: labelled)
+    monkeypatch.setattr("glm_annot.training.operons.fit.fit_operon_head", lambda examples, **_: examples)
     table = {"split": ["train"], "source": ["a.gff3"]}
     pq.write_table(pa.table(table), tmp_path / "genomes.parquet")
     said: list[str] = []
@@ -347,7 +347,7 @@ def test_no_recipe_names_those_that_ship(tmp_path: Path) -> None:
 
 def keys(recipe: Path, data: Path) -> dict[str, str]:
     """The key of each step, as it would be run now."""
-    run = Run(recipes.read(recipe), data, data / "work", 60.0, "", print)
+    run = RecipeRun(recipes.read(recipe), data, data / "work", 60.0, "", print)
     found, before = {}, ""
     for step in run.steps:
         found[step.name] = before = _key(step, before)
@@ -580,8 +580,10 @@ def test_operons_of_test_genomes_train_nothing(
 ) -> None:
     said: list[str] = []
     fitted: list[str] = []
-    monkeypatch.setattr("glm_annot.training.operons.fit.Example.of", lambda labelled, _: labelled.name)
-    monkeypatch.setattr("glm_annot.training.operons.fit.fit", lambda names, **_: fitted.extend(names))
+    monkeypatch.setattr("glm_annot.training.operons.fit.OperonExample.of", lambda labelled, _: labelled.name)
+    monkeypatch.setattr(
+        "glm_annot.training.operons.fit.fit_operon_head", lambda names, **_: fitted.extend(names)
+    )
     recipe, corpus = recipes.read(made / "recipe.json"), made / "work" / "corpus"
     model = load(made / "work" / "bundle")
     heads.fit_operons(recipe, made / "data", corpus, model, said.append)
@@ -647,7 +649,7 @@ def test_every_file_of_a_run_has_a_name_of_its_step(made: Path) -> None:
 
 
 def _every_file_has_a_name_of_its_step(made: Path) -> None:
-    run = Run(recipes.read(made / "recipe.json"), made / "data", made / "work", 60.0, "", print)
+    run = RecipeRun(recipes.read(made / "recipe.json"), made / "data", made / "work", 60.0, "", print)
     names = {step.name: step.names for step in run.steps}
     record = json.loads((made / "work" / "steps.json").read_text())["steps"]
     for step, state in record.items():

@@ -10,6 +10,7 @@ from glm_annot.model.neighbours.memory import Genes, Memory, MemoryConfig
 from glm_annot.model.neighbours.mixture import (
     CANDIDATE_FEATURES,
     PLACE_FEATURES,
+    Asking,
     Candidates,
     Mixture,
     MixtureConfig,
@@ -35,7 +36,7 @@ def candidates(log_p: torch.Tensor | None = None, families: tuple[int, ...] = (0
     n = len(families)
     genes = Genes(torch.tensor(families), torch.ones(n, dtype=torch.long), torch.tensor([0, n]))
     asked = torch.tensor([2])
-    return gather_candidates(memory().index().ask(genes, asked), genes, asked, PRIOR, log_p_QF=log_p)
+    return gather_candidates(Asking(memory().index().ask(genes, asked), genes, asked, log_p), PRIOR)
 
 
 def test_candidates_are_those_of_the_memory_and_others_of_glm() -> None:
@@ -60,7 +61,7 @@ def test_hidden_neighbours_are_not_seen() -> None:
         torch.tensor([True, False, True, False]),
     )
     asked = torch.tensor([2])
-    found = gather_candidates(memory().index().ask(genes, asked), genes, asked, PRIOR)
+    found = gather_candidates(Asking(memory().index().ask(genes, asked), genes, asked), PRIOR)
     assert found.place_QY[0, 4:6].tolist() == [1.0, 1.0]  # one on each side
 
 

@@ -1,0 +1,200 @@
+"""Fits how far names can be trusted, to genomes whose annotators named the genes themselves.
+
+Which family a gene is of says less than it seems: members of one family may be called differently, and a
+name that a single genome gave may be wrong for the family. So each annotated genome is read as if it had said
+nothing, nor any genome that is nearly the same; its own names then tell which of the given ones are right:
+those with the same symbol, product or EC number. Names that mean the same in other words count as wrong, so
+that the probabilities err on the low side. Of EC numbers, those given to genes without any count as wrong in
+genomes that state EC numbers.
+
+Axes: Q genes that have a name to be judged; Z features of `Hints`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from glm_annot.bundle import Model
+from glm_annot.errors import InputError
+from glm_annot.io import read
+from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
+from glm_annot.model.neighbours.names import Fact, FamilyName, usable
+from glm_annot.pipeline import ask_neighbours
+from glm_annot.records import Gene, Genome
+
+from ..common.console import Report
+
+PRECISION = 0.7  # of the names that are shown
+NEARLY = 0.8  # of the smaller source's families that another one names, too: nearly the same genome
+_LEAST = np.arange(0.5, 0.96, 0.01)  # a name that is rather wrong than right is never shown
+_PENALTY = 1.0  # of squared weights
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Names (or EC numbers) that genes were given, and whether they are right.
+
+    Attributes:
+        source: of the genome.
+        features_QZ: as in `Hint`.
+        right_Q: whether each is right.
+        own_Q: whether the family of the name is the gene's own.
+    """
+
+    source: str
+    features_QZ: Tensor
+    right_Q: Tensor
+    own_Q: Tensor
+
+
+def fit_trust(model: Model, genomes: Sequence[Path], *, report: Report) -> None:
+    """Fit the trust in names of a model's memory in place, and from which probability on names are shown.
+
+    Args:
+        model: whose families have names.
+        genomes: annotated ones, of which nothing was learned but names.
+        report: called with a line for names and one for EC numbers.
+
+    Raises:
+        InputError: the model's families have no names.
+    """
+    neighbours = model.neighbours
+    if neighbours is None or neighbours.hints is None:
+        raise InputError("the families of the model have no names")
+    hints, facts = neighbours.hints, neighbours.facts
+    judged = [judge(model, path) for path in genomes]
+    neighbours.call(facts)
+    parts = (("names", [names for names, _ in judged]), ("EC numbers", [ec for _, ec in judged]))
+    for place, (what, those) in enumerate(parts):
+        layer = (hints.trust_name, hints.trust_ec)[place]
+        those = [of for of in those if of.right_Q.any()]
+        if not those:
+            continue
+        probability_Q = torch.cat([_elsewhere(of, those) for of in those])
+        right_Q = torch.cat([of.right_Q for of in those])
+        least = _least(probability_Q, right_Q)
+        hints.least_K[place] = least
+        _fit(layer, those)
+        report(f"{what}: {said(probability_Q, right_Q, least)}")
+
+
+def judge(model: Model, path: Path) -> tuple[Judged, Judged]:
+    """The names and the EC numbers that the genes of an annotated genome get, and which are right.
+
+    The model does not know what that genome says, nor what a nearly equal one does.
+    """
+    neighbours = model.neighbours
+    assert neighbours is not None
+    neighbours.call(neighbours.facts, without=like(path.name, neighbours.facts))
+    genome = read(path)
+    context = ask_neighbours(genome, model)
+    assert context.hint is not None
+    hint, genes = context.hint, [gene for contig in genome.contigs for gene in contig.coding]
+    own_G = context.family_G
+    return (
+        _judged(path.name, hint.family_Q, hint.features_QZ, _names(genes, hint, neighbours.names), own_G),
+        _judged(
+            path.name, hint.ec_family_Q, hint.ec_features_QZ, _numbers(genome, hint, neighbours.names), own_G
+        ),
+    )
+
+
+def like(source: str, facts: Iterable[Fact]) -> set[str]:
+    """The source, and others that name nearly the same families: genomes of one species."""
+    families: dict[str, set[int]] = {}
+    for fact in facts:
+        families.setdefault(fact.source, set()).add(fact.family)
+    own = families.get(source, set())
+    near = {
+        name
+        for name, those in families.items()
+        if own and len(own & those) >= NEARLY * min(len(own), len(those))
+    }
+    return {source} | {name for name in near if len(families[name]) <= 2 * len(own)}
+
+
+def said(probability_Q: Tensor, right_Q: Tensor, least: float) -> str:
+    """How many names are shown, how many of them are right, and how sure they are."""
+    shown_Q = probability_Q >= least
+    if not shown_Q.any():
+        return f"none of {len(shown_Q):,} is sure enough"
+    right, sure = float(right_Q[shown_Q].float().mean()), float(probability_Q[shown_Q].mean())
+    return (
+        f"{int(shown_Q.sum()):,} of {len(shown_Q):,} at {least:.2f} and above; {right:.3f} of them are "
+        f"right, at a mean probability of {sure:.3f}"
+    )
+
+
+def _names(genes: Sequence[Gene], hint: Hint, names: dict[int, FamilyName]) -> list[bool | None]:
+    """Whether each gene's name is right; None for a gene that its annotators gave none."""
+    found: list[bool | None] = []
+    for gene, family in zip(genes, hint.family_Q.tolist(), strict=True):
+        known = FamilyName(*usable(gene.name, gene.product))
+        if family < 0 or not (any(known.keys) or gene.ec):
+            found.append(None)
+            continue
+        symbol, product, ec = names[family].keys
+        own_symbol, own_product, _ = known.keys
+        found.append(
+            bool((symbol and symbol == own_symbol) or (product and product == own_product) or ec in gene.ec)
+        )
+    return found
+
+
+def _numbers(genome: Genome, hint: Hint, names: dict[int, FamilyName]) -> list[bool | None]:
+    """The same of EC numbers; all of them None in a genome that states none."""
+    genes = [gene for contig in genome.contigs for gene in contig.coding]
+    if not any(gene.ec for gene in genes):
+        return [None] * len(genes)
+    families = zip(genes, hint.ec_family_Q.tolist(), strict=True)
+    return [None if family < 0 else names[family].ec in gene.ec for gene, family in families]
+
+
+def _judged(
+    source: str,
+    family_Q: Tensor,
+    features_QZ: Tensor,
+    right: Sequence[bool | None],
+    own_G: Tensor,
+) -> Judged:
+    rows = torch.tensor([row for row, known in enumerate(right) if known is not None], dtype=torch.long)
+    right_Q = torch.tensor([known for known in right if known is not None], dtype=torch.bool)
+    return Judged(source, features_QZ[rows], right_Q, (family_Q == own_G)[rows])
+
+
+def _fit(layer: nn.Linear, parts: Sequence[Judged]) -> None:
+    """Fit one logistic regression; features are brought to one scale, and the weights take the scale up."""
+    x_QZ = torch.cat([of.features_QZ for of in parts]).double().numpy()
+    right_Q = torch.cat([of.right_Q for of in parts]).numpy()
+    mean_Z, std_Z = x_QZ.mean(0), x_QZ.std(0).clip(1e-3)
+    fitted = LogisticRegression(C=1 / _PENALTY, max_iter=1000).fit((x_QZ - mean_Z) / std_Z, right_Q)
+    weight_Z = fitted.coef_[0] / std_Z
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight_Z[None]))
+        layer.bias.copy_(torch.tensor([float(fitted.intercept_[0]) - float(weight_Z @ mean_Z)]))
+
+
+def _elsewhere(of: Judged, parts: Sequence[Judged]) -> Tensor:
+    """Probabilities of one genome's names by a fit to the other genomes; to itself where it is alone."""
+    others = [part for part in parts if part is not of] or [of]
+    layer = nn.Linear(TRUST_FEATURES, 1)
+    _fit(layer, others)
+    with torch.inference_mode():
+        found: Tensor = layer(of.features_QZ)[:, 0].sigmoid()
+        return found
+
+
+def _least(probability_Q: Tensor, right_Q: Tensor) -> float:
+    """The lowest probability from which on enough names are right."""
+    for least in _LEAST.tolist():
+        shown_Q = probability_Q >= least
+        if shown_Q.any() and float(right_Q[shown_Q].float().mean()) >= PRECISION:
+            return float(least)
+    return float(_LEAST[-1])
