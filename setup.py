@@ -56,6 +56,7 @@ setup(
     package_dir={f"glm_annot.{folder}": folder for folder in FOLDERS},
     package_data={
         "glm_annot": ["models/*/*", "py.typed"],
+        "glm_annot.report": ["page/*"],
         "glm_annot.training": ["recipes/*.json", "recipes/sets/*.json"],
         "glm_annot.training.corpus": ["lineages.tsv"],
         "glm_annot.training.paper": ["templates/*"],
@@ -67,6 +68,7 @@ setup(
         "gffutils>=0.12",
         "click>=8.1",
         "filelock>=3.12",
+        "jinja2>=3.1",
         "numpy>=1.26",
         "platformdirs>=4.0",
         "safetensors>=0.4.3",
@@ -89,7 +91,6 @@ setup(
             "scipy>=1.12",
             "statsmodels>=0.14",
             "pandas>=2.1",
-            "jinja2>=3.1",
         ],
         "table": ["pandas>=2.1", "pyarrow>=15"],
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
@@ -101,6 +102,7 @@ setup(
             "import-linter>=2.1",
             "ruff>=0.17.6",
             "mypy>=2.4.1",
+            "playwright>=1.65",  # the report in a browser, where there is one
             "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
             "setuptools>=77.0.1",

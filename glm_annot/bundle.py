@@ -303,6 +303,19 @@ def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
     return metrics, text_of(read_file(folder / CARD), folder / CARD)
 
 
+def read_ec_names(folder: Path) -> dict[str, str]:
+    """Names of EC numbers and classes of the model in a folder; {} in a model without any.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    config, _ = _read_config(folder)
+    if EC_NAMES not in config["files"]:
+        return {}
+    _verify(folder, {EC_NAMES: config["files"][EC_NAMES]})
+    return _read_names(folder)
+
+
 def save(
     model: Model,
     folder: Path,

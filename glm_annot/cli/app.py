@@ -14,6 +14,7 @@ from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.commands.doctor import doctor
 from glm_annot.cli.commands.embed import embed
 from glm_annot.cli.commands.models import models
+from glm_annot.cli.commands.report import make_report
 from glm_annot.cli.console import report, start_log
 from glm_annot.cli.defaults import ConfigurableCommand
 from glm_annot.cli.groups import MainGroup
@@ -44,6 +45,7 @@ Examples:
   glm-annot pgap.gff --fasta genome.fna        contigs in a separate FASTA file
   glm-annot genome.gbff -o - > annotated.gbk   to standard output, without the table
   glm-annot genome.gff3 --reference enzymes.faa   your own labelled proteins as evidence
+  glm-annot genome.gff3 --report               also writes genome.glm.html, to look at in a browser
   glm-annot strip bakta_output.glm.gff3 > original.gff3   the original file again
 
 \b
@@ -67,6 +69,7 @@ SECTIONS = {
         "--output",
         "--promote-ec",
         "--promote-to",
+        "--report",
         "--manifest",
         "--force",
         "--resume",
@@ -216,6 +219,7 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
     help="Where --promote-ec writes the EC numbers of hypothetical proteins, from whose fields ENA deletes "
     "them.",
 )
+@click.option("--report", is_flag=True, help="Also write a report to look at, one HTML file for any browser.")
 @click.option(
     "--call-genes",
     is_flag=True,
@@ -265,7 +269,7 @@ def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
             stripped.write(text)
 
 
-for _command in (doctor, embed, models):
+for _command in (doctor, embed, make_report, models):
     cli.add_command(_command)
 
 

@@ -53,6 +53,7 @@ def annotate_files(named: Sequence[str], options: Options) -> int:
         options.output,
         several=several,
         names=names,
+        report=options.report,
         manifest=options.manifest,
     )
     tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]

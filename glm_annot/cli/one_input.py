@@ -34,7 +34,7 @@ class Earlier(Enum):
     """Which results of an input exist already, made by an earlier run with the same settings."""
 
     NOTHING = "nothing"
-    PART = "part"  # both files are written again
+    PART = "part"  # all files are written again
     ALL = "all"
 
 
@@ -112,6 +112,7 @@ class Annotator:
                 task.target,
                 (self._options.promote_ec, self._options.promote_to),
                 manifest=partial(run_manifest, task, self._options, model, settings, summary, began),
+                model=self._options.model,
                 force=overwrite,
                 in_use=task.in_use,
             )
@@ -143,7 +144,7 @@ class Annotator:
         if annotation.exists():
             if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
-                whole &= task.target.manifest is None or task.target.manifest.exists()
+                whole &= all(path.exists() for path in task.target.files(format))
                 return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():
             return Earlier.NOTHING
@@ -187,8 +188,5 @@ def _file_name(task: Task) -> str:
 
 def _places(target: Target, format: str) -> str:
     """Where the results go, as text for a message."""
-    annotation = target.annotation(format)
-    if annotation is None:
-        return "to standard output"
-    manifest = "" if target.manifest is None else f", {target.manifest}"
-    return f"{annotation}{manifest} and {target.table}"
+    *first, last = map(str, target.files(format)) or ["to standard output"]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -42,6 +42,7 @@ class Options:
     manifest: bool = False
     config: Path | None = None
     max_unpacked: float = 1.0
+    report: bool = False
 
 
 @dataclass(frozen=True, slots=True)

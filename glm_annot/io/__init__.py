@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from glm_annot.errors import GlmAnnotError
+from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.io import sequences, source
 from glm_annot.io.bakta_json import patch as bakta_patch
 from glm_annot.io.bakta_json import read as bakta
@@ -23,7 +24,7 @@ from glm_annot.io.gff3 import read as gff3
 from glm_annot.io.qualifiers import TO_NOTE
 from glm_annot.io.table import write_table
 from glm_annot.io.tool_folders import find_output
-from glm_annot.records import Genome, Predictions
+from glm_annot.records import Contig, Genome, Predictions
 
 __all__ = ["read", "render", "strip", "write_table"]
 
@@ -43,6 +44,12 @@ class _Patch(Protocol):
 
 
 _PARSE = {"gff3": gff3.parse, "genbank": genbank.parse, "embl": genbank.parse, "bakta": bakta.parse}
+_OUTLINE = {
+    "gff3": gff3.outline,
+    "genbank": genbank.outline,
+    "embl": genbank.outline,
+    "bakta": bakta.outline,
+}
 _PATCH: dict[str, _Patch] = {
     "gff3": gff3_patch,
     "genbank": genbank_patch,
@@ -96,6 +103,20 @@ def _beside(
     """What is known beside the annotation; the arguments are those of `open_sections`."""
     beside = sequences.load(fasta, faa, chosen=faa_wins, code=genetic_code)
     return beside if details is None else replace(beside, **bakta.details(details))
+
+
+def outline(path: str | Path) -> tuple[str, list[Contig]]:
+    """What an annotated file says of itself: our comment of provenance, and its contigs without their genes.
+
+    Raises:
+        InputError: unreadable, or without additions of ours.
+    """
+    text = source.read_bytes(path)
+    found = source.sniff(text, path)
+    comment = _PATCH[found].provenance(text)
+    if comment is None:
+        raise InputError("nothing in this file is from glm-annot; annotate it first", path)
+    return comment, _OUTLINE[found](BytesIO(_PATCH[found].strip(text)), str(path))
 
 
 class Sections(Protocol):

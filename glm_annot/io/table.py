@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from io import StringIO
+from pathlib import Path
 from typing import TextIO
 
 from glm_annot.ec_transferred import current
+from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
 from glm_annot.records import Contig, Gene, GenePrediction, Genome, Predictions, Skip
 
@@ -69,6 +71,7 @@ FRACTIONS = (
     "context_name_confidence",
     "context_ec_confidence",
 )
+_PLACE = ("contig", "start", "end", "strand")  # what every table of ours has
 _FREE_TEXT = (
     *("locus_tag", "id", "gene", "product", "ec_name"),
     *("context_expected", "context_name", "context_neighbours"),
@@ -117,13 +120,16 @@ def write_header(stream: TextIO) -> None:
 
 def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None:
     """Write the rows of a genome, or of a section of one."""
-    for cells in rows(genome, predictions):
+    for cells in table_rows(genome, predictions):
         cells |= {name: _no_formula(cells[name]) for name in _FREE_TEXT}
         stream.write("\t".join(map(_quoted, cells.values())) + "\n")
 
 
-def rows(genome: Genome, predictions: Predictions) -> Iterator[dict[str, str]]:
-    """The cells of each row by `COLUMNS`, in their order, as text; '' where there is nothing to say."""
+def table_rows(genome: Genome, predictions: Predictions) -> Iterator[dict[str, str]]:
+    """The rows of a genome, or of a section of one: all columns, in their order, without any quotation.
+
+    A cell is '' where there is nothing to say.
+    """
     members = q.memberships(predictions)
     for contig in genome.contigs:
         links = _links(contig, predictions)
@@ -146,6 +152,35 @@ def is_whole_table(text: bytes) -> bool:
     except (csv.Error, ValueError):  # it ends within quotes, or is empty
         return False
     return header == list(COLUMNS) and text.endswith(b"\n") and {*map(len, rows)} <= {len(COLUMNS)}
+
+
+def read_rows(stream: TextIO, path: str | Path) -> Iterator[dict[str, str]]:
+    """The rows of a table that `write_table` wrote, with its columns, which need not be all of `COLUMNS`.
+
+    Args:
+        stream: opened with `newline=""`.
+        path: where it came from, for messages.
+
+    Raises:
+        InputError: no such table, or one that is cut short.
+    """
+    rows = csv.reader(stream, delimiter="\t", strict=True)
+    try:
+        header = next(rows, [])
+        if not set(_PLACE) <= set(header):
+            raise InputError("this is no table of glm-annot; name the .tsv that it wrote", path)
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(header):
+                raise InputError(f"{len(row)} cells where the table has {len(header)} columns", path, number)
+            cells = dict(zip(header, row, strict=True))
+            yield cells | {name: _formula(cells[name]) for name in _FREE_TEXT if name in cells}
+    except csv.Error as error:
+        raise InputError(f"this table is damaged or cut short ({error}); make it anew", path) from error
+
+
+def _formula(value: str) -> str:
+    """The value without what `_no_formula` puts before it."""
+    return value[1:] if value.startswith("'") and value[1:].startswith(_FORMULA) else value
 
 
 def _no_formula(value: str) -> str:

@@ -1,8 +1,9 @@
 """Where results go: file names, and what stands in the way there. `files` writes them.
 
 This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
-(the format of the input) and `<stem>.glm.tsv`. A file that `--output` names gets its table beside it, as
-`.tsv`. The manifest of a run goes there, too: `<stem>.glm.run.json`, or `.run.json`.
+(the format of the input), `<stem>.glm.tsv` and, where asked for, the report `<stem>.glm.html` and the
+manifest of the run, `<stem>.glm.run.json`. A file that `--output` names gets the others beside it, as `.tsv`,
+`.html` and `.run.json`.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Target:
         source: the input.
         folder: None is standard output, which takes the annotation alone.
         name: a stem within the folder, or a whole file name when `exact`; one in `.gz` is compressed.
+        with_report: whether a report is asked for.
         with_manifest: whether what the run was is written, too.
     """
 
@@ -88,6 +90,7 @@ class Target:
     folder: Path | None
     name: str = ""
     exact: bool = False
+    with_report: bool = False
     with_manifest: bool = False
 
     def annotation(self, format: str) -> Path | None:
@@ -99,16 +102,28 @@ class Target:
     @property
     def table(self) -> Path | None:
         """The table of results; None when the annotation goes to standard output."""
-        if self.folder is None:
-            return None
-        return self.folder / (f"{_cut(self.name)[0]}.tsv" if self.exact else f"{self.name}.glm.tsv")
+        return self._beside(".tsv")
+
+    @property
+    def report(self) -> Path | None:
+        """The report; None when none is asked for."""
+        return self._beside(".html") if self.with_report else None
 
     @property
     def manifest(self) -> Path | None:
         """What the run was; None where it is not asked for."""
-        if self.folder is None or not self.with_manifest:
+        return self._beside(_MANIFEST) if self.with_manifest else None
+
+    def _beside(self, suffix: str) -> Path | None:
+        """What goes beside the annotated file; None when that is standard output."""
+        if self.folder is None:
             return None
-        return self.folder / f"{_cut(self.name)[0] if self.exact else f'{self.name}.glm'}{_MANIFEST}"
+        return self.folder / (f"{_cut(self.name)[0]}{suffix}" if self.exact else f"{self.name}.glm{suffix}")
+
+    def files(self, format: str) -> list[Path]:
+        """All files of the results of an input of this format."""
+        places = (self.annotation(format), self.table, self.report, self.manifest)
+        return [path for path in places if path is not None]
 
     def check_format(self, format: str) -> None:
         """Raises UsageError when the user named a file of another format than that of the input."""
@@ -120,17 +135,23 @@ class Target:
 
     def check_source(self, in_use: FilesInUse) -> None:
         """Raises UsageError when a result would take the place of a file that the call reads or logs to."""
-        for place in (*map(self.annotation, _SUFFIXES), self.table, self.manifest):
+        for place in (*map(self.annotation, _SUFFIXES), self.table, self.report, self.manifest):
             if place is not None:
                 in_use.refuse(place)
 
     def check_table(self) -> None:
-        """Raises UsageError when the table or the manifest is there: known before the input is read."""
-        refuse_existing([path for path in (self.table, self.manifest) if path is not None])
+        """Raises UsageError when another file than the annotated one is there: known before reading."""
+        refuse_existing([path for path in (self.table, self.report, self.manifest) if path is not None])
 
     def check_free(self, format: str) -> None:
-        """Raises UsageError when the annotated file or the table is there already."""
-        refuse_existing([path for path in (self.annotation(format), self.table) if path is not None])
+        """Raises UsageError when one of the results is there already."""
+        refuse_existing(self.files(format))
+
+
+def beside(annotation: str, suffix: str) -> Path:
+    """A file beside an annotated one: `x.glm.tsv` for `x.glm.gff3.gz` and '.tsv'."""
+    path = Path(annotation)
+    return path.with_name(_cut(path.name)[0] + suffix)
 
 
 def plan(
@@ -139,6 +160,7 @@ def plan(
     *,
     several: bool | None = None,
     names: Sequence[str] | None = None,
+    report: bool = False,
     manifest: bool = False,
 ) -> list[Target]:
     """One target for each input.
@@ -150,6 +172,7 @@ def plan(
         output: None (beside each input; standard input goes to standard output), `-`, the name of the
             annotated file (it ends as such a file does), or else a folder.
         names: what the results of each input are named after. None: the input's own name.
+        report: whether a report goes beside the results.
         manifest: whether what the run was is written, too.
 
     Raises:
@@ -157,19 +180,19 @@ def plan(
     """
     alone = len(inputs) == 1 if several is None else not several
     stems = map(stem, inputs) if names is None else names
-    targets = [_target(source, output, name, alone=alone) for source, name in zip(inputs, stems, strict=True)]
-    if manifest:
-        targets = [_with_manifest(target) for target in targets]
+    targets = [
+        replace(_target(source, output, name, alone=alone), with_report=report, with_manifest=manifest)
+        for source, name in zip(inputs, stems, strict=True)
+    ]
+    for option in [*(["--report"] if report else []), *(["--manifest"] if manifest else [])]:
+        if any(target.folder is None for target in targets):
+            raise UsageError(
+                f"{option} needs a place for its file; name one with -o instead of standard output"
+            )
     _refuse_collisions(targets)
     for folder in {target.folder for target in targets if target.folder is not None}:
         _require_writable(folder)
     return targets
-
-
-def _with_manifest(target: Target) -> Target:
-    if target.folder is None:
-        raise UsageError("--manifest needs a file or folder to lie beside; name one with -o")
-    return replace(target, with_manifest=True)
 
 
 def _target(source: str, output: str | None, name: str, *, alone: bool) -> Target:
@@ -190,12 +213,12 @@ def _is_file_name(output: str) -> bool:
     """Whether an `--output` is a file: by its name alone, unless it is a folder already.
 
     Raises:
-        UsageError: it is the name of a table.
+        UsageError: it is the name of a table or a report.
     """
     if output.endswith(os.sep) or Path(output).is_dir():
         return False
-    if Path(output).suffix.lower() == ".tsv":
-        raise UsageError(f"-o {output}: name the annotated file; the table (.tsv) is put beside it")
+    if Path(output).suffix.lower() in (".tsv", ".html"):
+        raise UsageError(f"-o {output}: name the annotated file; table and report are put beside it")
     return _cut(Path(output).name)[1] in _FILE_FORMATS
 
 

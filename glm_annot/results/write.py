@@ -1,4 +1,4 @@
-"""Writing the results of one input: the annotated file and the table, or standard output."""
+"""Writing the results of one input: the annotated file, the table and the report, or standard output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from glm_annot.errors import GlmAnnotError
 from glm_annot.results.files import FilesInUse, whole_files
-from glm_annot.results.output import GZIP, Target
+from glm_annot.results.output import GZIP, Target, stem
 
 if TYPE_CHECKING:
     from glm_annot.io import Sections
@@ -26,34 +26,68 @@ def write_results(
     target: Target,
     promotion: Promotion,
     *,
+    model: str | None = None,
     manifest: Callable[[], bytes] = bytes,
     force: bool,
     in_use: FilesInUse,
 ) -> None:
     """Writes each section as soon as it is predicted; to standard output only when all are.
 
-    `manifest` is called when all are, where the target has a place for what it says.
+    `model`: name or folder of the model, where a report finds its figures. `manifest` is called when all are
+    predicted, where the target has a place for what it says.
     """
     from glm_annot.io.source import blocks_from, spooled
 
-    written = _rendered(sections, predicted, promotion)
+    report = _Report(target, promotion, model) if target.report else None
+    written = _rendered(sections, report.watched(predicted) if report else predicted, promotion)
     annotation, table = target.annotation(sections.format), target.table
     if annotation is None or table is None:
         with spooled(text for text, _ in written) as whole:
             to_stdout(blocks_from(whole, 0))
         return
     # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
-    places = [table, *([target.manifest] if target.manifest else []), annotation]
-    with whole_files(*places, force=force, in_use=in_use) as files:
-        tabled, annotated = files[0], files[-1]
+    others = [path for path in (target.report, target.manifest) if path is not None]
+    with whole_files(table, *others, annotation, force=force, in_use=in_use) as (tabled, *beside, annotated):
         packed = zlib.compressobj(wbits=_GZIP_FORMAT) if annotation.suffix.lower() == GZIP else None
         for text, rows in written:
             annotated.write(packed.compress(text) if packed else text)
             tabled.write(rows)
         if packed:
             annotated.write(packed.flush())
-        for told in files[1:-1]:
-            told.write(manifest())
+        pages = [report.page(annotation.name, table.name)] if report else []
+        told = [manifest()] if target.manifest else []
+        for file, content in zip(beside, [*pages, *told], strict=True):
+            file.write(content)
+
+
+class _Report:
+    """The report of one input, whose genes are taken from the sections that pass by."""
+
+    def __init__(self, target: Target, promotion: Promotion, model: str | None) -> None:
+        from glm_annot.report.genes import Genes
+
+        self._title, self._promotion, self._model = stem(target.source), promotion, model
+        self._genes, self._comment = Genes(), ""
+
+    def watched(
+        self, predicted: Iterable[tuple[Genome, Predictions]]
+    ) -> Iterator[tuple[Genome, Predictions]]:
+        """Yields the same sections and predictions, and keeps their genes."""
+        from glm_annot.io.qualifiers import provenance_comment
+        from glm_annot.io.table import table_rows
+
+        for section, predictions in predicted:
+            self._genes.add(section.contigs, table_rows(section, predictions))
+            self._comment = provenance_comment(predictions.provenance, *self._promotion)
+            yield section, predictions
+
+    def page(self, annotation: str, table: str) -> bytes:
+        """The page, when all sections have passed."""
+        from glm_annot.report.page import render
+
+        return render(
+            self._title, self._genes, self._comment, self._model, annotation=annotation, table=table
+        )
 
 
 def _rendered(

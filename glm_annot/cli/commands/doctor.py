@@ -29,6 +29,7 @@ _NEEDED = {
     "gffutils": "gffutils",
     "click": "click",
     "filelock": "filelock",
+    "jinja2": "jinja2",
     "numpy": "numpy",
     "platformdirs": "platformdirs",
     "pyopal": "pyopal",

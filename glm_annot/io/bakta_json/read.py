@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, BinaryIO, TypedDict
 
 from glm_annot.errors import InputError
 from glm_annot.io import qualifiers as q
@@ -66,6 +66,12 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     if left := document.unaccounted:
         raise InputError(q.not_ours("this object has"), source_path, document.line(left))
     return _Reader(document, sequences).genome(text)
+
+
+def outline(file: BinaryIO, path: str) -> list[Contig]:
+    """The contigs of a file without their genes and sequences; errors as `parse`."""
+    replicons = _document(path, file.read()).replicons
+    return [Contig(name, found.length, found.circular, ()) for name, found in replicons.items()]
 
 
 def _document(path: str, text: bytes) -> _Document:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import BinaryIO
 
 from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLocation
 
@@ -64,6 +65,15 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     reader.oddities.tell()
     reader.proteins.finish()
     return genome
+
+
+def outline(file: BinaryIO, path: str) -> list[Contig]:
+    """The contigs of a file without their genes and sequences; errors as `parse`."""
+    entries = read_entries(file.read(), path)
+    return [
+        Contig(name, entry.locus.length or len(entry.sequence) or None, entry.locus.circular, ())
+        for name, entry in zip(_contig_names(entries, path), entries, strict=True)
+    ]
 
 
 def _contig_names(entries: Sequence[Entry], path: str) -> list[str]:

@@ -40,6 +40,16 @@ def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
     return Sections(source_path, BytesIO(text), sequences).whole(text)
 
 
+def outline(file: BinaryIO, path: str) -> list[Contig]:
+    """The contigs of a file without their genes and sequences, which need not be there; errors as `parse`."""
+    layout = survey(file, path)
+    embedded = _embedded(file, layout)
+    return [
+        Contig(name, replicon.length or len(embedded.get(name, "")) or None, replicon.circular, ())
+        for name, replicon in layout.replicons.items()
+    ]
+
+
 class Sections:
     """A GFF3 file whose genome comes in sections of whole contigs, so that it is never in memory as a whole.
 

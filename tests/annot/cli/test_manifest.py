@@ -83,7 +83,7 @@ def test_it_stands_beside_the_file_that_is_named(tmp_path: Path) -> None:
 
 def test_standard_output_has_no_place_for_it() -> None:
     for source, output in (("-", None), ("x.gff3", "-")):
-        with pytest.raises(UsageError, match="--manifest needs a file or folder"):
+        with pytest.raises(UsageError, match="--manifest needs a place for its file"):
             plan([source], output, manifest=True)
     assert Target("x.gff3", None).manifest is None
 
