@@ -195,6 +195,40 @@ def names(recipe: Recipe, data: Path, corpus: Path, plm: Path, output: Path) -> 
     say(f"names: {len(names_of(facts)):,} families have one")
 
 
+@cli.command(short_help="Fits how far the names of genes can be trusted.")
+@recipe_argument
+@data_option
+@click.option("--model", type=_FOLDER, required=True, help="The bundle; it is written anew.")
+def trust(recipe: Recipe, data: Path, model: Path) -> None:
+    """Fits how far the names that a model gives can be trusted, to genomes that have names of their own.
+
+    Each annotated genome of the recipe is read as if it had named nothing; those held out take no part.
+    """
+    from .bundle.trust import trust_names
+
+    trust_names(model, recipe, data, report=say)
+
+
+@cli.command(short_help="Measures the names that genes get from their context.")
+@click.argument("genome", type=_FILE)
+@click.option("--model", required=True, help="A model whose families have names.")
+@click.option("--write", is_flag=True, help="Write the figures into the model, a folder.")
+def evaluate_names(genome: Path, model: str, write: bool) -> None:
+    """Measures the names and EC numbers that neighbours and proteins give to the genes of a GENOME.
+
+    The genome is read as if it had named nothing itself; its own names tell what is right.
+    """
+    from glm_annot.bundle import load
+
+    from .bundle.assemble import add_metrics
+    from .evaluate import names as measured
+
+    found = measured.evaluate_names(load(model), genome)
+    click.echo("\n".join(measured.lines(found)))
+    if write:
+        add_metrics(Path(model), {"names": {"of": genome.name, **found, "command": _typed()}})
+
+
 @cli.command(short_help="Builds the memory of gene order.")
 @corpus_option
 @out_option

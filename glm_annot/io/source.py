@@ -21,6 +21,7 @@ MOST_PACKED = 100  # times its own; annotations are packed to about a quarter
 BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 _BLOCK = 2**20  # bytes read at a time
+_LINES_BLOCK = 2**16  # bytes cut into lines at a time
 _SHORT = 8  # bytes of a line, up to which equal lines are one object
 _SPOOLED = 2**26  # bytes kept in memory; larger texts go to disk
 HEAD = 65536  # bytes by which a format is recognised; release files begin with kilobytes of header
@@ -254,12 +255,12 @@ def _check_line_ends(found: str, head: bytes, path: str | Path) -> None:
 
 def split_lines(text: bytes) -> list[bytes]:
     """The lines of `text` with their own ends (\\n, \\r\\n, \\r), so that joining them gives `text` back."""
-    if len(text) <= _BLOCK:
+    if len(text) <= _LINES_BLOCK:
         return text.splitlines(keepends=True)
     lines: list[bytes] = []
     start, same = 0, dict[bytes, bytes]()  # of many blank lines each would be an object of its own
     while start < len(text):
-        found = _LINE_END.search(text, start + _BLOCK)
+        found = _LINE_END.search(text, start + _LINES_BLOCK)
         end = found.end() if found else len(text)
         block = text[start:end].splitlines(keepends=True)
         lines += [same.setdefault(line, line) if len(line) <= _SHORT else line for line in block]

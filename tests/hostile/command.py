@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import random
 import re
 import sys
@@ -59,6 +60,7 @@ def _run(arguments: list[str]) -> tuple[int, str]:
     """Status, and what it said on standard error."""
     before, said = sys.argv, io.StringIO()
     sys.argv = ["glm-annot", *arguments]
+    logging.disable(logging.NOTSET)
     try:
         with contextlib.redirect_stderr(said):
             app.main()
@@ -66,4 +68,5 @@ def _run(arguments: list[str]) -> tuple[int, str]:
     except SystemExit as end:
         return int(end.code or 0), said.getvalue()
     finally:
+        logging.disable(logging.CRITICAL)
         sys.argv = before

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from glm_annot.io.checksums import file_sha256
 
 from ..bundle.assemble import PartFolders, add_names, assemble, rewrite_card
+from ..bundle.trust import trust_names
 from ..common.steps import Step, run_steps, seconds_spent
 from ..corpus.shared_data import SharedData
 from ..encoder.embed import EMBEDDINGS
@@ -202,6 +203,8 @@ class RecipeRun:
         assemble(self.parts, folder, self.recipe, command=self.command)
         if self.recipe.heads.ec == "shared":
             add_names(folder, SharedData(self.data).ec_names)
+        if self.recipe.names:
+            trust_names(folder, self.recipe, self.data, report=self.report)
 
     def _evaluate(self, folder: Path) -> None:
         corpus, lstm = self.parts.corpus, self.work / BASELINE if self.recipe.baseline else None

@@ -1,11 +1,10 @@
-"""Files made so that reading them takes long or much memory: time and memory grow as the file does."""
+"""Files made so that reading them takes long: time grows as the file does."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 import glm_annot.io as annotation_io
 from glm_annot.errors import InputError
-from glm_annot.io import parts, source
+from glm_annot.io import parts
 from glm_annot.io.gff3 import features
 from glm_annot.io.gff3.lines import Row
 from glm_annot.records import Skip
@@ -160,33 +159,6 @@ def test_cds_that_cover_their_contig_many_times_are_refused(
     path.write_bytes(overlapping(11)[format])
     with pytest.raises(InputError, match="more than 10 times those of its contigs"):
         annotation_io.read(path)
-
-
-# ---- memory ----
-
-
-@pytest.mark.parametrize("format", ["gff3", "genbank"])
-@pytest.mark.parametrize("line", [b"\n", b"\r\n"])
-def test_memory_is_a_few_bytes_for_each_of_the_file(
-    format: str, line: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = make_genome("Made up", ancestors(2), seed=1)
-    text, before = (MADE.encode(), b"##FASTA") if format == "gff3" else (genbank(made).encode(), b"ORIGIN")
-    monkeypatch.setattr(source, "_BLOCK", 2**12)
-    short, long = (text.replace(before, line * n + before, 1) for n in (1000, 2**14))
-    round_trip(short, tmp_path / "in")  # loads what is loaded once
-    more = peak_of(long, tmp_path / "in") - peak_of(short, tmp_path / "in")
-    assert more < 25 * (len(long) - len(short))
-
-
-def peak_of(text: bytes, path: Path) -> int:
-    """Most bytes that a round trip takes at a time."""
-    tracemalloc.start()
-    try:
-        round_trip(text, path)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 # ---- other formats' own ----

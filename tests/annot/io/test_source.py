@@ -51,7 +51,7 @@ def test_what_is_packed_too_well_is_not_unpacked_whole(
 def test_lines_of_long_texts_are_those_of_short_ones(pieces: list[bytes], block: int) -> None:
     text = b"".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source, "_BLOCK", block)
+        patch.setattr(source, "_LINES_BLOCK", block)
         assert source.split_lines(text) == text.splitlines(keepends=True)
 
 
