@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from glm_annot.bundle import CONFIG, list_models, read_ec_names, read_texts
-from glm_annot.figures import lookup
 from glm_annot.io.checksums import file_sha256
+from glm_annot.report.figures import lookup
 
 _EC = ("ec", "K-12 confidence", "number")  # the model's first guesses over all genes of that genome
 _OPERONS = ("operons", "calibration", "all tandem")  # its neighbours on one strand

@@ -41,7 +41,7 @@ def models() -> None:
 def show(name: str | None, figures: bool) -> None:
     """Lists the models that go by a name, or shows the card of one."""
     from glm_annot.bundle import list_models, read_texts
-    from glm_annot.figures import figures_table
+    from glm_annot.report.figures import figures_table
 
     if name is None:
         text = visible("\n".join(list_models()) + "\n")
