@@ -70,8 +70,10 @@ setup(
         "filelock>=3.12",
         "jinja2>=3.1",
         "numpy>=1.26",
+        "platformdirs>=4.0",
         "safetensors>=0.4.3",
         "tqdm>=4.66",
+        "tomli>=2.0; python_version < '3.11'",
         "pyopal>=0.7.3",
     ],
     extras_require={
@@ -83,13 +85,14 @@ setup(
             "scipy>=1.12",
             "tensorboard>=2.17",
         ],
-        "report": [
+        "paper": [
             "matplotlib>=3.8",
             "scikit-learn>=1.4",
             "scipy>=1.12",
             "statsmodels>=0.14",
             "pandas>=2.1",
         ],
+        "table": ["pandas>=2.1", "pyarrow>=15"],
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],
         "dev": [

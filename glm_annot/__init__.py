@@ -1,10 +1,9 @@
 """EC numbers, operons and calibrated confidences for annotated prokaryotic genomes.
 
     >>> import glm_annot
-    >>> model = glm_annot.load_model("mini")
-    >>> genome = glm_annot.read("bakta_output.gff3")
-    >>> predictions = glm_annot.annotate(genome, model)
-    >>> text = glm_annot.render(genome, predictions)
+    >>> annotation = glm_annot.annotate("bakta_output.gff3")
+    >>> table = annotation.to_dataframe()
+    >>> written = annotation.write("annotated.gff3")
 
 Names are imported when first used, so that `import glm_annot` costs nothing.
 """
@@ -16,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from glm_annot.bundle import Model
+    from glm_annot.annotation import Annotation, annotate
+    from glm_annot.bundle import Model, list_models
     from glm_annot.bundle import load as load_model
+    from glm_annot.ec.reference import Reference, read_reference
     from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
     from glm_annot.io import read, render, strip, write_table
-    from glm_annot.pipeline import annotate
+    from glm_annot.model.embedding_cache import EmbeddingCache
     from glm_annot.records import Contig, ECCall, Gene, GenePrediction, Genome, OperonCall, Predictions, Skip
 
 __version__ = "0.1.0"
@@ -31,8 +32,10 @@ if not (Path(__file__).parent / "training").is_dir():
     __path__.append(str(Path(__file__).resolve().parents[1]))
 
 __all__ = [
+    "Annotation",
     "Contig",
     "ECCall",
+    "EmbeddingCache",
     "Gene",
     "GenePrediction",
     "Genome",
@@ -42,12 +45,15 @@ __all__ = [
     "ModelError",
     "OperonCall",
     "Predictions",
+    "Reference",
     "Skip",
     "UsageError",
     "__version__",
     "annotate",
+    "list_models",
     "load_model",
     "read",
+    "read_reference",
     "render",
     "strip",
     "write_table",
@@ -56,8 +62,13 @@ __all__ = [
 # name -> (module, its name there)
 _HOME = {
     "Model": ("bundle", "Model"),
-    "annotate": ("pipeline", "annotate"),
+    "Annotation": ("annotation", "Annotation"),
+    "EmbeddingCache": ("model.embedding_cache", "EmbeddingCache"),
+    "Reference": ("ec.reference", "Reference"),
+    "annotate": ("annotation", "annotate"),
+    "list_models": ("bundle", "list_models"),
     "load_model": ("bundle", "load"),
+    "read_reference": ("ec.reference", "read_reference"),
     **{name: ("io", name) for name in ("read", "render", "strip", "write_table")},
     **{name: ("errors", name) for name in ("GlmAnnotError", "InputError", "ModelError", "UsageError")},
     **{

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from platformdirs import user_data_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
@@ -41,7 +42,7 @@ from glm_annot.bundle_files import Undrawn, check_regular, made, one_line, parse
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec.reference import from_bytes, to_bytes
 from glm_annot.ec_numbers import is_number
-from glm_annot.errors import InputError, ModelError, UsageError
+from glm_annot.errors import GlmAnnotError, InputError, ModelError, UsageError
 from glm_annot.io.checksums import file_sha256
 from glm_annot.model import encoder as encoders
 from glm_annot.model.encoder import ProteinEncoder
@@ -52,6 +53,7 @@ from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 from glm_annot.model.neighbours.names import from_text, to_text
 from glm_annot.model.sizes import FamilyEncoderConfig, GLMConfig
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
+from glm_annot.records import Shown
 
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
@@ -69,6 +71,7 @@ MOST_PROTEINS = 2**30  # bytes of a file of labelled proteins
 HALVED = ("plm", "glm", "neighbours.head")  # what loses nothing as bfloat16
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
+_NAME = re.compile(r"\w[\w.-]*")
 # What a part's making and filling raise where its settings or tensors are wrong.
 _WRONG: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -86,8 +89,8 @@ _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+@dataclass(frozen=True, slots=True, repr=False)
+class Model(Shown):
     """All parts of a model, on one device, ready for inference.
 
     Attributes:
@@ -136,6 +139,21 @@ class Model:
             return self.glm
         return FamilyGLM(self.glm, self.neighbours.table, self.neighbours.head, self.features)
 
+    def facts(self) -> dict[str, str]:
+        """Which model it is, where it computes, and what it predicts."""
+        predicted = {
+            "EC numbers": self.ec is not None,
+            "operons": self.operons is not None,
+            "context fit": self.fit is not None or self.neighbours is not None,
+        }
+        return {
+            "name": self.name,
+            "version": self.version,
+            "sha256": self.sha256[:12] or "none, it was never on disk",
+            "device": str(next(self.glm.parameters()).device),
+            "predicts": ", ".join(what for what, there in predicted.items() if there) or "nothing",
+        }
+
     def to(self, device: str | torch.device) -> None:
         """Moves all parts.
 
@@ -155,21 +173,39 @@ class Model:
 
 
 def known() -> dict[str, Path]:
-    """The models that ship with the program, by name."""
+    """The folders of the models that ship with the program, by name."""
     root = Path(str(files("glm_annot") / "models"))
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
 
 
-def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Model:
+def user_folder() -> Path:
+    """Where `install` puts models: in the folder that the system keeps for a user's data of programs."""
+    return user_data_path("glm-annot", appauthor=False) / "models"
+
+
+def list_models() -> dict[str, Path]:
+    """The folders of all models that go by a name: those that ship, and those in the user's folder."""
+    installed = {path.parent.name: path.parent for path in sorted(user_folder().glob(f"*/{CONFIG}"))}
+    shipped = known()
+    return shipped | {name: folder for name, folder in installed.items() if name not in shipped}
+
+
+def load(name_or_folder: str | Path = "mini", device: str | torch.device = "cpu") -> Model:
     """Reads a model and verifies every file of it.
 
     Args:
-        name_or_folder: a name of `known()`, or a folder.
+        name_or_folder: a name of `list_models`, or a folder.
         device: where to put it.
 
     Raises:
         ModelError: unknown name, missing or damaged file, newer format.
         UsageError: no such device here.
+
+    Example:
+        >>> import glm_annot
+        >>> model = glm_annot.load_model()
+        >>> model.facts()["predicts"]
+        'EC numbers, operons, context fit'
     """
     folder = _find(name_or_folder)
     config, sha256 = _read_config(folder)
@@ -184,6 +220,59 @@ def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> Mode
         part.eval().requires_grad_(False)
     model.to(device)
     return model
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A model whose files are all as config.json states them: its folder, name, version, sha256, how many."""
+
+    folder: Path
+    name: str
+    version: str
+    sha256: str
+    files: int
+
+
+def verify(name_or_folder: str | Path) -> Verified:
+    """Compares each file of a model with the sha256 that config.json states, without building the model.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    folder = _find(name_or_folder)
+    config, sha256 = _read_config(folder)
+    _verify(folder, config["files"])
+    return Verified(folder, str(config.get("name")), str(config.get("version")), sha256, len(config["files"]))
+
+
+def install(folder: Path, *, force: bool = False) -> Path:
+    """Copies a model into `user_folder`, where it is found by its name from then on; returns its new folder.
+
+    Args:
+        folder: of the model.
+        force: replace an installed model of this name.
+
+    Raises:
+        ModelError: as `load`.
+        UsageError: its name is that of another model, or no name for a folder.
+        GlmAnnotError: it cannot be written there.
+    """
+    model = verify(folder)
+    place = user_folder() / model.name
+    if model.name in known():
+        raise UsageError(f"{model.name} is the name of a model that ships; give this one another in {CONFIG}")
+    if not _NAME.fullmatch(model.name):
+        raise UsageError(f"{model.name!r} is no name for a folder; use letters, digits, '.', '-' and '_'")
+    if place.exists() and not force:
+        raise UsageError(f"{place} exists; --force replaces it")
+    names = [CONFIG, *_read_config(model.folder)[0]["files"]]
+    try:
+        with _replacing(place) as draft:
+            for name in names:
+                shutil.copy2(model.folder / name, draft / name)
+    except OSError as error:
+        raise GlmAnnotError(f"cannot write {place}: {error.strerror}") from error
+    return place
 
 
 def part_record(name_or_folder: str | Path, *parts: str) -> dict[str, Any]:
@@ -363,14 +452,14 @@ def _link(source: str, target: str) -> None:
 
 def _find(name_or_folder: str | Path) -> Path:
     """A folder as it is; a name among the known models, listing them when it is none of them."""
-    shipped = known()
-    if str(name_or_folder) in shipped:
-        return shipped[str(name_or_folder)]
+    models = list_models()
+    if str(name_or_folder) in models:
+        return models[str(name_or_folder)]
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
-    names = ", ".join(shipped) or "none in this installation"
-    raise ModelError(f"no model {str(name_or_folder)!r}: neither a folder nor one that ships ({names})")
+    names = ", ".join(models) or "none in this installation"
+    raise ModelError(f"no model {str(name_or_folder)!r}: neither a folder nor the name of a model ({names})")
 
 
 def _read_config(folder: Path) -> tuple[dict[str, Any], str]:

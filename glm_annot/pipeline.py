@@ -78,38 +78,6 @@ class ContextFits:
     same_genomes: int = 0
 
 
-def annotate(
-    genome: Genome,
-    model: Model,
-    *,
-    min_confidence: float | None = None,
-    ec: bool = True,
-    operons: bool = True,
-    reference: Reference | None = None,
-    precision: str = "auto",
-    batch_size: int = BATCH_WINDOWS,
-    cache: EmbeddingCache | None = None,
-    progress: Progress | None = None,
-) -> Predictions:
-    """Predicts enzyme function, operons and context fit for every coding gene of a genome.
-
-    A genome of many contigs is read in parts of whole contigs, so that memory grows with the predictions, and
-    not with what the model makes of each gene on the way to them.
-
-    Args:
-        genome: as `read` gives it.
-        model: as `load_model` gives it; computing happens on its device.
-        min_confidence, ec, operons, reference, precision, batch_size, cache: see `Settings`.
-        progress: called with (stage, units done, units in all).
-
-    Raises:
-        ModelError: the model has nothing to predict with.
-    """
-    settings = Settings(min_confidence, ec, operons, reference, precision, batch_size, cache)
-    ((_, predictions),) = annotate_sections([genome], Overview.of([genome]), model, settings, progress)
-    return predictions
-
-
 def annotate_sections(
     sections: Iterable[Genome],
     overview: Overview,
@@ -117,15 +85,24 @@ def annotate_sections(
     settings: Settings,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Genome, Predictions]]:
-    """What `annotate` does, for a genome that comes in sections; nothing is kept of one when the next comes.
+    """Predicts enzyme function, operons and context fit for every coding gene of a genome in sections.
+
+    Nothing is kept of one section when the next comes. A section of many contigs is read in parts of whole
+    contigs, so that memory grows with the predictions, and not with what the model makes of each gene on the
+    way to them.
 
     Args:
         sections: of whole contigs, in order of the file.
         overview: of all of them.
-        model, settings, progress: as for `annotate`, and so are the errors.
+        model: computing happens on its device.
+        settings: how to annotate.
+        progress: called with (stage, units done, units in all).
 
     Yields:
         each section and its predictions; operons are numbered on from section to section.
+
+    Raises:
+        ModelError: the model has nothing to predict with.
     """
     if all(part is None for part in (model.fit, model.neighbours, model.operons, model.ec)):
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
@@ -179,7 +156,7 @@ def window_size(model: Model) -> int:
 
 
 def provenance(model: Model, settings: Settings) -> Provenance:
-    """What `annotate` with these settings says of itself in its predictions."""
+    """What predictions by this model with these settings say of themselves."""
     min_confidence, reference = settings.min_confidence, settings.reference
     if min_confidence is None:
         min_confidence = model.ec.config.threshold if model.ec else THRESHOLD

@@ -6,10 +6,40 @@ over the origin of a circular contig has `end > contig.length` (end = last base 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from html import escape
+
+_MOST_SHOWN = 40  # characters of a fact that a record shows of itself
+
+
+class Shown(ABC):
+    """A record that shows a few facts of itself: in one line, and in a notebook as a small table."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """What it shows of itself, by what it is."""
+
+    def __repr__(self) -> str:
+        facts = "; ".join(f"{what}: {_clipped(value)}" for what, value in self.facts().items())
+        return f"<{type(self).__name__} {facts}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(what)}</th><td>{escape(_clipped(value))}</td></tr>"
+            for what, value in self.facts().items()
+        )
+        return f"<table><caption>{type(self).__name__}</caption>{rows}</table>"
+
+
+def _clipped(text: str) -> str:
+    """The text, or its end: that of a path says most."""
+    return text if len(text) <= _MOST_SHOWN else f"...{text[3 - _MOST_SHOWN :]}"
 
 
 class Skip(str, Enum):
@@ -54,7 +84,7 @@ class Gene:
     name: str = ""
     product: str = ""
     ec: tuple[str, ...] = ()
-    protein: str | None = None
+    protein: str | None = field(default=None, repr=False)
     skip: Skip | None = None
     parts: tuple[tuple[int, int], ...] = ()
 
@@ -69,7 +99,7 @@ class Contig:
     name: str
     length: int | None
     circular: bool
-    genes: tuple[Gene, ...]
+    genes: tuple[Gene, ...] = field(repr=False)
     sequence: str = field(default="", repr=False)
 
     @cached_property
@@ -108,16 +138,16 @@ class Source:
 
     path: str
     format: str
-    text: bytes
-    anchors: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    text: bytes = field(repr=False)
+    anchors: Mapping[int, tuple[int, ...]] = field(default_factory=dict, repr=False)
     newline: bytes = b"\n"
     ec_place: tuple[str, str] = ("", "")
     opens_file: bool = True
     genetic_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Genome:
+@dataclass(frozen=True, slots=True, repr=False)
+class Genome(Shown):
     """One annotated file: its contigs in order of the file."""
 
     contigs: tuple[Contig, ...]
@@ -132,6 +162,13 @@ class Genome:
     def proteins(self) -> list[str]:
         """The proteins of all coding genes, contig by contig in order along it."""
         return [gene.protein or "" for contig in self.contigs for gene in contig.coding]
+
+    def facts(self) -> dict[str, str]:
+        """Its file, and what there is in it."""
+        read = {"file": self.source.path, "format": self.source.format} if self.source else {}
+        coding = sum(len(contig.coding) for contig in self.contigs)
+        counts = {"contigs": len(self.contigs), "genes": sum(1 for _ in self.genes), "with a protein": coding}
+        return read | {what: f"{count:,}" for what, count in counts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +301,8 @@ class Provenance:
     searcher: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Predictions:
+@dataclass(frozen=True, slots=True, repr=False)
+class Predictions(Shown):
     """All predictions of one genome, apart from it, keyed by `Gene.index`.
 
     Attributes:
@@ -283,3 +320,17 @@ class Predictions:
     provenance: Provenance
     n_windows: int = 0
     ec_names: Mapping[str, str] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, str]:
+        """The model, and how much it predicted."""
+        made_by = self.provenance
+        facts = {
+            "model": f"{made_by.model} {made_by.model_version}",
+            "genes predicted": f"{len(self.genes):,}",
+            "least confidence": f"{made_by.min_confidence:g}",
+        }
+        if made_by.ec:
+            facts["with EC numbers"] = f"{sum(bool(gene.ec) for gene in self.genes.values()):,}"
+        if self.operons is not None:
+            facts["operons"] = f"{len(self.operons):,}"
+        return facts

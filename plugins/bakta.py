@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from glm_annot.cli.tool_folders import ToolOutput, beside
 from glm_annot.io.source import recognise_file
+from glm_annot.io.tool_folders import ToolOutput, beside
 
 
 @dataclass(frozen=True, slots=True)

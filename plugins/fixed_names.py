@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from glm_annot.cli.tool_folders import ToolOutput
+from glm_annot.io.tool_folders import ToolOutput
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glm_annot.cli.tool_folders import ToolOutput, beside
+from glm_annot.io.tool_folders import ToolOutput, beside
 
 _DEFAULT = "annot"  # PGAP's own prefix
 _COPY = "_with_genomic_fasta.gff"

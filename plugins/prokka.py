@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glm_annot.cli.tool_folders import ToolOutput, beside
+from glm_annot.io.tool_folders import ToolOutput, beside
 
 
 class Prokka:

@@ -442,7 +442,7 @@ def evaluate(
     There are three suites. 'benchmark' measures EC numbers on E. coli K-12 and the EC benchmarks, and operons
     with heads fitted anew, each without what it is tested on. 'test' measures masked genes of the genomes
     that a corpus set aside for testing. 'paper' repeats the experiments of the gLM paper, as tables, figures
-    and a page; it needs the extra 'report'.
+    and a page; it needs the extra 'paper'.
     """
     from glm_annot.bundle import known, load
 
@@ -509,7 +509,7 @@ def _paper(
         from .paper.inputs import Files
     except ModuleNotFoundError as error:
         raise GlmAnnotError(
-            f"the suite 'paper' needs {error.name}; install it with: pip install 'glm-annot[train,report]'"
+            f"the suite 'paper' needs {error.name}; install it with: pip install 'glm-annot[train,paper]'"
         ) from error
     if fill is not None:
         tables.around(fill, paper_page.MARKERS)  # says at once what would end the run after half an hour

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,21 @@ from typing import Any
 import click
 
 from glm_annot import __version__
+from glm_annot.cli import options
 from glm_annot.cli.batch import annotate_files
-from glm_annot.cli.console import report, start_log, visible
-from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.output import STDIO, beside, stem
+from glm_annot.cli.commands.doctor import doctor
+from glm_annot.cli.commands.embed import embed
+from glm_annot.cli.commands.models import models
+from glm_annot.cli.commands.report import make_report
+from glm_annot.cli.console import report, start_log
+from glm_annot.cli.defaults import ConfigurableCommand
+from glm_annot.cli.groups import MainGroup
 from glm_annot.cli.tasks import Options
-from glm_annot.cli.write import discard_unwritten, to_stdout
-from glm_annot.errors import UsageError
 from glm_annot.processes import end_on_signals, fill_closed_streams
+from glm_annot.results.files import FilesInUse, whole_files
+from glm_annot.results.output import STDIO
+from glm_annot.results.write import discard_unwritten, to_stdout
 
-MOST_GB = 1e6  # that a size may be given as
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT, as shells count
 
 CITATION = """\
@@ -50,27 +54,49 @@ With several inputs, those that failed are listed at the end, and the status is 
 """
 
 
-class DefaultGroup(click.Group):
-    """A group that takes what is none of its commands as arguments of `annotate`."""
+# The help shows the options under these headings.
+SECTIONS = {
+    "What to read": (
+        "--fasta",
+        "--faa",
+        "--genetic-code",
+        "--call-genes",
+        "--reference",
+        "--max-unpacked",
+    ),
+    "What to predict": ("--model", "--min-confidence", "--no-operons", "--no-ec", "--only-hypothetical"),
+    "What to write": (
+        "--output",
+        "--promote-ec",
+        "--promote-to",
+        "--report",
+        "--manifest",
+        "--force",
+        "--resume",
+        "--dry-run",
+    ),
+    "How to compute": (
+        "--device",
+        "--jobs",
+        "--threads",
+        "--batch-size",
+        "--precision",
+        "--cache",
+        "--cache-size",
+    ),
+    "Settings, messages, help": (
+        "--config",
+        "--quiet",
+        "--log-file",
+        "--version",
+        "--citation",
+        "--help",
+    ),
+}
 
-    default = "annotate"
-    own_options = ("-h", "--help", "--version", "--citation")
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args == ["help"] and not Path("help").exists():
-            args = ["--help"]
-        if args and args[0] not in self.commands and args[0] not in self.own_options:
-            args = [self.default, *args]
-        return super().parse_args(ctx, args)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Shows the options of `annotate` in the main help, since most users need no other command."""
-        parameters = [*self.commands[self.default].params, *self.get_params(ctx)]
-        options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
-        records = [record for option in options if (record := option.get_help_record(ctx))]
-        with formatter.section("Options"):
-            formatter.write_dl(records)
-        self.format_commands(ctx, formatter)
+class _Annotate(ConfigurableCommand):
+    sections = SECTIONS
 
 
 def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -80,7 +106,7 @@ def _print_citation(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 
 
 @click.group(
-    cls=DefaultGroup,
+    cls=MainGroup,
     epilog=EXAMPLES,
     options_metavar="",
     subcommand_metavar="[OPTIONS] INPUT... | COMMAND ...",
@@ -105,16 +131,6 @@ def cli() -> None:
     """
 
 
-class _NumberRange(click.FloatRange):
-    """A range of finite numbers. click's own lets NaN pass, because no comparison with NaN is true."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return number
-
-
 def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int | None:
     from glm_annot.io.sequences import is_genetic_code
 
@@ -123,30 +139,18 @@ def _check_code(_: click.Context, __: click.Parameter, code: int | None) -> int 
     return code
 
 
-_PROBABILITY: dict[str, Any] = {"type": _NumberRange(0.0, 1.0), "metavar": "CONF"}
-_COUNT: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N"}
+_PROBABILITY: dict[str, Any] = {"type": options.NumberRange(0.0, 1.0), "metavar": "CONF"}
 _THREADS: dict[str, Any] = {"type": click.IntRange(0, 1024), "metavar": "N"}  # of far more torch dies
 _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
-_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
-_MAX_UNPACKED = click.option(
-    "--max-unpacked",
-    type=_NumberRange(0.0, MOST_GB, min_open=True),
-    default=1.0,
-    show_default=True,
-    metavar="GB",
-    help="Largest size to unpack a gzip file to, if that is over 100 times its own.",
+@cli.command(
+    cls=_Annotate, epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this."
 )
-
-
-@cli.command(epilog=EXAMPLES, short_help="Annotates files; `glm-annot INPUT` is short for this.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(allow_dash=True))
 @click.option("-o", "--output", metavar="FILE|DIR|-", help="Where to write; default: beside each input.")
-@click.option("--fasta", **_FILE, help="FASTA file of the contigs, for an annotation without sequences.")
-@click.option(
-    "--faa", **_FILE, help="FASTA file of the proteins, named as the CDS; used instead of translating them."
-)
+@options.fasta
+@options.faa
 @click.option(
     "--genetic-code",
     type=int,
@@ -156,20 +160,12 @@ _MAX_UNPACKED = click.option(
 )
 @click.option(
     "--reference",
-    **_FILE,
+    **options.FILE,
     help="Proteins with EC=... in their FASTA headers; homology to them is used as evidence, beside that to "
     "the model's own labelled proteins.",
 )
-@click.option(
-    "--model",
-    default="mini",
-    show_default=True,
-    metavar="NAME|FOLDER",
-    help="A model of `glm-annot models`, or a folder.",
-)
-@click.option(
-    "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ..."
-)
+@options.model
+@options.device
 @click.option(
     "--jobs",
     **_COUNT_OR_ALL,
@@ -181,21 +177,8 @@ _MAX_UNPACKED = click.option(
 @click.option(
     "-t", "--threads", **_THREADS, help="CPU threads, shared by the jobs; default, and 0: all cores."
 )
-@click.option(
-    "--batch-size",
-    **_COUNT,
-    default=32,
-    show_default=True,
-    help="Windows of genes per batch; lower it if memory runs out.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="Number format of the protein encoder; auto is bf16 (fp16 on older GPUs) where the hardware is "
-    "built for it, else fp32.",
-)
+@options.batch_size
+@options.precision
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
@@ -204,7 +187,7 @@ _MAX_UNPACKED = click.option(
 )
 @click.option(
     "--cache-size",
-    type=_NumberRange(0.0, MOST_GB, min_open=True),
+    type=options.NumberRange(0.0, options.MOST_GB, min_open=True),
     default=10.0,
     show_default=True,
     metavar="GB",
@@ -242,18 +225,24 @@ _MAX_UNPACKED = click.option(
     is_flag=True,
     help="Call genes, with pyrodigal, in inputs that are contigs without annotation (FASTA).",
 )
-@_MAX_UNPACKED
+@options.max_unpacked
+@click.option(
+    "--manifest",
+    is_flag=True,
+    help="Also write NAME.glm.run.json: model, input and its sha256, settings, counts, times.",
+)
 @click.option("--dry-run", is_flag=True, help="Read and check everything, but predict and write nothing.")
-@click.option("--force", is_flag=True, help="Overwrite existing results.")
+@options.force
 @click.option(
     "--resume", is_flag=True, help="Skip inputs that an earlier run with the same settings has finished."
 )
+@click.option("--config", **options.FILE, help="TOML file with defaults for these options, such as jobs = 4.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
-@click.option("--log-file", **_FILE, help="Write all messages, with details, to this file.")
-def annotate(inputs: tuple[str, ...], **options: Any) -> None:
+@click.option("--log-file", **options.FILE, help="Write all messages, with details, to this file.")
+def annotate(inputs: tuple[str, ...], **given: Any) -> None:
     """Annotates files or output folders of annotation tools; `glm-annot INPUT` is short for this."""
-    start_log(quiet=options["quiet"])
-    status = annotate_files(inputs, Options(**options))
+    start_log(quiet=given["quiet"])
+    status = annotate_files(inputs, Options(**given))
     if status:
         sys.exit(status)
 
@@ -262,7 +251,7 @@ def annotate(inputs: tuple[str, ...], **options: Any) -> None:
 @click.argument("file")
 @click.option("-o", "--output", default=STDIO, show_default=True, metavar="FILE|-", help="Where to write.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output.")
-@_MAX_UNPACKED
+@options.max_unpacked
 def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
     """Removes what glm-annot added to FILE, which gives the original back, byte for byte."""
     from glm_annot.io import strip as strip_text
@@ -280,47 +269,8 @@ def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
             stripped.write(text)
 
 
-@cli.command("report", short_help="Makes a report to look at from an annotated file.")
-@click.argument("file")
-@click.option("-o", "--output", **_FILE, help="Where to write; default: beside FILE, as .html.")
-@click.option("--table", **_FILE, help="The table of FILE; default: beside it, as .tsv.")
-@click.option("--force", is_flag=True, help="Overwrite an existing report.")
-def make_report(file: str, output: Path | None, table: Path | None, force: bool) -> None:
-    """Makes one HTML file from FILE, which glm-annot has annotated, and the table beside it.
-
-    It opens in any browser, without a network.
-    """
-    from glm_annot.report.annotated import read
-    from glm_annot.report.page import render
-
-    if file == STDIO:
-        raise UsageError("a report needs a file and the table beside it; standard input has none")
-    table, output = table or beside(file, ".tsv"), output or beside(file, ".html")
-    genes, comment = read(file, table)
-    page = render(stem(file), genes, comment, annotation=Path(file).name, table=table.name)
-    in_use = FilesInUse.of([("the input", file), ("the table", table)])
-    with whole_files(output, force=force, in_use=in_use) as (written,):
-        written.write(page)
-    click.echo(f"wrote {output}", err=True)
-
-
-@cli.command(short_help="Lists the models, or shows the card of one.")
-@click.argument("name", required=False, metavar="[NAME|FOLDER]")
-@click.option("--figures", is_flag=True, help="Only the table of measured figures.")
-def models(name: str | None, figures: bool) -> None:
-    """Lists the models that come with the package, or shows the card of one.
-
-    The card says what a model was trained on and how good it is.
-    """
-    from glm_annot.bundle import known, read_texts
-    from glm_annot.figures import figures_table
-
-    if name is None:
-        text = "\n".join(known()) + "\n"
-    else:
-        metrics, card = read_texts(name)
-        text = visible(figures_table(metrics) if figures else card)
-    to_stdout([text.encode()])
+for _command in (doctor, embed, make_report, models):
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -13,14 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from glm_annot.cli.console import MessageBuffer, counted, failure, replay, start_log
-from glm_annot.cli.files import FilesInUse, open_log, remove_half_files
 from glm_annot.cli.jobs import share
 from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
-from glm_annot.cli.output import STDIO, is_result, is_stream, plan, stem
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.processes import cores, jobs_that_fit
+from glm_annot.results.files import FilesInUse, open_log, remove_half_files
+from glm_annot.results.output import STDIO, is_result, is_stream, plan, stem
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,14 @@ def annotate_files(named: Sequence[str], options: Options) -> int:
         in_use = in_use.plus("the log file", options.log_file)
     _tell_found(files, len(named) - len(inputs))
     names = result_names(files)
-    sources = [found.annotation for found in files]
-    targets = plan(sources, options.output, several=several, names=names, report=options.report)
+    targets = plan(
+        [found.annotation for found in files],
+        options.output,
+        several=several,
+        names=names,
+        report=options.report,
+        manifest=options.manifest,
+    )
     tasks = [Task(found, target, in_use) for found, target in zip(files, targets, strict=True)]
     try:
         for outcome in _annotate_all(tasks, options, several=several):
@@ -98,6 +104,7 @@ def _files_in_use(files: Sequence[Files], options: Options) -> FilesInUse:
     named = [
         *(("the model's file", path) for path in (sorted(model.iterdir()) if model.is_dir() else ())),
         ("the file of --reference", options.reference),
+        ("the file of --config", options.config),
         *(("the FASTA of the contigs", found.fasta) for found in files),
         *(("the FASTA of the proteins", found.faa) for found in files),
         *(("the JSON of the annotation", found.details) for found in files),
@@ -180,7 +187,7 @@ def _files(name: str, options: Options) -> Files:
     In a tool's output folder its plugin names them; `--fasta` and `--faa` come before those."""
     if name == STDIO or not Path(name).is_dir():
         return Files(name, options.fasta, options.faa)
-    from glm_annot.cli.tool_folders import find_output
+    from glm_annot.io.tool_folders import find_output
 
     found = find_output(Path(name))
     fasta, faa = options.fasta or found.fasta, options.faa or found.faa

@@ -6,17 +6,19 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timezone
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glm_annot.cli.console import Bars, failure
-from glm_annot.cli.files import was_killed
 from glm_annot.cli.loading import Shared
-from glm_annot.cli.output import STDIO, Target, is_stream
 from glm_annot.cli.tasks import Options, Outcome, Task
-from glm_annot.cli.write import write_results
 from glm_annot.errors import UsageError
+from glm_annot.results.files import was_killed
+from glm_annot.results.output import STDIO, Target, is_stream
+from glm_annot.results.write import write_results
 
 if TYPE_CHECKING:
     from glm_annot.bundle import Model
@@ -65,12 +67,13 @@ class Annotator:
             return Outcome(task.name, status, message)
 
     def _annotate(self, task: Task) -> Outcome:
+        from glm_annot.cli.manifest import run_manifest
         from glm_annot.cli.summary import Summary, foresee
         from glm_annot.io import open_sections
         from glm_annot.overview import Overview
         from glm_annot.pipeline import window_size
 
-        started = time.monotonic()
+        started, began = time.monotonic(), datetime.now(timezone.utc)
         self._shared.load_reference()  # first, so that its faults are reported before any other work
         task.target.check_source(task.in_use)
         if not self._options.force and not self._options.resume:
@@ -108,6 +111,7 @@ class Annotator:
                 summary.watched(predicted),
                 task.target,
                 (self._options.promote_ec, self._options.promote_to),
+                manifest=partial(run_manifest, task, self._options, model, settings, summary, began),
                 model=self._options.model,
                 force=overwrite,
                 in_use=task.in_use,
@@ -140,8 +144,8 @@ class Annotator:
         if annotation.exists():
             if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
-                report = task.target.report
-                return Earlier.ALL if whole and (report is None or report.exists()) else Earlier.PART
+                whole &= all(path.exists() for path in task.target.files(format))
+                return Earlier.ALL if whole else Earlier.PART
         elif not table.exists():
             return Earlier.NOTHING
         if was_killed(table, annotation):

@@ -69,6 +69,20 @@ class Summary:
                 for context in said
             )
 
+    def counts(self) -> dict[str, int | dict[str, int] | None]:
+        """The same numbers by name; None for operons that were not asked for.
+
+        There is no 'ec' likewise, and no 'hypothetical' of a model whose families have no names.
+        """
+        ec = {kind.value: self._ec[kind] for kind in Agreement if kind.value} if self._asked_for_ec else {}
+        return {
+            "genes": self._overview.genes,
+            "skipped": {reason.value: count for reason, count in self._skips.most_common()},
+            **({"ec": ec} if ec else {}),
+            **({} if self._names is None else {"hypothetical": dict(self._names)}),
+            "operons": self._operons,
+        }
+
     def __str__(self) -> str:
         parts = [_genes(self._overview.genes, self._skips)]
         if self._asked_for_ec:

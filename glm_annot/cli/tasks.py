@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from glm_annot.cli.files import FilesInUse
-from glm_annot.cli.output import Target
+from glm_annot.results.files import FilesInUse
+from glm_annot.results.output import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Options:
     quiet: bool
     log_file: Path | None
     call_genes: bool = False
+    manifest: bool = False
+    config: Path | None = None
     max_unpacked: float = 1.0
     report: bool = False
 

@@ -153,7 +153,7 @@ class Reference:
         return found
 
 
-def read_reference(path: Path) -> Reference:
+def read_reference(path: str | Path) -> Reference:
     """Read labelled proteins: FASTA whose headers hold EC numbers.
 
     Understood are `EC=1.2.3.4` and its kin anywhere in a header, several numbers separated by commas or

@@ -23,6 +23,7 @@ from glm_annot.io.gff3 import patch as gff3_patch
 from glm_annot.io.gff3 import read as gff3
 from glm_annot.io.qualifiers import TO_NOTE
 from glm_annot.io.table import write_table
+from glm_annot.io.tool_folders import find_output
 from glm_annot.records import Contig, Genome, Predictions
 
 __all__ = ["read", "render", "strip", "write_table"]
@@ -67,7 +68,8 @@ def read(
     """Read an annotated genome. Additions of an earlier run of glm-annot are removed first.
 
     Args:
-        path: GFF3, GenBank, EMBL or Bakta's JSON, plain or gzipped; `-` for standard input.
+        path: GFF3, GenBank, EMBL or Bakta's JSON, plain or gzipped; the output folder of an annotation tool,
+            whose sequences are read, too; `-` for standard input.
         fasta: nucleotide FASTA of its contigs, for a file that does not carry them.
         faa: protein FASTA whose names match the CDS; it wins over every translation, with a warning where
             they differ.
@@ -75,11 +77,32 @@ def read(
 
     Raises:
         InputError: anything that keeps the files from being used; it names file, line and remedy.
+
+    Example:
+        >>> import glm_annot
+        >>> genome = glm_annot.read("bakta_output.gff3")
+        >>> [contig.name for contig in genome.contigs]
+        ['contig_1']
+        >>> next(genome.genes).locus_tag
+        'MADE_0001'
     """
+    details, faa_wins = None, True
+    if path != "-" and Path(path).is_dir():
+        output = find_output(Path(path))
+        path, details, faa_wins = output.annotation, output.details, faa is not None
+        fasta, faa = fasta or output.fasta, faa or output.faa
     text = source.read_bytes(path)
     found = source.sniff(text, path)
-    beside = sequences.load(fasta, faa, code=genetic_code)
+    beside = _beside(fasta, faa, details, faa_wins=faa_wins, genetic_code=genetic_code)
     return _PARSE[found](str(path), _PATCH[found].strip(text), beside)
+
+
+def _beside(
+    fasta: Path | None, faa: Path | None, details: Path | None, *, faa_wins: bool, genetic_code: int | None
+) -> sequences.Sequences:
+    """What is known beside the annotation; the arguments are those of `open_sections`."""
+    beside = sequences.load(fasta, faa, chosen=faa_wins, code=genetic_code)
+    return beside if details is None else replace(beside, **bakta.details(details))
 
 
 def outline(path: str | Path) -> tuple[str, list[Contig]]:
@@ -149,9 +172,7 @@ def open_sections(
     """
     file = _spool(path, genetic_code, call_genes=call_genes)
     found = source.sniff_file(file, path)
-    beside = sequences.load(fasta, faa, chosen=faa_wins, code=genetic_code)
-    if details is not None:
-        beside = replace(beside, **bakta.details(details))
+    beside = _beside(fasta, faa, details, faa_wins=faa_wins, genetic_code=genetic_code)
     if found == "gff3":
         return gff3.Sections(str(path), gff3_patch.strip_file(file), beside)
     with file:

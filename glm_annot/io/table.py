@@ -60,6 +60,17 @@ COLUMNS = {
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 
+WHOLE_NUMBERS = ("start", "end", "operon_position")
+FRACTIONS = (
+    "operon_confidence",
+    "prob_pair_prev",
+    "prob_pair_next",
+    "enzyme_confidence",
+    "context_fit",
+    "context_confidence",
+    "context_name_confidence",
+    "context_ec_confidence",
+)
 _PLACE = ("contig", "start", "end", "strand")  # what every table of ours has
 _FREE_TEXT = (
     *("locus_tag", "id", "gene", "product", "ec_name"),
@@ -115,7 +126,10 @@ def write_rows(genome: Genome, predictions: Predictions, stream: TextIO) -> None
 
 
 def table_rows(genome: Genome, predictions: Predictions) -> Iterator[dict[str, str]]:
-    """The rows of a genome, or of a section of one: all columns, in their order, without any quotation."""
+    """The rows of a genome, or of a section of one: all columns, in their order, without any quotation.
+
+    A cell is '' where there is nothing to say.
+    """
     members = q.memberships(predictions)
     for contig in genome.contigs:
         links = _links(contig, predictions)

@@ -23,6 +23,7 @@ from glm_annot.model.esm import fingerprint
 
 log = logging.getLogger(__name__)
 
+MAX_BYTES = 10**10  # of a file, as `--cache-size` has it
 EVICTED_SHARE = 0.25  # of a full cache's proteins, those not asked for for longest
 _WAIT = 60.0  # seconds for another process to finish writing
 _CHECKSUM_BYTES = 8  # of an embedding
@@ -52,8 +53,14 @@ class EmbeddingCache:
     """
 
     def __init__(
-        self, folder: Path, encoder: ProteinEncoder, *, precision: str = "auto", max_bytes: int
+        self,
+        folder: str | Path,
+        encoder: ProteinEncoder,
+        *,
+        precision: str = "auto",
+        max_bytes: int = MAX_BYTES,
     ) -> None:
+        folder = Path(folder)
         precision = precision_of(encoder, precision)
         self.path = folder / f"{fingerprint(encoder)[:32]}-{precision}.sqlite"
         self._dim = encoder.config.dim

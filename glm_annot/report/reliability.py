@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glm_annot.bundle import CONFIG, known, read_ec_names, read_texts
-from glm_annot.figures import lookup
+from glm_annot.bundle import CONFIG, list_models, read_ec_names, read_texts
 from glm_annot.io.checksums import file_sha256
+from glm_annot.report.figures import lookup
 
 _EC = ("ec", "K-12 confidence", "number")  # the model's first guesses over all genes of that genome
 _OPERONS = ("operons", "calibration", "all tandem")  # its neighbours on one strand
@@ -54,9 +54,9 @@ def of_model(sha256: str, chosen: str | Path | None = None) -> Reliability | Non
 
     Args:
         sha256: of its config.json.
-        chosen: a folder, or a name of a model that ships, where to look besides all that ship.
+        chosen: a folder, or the name of a model, where to look besides all models that go by a name.
     """
-    folders = [*known().values(), *([Path(chosen)] if chosen is not None else [])]
+    folders = [*list_models().values(), *([Path(chosen)] if chosen is not None else [])]
     files = (folder / CONFIG for folder in folders)
     found = next((path.parent for path in files if path.is_file() and file_sha256(path) == sha256), None)
     if found is None:

@@ -137,7 +137,7 @@ def test_tied_weights_stay_tied(tiny_model: Model) -> None:
 
 def test_a_model_may_have_no_context_fit(tmp_path: Path, small_gff3: Path) -> None:
     save(replace(tiny(ec=False), fit=None), tmp_path / "model", metrics={}, card="")
-    predictions = annotate(io.read(small_gff3), load(tmp_path / "model"))
+    predictions = annotate(io.read(small_gff3), load(tmp_path / "model")).predictions
     assert predictions.operons is not None
     assert {gene.context_fit for gene in predictions.genes.values()} == {None}
     assert {gene.context_confidence for gene in predictions.genes.values()} == {None}

@@ -33,7 +33,7 @@ def genome(small_gff3: Path) -> Genome:
 
 
 def test_every_coding_gene_is_predicted(genome: Genome, tiny_model: Model) -> None:
-    predictions = glm_annot.annotate(genome, tiny_model)
+    predictions = glm_annot.annotate(genome, tiny_model).predictions
     indices = [gene.index for gene in genome.genes]
     assert list(predictions.genes) == indices
     assert list(predictions.pairs) == list(pairwise(indices))
@@ -46,42 +46,47 @@ def test_every_coding_gene_is_predicted(genome: Genome, tiny_model: Model) -> No
 
 def test_pairs_across_strands_are_never_linked(genome: Genome, tiny_model: Model) -> None:
     strand = {gene.index: gene.strand for gene in genome.genes}
-    pairs = glm_annot.annotate(genome, tiny_model).pairs
+    pairs = glm_annot.annotate(genome, tiny_model).predictions.pairs
     across = [p for (left, right), p in pairs.items() if strand[left] != strand[right]]
     assert across and set(across) == {0.0}
 
 
 def test_provenance_says_how_to_make_it_again(genome: Genome, tiny_model: Model) -> None:
-    provenance = glm_annot.annotate(genome, tiny_model, min_confidence=0.7).provenance
+    provenance = glm_annot.annotate(genome, tiny_model, min_confidence=0.7).predictions.provenance
     assert provenance.program == f"glm-annot {glm_annot.__version__}"
     assert (provenance.model, provenance.model_version) == ("tiny", "1.0.0")
     assert provenance.model_sha256 == tiny_model.sha256
     assert (provenance.min_confidence, provenance.link_threshold) == (0.7, 0.5)
     assert tiny_model.ec is not None
-    assert glm_annot.annotate(genome, tiny_model).provenance.min_confidence == tiny_model.ec.config.threshold
+    assert (
+        glm_annot.annotate(genome, tiny_model).predictions.provenance.min_confidence
+        == tiny_model.ec.config.threshold
+    )
 
 
 def test_equal_runs_give_equal_predictions(genome: Genome, tiny_model: Model) -> None:
-    first, again = (glm_annot.annotate(genome, tiny_model, precision="fp32") for _ in range(2))
+    first, again = (glm_annot.annotate(genome, tiny_model, precision="fp32").predictions for _ in range(2))
     assert first == again
 
 
 def test_what_is_not_asked_for_is_not_predicted(genome: Genome, tiny_model: Model) -> None:
-    predictions = glm_annot.annotate(genome, tiny_model, ec=False, operons=False)
+    predictions = glm_annot.annotate(genome, tiny_model, ec=False, operons=False).predictions
     assert predictions.operons is None and not predictions.pairs
     assert all(gene.enzyme is None and not gene.ec for gene in predictions.genes.values())
     assert all(gene.context_fit is not None for gene in predictions.genes.values())
 
 
 def test_a_model_without_heads_still_tells_the_context_fit(genome: Genome) -> None:
-    predictions = glm_annot.annotate(genome, tiny(operons=False, ec=False))
+    predictions = glm_annot.annotate(genome, tiny(operons=False, ec=False)).predictions
     assert predictions.operons is None
     assert all(gene.context_fit is not None for gene in predictions.genes.values())
 
 
 def test_a_memory_tells_the_context_fit(genome: Genome) -> None:
-    told = glm_annot.annotate(genome, tiny(ec=False, operons=False, neighbours=True)).genes.values()
-    by_glm = glm_annot.annotate(genome, tiny(ec=False, operons=False)).genes.values()
+    told = glm_annot.annotate(
+        genome, tiny(ec=False, operons=False, neighbours=True)
+    ).predictions.genes.values()
+    by_glm = glm_annot.annotate(genome, tiny(ec=False, operons=False)).predictions.genes.values()
     assert all(gene.context_fit is not None and 0 <= gene.context_fit <= 100 for gene in told)
     assert all(gene.context_confidence is not None and 0 <= gene.context_confidence <= 1 for gene in told)
     assert [gene.context_fit for gene in told] != [gene.context_fit for gene in by_glm]
@@ -91,13 +96,13 @@ def test_a_gene_without_a_family_has_no_context_fit(genome: Genome) -> None:
     model = tiny(ec=False, operons=False, neighbours=True)
     assert model.neighbours is not None
     model.neighbours.table.nearest.fill_(2.0)  # a cosine that nothing reaches
-    genes = glm_annot.annotate(genome, model).genes.values()
+    genes = glm_annot.annotate(genome, model).predictions.genes.values()
     assert all(gene.context_fit is None and gene.context_confidence is not None for gene in genes)
 
 
 def test_a_lone_gene_has_no_context(tmp_path: Path, tiny_model: Model) -> None:
     (tmp_path / "lone.gff3").write_text(made_gff3(1))
-    predictions = glm_annot.annotate(glm_annot.read(tmp_path / "lone.gff3"), tiny_model)
+    predictions = glm_annot.annotate(glm_annot.read(tmp_path / "lone.gff3"), tiny_model).predictions
     (gene,) = predictions.genes.values()
     assert gene.context_fit is None and gene.context_confidence is None and gene.enzyme is not None
     assert predictions.operons == () and not predictions.pairs
@@ -105,14 +110,14 @@ def test_a_lone_gene_has_no_context(tmp_path: Path, tiny_model: Model) -> None:
 
 def test_a_genome_of_pseudogenes_gives_nothing(tiny_model: Model) -> None:
     dead = Gene(0, "a", "c", 1, 90, 1, skip=Skip.PSEUDOGENE)
-    predictions = glm_annot.annotate(Genome((Contig("c", 100, False, (dead,)),)), tiny_model)
+    predictions = glm_annot.annotate(Genome((Contig("c", 100, False, (dead,)),)), tiny_model).predictions
     assert not predictions.genes and predictions.operons == () and predictions.n_windows == 0
 
 
 def test_a_circular_contig_links_its_ends(genome: Genome, tiny_model: Model) -> None:
     ring = Genome((replace(genome.contigs[0], circular=True),))
     indices = [gene.index for gene in ring.genes]
-    assert (indices[-1], indices[0]) in glm_annot.annotate(ring, tiny_model).pairs
+    assert (indices[-1], indices[0]) in glm_annot.annotate(ring, tiny_model).predictions.pairs
 
 
 def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> None:
@@ -131,7 +136,7 @@ def test_progress_counts_up_to_all_work(genome: Genome, tiny_model: Model) -> No
 def test_batches_are_halved_and_the_cpu_takes_over_where_a_gpu_is_too_small(
     genome: Genome, tiny_model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    expected = glm_annot.annotate(genome, tiny_model, precision="fp32").predictions
     forward, sizes, moves = tiny_model.glm.forward, [], []
 
     def on_a_small_gpu(x_BTE: torch.Tensor, *args: Any, **options: Any) -> GLMOutput:
@@ -142,7 +147,7 @@ def test_batches_are_halved_and_the_cpu_takes_over_where_a_gpu_is_too_small(
 
     monkeypatch.setattr(tiny_model.glm, "forward", on_a_small_gpu)
     monkeypatch.setattr(Model, "to", lambda self, device: moves.append(device))
-    found = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    found = glm_annot.annotate(genome, tiny_model, precision="fp32").predictions
     assert sizes[:3] == [2, 1, 1] and moves == ["cpu"]
     assert [record.getMessage() for record in caplog.records] == [
         f"out of GPU memory for model {tiny_model.name}; continuing on the CPU, which is slower"
@@ -157,7 +162,7 @@ def test_a_metagenome_is_read_in_parts(
 ) -> None:
     (tmp_path / "many.gff3").write_text(made_metagenome(9))
     genome = glm_annot.read(tmp_path / "many.gff3")
-    whole = glm_annot.annotate(genome, tiny_model, precision="fp32")
+    whole = glm_annot.annotate(genome, tiny_model, precision="fp32").predictions
     held: list[int] = []
     calls: list[tuple[str, int, int]] = []
 
@@ -167,7 +172,9 @@ def test_a_metagenome_is_read_in_parts(
 
     monkeypatch.setattr(windows, "PART_GENES", 5)
     monkeypatch.setattr(pipeline, "embed_distinct", counted)
-    parts = glm_annot.annotate(genome, tiny_model, precision="fp32", progress=lambda *at: calls.append(at))
+    parts = glm_annot.annotate(
+        genome, tiny_model, precision="fp32", progress=lambda *at: calls.append(at)
+    ).predictions
     assert held == [5, 5, 5, 5, 2]  # contigs of two and three genes in turn
     assert list(parts.genes) == list(whole.genes) and list(parts.pairs) == list(whole.pairs)
     assert list(parts.pairs.values()) == pytest.approx(list(whole.pairs.values()))
@@ -184,14 +191,16 @@ def test_a_metagenome_is_read_in_parts(
 
 def test_a_contig_is_never_cut(genome: Genome, tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "PART_GENES", 5)
-    assert glm_annot.annotate(genome, tiny_model).n_windows == 2
+    assert glm_annot.annotate(genome, tiny_model).predictions.n_windows == 2
 
 
 @pytest.mark.parametrize(("ec", "operons"), [(True, True), (True, False), (False, True)])
 def test_provenance_says_what_was_predicted(
     ec: bool, operons: bool, genome: Genome, tiny_model: Model
 ) -> None:
-    made = glm_annot.annotate(genome, tiny_model, ec=ec, operons=operons, precision="bf16").provenance
+    made = glm_annot.annotate(
+        genome, tiny_model, ec=ec, operons=operons, precision="bf16"
+    ).predictions.provenance
     assert (made.ec, made.operons, made.precision) == (ec, operons, "bf16")
     comment = provenance_comment(made)
     assert ("ec_evidence=" in comment, "operon_evidence=" in comment) == (ec, operons)

@@ -24,7 +24,7 @@ MODEL_OPTIONS = {"precision": "fp32"}
 def test_a_whole_chromosome(tiny_model: glm_annot.Model, tmp_path: Path) -> None:
     gff, fasta, n_genes = call_genes(CORYNEBACTERIUM, tmp_path)
     genome = glm_annot.read(gff, fasta=fasta)
-    predictions = glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS)
+    predictions = glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS).predictions
     annotated = glm_annot.render(genome, predictions)
 
     assert n_genes > 2000
@@ -53,7 +53,9 @@ def test_genometools_accept_the_output_of_the_example(tiny_model: glm_annot.Mode
     source = EXAMPLES / "corynebacterium_80_genes.gff3"
     genome = glm_annot.read(source)
     annotated = tmp_path / "annotated.gff3"
-    annotated.write_bytes(glm_annot.render(genome, glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS)))
+    annotated.write_bytes(
+        glm_annot.render(genome, glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS).predictions)
+    )
     for path in (source, annotated):
         done = subprocess.run(["gt", "gff3validator", path], capture_output=True, text=True)
         assert done.returncode == 0, f"{path}: {done.stderr}"
@@ -82,7 +84,7 @@ def test_real_files(name: str, shared_data: Path, tiny_model: glm_annot.Model) -
     path = shared_data / "annotated" / name
     text = gzip.decompress(path.read_bytes())
     genome = glm_annot.read(path)
-    predictions = glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS)
+    predictions = glm_annot.annotate(genome, tiny_model, **MODEL_OPTIONS).predictions
     table = io.StringIO()
     glm_annot.write_table(genome, predictions, table)
     rows = table.getvalue().splitlines()[1:]

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from glm_annot.cli import tool_folders
 from glm_annot.cli.batch import result_names
 from glm_annot.cli.tasks import Files
 from glm_annot.errors import GlmAnnotError, InputError
-from glm_annot.io import open_sections
+from glm_annot.io import open_sections, tool_folders
 from glm_annot.plugins import bakta, fixed_names, pgap, prokka
 
 # Files each tool writes for the prefix `s`, and what is to be read of them.

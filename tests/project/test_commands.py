@@ -7,29 +7,24 @@ commands are only parsed.
 
 from __future__ import annotations
 
-import gzip
+import json
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-import torch
 from click.testing import CliRunner
 
-from glm_annot import bundle
 from glm_annot.cli import app
 from glm_annot.training import cli as training
 from tests.bench import benchmarks, model_table
 from tests.hostile import __main__ as hostile
-from tests.support.made_genomes import ancestors, genbank, make_genome
 from tests.support.pages import PAGES, Block, Command, blocks, commands, inline_commands
-from tests.support.paths import EXAMPLES, ROOT
-from tests.support.tiny import made_gff3
+from tests.support.paths import ROOT
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 RUN = [block for block in BLOCKS if not block.reason]
@@ -66,47 +61,13 @@ def parse(words: Sequence[str]) -> bool:
 
 def _subcommand(group: click.Group, words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that the words name, or that of `glm-annot FILE`, and what follows."""
-    if words[0] in group.commands:
-        return group.commands[words[0]], words[1:]
-    if words[0] in ("-h", "--help", "--version", "--citation"):
+    if not words or words[0] in ("-h", "--help", "--version", "--citation"):
         return group, words
-    return group.commands[getattr(group, "default", words[0])], words
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every file that the pages speak of; small, and most of them made up."""
-    folder = tmp_path_factory.mktemp("pages")
-    gff3 = made_gff3(34)
-    annotation, contigs = gff3.split("##FASTA\n")
-    gene_bank = genbank(make_genome("Madeus unus", ancestors(12), seed=1))
-    for name in ("bakta_output.gff3", "a.gff3", "genome.gff3", "bakta_output/bakta_output.gff3"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(gff3)
-    (folder / "bakta_output/bakta_output.json").write_text("{}")
-    (folder / "pgap.gff").write_text(annotation)
-    (folder / "genome.fna").write_text(contigs)
-    (folder / "genome.gbff").write_text(gene_bank)
-    (folder / "b.gbk.gz").write_bytes(gzip.compress(gene_bank.encode()))
-    (folder / "genome.gff3.gz").write_bytes(gzip.compress(gff3.encode()))
-    (folder / "second.gff3.gz").write_bytes(gzip.compress(made_gff3(34, seed=1).encode()))
-    (folder / "enzymes.faa").write_text(">one EC=1.1.1.1\n" + ancestors(1)[0] + "\n")
-    shutil.copytree(EXAMPLES, folder / "examples")
-    return folder
-
-
-@pytest.fixture
-def folder(
-    prepared: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """A copy of that folder to work in, where `mini` is a tiny model, for which one thread is fastest."""
-    shutil.copytree(prepared, tmp_path / "here")
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(bundle, "known", lambda: {"mini": tiny_bundle})
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield tmp_path / "here"
-    torch.set_num_threads(threads)
+    if words[0] in group.commands:
+        command, words = group.commands[words[0]], words[1:]
+    else:
+        command = group.commands[getattr(group, "default", words[0])]
+    return _subcommand(command, words) if isinstance(command, click.Group) else (command, words)
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)
@@ -156,11 +117,26 @@ def test_examples_of_the_help_are_parsed(epilog: str) -> None:
         assert parse(next(commands(example)).words)
 
 
-def test_the_python_example_runs(folder: Path) -> None:
+def test_the_python_examples_run(folder: Path) -> None:
+    pytest.importorskip("pandas", reason="the extra 'table' is not installed")
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    exec(page.split("```python\n")[1].split("```")[0], names)
-    assert b"glm_operon" in names["annotated"]
+    for block in page.split("```python\n")[1:]:
+        exec(block.split("```")[0], names)
+    assert b"glm_operon" in (folder / "results" / "bakta_output.glm.gff3").read_bytes()
+    assert names["annotated_file"].is_file() and len(names["table"]) == 34
+
+
+def test_the_notebook_runs(folder: Path) -> None:
+    """Its cells, one after another; Jupyter is not needed for that."""
+    pytest.importorskip("pandas", reason="the extra 'table' is not installed")
+    notebook = json.loads((folder / "examples" / "notebook.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [] and cell["execution_count"] is None
+            exec("".join(cell["source"]), names)
+    assert len(names["genes"]) == 80 and len(names["operons"]) and names["annotated_file"].is_file()
 
 
 def test_every_block_is_run_or_parsed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import reduce
 from importlib import import_module
 
@@ -21,11 +22,16 @@ from tests.hostile import __main__ as hostile
 from tests.support.pages import PAGES, text_of
 from tests.support.paths import EXAMPLE, ROOT
 
-COMMANDS = {
-    f"{name} {sub}": c.commands[sub]
-    for name, c in [("glm-annot", cli), ("glm-train", training.cli)]
-    for sub in c.commands
-}
+
+def commands_of(name: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """The commands of a group by name, and those of groups in it."""
+    for sub, command in group.commands.items():
+        yield f"{name} {sub}", command
+        if isinstance(command, click.Group):
+            yield from commands_of(f"{name} {sub}", command)
+
+
+COMMANDS = dict([*commands_of("glm-annot", cli), *commands_of("glm-train", training.cli)])
 README, RESULTS, OPTIONS = map(text_of, ("README.md", "docs/results.md", "docs/options.md"))
 FIGURES_BEGIN, FIGURES_END = "<!-- figures: glm-annot models mini --figures -->\n", "<!-- /figures -->"
 needs_mini = pytest.mark.skipif("mini" not in known(), reason="this checkout ships no model")
@@ -167,7 +173,7 @@ def exists(name: str) -> bool:
 @pytest.mark.parametrize(
     ("name", "there"),
     [
-        ("glm_annot.pipeline.annotate", True),
+        ("glm_annot.annotation.annotate", True),
         ("glm_annot.training.recipe.read", True),
         ("glm_annot.pipeline.nonsense", False),
         ("glm_annot.nonsense.annotate", False),

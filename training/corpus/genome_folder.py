@@ -25,12 +25,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from glm_annot import io
-from glm_annot.cli.output import is_result
-from glm_annot.cli.tool_folders import beside
 from glm_annot.ec_numbers import is_number
 from glm_annot.errors import InputError
 from glm_annot.io import source
+from glm_annot.io.tool_folders import beside
 from glm_annot.records import Contig, Gene, Genome
+from glm_annot.results.output import is_result
 
 from ..common.tsv import read_tsv
 from .sample import UNKNOWN_GENUS

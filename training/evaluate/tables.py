@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glm_annot.errors import InputError
-from glm_annot.figures import figures_table, lookup
+from glm_annot.report.figures import figures_table, lookup
 
 Metrics = Mapping[str, Any]
 Column = tuple[str, tuple[str, ...]]  # its head, and the keys down to its values from those of a row

@@ -20,17 +20,17 @@ from typing import Any
 import pytest
 from Bio import SeqIO
 
-from glm_annot.cli import batch, jobs, tool_folders
+from glm_annot.cli import batch, jobs
 from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.console import start_log
-from glm_annot.cli.files import FilesInUse, open_log
 from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.tasks import Options, Task
-from glm_annot.cli.write import to_stdout
 from glm_annot.ec import reference as homology
 from glm_annot.errors import InputError, ModelError, UsageError
-from glm_annot.io import strip
+from glm_annot.io import strip, tool_folders
 from glm_annot.plugins import bakta
+from glm_annot.results.files import FilesInUse, open_log
+from glm_annot.results.write import to_stdout
 from tests.annot.cli.test_app import command, environment, wait_for
 from tests.support.made_genomes import ancestors, bakta_json, genbank, make_genome
 from tests.support.rewritten import as_embl

@@ -10,15 +10,13 @@ from click.testing import CliRunner, Result
 from glm_annot import bundle
 from glm_annot.cli.app import cli
 from glm_annot.errors import GlmAnnotError
-from glm_annot.report import reliability
 from tests.support.tiny import made_metagenome
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path) -> None:
     """The tiny model is the one that ships."""
-    for module in (bundle, reliability):
-        monkeypatch.setattr(module, "known", lambda: {"mini": tiny_bundle})
+    monkeypatch.setattr(bundle, "known", lambda: {"mini": tiny_bundle})
 
 
 def run(*args: object) -> Result:

@@ -233,12 +233,15 @@ CHECKS: dict[str, Callable[[Genome], None]] = {
 
 @pytest.mark.skipif(not CASES.is_dir(), reason=f"no strange files at {CASES}; set GLM_ANNOT_CASES")
 def test_the_shipped_model_calls_what_the_cases_say() -> None:
+    from glm_annot.annotation import annotate
     from glm_annot.bundle import load
-    from glm_annot.pipeline import annotate
 
     model = load("mini")
     genome = annotation_io.read(CASES / PLAIN)
-    assert sum(bool(found.ec) for found in annotate(genome, model, operons=False).genes.values()) == 6
+    assert (
+        sum(bool(found.ec) for found in annotate(genome, model, operons=False).predictions.genes.values())
+        == 6
+    )
     shifted = annotation_io.read(CASES / "wrong_translation/shifted.gbk")
-    called = annotate(shifted, model, operons=False).genes[gene(shifted, "TST_00005").index]
+    called = annotate(shifted, model, operons=False).predictions.genes[gene(shifted, "TST_00005").index]
     assert [call.number for call in called.ec] == ["2.2.1.1"]

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import glm_annot.io as annotation_io
+from glm_annot.annotation import annotate
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.io import source
@@ -22,7 +23,7 @@ from glm_annot.model import windows
 from glm_annot.operons.features import GEOMETRY
 from glm_annot.operons.head import OperonHead, OperonHeadConfig
 from glm_annot.overview import Overview
-from glm_annot.pipeline import Settings, annotate, annotate_sections
+from glm_annot.pipeline import Settings, annotate_sections
 from glm_annot.records import Gene, Genome
 from tests.bench.metagenome import write_metagenome
 from tests.support.paths import EXAMPLE
@@ -72,7 +73,7 @@ def genes(genome: Genome) -> list[Gene]:
 def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, model: Model) -> None:
     path = written(tmp_path, FORMS[form](made_metagenome(9).encode()))
     whole = annotation_io.read(path)
-    predictions = annotate(whole, model)
+    predictions = annotate(whole, model).predictions
     sections = annotation_io.open_sections(path)
     overview = Overview.of(sections)
     assert [sum(1 for _ in section.genes) for section in sections] == [5, 5, 5, 5, 2]
@@ -92,7 +93,7 @@ def test_sections_become_what_the_whole_does(form: str, tmp_path: Path, model: M
 
 def test_additions_of_an_earlier_run_are_taken_out_first(tmp_path: Path, model: Model) -> None:
     whole = annotation_io.read(written(tmp_path, b"\xef\xbb\xbf" + made_metagenome(9).encode()))
-    path = written(tmp_path, annotation_io.render(whole, annotate(whole, model)))
+    path = written(tmp_path, annotation_io.render(whole, annotate(whole, model).predictions))
     sections = annotation_io.open_sections(path)
     assert [gene for section in sections for gene in genes(section)] == genes(whole)
     assert b"glm" not in b"".join(sections.rest())

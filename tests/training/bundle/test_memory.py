@@ -64,7 +64,10 @@ def test_the_memory_reads_proteins_by_an_encoder_of_its_own(
     assert model.version == recipe.read("mini").version
     assert model.encoder.config == before.encoder.config
     genome = glm_annot.read(small_gff3)
-    with_memory, without = glm_annot.annotate(genome, model), glm_annot.annotate(genome, before)
+    with_memory, without = (
+        glm_annot.annotate(genome, model).predictions,
+        glm_annot.annotate(genome, before).predictions,
+    )
     assert [gene.ec for gene in with_memory.genes.values()] == [gene.ec for gene in without.genes.values()]
     assert with_memory.pairs == without.pairs
     fits = [gene.context_fit for gene in with_memory.genes.values()]

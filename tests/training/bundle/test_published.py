@@ -477,7 +477,7 @@ def test_heads_are_fitted_to_it_by_a_recipe_that_keeps_it(imported: Path, tmp_pa
     model = load(tmp_path / "work" / "bundle")
     assert same_weights(model, load(imported))  # not rounded
     assert "those of model" in read_texts(tmp_path / "work" / "bundle")[1]
-    predictions = annotate(io.read(tmp_path / "data" / "g1.gff3"), model)
+    predictions = annotate(io.read(tmp_path / "data" / "g1.gff3"), model).predictions
     assert predictions.operons
     fits = [gene.context_fit for gene in predictions.genes.values()]
     assert all(fit is not None for fit in fits) and len(set(fits)) > 10

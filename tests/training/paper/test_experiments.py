@@ -22,7 +22,7 @@ from glm_annot.training.operons.fit import OperonExample
 from tests.support.paths import ROOT
 from tests.support.tiny import GLM_SIZES, tiny
 
-pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
+pytest.importorskip("statsmodels", reason="the extra 'paper' is not installed")
 
 from glm_annot.training.paper import attention as paper_attention
 from glm_annot.training.paper import exclusion, inputs, maps, page, probes
@@ -410,4 +410,4 @@ def test_without_the_extra_one_line_says_what_to_install(
     arguments = ["evaluate", "--suite", "paper", "--model", str(tiny_bundle), "--data", str(tmp_path)]
     result = CliRunner().invoke(cli, [*arguments, "-o", str(tmp_path / "paper")])
     assert isinstance(result.exception, GlmAnnotError)
-    assert "needs statsmodels" in str(result.exception) and "train,report" in str(result.exception)
+    assert "needs statsmodels" in str(result.exception) and "train,paper" in str(result.exception)

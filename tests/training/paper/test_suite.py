@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.made_corpus import write_data
 
-pytest.importorskip("statsmodels", reason="the extra 'report' is not installed")
+pytest.importorskip("statsmodels", reason="the extra 'paper' is not installed")
 
 from matplotlib.image import imread
 

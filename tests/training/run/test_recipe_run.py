@@ -547,7 +547,7 @@ def test_a_memory_of_gene_order_is_built_where_the_recipe_asks_for_it(tmp_path: 
 def test_the_model_knows_the_enzymes_of_ec_tsv(made: Path) -> None:
     model = load(made / "work" / "bundle")
     genome = io.read(made / "data" / "g3.gff3")
-    predictions = annotate(genome, model)
+    predictions = annotate(genome, model).predictions
     tops = [predictions.genes[gene.index].ec_top for gene in genome.genes]
     firsts = [top[0].number if top else "" for top in tops[:12]]
     assert firsts == [number_of(family) for family in range(12)]

@@ -9,7 +9,7 @@ import pytest
 
 from glm_annot.bundle import known
 from glm_annot.errors import InputError
-from glm_annot.figures import FIGURES, figures_table
+from glm_annot.report.figures import FIGURES, figures_table
 from glm_annot.training.evaluate.tables import aligned, fill, tables
 
 METRICS = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from glm_annot.cli.files import FilesInUse, whole_files
-from glm_annot.cli.output import GZIP, Target, stem
 from glm_annot.errors import GlmAnnotError
+from glm_annot.results.files import FilesInUse, whole_files
+from glm_annot.results.output import GZIP, Target, stem
 
 if TYPE_CHECKING:
     from glm_annot.io import Sections
@@ -26,13 +26,15 @@ def write_results(
     target: Target,
     promotion: Promotion,
     *,
-    model: str,
+    model: str | None = None,
+    manifest: Callable[[], bytes] = bytes,
     force: bool,
     in_use: FilesInUse,
 ) -> None:
     """Writes each section as soon as it is predicted; to standard output only when all are.
 
-    `model`: name or folder of the model, where a report finds its figures.
+    `model`: name or folder of the model, where a report finds its figures. `manifest` is called when all are
+    predicted, where the target has a place for what it says.
     """
     from glm_annot.io.source import blocks_from, spooled
 
@@ -44,22 +46,24 @@ def write_results(
             to_stdout(blocks_from(whole, 0))
         return
     # In this order: --resume takes an annotated file that is there for the sign that its run came to the end.
-    places = [table, *([target.report] if target.report else []), annotation]
-    with whole_files(*places, force=force, in_use=in_use) as (tabled, *reported, annotated):
+    others = [path for path in (target.report, target.manifest) if path is not None]
+    with whole_files(table, *others, annotation, force=force, in_use=in_use) as (tabled, *beside, annotated):
         packed = zlib.compressobj(wbits=_GZIP_FORMAT) if annotation.suffix.lower() == GZIP else None
         for text, rows in written:
             annotated.write(packed.compress(text) if packed else text)
             tabled.write(rows)
         if packed:
             annotated.write(packed.flush())
-        if report:
-            reported[0].write(report.page(annotation.name, table.name))
+        pages = [report.page(annotation.name, table.name)] if report else []
+        told = [manifest()] if target.manifest else []
+        for file, content in zip(beside, [*pages, *told], strict=True):
+            file.write(content)
 
 
 class _Report:
     """The report of one input, whose genes are taken from the sections that pass by."""
 
-    def __init__(self, target: Target, promotion: Promotion, model: str) -> None:
+    def __init__(self, target: Target, promotion: Promotion, model: str | None) -> None:
         from glm_annot.report.genes import Genes
 
         self._title, self._promotion, self._model = stem(target.source), promotion, model

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from glm_annot.cli.output import Target, plan, stem
 from glm_annot.errors import UsageError
+from glm_annot.results.output import Target, plan, stem
 
 
 @pytest.mark.parametrize(

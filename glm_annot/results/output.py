@@ -1,8 +1,9 @@
 """Where results go: file names, and what stands in the way there. `files` writes them.
 
 This module handles paths only. The results of `<stem>.<suffix>` are `<stem>.glm.gff3` or `<stem>.glm.gbk`
-(the format of the input), `<stem>.glm.tsv` and, where asked for, the report `<stem>.glm.html`. A file that
-`--output` names gets table and report beside it, as `.tsv` and `.html`.
+(the format of the input), `<stem>.glm.tsv` and, where asked for, the report `<stem>.glm.html` and the
+manifest of the run, `<stem>.glm.run.json`. A file that `--output` names gets the others beside it, as `.tsv`,
+`.html` and `.run.json`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glm_annot.cli.files import FilesInUse, refuse_devices, refuse_existing
 from glm_annot.errors import UsageError
+from glm_annot.results.files import FilesInUse, refuse_devices, refuse_existing
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
@@ -35,6 +36,7 @@ _INPUT_SUFFIXES = {
 }
 _COMPRESSED_SUFFIXES = {".gz", ".bgz"}
 GZIP = ".gz"
+_MANIFEST = ".run.json"
 # An --output that ends so (or so and .gz) is a file of that format; every other one is a folder.
 _FILE_FORMATS = {
     ".gff": "gff3",
@@ -65,8 +67,10 @@ def stem(path: str) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.tsv`, `x.glm.gff`, compressed or not."""
+    """Whether a file is named as results are: `x.glm.gff3`, `x.glm.run.json`, compressed or not."""
     name = path.with_suffix("") if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
+    if name.name.endswith(_MANIFEST):
+        name = name.with_name(name.name.removesuffix(_MANIFEST) + ".json")
     return name.suffix != "" and Path(name.stem).suffix == ".glm"
 
 
@@ -79,6 +83,7 @@ class Target:
         folder: None is standard output, which takes the annotation alone.
         name: a stem within the folder, or a whole file name when `exact`; one in `.gz` is compressed.
         with_report: whether a report is asked for.
+        with_manifest: whether what the run was is written, too.
     """
 
     source: str
@@ -86,6 +91,7 @@ class Target:
     name: str = ""
     exact: bool = False
     with_report: bool = False
+    with_manifest: bool = False
 
     def annotation(self, format: str) -> Path | None:
         """The annotated file for an input of this format ('gff3' or 'genbank'); None is standard output."""
@@ -103,6 +109,11 @@ class Target:
         """The report; None when none is asked for."""
         return self._beside(".html") if self.with_report else None
 
+    @property
+    def manifest(self) -> Path | None:
+        """What the run was; None where it is not asked for."""
+        return self._beside(_MANIFEST) if self.with_manifest else None
+
     def _beside(self, suffix: str) -> Path | None:
         """What goes beside the annotated file; None when that is standard output."""
         if self.folder is None:
@@ -111,7 +122,8 @@ class Target:
 
     def files(self, format: str) -> list[Path]:
         """All files of the results of an input of this format."""
-        return [path for path in (self.annotation(format), self.table, self.report) if path is not None]
+        places = (self.annotation(format), self.table, self.report, self.manifest)
+        return [path for path in places if path is not None]
 
     def check_format(self, format: str) -> None:
         """Raises UsageError when the user named a file of another format than that of the input."""
@@ -123,13 +135,13 @@ class Target:
 
     def check_source(self, in_use: FilesInUse) -> None:
         """Raises UsageError when a result would take the place of a file that the call reads or logs to."""
-        for place in (*map(self.annotation, _SUFFIXES), self.table, self.report):
+        for place in (*map(self.annotation, _SUFFIXES), self.table, self.report, self.manifest):
             if place is not None:
                 in_use.refuse(place)
 
     def check_table(self) -> None:
-        """Raises UsageError when table or report are there; their names are known before reading."""
-        refuse_existing([path for path in (self.table, self.report) if path is not None])
+        """Raises UsageError when another file than the annotated one is there: known before reading."""
+        refuse_existing([path for path in (self.table, self.report, self.manifest) if path is not None])
 
     def check_free(self, format: str) -> None:
         """Raises UsageError when one of the results is there already."""
@@ -149,6 +161,7 @@ def plan(
     several: bool | None = None,
     names: Sequence[str] | None = None,
     report: bool = False,
+    manifest: bool = False,
 ) -> list[Target]:
     """One target for each input.
 
@@ -160,6 +173,7 @@ def plan(
             annotated file (it ends as such a file does), or else a folder.
         names: what the results of each input are named after. None: the input's own name.
         report: whether a report goes beside the results.
+        manifest: whether what the run was is written, too.
 
     Raises:
         UsageError: two inputs would write to the same place, or a place cannot be written to.
@@ -167,11 +181,14 @@ def plan(
     alone = len(inputs) == 1 if several is None else not several
     stems = map(stem, inputs) if names is None else names
     targets = [
-        replace(_target(source, output, name, alone=alone), with_report=report)
+        replace(_target(source, output, name, alone=alone), with_report=report, with_manifest=manifest)
         for source, name in zip(inputs, stems, strict=True)
     ]
-    if report and any(target.folder is None for target in targets):
-        raise UsageError("--report needs a place for its file; name one with -o instead of standard output")
+    for option in [*(["--report"] if report else []), *(["--manifest"] if manifest else [])]:
+        if any(target.folder is None for target in targets):
+            raise UsageError(
+                f"{option} needs a place for its file; name one with -o instead of standard output"
+            )
     _refuse_collisions(targets)
     for folder in {target.folder for target in targets if target.folder is not None}:
         _require_writable(folder)
