@@ -183,7 +183,7 @@ def _with_attributes(line: bytes, promoted: _Pairs, tags: _Pairs) -> bytes:
     end = [items.pop()] if len(items) > 1 and not items[-1].strip() else []
     for key, value in promoted:
         _promote(items, key.encode(), _escape(value))
-    items += [key.encode() + b"=" + _escape(value) for key, value in tags]
+    items += [key.encode() + b"=" + _escaped(key, value) for key, value in tags]
     columns[_ATTRIBUTES] = b";".join(items + end)
     return b"\t".join(columns) + line_end(line)
 
@@ -195,6 +195,12 @@ def _promote(items: list[bytes], key: bytes, value: bytes) -> None:
             items[i] += b"," + value
             return
     items.append(key + b"=" + value)
+
+
+def _escaped(name: str, value: str) -> bytes:
+    """The value of an attribute of ours; the commas of one that is no list are a part of it."""
+    escaped = _escape(value)
+    return escaped if name in q.LISTS else escaped.replace(b",", b"%2C")
 
 
 def _escape(value: str) -> bytes:
@@ -264,6 +270,6 @@ def _operon_line(operon: OperonCall, name: str, gene_line: bytes) -> bytes:
         ".",
     ]
     items = [b"ID=" + _escape(operon.id), q.NAME.encode() + b"=" + _escape(name).replace(b",", b"%2C")]
-    items += [key.encode() + b"=" + _escape(value) for key, value in tags]
+    items += [key.encode() + b"=" + _escaped(key, value) for key, value in tags]
     attributes = b";".join(items)
     return b"\t".join([gene_line.split(b"\t", 1)[0], *(column.encode() for column in columns), attributes])
