@@ -61,14 +61,27 @@ FIGURES = (
         (Bar("gLM", ("masked_genes", "place_auroc")),),
     ),
     Figure(
-        "masked genes of {of} found by the memory of gene order, first guess",
+        "masked genes of {of} found by memory and gLM, first guess",
         ("neighbours", "mixture", "absolute"),
-        (Bar("gLM of the paper, other embeddings", published=0.592),),
+        (
+            Bar("the memory's votes", ("neighbours", "memory", "absolute")),
+            Bar("gLM alone", ("neighbours", "glm", "absolute")),
+            Bar("gLM of the paper, other embeddings", published=0.592),
+        ),
     ),
     Figure(
-        "masked genes of {of} found by the memory of gene order, four guesses",
+        "masked genes of {of} found by memory and gLM, four guesses",
         ("neighbours", "mixture", "pseudo"),
-        (Bar("gLM of the paper, other embeddings", published=0.719),),
+        (
+            Bar("the memory's votes", ("neighbours", "memory", "pseudo")),
+            Bar("gLM alone", ("neighbours", "glm", "pseudo")),
+            Bar("gLM of the paper, other embeddings", published=0.719),
+        ),
+    ),
+    *(
+        Figure(f"{what} from context for genes of {{of}}, {words}", ("names", key, figure))
+        for key, what in (("names", "names"), ("ec", "EC numbers"))
+        for figure, words in (("share", "share of genes that get one"), ("right", "share that is right"))
     ),
     Figure(
         "masked genes of {of}, pseudo-accuracy of gLM",

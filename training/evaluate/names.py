@@ -25,7 +25,8 @@ def evaluate_names(model: Model, path: Path) -> dict[str, dict[str, float]]:
 
     Returns:
         for names, names by another family than the gene's own, and EC numbers: how many genes could be
-        judged, how many are shown a name, which share of these is right, and their mean probability.
+        judged, how many are shown a name, which share of all that is, which share of these is right, and their
+        mean probability.
 
     Raises:
         InputError: the model gives no names.
@@ -70,6 +71,7 @@ def _figures(judged: Judged, probability_Q: Tensor, least: float, rows_Q: Tensor
     return {
         "genes": float(rows_Q.sum()),
         "shown": float(shown_Q.sum()),
+        "share": float(shown_Q.sum()) / max(int(rows_Q.sum()), 1),
         "right": float(judged.right_Q[shown_Q].float().mean()) if some else 0.0,
         "probability": float(probability_Q[shown_Q].mean()) if some else 0.0,
     }
