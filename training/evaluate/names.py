@@ -25,7 +25,7 @@ def evaluate_names(model: Model, path: Path) -> dict[str, dict[str, float]]:
 
     Returns:
         for names, names by another family than the gene's own, and EC numbers: how many genes could be
-        judged, how many are shown a name, which share of all that is, which share of these is right, and their
+        judged, how many are shown a name, their share of all, the share of them that is right, and their
         mean probability.
 
     Raises:

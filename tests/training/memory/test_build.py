@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from glm_annot.errors import InputError
+from glm_annot.model.neighbours.names import Fact
 from glm_annot.training.evaluate.context import evaluate_context, table_lines
 from glm_annot.training.glm.families import make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
@@ -129,3 +130,17 @@ def test_a_mixture_is_fitted_and_comes_back(corpus: Path, tmp_path: Path) -> Non
 def test_no_neighbours_are_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="make them with `glm-train neighbours`"):
         read_neighbours(tmp_path)
+
+
+def test_names_are_fitted_and_come_back(corpus: Path, tmp_path: Path) -> None:
+    make_families(corpus, read_embeddings(corpus))
+    facts = [Fact(family, "a", "", f"product {family // 2}", "", 1) for family in range(FAMILIES)]
+    said: list[str] = []
+    fitted = fit_neighbours(corpus, facts=facts, report=said.append)
+    assert sum("whose family's name is" in line for line in said) == 2
+    save_neighbours(fitted, tmp_path / "fitted")
+    found = read_neighbours(tmp_path / "fitted")
+    assert found.names == fitted.names and len(found.names) == FAMILIES
+    assert found.hints is not None and fitted.hints is not None
+    assert torch.equal(found.hints.label_NF, fitted.hints.label_NF)
+    assert all(torch.equal(found.state_dict()[key], value) for key, value in fitted.state_dict().items())

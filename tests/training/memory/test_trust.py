@@ -1,0 +1,83 @@
+"""How far names are trusted: what judges them, and what counts as right."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
+from glm_annot.model.neighbours.names import Fact, FamilyName
+from glm_annot.records import Contig, Gene, Genome
+from glm_annot.training.evaluate.names import lines
+from glm_annot.training.memory import trust
+from glm_annot.training.memory.trust import Judged, like, said
+
+
+def hint(families: list[int]) -> Hint:
+    family = torch.tensor(families)
+    some, features = torch.zeros(len(families)), torch.zeros(len(families), TRUST_FEATURES)
+    return Hint(family, some, family, some, some, some, features, features)
+
+
+def gene(name: str = "", product: str = "", ec: tuple[str, ...] = ()) -> Gene:
+    return Gene(0, "a", "c", 1, 90, 1, name=name, product=product, ec=ec)
+
+
+NAMES = {0: FamilyName("ribE", "riboflavin synthase", "2.5.1.9")}
+
+
+def test_a_name_is_right_by_symbol_product_or_number() -> None:
+    genes = [
+        gene("ribE", "something else"),
+        gene("", "Riboflavin Synthase (EC 2.5.1.9)"),
+        gene("", "hypothetical protein", ("2.5.1.9",)),
+        gene("thrA", "aspartokinase"),
+        gene("", "hypothetical protein"),
+        gene("ribE", "riboflavin synthase"),
+    ]
+    right = trust._names(genes, hint([0, 0, 0, 0, 0, -1]), NAMES)
+    assert right == [True, True, True, False, None, None]
+
+
+def test_numbers_are_judged_where_a_genome_states_any() -> None:
+    def of(*genes: Gene) -> list[bool | None]:
+        genome = Genome((Contig("c", 900, False, genes),))
+        return trust._numbers(genome, hint([0] * len(genes)), NAMES)
+
+    assert of(gene(ec=("2.5.1.9",)), gene(), gene(ec=("1.1.1.1",))) == [True, False, False]
+    assert of(gene(), gene()) == [None, None]
+
+
+def test_a_genome_and_its_like_are_left_out() -> None:
+    facts = [Fact(family, source, "abcD", "", "", 1) for source in ("a", "b") for family in range(10)]
+    facts += [Fact(family, "labelled", "", "", "1.1.1.1", 1) for family in range(100)]
+    facts += [Fact(family, "c", "abcD", "", "", 1) for family in range(5, 15)]
+    assert like("a", facts) == {"a", "b"}
+    assert like("unknown", facts) == {"unknown"}
+
+
+def test_trust_follows_what_was_right_elsewhere() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def judged(source: str) -> Judged:
+        features = torch.randn(400, TRUST_FEATURES, generator=generator)
+        return Judged(source, features, features[:, 0] > 0, torch.zeros(400, dtype=torch.bool))
+
+    parts = [judged("a"), judged("b")]
+    probability = trust._elsewhere(parts[0], parts)
+    assert probability[parts[0].right_Q].min() > 0.3 and probability[~parts[0].right_Q].max() < 0.7
+    layer = nn.Linear(TRUST_FEATURES, 1)
+    trust._fit(layer, parts)
+    assert layer.weight[0, 0] > 5 * layer.weight[0, 1:].abs().max()
+    least = trust._least(probability, parts[0].right_Q)
+    assert 0.5 <= least < 0.6
+
+
+def test_figures_in_words() -> None:
+    probability, right = torch.tensor([0.9, 0.8, 0.2]), torch.tensor([True, False, True])
+    assert said(probability, right, 0.5) == (
+        "2 of 3 at 0.50 and above; 0.500 of them are right, at a mean probability of 0.850"
+    )
+    assert said(probability, right, 0.95) == "none of 3 is sure enough"
+    found = {"names": {"genes": 1000.0, "shown": 10.0, "share": 0.01, "right": 0.7, "probability": 0.75}}
+    assert lines(found) == ["names: 10 of 1,000 genes; 0.700 of them right, at a mean probability of 0.750"]
