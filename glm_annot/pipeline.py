@@ -33,6 +33,9 @@ from glm_annot.overview import Overview
 from glm_annot.records import ContextNames, GenePrediction, Genome, Predictions, Provenance
 
 log = logging.getLogger(__name__)
+IN_MEMORY = (
+    "this genome, or one that is nearly the same, is in the model's memory; it has no vote on its own genes"
+)
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins', 'windows' or 'heads', units done, in all)
 
 
@@ -117,6 +120,7 @@ def annotate_sections(
     )
     promoters = Promoters.of(overview.promoters_2KS)
     n_operons = 0
+    in_memory = False
 
     for section in sections:
         genes: dict[int, GenePrediction] = {}
@@ -125,6 +129,9 @@ def annotate_sections(
         for part in parts(section):
             read = partial(_read_part, part, model, settings, counted)
             states, enzymes, fits = or_on_cpu(read, model, f"model {model.name}", log.warning)
+            if fits.same_genomes and not in_memory:
+                in_memory = True
+                log.info(IN_MEMORY)
             genes |= _gene_predictions(part, enzymes, fits)
             attention_NA += states.attention_NA
             n_windows += states.n_windows
