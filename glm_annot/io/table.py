@@ -45,7 +45,7 @@ COLUMNS = {
     "anywhere; empty for a gene of no known family",
     "context_confidence": "probability of what the neighbours make likeliest at this place (models without "
     "a memory: the likelihood of gLM's favoured prediction)",
-    "context_expected": "name of what the neighbours alone expect here, with the probability above",
+    "context_expected": "name of what the neighbours alone expect here, if context_confidence is 0.1 or more",
     "context_expected_ec": "EC number of what the neighbours alone expect here",
     "context_name": "name by the neighbours and the protein together: a hint, and no result",
     "context_name_confidence": "calibrated probability of context_name",

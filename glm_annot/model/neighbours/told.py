@@ -9,6 +9,7 @@ from glm_annot.model.neighbours.judge import ContextOfGenes, Neighbours
 from glm_annot.model.neighbours.names import FamilyName
 from glm_annot.records import ContextNames
 
+LEAST_EXPECTED = 0.1  # probability below which it is not said what the neighbours expect
 _NOBODY = FamilyName()
 _PLAIN = str.maketrans({";": ",", '"': "'"})  # the others have a meaning in annotation files
 
@@ -28,7 +29,7 @@ def context_names(
         return []
     least, least_ec = hints.least_K.tolist()
     columns = (
-        *(context.expected_G, context.unexpected_G),
+        *(context.expected_G, context.confidence_G, context.unexpected_G),
         *(
             hint.family_Q,
             hint.probability_Q,
@@ -40,8 +41,8 @@ def context_names(
     )
     found = []
     for gene, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        expected, unexpected, family, probability, ec_family, ec_probability, genera, of = row
-        expects = names.get(expected, _NOBODY)
+        expected, sure, unexpected, family, probability, ec_family, ec_probability, genera, of = row
+        expects = names.get(expected, _NOBODY) if sure >= LEAST_EXPECTED else _NOBODY
         called = names.get(family, _NOBODY) if probability >= least else _NOBODY
         ec = names.get(ec_family, _NOBODY).ec if ec_probability >= least_ec else ""
         name = in_words(called, ec_names)
@@ -71,6 +72,12 @@ def in_words(name: FamilyName, ec_names: Mapping[str, str]) -> str:
 
 
 def _beside(found: tuple[Beside, ...], names: Mapping[int, FamilyName]) -> tuple[tuple[str, int, int], ...]:
-    """The neighbours that have a symbol, or else a product."""
-    called = ((names[of.family], of) for of in found)
-    return tuple((name.symbol or name.product or name.ec, of.groups, of.of) for name, of in called)
+    """The neighbours by their symbols, else by their numbers or products; families of one name are one."""
+    told: dict[str, tuple[str, int, int]] = {}
+    for family, groups, of in found:
+        name = names[family]
+        text = name.symbol or (
+            f"EC {name.ec}" if name.ec else " ".join(name.product.replace(",", " ").split())
+        )
+        told.setdefault(text, (text, groups, of))
+    return tuple(told.values())

@@ -9,7 +9,7 @@ from glm_annot.model.neighbours.hints import Hints
 from glm_annot.model.neighbours.judge import Neighbours
 from glm_annot.model.neighbours.mixture import Asking, Candidates
 from glm_annot.model.neighbours.names import Fact, FamilyName
-from glm_annot.model.neighbours.told import context_names, in_words
+from glm_annot.model.neighbours.told import _beside, context_names, in_words
 
 from .test_judge import F, genes, made
 
@@ -100,6 +100,17 @@ def test_a_name_in_words() -> None:
     assert in_words(FamilyName("ribE", "riboflavin synthase"), {}) == "riboflavin synthase (ribE)"
     assert in_words(FamilyName("", "", "1.1.1.1"), {"1.1.1.1": 'a; "b"'}) == "a, 'b'"
     assert in_words(FamilyName("ribE"), {}) == "ribE" and in_words(FamilyName(), {}) == ""
+
+
+def test_neighbours_are_told_once_and_without_commas() -> None:
+    names = {
+        1: FamilyName("ribE"),
+        2: FamilyName("ribE", "another"),
+        3: FamilyName("", "a, b", ""),
+        4: FamilyName("", "c", "1.1.1.1"),
+    }
+    found = tuple(Beside(family, 9 - family, 9) for family in names)
+    assert _beside(found, names) == (("ribE", 8, 9), ("a b", 6, 9), ("EC 1.1.1.1", 5, 9))
 
 
 def test_named_families_beside_a_family_are_counted_by_groups_of_genomes() -> None:
