@@ -47,7 +47,7 @@ def test_a_folder_of_a_tool_is_read_as_on_the_command_line(
     folder = tmp_path / "prokka"
     folder.mkdir()
     (folder / "x.gff").write_text(made_gff3(5))
-    with pytest.raises(InputError, match="is not the output folder of"):
+    with pytest.raises(InputError, match="this folder is not the output of a known tool"):
         glm_annot.annotate(folder, tiny_model)
     (folder / "x.tbl").write_text("")
     command = [str(folder), "--model", str(tiny_bundle), "-o", str(tmp_path / "by_command.gff"), "-q"]

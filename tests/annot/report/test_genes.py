@@ -70,9 +70,9 @@ def test_genes_beyond_the_limit_are_counted_but_not_kept(monkeypatch: pytest.Mon
 def test_columns_that_come_later_are_filled_up() -> None:
     found = Genes()
     found.add(CONTIGS[:1], rows()[:1])
-    extra = {**rows()[5], "context_name": "kinase", "context_name_confidence": "0.8"}
+    extra = {**rows()[5], "of_a_later_version": "kinase"}
     found.add(CONTIGS[1:], [extra])
-    assert found.columns["context_name"] == [None, "kinase"]
+    assert found.columns["of_a_later_version"] == [None, "kinase"]
 
 
 def test_sentences_say_one_and_many() -> None:
