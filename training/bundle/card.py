@@ -116,6 +116,9 @@ def parts_table(model: Model) -> str:
     return "## Parts\n\n" + table(("part", "stored numbers", "settings"), rows)
 
 
+_MEMORY = "## Memory of gene order"
+
+
 def with_memory(card: str, model: Model, recipe: Recipe, made_from: str) -> str:
     """The card of a model to which a memory of gene order was added.
 
@@ -130,7 +133,8 @@ def with_memory(card: str, model: Model, recipe: Recipe, made_from: str) -> str:
     for heading, section in (("Parts", parts_table(model)), ("Limits", _listed("Limits", recipe.limits))):
         found = re.compile(rf"^## {heading}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
         rest = found.sub(lambda _, text=section: f"{text}\n\n", rest, count=1)  # type: ignore[misc]
-    return f"# {model.name} {model.version}\n{rest.rstrip()}\n\n## Memory of gene order\n\n{made_from}\n"
+    rest = rest.partition(f"\n{_MEMORY}\n")[0]  # the section on an earlier memory ends the card
+    return f"# {model.name} {model.version}\n{rest.rstrip()}\n\n{_MEMORY}\n\n{made_from}\n"
 
 
 def _brief(config: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from glm_annot import bundle
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
 from glm_annot.model.family_encoder import FamilyEncoder
+from glm_annot.model.neighbours.judge import Neighbours
 
 from ..common.inputs import read_record
 from ..encoder.embed import encoder_of
@@ -43,8 +44,16 @@ def add_memory(
     families.eval().requires_grad_(False)
     model = replace(model, version=recipe.version, neighbours=found, family_encoder=families)
     metrics, card = bundle.read_texts(name)
-    made_from = _made_from(read_record(corpus / "corpus.json"), command)
+    made_from = _made_from(read_record(corpus / "corpus.json"), command) + _named_by(found)
     bundle.save(model, folder, metrics=metrics, card=with_memory(card, model, recipe, made_from))
+
+
+def _named_by(neighbours: Neighbours) -> str:
+    """What says the names of the families; '' where they have none."""
+    if not neighbours.facts:
+        return ""
+    sources = ", ".join(sorted({fact.source for fact in neighbours.facts}))
+    return f" {len(neighbours.names):,} of the families have names, by {sources}."
 
 
 def _made_from(corpus: dict[str, object], command: str) -> str:
