@@ -68,7 +68,6 @@ CONFIG, LABELS, METRICS, CARD = "config.json", "ec_labels.tsv", "metrics.json", 
 PROTEINS = "ec_proteins.faa.gz"
 EC_NAMES, FAMILY_NAMES = "ec_names.tsv", "family_names.tsv"
 MOST_PROTEINS = 2**30  # bytes of a file of labelled proteins
-HALVED = ("plm", "glm", "neighbours.head")  # what loses nothing as bfloat16
 # Buffers that numbers are divided by.
 _DEVIATION = re.compile(r"sigma$|std_|scale_|pca_scale_")
 _NAME = re.compile(r"\w[\w.-]*")
@@ -323,7 +322,7 @@ def save(
     *,
     metrics: Mapping[str, Any],
     card: str,
-    bf16: Collection[str] = HALVED,
+    bf16: Collection[str] = ("plm", "glm"),
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """Writes a model; one that is in the folder already is replaced.

@@ -15,10 +15,9 @@ class NumberRange(click.FloatRange):
     """A range of finite numbers. click's own lets NaN pass, because no comparison with NaN is true."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
+        if not math.isfinite(click.FLOAT.convert(value, param, ctx)):
             self.fail(f"{value} is not a finite number.", param, ctx)
-        return number
+        return float(super().convert(value, param, ctx))
 
 
 FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "metavar": "FILE"}

@@ -67,7 +67,7 @@ def test_a_saved_model_comes_back(tmp_path: Path) -> None:
 
 def test_a_memory_of_gene_order_comes_back(tmp_path: Path) -> None:
     original = tiny(neighbours=True)
-    save(original, tmp_path / "model", metrics={}, card="", bf16=())
+    save(original, tmp_path / "model", metrics={}, card="")
     found = load(tmp_path / "model").neighbours
     assert found is not None and original.neighbours is not None
     assert found.config == original.neighbours.config

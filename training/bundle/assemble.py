@@ -123,7 +123,7 @@ def assemble(folders: PartFolders, folder: Path, recipe: Recipe, *, command: str
     """
     model = read_model(folders, recipe)
     card = model_card(recipe, model=model, corpus=_record(folders), command=command)
-    bundle.save(model, folder, metrics={}, card=card, bf16=_halved(model, recipe))
+    bundle.save(model, folder, metrics={}, card=card, bf16=halved(model, recipe))
 
 
 def add_names(folder: Path, path: Path) -> None:
@@ -179,19 +179,19 @@ def _record(folders: PartFolders) -> dict[str, Any]:
     return found
 
 
-def _halved(model: bundle.Model, recipe: Recipe) -> list[str]:
+def halved(model: bundle.Model, recipe: Recipe) -> list[str]:
     """What to store as bfloat16: what was trained here, and other parts that lose nothing by it."""
     parts: tuple[tuple[str, EncoderPart | GLMPart, nn.Module], ...] = (
         ("plm", recipe.plm, model.encoder),
         ("glm", recipe.glm, model.glm),
     )
-    halved = [
+    found = [
         name
         for name, section, part in parts
         if isinstance(section, Trained)
         or all(torch.equal(weight, weight.bfloat16().float()) for weight in part.parameters())
     ]
-    return [*halved, *(name for name in bundle.HALVED if name.startswith("neighbours."))]
+    return [*found, "neighbours.head"]
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from glm_annot import bundle
 from ..common.console import Report
 from ..memory.trust import fit_trust
 from ..recipe import Recipe
+from .assemble import halved
 
 
 def trust_names(folder: Path, recipe: Recipe, data: Path, *, report: Report) -> None:
@@ -29,4 +30,4 @@ def trust_names(folder: Path, recipe: Recipe, data: Path, *, report: Report) -> 
     model = bundle.load(folder)
     fit_trust(model, [data / name for name in recipe.names_judged_by], report=report)
     metrics, card = bundle.read_texts(folder)
-    bundle.save(model, folder, metrics=metrics, card=card)
+    bundle.save(model, folder, metrics=metrics, card=card, bf16=halved(model, recipe))

@@ -67,7 +67,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(small_gff3: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--min-confidence", "nan"), ("--promote-ec", "nan"), ("--max-unpacked", "nan")]
+    ("option", "value"), [("--min-confidence", "nan"), ("--promote-ec", "nan"), ("--max-unpacked", "inf")]
 )
 def test_a_number_is_a_number(run: Run, small_gff3: Path, tiny_bundle: Path, option: str, value: str) -> None:
     done = run(small_gff3, "--model", tiny_bundle, "--dry-run", option, value)
