@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from glm_annot.bundle import FAMILY_NAMES
 from glm_annot.errors import InputError
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 from glm_annot.model.neighbours.names import Fact, from_text, names_of, to_text
@@ -24,7 +25,6 @@ from .hints import fit_hints
 from .mixture import fit_mixture, log_prior
 
 NEIGHBOURS = "neighbours"  # name of the files
-NAMES = "family_names.tsv"  # in the same folder
 
 
 def fit_neighbours(
@@ -82,7 +82,7 @@ def save_neighbours(neighbours: Neighbours, folder: Path) -> None:
     save_file(neighbours.state_dict(), folder / f"{NEIGHBOURS}.safetensors")
     write_json(folder / f"{NEIGHBOURS}.json", asdict(neighbours.config))
     if neighbours.hints is not None:
-        (folder / NAMES).write_text(to_text(neighbours.facts), encoding="utf-8")
+        (folder / FAMILY_NAMES).write_text(to_text(neighbours.facts), encoding="utf-8")
 
 
 def read_neighbours(folder: Path) -> Neighbours:
@@ -97,5 +97,5 @@ def read_neighbours(folder: Path) -> Neighbours:
     neighbours = Neighbours(NeighboursConfig(**read_record(record)))
     neighbours.load_state_dict(load_file(folder / f"{NEIGHBOURS}.safetensors"))
     if neighbours.hints is not None:
-        neighbours.call(from_text((folder / NAMES).read_text(encoding="utf-8"), folder / NAMES))
+        neighbours.call(from_text((folder / FAMILY_NAMES).read_text(encoding="utf-8"), folder / FAMILY_NAMES))
     return neighbours.eval().requires_grad_(False)

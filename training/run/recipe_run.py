@@ -9,6 +9,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
+from glm_annot.bundle import CARD, CONFIG, EC_NAMES, FAMILY_NAMES, LABELS, METRICS, PROTEINS
 from glm_annot.io.checksums import file_sha256
 
 from ..bundle.assemble import PartFolders, add_names, assemble, rewrite_card
@@ -42,7 +43,7 @@ _GLM = (
 )
 _FAMILIES = _below("corpus", FAMILY_TABLE, FAMILY_RECORD, ASSIGNED)
 _TABLES = ("genomes", "contigs", "genes", "proteins", "encoder_proteins", "family_proteins")
-_TEXTS = ("config.json", "metrics.json", "MODEL_CARD.md", "ec_labels.tsv")
+_TEXTS = (CONFIG, METRICS, CARD, LABELS, EC_NAMES, FAMILY_NAMES, PROTEINS)
 # Files that each step may write, by which they are recognised when it was killed.
 _NAMES = {
     "corpus": _below("corpus", *(f"{name}.parquet" for name in _TABLES), "corpus.json", "DONE"),
@@ -53,8 +54,8 @@ _NAMES = {
     ),
     "glm": _below("glm", *_GLM),
     "families": _FAMILIES,
-    "neighbours": _below("neighbours", "neighbours.json", "neighbours.safetensors", "family_names.tsv"),
-    "heads": _below("heads", "ec.json", "ec.safetensors", "operons.json", "operons.safetensors"),
+    "neighbours": _below("neighbours", "neighbours.json", "neighbours.safetensors", FAMILY_NAMES),
+    "heads": _below("heads", "ec.json", "ec.safetensors", PROTEINS, "operons.json", "operons.safetensors"),
     BASELINE: _below(BASELINE, *_GLM),
     "bundle": _below("bundle", *_TEXTS, "*-??.safetensors"),
     "evaluate": (*_below("bundle", *_TEXTS), "evaluate/audit.tsv"),
@@ -113,7 +114,7 @@ class RecipeRun:
             *self._neighbour_steps(),
             Step("heads", {**asdict(recipe.heads), "files": files["heads"]}, self._heads),
             *self._baseline_steps(),  # late: no part of the model waits for it
-            Step("bundle", {"name": recipe.name, "version": recipe.version}, self._bundle),
+            Step("bundle", self._bundle_settings(), self._bundle),
             Step("evaluate", {"suite": recipe.suite, "files": files["evaluate"]}, self._evaluate),
             # The card is last: its words may change without any new measurement.
             Step("card", texts, self._card),
@@ -198,6 +199,14 @@ class RecipeRun:
 
     def _heads(self, folder: Path) -> None:
         stages.fit_heads(self.recipe, self.data, self.parts, folder, report=self.report)
+
+    def _bundle_settings(self) -> dict[str, Any]:
+        judges = self.recipe.names_judged_by
+        return {
+            "name": self.recipe.name,
+            "version": self.recipe.version,
+            **({"names_judged_by": judges} if judges else {}),
+        }
 
     def _bundle(self, folder: Path) -> None:
         assemble(self.parts, folder, self.recipe, command=self.command)
