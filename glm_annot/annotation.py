@@ -12,7 +12,7 @@ from glm_annot.ec.reference import Reference
 from glm_annot.errors import GlmAnnotError, UsageError
 from glm_annot.io import Whole, read
 from glm_annot.io.qualifiers import TO_NOTE
-from glm_annot.io.table import COLUMNS, FRACTIONS, WHOLE_NUMBERS, table_rows
+from glm_annot.io.table import COLUMNS, DECIMALS, WHOLE_NUMBERS, table_rows
 from glm_annot.model.context import BATCH_WINDOWS
 from glm_annot.model.devices import best_device
 from glm_annot.model.embedding_cache import EmbeddingCache
@@ -65,7 +65,7 @@ class Annotation(Shown):
             GlmAnnotError: pandas is not installed.
         """
         frame = _pandas().DataFrame(list(table_rows(self.genome, self.predictions)), columns=list(COLUMNS))
-        for name in (*WHOLE_NUMBERS, *FRACTIONS):
+        for name in (*WHOLE_NUMBERS, *DECIMALS):
             number = _pandas().to_numeric(frame[name], errors="coerce")
             frame[name] = number.astype("Int64" if name in WHOLE_NUMBERS else "float64")
         return frame

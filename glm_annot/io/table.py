@@ -61,16 +61,17 @@ COLUMNS = {
 }
 
 WHOLE_NUMBERS = ("start", "end", "operon_position")
-FRACTIONS = (
-    "operon_confidence",
-    "prob_pair_prev",
-    "prob_pair_next",
-    "enzyme_confidence",
-    "context_fit",
-    "context_confidence",
-    "context_name_confidence",
-    "context_ec_confidence",
-)
+# Columns that hold one number with a fraction, and how many decimals it is written with.
+DECIMALS = {
+    "operon_confidence": 4,
+    "prob_pair_prev": 4,
+    "prob_pair_next": 4,
+    "enzyme_confidence": 4,
+    "context_fit": 1,
+    "context_confidence": 4,
+    "context_name_confidence": 4,
+    "context_ec_confidence": 4,
+}
 _PLACE = ("contig", "start", "end", "strand")  # what every table of ours has
 _FREE_TEXT = (
     *("locus_tag", "id", "gene", "product", "ec_name"),

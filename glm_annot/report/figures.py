@@ -61,7 +61,7 @@ FIGURES = (
         (Bar("gLM", ("masked_genes", "place_auroc")),),
     ),
     Figure(
-        "masked genes of {of} found by memory and gLM, first guess",
+        "masked genes of {of} found by their neighbours, first guess",
         ("neighbours", "mixture", "absolute"),
         (
             Bar("the memory's votes", ("neighbours", "memory", "absolute")),
@@ -70,7 +70,7 @@ FIGURES = (
         ),
     ),
     Figure(
-        "masked genes of {of} found by memory and gLM, four guesses",
+        "masked genes of {of} found by their neighbours, four guesses",
         ("neighbours", "mixture", "pseudo"),
         (
             Bar("the memory's votes", ("neighbours", "memory", "pseudo")),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from glm_annot.hypothetical import is_hypothetical
 from glm_annot.io import qualifiers as q
-from glm_annot.io.table import Agreement
+from glm_annot.io.table import DECIMALS, WHOLE_NUMBERS, Agreement
 from glm_annot.records import Contig
 
 MOST_GENES = 100_000  # on one page, about 25 MB; a browser still opens that in seconds
@@ -17,17 +17,6 @@ KNOWN_PLACE = 0.5  # context confidence from which the neighbours are said to kn
 BINS = 20  # of the histograms
 SHOWN = 5  # genes in each list of examples
 
-_WHOLE = ("start", "end", "operon_position")
-# Decimals of the columns that hold one number, as the table writes them.
-DECIMALS = {
-    "operon_confidence": 4,
-    "prob_pair_prev": 4,
-    "prob_pair_next": 4,
-    "enzyme_confidence": 4,
-    "context_fit": 1,
-    "context_confidence": 4,
-    "context_name_confidence": 4,
-}
 _AGREES = (Agreement.SAME.value, Agreement.PREFIX.value)
 
 Row = Mapping[str, str]
@@ -204,7 +193,7 @@ def _named(numbers: Sequence[str], names: str) -> Iterator[tuple[str, str]]:
 
 
 def _value(name: str, text: str) -> Value:
-    if name in _WHOLE:
+    if name in WHOLE_NUMBERS:
         return int(text) if text else None
     return _number(text) if name in DECIMALS else text
 

@@ -14,8 +14,9 @@ from markupsafe import Markup
 
 from glm_annot import __version__
 from glm_annot.io import qualifiers as q
+from glm_annot.io.table import DECIMALS
 from glm_annot.report import charts, summary
-from glm_annot.report.genes import BINS, DECIMALS, KNOWN_PLACE, LOW_FIT, Genes
+from glm_annot.report.genes import BINS, KNOWN_PLACE, LOW_FIT, Genes
 from glm_annot.report.reliability import Reliability, of_model
 
 _FOLDER = files("glm_annot.report") / "page"
@@ -44,7 +45,7 @@ EVIDENCE = {
     "context": "the genomic language model",
     "neighbours": "enzymes beside it",
     "kmer": "protein families",
-    "reference": "your labelled proteins",
+    "homology": "labelled proteins that resemble it",
 }
 
 

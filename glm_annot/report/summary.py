@@ -75,7 +75,7 @@ def _of_hypothetical(genes: Genes, *, ec: bool) -> Iterator[str]:
         said += f"; {genes.hypothetical_ec:,} of these {_get(genes.hypothetical_ec)} an EC number"
     yield f"{said}."
     if genes.hypothetical_named:
-        yield f"The neighbours give a name to {genes.hypothetical_named:,} of them."
+        yield f"Sequence and neighbours together give a name to {genes.hypothetical_named:,} of them."
     if genes.hypothetical_known:
         yield (
             f"At the places of {genes.hypothetical_known:,} of them the neighbours make one family likelier "
@@ -88,7 +88,7 @@ def lists(genes: Genes) -> list[tuple[str, list[Example], str]]:
     return [
         ("Surest new EC numbers", genes.new, "new"),
         ("Surest that differ from the file", genes.differing, "differs"),
-        ("Hypothetical proteins named by their neighbours", genes.named, "named"),
+        ("Hypothetical proteins named by sequence and neighbours together", genes.named, "named"),
     ]
 
 

@@ -39,7 +39,7 @@ _NEEDED = {
 # Likewise for what single options need, and how to get it.
 _OPTIONAL_LIBRARIES = {
     "pyrodigal": "--call-genes",
-    "pandas": "data frames, `glm-annot embed`",
+    "pandas": "data frames",
     "pyarrow": "`glm-annot embed`",
 }
 _OPTIONAL_PROGRAMS = {
