@@ -268,7 +268,7 @@ def _judged(
 ) -> ContextOfGenes:
     device = neighbours.quantiles_Q.device
     lengths = [len(contig.coding) for contig in part.contigs]
-    strands = [gene.strand for contig in part.contigs for gene in contig.coding]
+    strands = [gene.strand for gene in part.coding]
     return neighbours.judge(
         torch.from_numpy(embeddings_GD).to(device),
         torch.tensor(strands, dtype=torch.long, device=device),

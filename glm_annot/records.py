@@ -159,9 +159,14 @@ class Genome(Shown):
         return (gene for contig in self.contigs for gene in contig.genes)
 
     @property
+    def coding(self) -> Iterator[Gene]:
+        """The genes that a model can read, contig by contig in order along it."""
+        return (gene for contig in self.contigs for gene in contig.coding)
+
+    @property
     def proteins(self) -> list[str]:
-        """The proteins of all coding genes, contig by contig in order along it."""
-        return [gene.protein or "" for contig in self.contigs for gene in contig.coding]
+        """The proteins of all coding genes, in the order of `coding`."""
+        return [gene.protein or "" for gene in self.coding]
 
     def facts(self) -> dict[str, str]:
         """Its file, and what there is in it."""

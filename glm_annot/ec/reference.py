@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -105,12 +105,7 @@ class Reference:
 
     def with_others(self, other: Reference) -> Reference:
         """These proteins and others; one that is in both has the numbers of both."""
-        ec = dict(zip(self.proteins, self.ec, strict=True))
-        name = dict(zip(self.proteins, self._all_names, strict=True))
-        for protein, numbers, other_name in zip(other.proteins, other.ec, other._all_names, strict=True):
-            ec[protein] = tuple(dict.fromkeys((*ec.get(protein, ()), *numbers)))
-            name[protein] = name.get(protein) or other_name
-        return Reference(tuple(ec), tuple(ec.values()), tuple(name.values()))
+        return _joined(self, other)
 
     def homologues(self, proteins: Sequence[str], *, threads: int = 1) -> list[list[Homologue]]:
         """For each protein its homologues among these, the highest score first; [] without any.
@@ -151,6 +146,17 @@ class Reference:
                 shares = self._search.alignment(query, hit.target)
             found.append(Homologue(self._nodes[hit.target], hit.bits, *shares, self._all_names[hit.target]))
         return found
+
+
+@lru_cache(maxsize=1)
+def _joined(own: Reference, other: Reference) -> Reference:
+    """What `Reference.with_others` gives, once for many genomes, which so share its index."""
+    ec = dict(zip(own.proteins, own.ec, strict=True))
+    name = dict(zip(own.proteins, own._all_names, strict=True))
+    for protein, numbers, other_name in zip(other.proteins, other.ec, other._all_names, strict=True):
+        ec[protein] = tuple(dict.fromkeys((*ec.get(protein, ()), *numbers)))
+        name[protein] = name.get(protein) or other_name
+    return Reference(tuple(ec), tuple(ec.values()), tuple(name.values()))
 
 
 def read_reference(path: str | Path) -> Reference:

@@ -224,9 +224,7 @@ def _features(
     """gLM inputs (G + 1, E) and labels (G + 1, L) of all coding genes; each ends with a row of zeros."""
     device = features.mean_D.device
     embeddings = torch.from_numpy(np.ascontiguousarray(embeddings_GD)).to(device)
-    strands_G = torch.tensor(
-        [gene.strand for contig in genome.contigs for gene in contig.coding], device=device
-    )
+    strands_G = torch.tensor([gene.strand for gene in genome.coding], device=device)
     with torch.inference_mode():
         inputs_GE = features.inputs(embeddings, strands_G)
         labels_GL = features.labels(embeddings, strands_G)

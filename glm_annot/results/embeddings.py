@@ -121,7 +121,7 @@ def _table(
     arrow: Any, schema: Any, part: Genome, embeddings_GD: npt.NDArray[np.float32], states: ContextStates
 ) -> Any:
     """The rows of a part, in the order of `schema`."""
-    genes = [gene for contig in part.contigs for gene in contig.coding]
+    genes = list(part.coding)
     masked = [states.masked_GF] if "context_only" in schema.names else []
     vectors = [embeddings_GD, *np.moveaxis(states.hidden_GSF, 1, 0), *masked]
     texts = [[_strand(gene) if name == "strand" else getattr(gene, name) for gene in genes]

@@ -59,7 +59,7 @@ def unannotated(
         results: of its coding genes.
         curated: as `read_curated` gives it.
     """
-    coding = [gene for contig in genome.contigs for gene in contig.coding]
+    coding = list(genome.coding)
     return [
         Call(gene, call.number, call.confidence, result.evidence, _verdict(gene, call.number, curated))
         for gene, result in zip(coding, results, strict=True)

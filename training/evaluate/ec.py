@@ -113,7 +113,7 @@ def read_benchmark(path: Path) -> TrueNumbers:
 
 def of_genome(genome: Genome) -> TrueNumbers:
     """A genome's coding genes with the EC numbers that its annotation carries."""
-    coding = [gene for contig in genome.contigs for gene in contig.coding]
+    coding = list(genome.coding)
     ec = (frozenset(numbers(";".join(gene.ec), {})) for gene in coding)
     return TrueNumbers(tuple(gene.protein or "" for gene in coding), tuple(ec))
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from glm_annot.bundle import Model
-from glm_annot.errors import InputError
 
 from ..memory.trust import Judged, judge
 
@@ -31,23 +30,13 @@ def evaluate_names(model: Model, path: Path) -> dict[str, dict[str, float]]:
     Raises:
         InputError: the model gives no names.
     """
-    if model.neighbours is None or model.neighbours.hints is None:
-        raise InputError("the model gives no names")
-    facts = model.neighbours.facts
     names, ec = judge(model, path)
-    model.neighbours.call(facts)
-    hints = model.neighbours.hints
-    least, least_ec = hints.least_K.tolist()
-    with torch.inference_mode():
-        name_Q, ec_Q = (
-            layer(of.features_QZ)[:, 0].sigmoid()
-            for layer, of in ((hints.trust_name, names), (hints.trust_ec, ec))
-        )
-    everything = torch.ones(len(name_Q), dtype=torch.bool)
+    assert model.neighbours is not None and model.neighbours.hints is not None, "judge has looked"
+    least, least_ec = model.neighbours.hints.least_K.tolist()
     return {
-        NAMES: _figures(names, name_Q, least, everything),
-        "names_of_others": _figures(names, name_Q, least, ~names.own_Q),
-        EC: _figures(ec, ec_Q, least_ec, torch.ones(len(ec_Q), dtype=torch.bool)),
+        NAMES: _figures(names, least, torch.ones_like(names.own_Q)),
+        "names_of_others": _figures(names, least, ~names.own_Q),
+        EC: _figures(ec, least_ec, torch.ones_like(ec.own_Q)),
     }
 
 
@@ -65,13 +54,14 @@ def lines(found: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
-def _figures(judged: Judged, probability_Q: Tensor, least: float, rows_Q: Tensor) -> dict[str, float]:
-    shown_Q = rows_Q & (probability_Q >= least)
+def _figures(judged: Judged, least: float, rows_Q: Tensor) -> dict[str, float]:
+    """Of those judged in some rows."""
+    shown_Q = rows_Q & (judged.probability_Q >= least)
     some = bool(shown_Q.any())
     return {
         "genes": float(rows_Q.sum()),
         "shown": float(shown_Q.sum()),
         "share": float(shown_Q.sum()) / max(int(rows_Q.sum()), 1),
         "right": float(judged.right_Q[shown_Q].float().mean()) if some else 0.0,
-        "probability": float(probability_Q[shown_Q].mean()) if some else 0.0,
+        "probability": float(judged.probability_Q[shown_Q].mean()) if some else 0.0,
     }

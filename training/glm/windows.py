@@ -70,7 +70,7 @@ class GeneOrder:
     def of_genome(cls, genome: Genome) -> GeneOrder:
         """The coding genes of a genome, whose embeddings' rows are in the same order."""
         lengths = [len(contig.coding) for contig in genome.contigs]
-        strands = [gene.strand for contig in genome.contigs for gene in contig.coding]
+        strands = [gene.strand for gene in genome.coding]
         return cls(
             np.arange(len(strands)),
             np.array(strands, np.int64),

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from glm_annot.model.neighbours.hints import Hints, HintsConfig
-from glm_annot.model.neighbours.mixture import Candidates, Mixture
+from glm_annot.model.neighbours.mixture import Candidates, Mixture, gather_candidates
 from glm_annot.model.neighbours.names import FamilyName
 
 from ..common.console import Report
@@ -116,8 +116,10 @@ def _examples(
             first = 0
             for asking in asker.ask(asked, index):
                 rows = slice(first, first := first + len(asking.at_Q))
+                base = gather_candidates(asking, mixture.log_prior_F)
                 own = direction_QD[rows], asked.family_Q[rows]
-                found = hints.candidates(asking, *own, mixture, asker.families.table, hide_Q[rows])
+                table = asker.families.table
+                found = hints.candidates(asking, base, mixture(base), *own, mixture, table, hide_Q[rows])
                 parts.append(_labelled(found, true_Q[rows], hidden_Q[rows], hints, row))
     joined = Candidates.joined([part.candidates for part in parts])
     rest = (

@@ -35,7 +35,7 @@ def read_facts(
     """
     facts = []
     for path in genomes:
-        coding = [gene for contig in read(path).contigs for gene in contig.coding]
+        coding = list(read(path).coding)
         said = [(*usable(gene.name, gene.product), gene.ec) for gene in coding]
         facts += _facts(path.name, [gene.protein or "" for gene in coding], said, encoder, table)
     numbers = [("", "", protein.ec) for protein in labelled]

@@ -27,7 +27,7 @@ from glm_annot.io import read
 from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
 from glm_annot.model.neighbours.names import Fact, FamilyName, usable
 from glm_annot.pipeline import ask_neighbours
-from glm_annot.records import Gene, Genome
+from glm_annot.records import Gene
 
 from ..common.console import Report
 
@@ -43,13 +43,14 @@ class Judged:
 
     Attributes:
         source: of the genome.
-        features_QZ: as in `Hint`.
+        features_QZ, probability_Q: as in `Hint`.
         right_Q: whether each is right.
         own_Q: whether the family of the name is the gene's own.
     """
 
     source: str
     features_QZ: Tensor
+    probability_Q: Tensor
     right_Q: Tensor
     own_Q: Tensor
 
@@ -68,9 +69,8 @@ def fit_trust(model: Model, genomes: Sequence[Path], *, report: Report) -> None:
     neighbours = model.neighbours
     if neighbours is None or neighbours.hints is None:
         raise InputError("the families of the model have no names")
-    hints, facts = neighbours.hints, neighbours.facts
+    hints = neighbours.hints
     judged = [judge(model, path) for path in genomes]
-    neighbours.call(facts)
     parts = (("names", [names for names, _ in judged]), ("EC numbers", [ec for _, ec in judged]))
     for place, (what, those) in enumerate(parts):
         layer = (hints.trust_name, hints.trust_ec)[place]
@@ -89,20 +89,27 @@ def judge(model: Model, path: Path) -> tuple[Judged, Judged]:
     """The names and the EC numbers that the genes of an annotated genome get, and which are right.
 
     The model does not know what that genome says, nor what a nearly equal one does.
+
+    Raises:
+        InputError: the model gives no names, or the genome cannot be read.
     """
     neighbours = model.neighbours
-    assert neighbours is not None
-    neighbours.call(neighbours.facts, without=like(path.name, neighbours.facts))
-    genome = read(path)
-    context = ask_neighbours(genome, model)
-    assert context.hint is not None
-    hint, genes = context.hint, [gene for contig in genome.contigs for gene in contig.coding]
-    own_G = context.family_G
+    if neighbours is None or neighbours.hints is None:
+        raise InputError("the model gives no names")
+    genome, facts = read(path), neighbours.facts
+    try:
+        neighbours.call(facts, without=like(path.name, facts))
+        context, names = ask_neighbours(genome, model), neighbours.names
+    finally:
+        neighbours.call(facts)
+    hint, genes = context.hint, list(genome.coding)
+    assert hint is not None
+    right, right_ec = _names(genes, hint, names), _numbers(genes, hint, names)
+    of_names = hint.family_Q, hint.features_QZ, hint.probability_Q
+    of_ec = hint.ec_family_Q, hint.ec_features_QZ, hint.ec_probability_Q
     return (
-        _judged(path.name, hint.family_Q, hint.features_QZ, _names(genes, hint, neighbours.names), own_G),
-        _judged(
-            path.name, hint.ec_family_Q, hint.ec_features_QZ, _numbers(genome, hint, neighbours.names), own_G
-        ),
+        _judged(path.name, right, context.family_G, *of_names),
+        _judged(path.name, right_ec, context.family_G, *of_ec),
     )
 
 
@@ -148,9 +155,8 @@ def _names(genes: Sequence[Gene], hint: Hint, names: dict[int, FamilyName]) -> l
     return found
 
 
-def _numbers(genome: Genome, hint: Hint, names: dict[int, FamilyName]) -> list[bool | None]:
+def _numbers(genes: Sequence[Gene], hint: Hint, names: dict[int, FamilyName]) -> list[bool | None]:
     """The same of EC numbers; all of them None in a genome that states none."""
-    genes = [gene for contig in genome.contigs for gene in contig.coding]
     if not any(gene.ec for gene in genes):
         return [None] * len(genes)
     families = zip(genes, hint.ec_family_Q.tolist(), strict=True)
@@ -159,14 +165,16 @@ def _numbers(genome: Genome, hint: Hint, names: dict[int, FamilyName]) -> list[b
 
 def _judged(
     source: str,
-    family_Q: Tensor,
-    features_QZ: Tensor,
     right: Sequence[bool | None],
     own_G: Tensor,
+    family_Q: Tensor,
+    features_QZ: Tensor,
+    probability_Q: Tensor,
 ) -> Judged:
+    """Those of some genes that can be judged."""
     rows = torch.tensor([row for row, known in enumerate(right) if known is not None], dtype=torch.long)
     right_Q = torch.tensor([known for known in right if known is not None], dtype=torch.bool)
-    return Judged(source, features_QZ[rows], right_Q, (family_Q == own_G)[rows])
+    return Judged(source, features_QZ[rows], probability_Q[rows], right_Q, (family_Q == own_G)[rows])
 
 
 def _fit(layer: nn.Linear, parts: Sequence[Judged]) -> None:

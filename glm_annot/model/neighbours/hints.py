@@ -129,6 +129,8 @@ class Hints(Scorer):
     def candidates(
         self,
         asking: Asking,
+        base: Candidates,
+        log_p_QR: Tensor,
         direction_QD: Tensor,
         family_Q: Tensor,
         mixture: Mixture,
@@ -139,6 +141,8 @@ class Hints(Scorer):
 
         Args:
             asking: what memory and gLM say of the genes.
+            base: the candidates that these two name.
+            log_p_QR: what the mixture makes of them.
             direction_QD: their embeddings as `FamilyTable.directions` gives them.
             family_Q: their own families, the number of families for none.
             mixture: of memory and gLM.
@@ -146,8 +150,6 @@ class Hints(Scorer):
             hidden_Q: a family whose name is not known for each gene, -1 for none; None: all names are known.
         """
         prior_F = mixture.log_prior_F
-        base = gather_candidates(asking, prior_F)
-        log_p_QR = mixture(base)
         cosine_QF = direction_QD @ table.centroids_FD.T
         nearest = cosine_QF.topk(min(NEAREST, table.none), dim=1)
         wide = gather_candidates(asking, prior_F, nearest.indices)
@@ -192,14 +194,13 @@ class Hints(Scorer):
             candidates.family_QK.gather(1, best.indices[:, None])[:, 0].masked_fill(best.values <= 0, -1)
             for best in (name, ec)
         )
-        genera_Q = (votes.alike_QK * (votes.family_QK == family_Q[:, None])).sum(1)
         features = [self._trust_features(candidates, best, votes) for best in (name, ec)]
         return Hint(
             family_Q=family_Q,
             probability_Q=self.trust_name(features[0])[:, 0].sigmoid() * (family_Q >= 0),
             ec_family_Q=ec_family_Q,
             ec_probability_Q=self.trust_ec(features[1])[:, 0].sigmoid() * (ec_family_Q >= 0),
-            genera_Q=genera_Q,
+            genera_Q=_groups_with(votes, family_Q),
             of_Q=votes.alike_Q,
             features_QZ=features[0],
             ec_features_QZ=features[1],
@@ -214,7 +215,6 @@ class Hints(Scorer):
         )[:, 0]
         cosine_Q, own_Q = chosen_QX[:, _OWN - 2], chosen_QX[:, _OWN]
         support_SQ = self.support_SF[:, family_Q].log1p()
-        voting_Q = (votes.alike_QK * (votes.family_QK == family_Q[:, None])).sum(1)
         columns = [
             best.values.clamp(_RARE, 1 - _RARE).logit(),
             cosine_Q,
@@ -222,7 +222,7 @@ class Hints(Scorer):
             cosine_Q * own_Q,
             candidates.place_QY[:, PLACE_FEATURES + 1],
             *support_SQ,
-            voting_Q / votes.alike_Q.clamp_min(1),
+            _groups_with(votes, family_Q) / votes.alike_Q.clamp_min(1),
             *(self.label_NF[:, family_Q] >= 0).float(),
         ]
         return torch.stack(columns, dim=-1)
@@ -231,3 +231,8 @@ class Hints(Scorer):
         """Numbers of the names of families, a row for each kind; -1 for no name."""
         inside = (family >= 0) & (family < self.config.families)
         return self.label_NF[:, family.clamp(0, self.config.families - 1)].masked_fill(~inside, -1)
+
+
+def _groups_with(votes: Votes, family_Q: Tensor) -> Tensor:
+    """Groups of genomes that have one family at each place, of those that stand alike there, (Q,)."""
+    return (votes.alike_QK * (votes.family_QK == family_Q[:, None])).sum(1)

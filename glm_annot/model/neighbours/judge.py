@@ -144,10 +144,11 @@ class Neighbours(nn.Module):
         direction_GD = self.table.directions(embeddings_GD.to(family_G.device))
         for asking in ask(index, genes, torch.arange(len(family_G), device=family_G.device), log_p):
             candidates = gather_candidates(asking, self.mixture.log_prior_F)
-            parts.append(self._judged(candidates, family_G[asking.at_Q]))
+            log_p_QR = self.mixture(candidates)
+            parts.append(self._judged(candidates, log_p_QR, family_G[asking.at_Q]))
             if self.hints is not None:
                 own = direction_GD[asking.at_Q], family_G[asking.at_Q]
-                named = self.hints.candidates(asking, *own, self.mixture, self.table)
+                named = self.hints.candidates(asking, candidates, log_p_QR, *own, self.mixture, self.table)
                 hints.append(self.hints.best(named, asking.votes))
         if not parts:
             nothing = torch.zeros(0, device=family_G.device)
@@ -195,9 +196,10 @@ class Neighbours(nn.Module):
         found = percentile(self.quantiles_Q, log_ratio_G.nan_to_num())
         return found.masked_fill(log_ratio_G.isnan(), torch.nan)
 
-    def _judged(self, candidates: Candidates, family_Q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _judged(
+        self, candidates: Candidates, log_p_QR: Tensor, family_Q: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """log_ratio, expected, confidence and unexpected of `ContextOfGenes` for some genes."""
-        log_p_QR = self.mixture(candidates)
         ratio_Q = self.mixture.log_ratio(log_p_QR, candidates, family_Q)
         best = log_p_QR[:, :-2].max(dim=1)
         expected_Q = candidates.family_QK.gather(1, best.indices[:, None])[:, 0]

@@ -7,7 +7,7 @@ from torch import nn
 
 from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
 from glm_annot.model.neighbours.names import Fact, FamilyName
-from glm_annot.records import Contig, Gene, Genome
+from glm_annot.records import Gene
 from glm_annot.training.evaluate.names import lines
 from glm_annot.training.memory import trust
 from glm_annot.training.memory.trust import Judged, like, said
@@ -41,8 +41,7 @@ def test_a_name_is_right_by_symbol_product_or_number() -> None:
 
 def test_numbers_are_judged_where_a_genome_states_any() -> None:
     def of(*genes: Gene) -> list[bool | None]:
-        genome = Genome((Contig("c", 900, False, genes),))
-        return trust._numbers(genome, hint([0] * len(genes)), NAMES)
+        return trust._numbers(genes, hint([0] * len(genes)), NAMES)
 
     assert of(gene(ec=("2.5.1.9",)), gene(), gene(ec=("1.1.1.1",))) == [True, False, False]
     assert of(gene(), gene()) == [None, None]
@@ -61,7 +60,8 @@ def test_trust_follows_what_was_right_elsewhere() -> None:
 
     def judged(source: str) -> Judged:
         features = torch.randn(400, TRUST_FEATURES, generator=generator)
-        return Judged(source, features, features[:, 0] > 0, torch.zeros(400, dtype=torch.bool))
+        right, nowhere = features[:, 0] > 0, torch.zeros(400, dtype=torch.bool)
+        return Judged(source, features, torch.zeros(400), right, nowhere)
 
     parts = [judged("a"), judged("b")]
     probability = trust._elsewhere(parts[0], parts)

@@ -7,7 +7,7 @@ import torch
 from glm_annot.model.neighbours.beside import Beside, named_beside
 from glm_annot.model.neighbours.hints import Hints
 from glm_annot.model.neighbours.judge import Neighbours
-from glm_annot.model.neighbours.mixture import Asking, Candidates
+from glm_annot.model.neighbours.mixture import Asking, Candidates, gather_candidates
 from glm_annot.model.neighbours.names import Fact, FamilyName
 from glm_annot.model.neighbours.told import _beside, context_names, in_words
 
@@ -32,10 +32,17 @@ def candidates(neighbours: Neighbours, families: list[int], at: int, hidden: int
     assert neighbours.hints is not None
     who, asked = genes(families), torch.tensor([at])
     asking = Asking(neighbours.memory.index().ask(who, asked), who, asked)
+    base = gather_candidates(asking, neighbours.mixture.log_prior_F)
     direction = torch.eye(F + 1)[[families[at]], :F]
     own = direction, torch.tensor([families[at]])
     return neighbours.hints.candidates(
-        asking, *own, neighbours.mixture, neighbours.table, torch.tensor([hidden])
+        asking,
+        base,
+        neighbours.mixture(base),
+        *own,
+        neighbours.mixture,
+        neighbours.table,
+        torch.tensor([hidden]),
     )
 
 
