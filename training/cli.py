@@ -307,8 +307,19 @@ def context(
     type=click.Choice(["glm", "lstm"]),
     help="Train this network instead of the recipe's; lstm is a baseline of equal size.",
 )
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Begin with the weights of this finished run. Another `seed` in `engine` gives other windows.",
+)
 def glm(
-    recipe: Recipe, corpus: Path, output: Path, budget: float | None, backbone: Literal["glm", "lstm"] | None
+    recipe: Recipe,
+    corpus: Path,
+    output: Path,
+    budget: float | None,
+    backbone: Literal["glm", "lstm"] | None,
+    start: Path | None,
 ) -> None:
     """Trains the genomic language model (gLM) on an embedded corpus; continues after an interruption."""
     from .run.stages import train_glm
@@ -317,7 +328,7 @@ def glm(
         recipe = recipe.as_baseline()
     elif backbone is not None:
         recipe = recipe.with_backbone(backbone)
-    train_glm(recipe, corpus, output, budget=_budget(recipe, budget))
+    train_glm(recipe, corpus, output, budget=_budget(recipe, budget), start=start)
 
 
 @cli.command(short_help="Fits the heads for EC numbers and operons.")

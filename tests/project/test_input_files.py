@@ -10,6 +10,11 @@ PAGE = ROOT / "docs" / "input-files.md"
 # The first words of each row, and tests of it: module below tests/annot, function.
 HELD_BY = {
     "several GFF3 files joined by `cat`": ["io.test_gff3.test_files_joined_into_one_are_refused"],
+    "a byte order mark on a later line": ["io.test_growth.test_a_mark_in_the_middle_is_a_second_file"],
+    "CDS that cover their contigs more than ten times": [
+        "io.test_growth.test_cds_that_cover_their_contig_many_times_are_refused"
+    ],
+    "a chain of parents": ["io.test_growth.test_a_long_chain_of_parents_is_followed_a_few_steps"],
     "a line that is no sequence after `##FASTA`": ["io.test_sequences.test_bad_fasta_names_the_line"],
     "one ID on several lines": [
         "io.test_gff3.test_one_id_on_several_lines",

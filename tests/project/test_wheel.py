@@ -41,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _packages(tree: Path, dist: str) -> dict[str, bytes]:
     """The sdist and the wheel of a tree, by name, at a fixed time."""
-    both = "b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+    both = "to = sys.argv[1]; b.build_sdist(to); b.build_wheel(to)"  # which rewrite sys.argv
     code = f"import sys; from setuptools import build_meta as b; {both}"
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
     command = [sys.executable, "-c", code, str(tree / dist)]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glm_annot.errors import InputError
+
+_DAMAGE = (OSError, ValueError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError)  # of np.load
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -26,7 +29,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         for column in columns or ():
             if column not in there:
                 raise InputError(f"no column {column!r}; needed: {', '.join(columns or ())}", path)
-        return pq.read_table(path, columns=columns)
+        return pq.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException, MemoryError, UnicodeDecodeError) as error:
         raise _damaged("Parquet table", path, error) from error
 
@@ -42,8 +45,24 @@ def read_array(path: Path, mmap_mode: Literal["r"] | None = None) -> npt.NDArray
         if not isinstance(found, np.ndarray):
             raise ValueError("it holds several arrays")
         return found
-    except (OSError, ValueError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError) as error:
+    except _DAMAGE as error:
         raise _damaged("numpy array", path, error) from error
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read numpy's file of named arrays (.npz).
+
+    Raises:
+        InputError: it is missing, damaged, or cut short.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("it holds one array without a name")
+        with found:
+            return {name: found[name] for name in found.files}
+    except (*_DAMAGE, BadZipFile) as error:
+        raise _damaged("file of numpy arrays", path, error) from error
 
 
 def read_json(path: Path) -> Any:

@@ -53,7 +53,12 @@ VALIDATION_WINDOWS = 200  # looked at in each validation, evenly spread over the
 
 
 def train_glm(
-    corpus: Path, folder: Path, config: TrainGLMConfig, engine_config: EngineConfig
+    corpus: Path,
+    folder: Path,
+    config: TrainGLMConfig,
+    engine_config: EngineConfig,
+    *,
+    start: Path | None = None,
 ) -> dict[str, float]:
     """Train on a corpus folder with embeddings, or continue an interrupted training in the run folder.
 
@@ -61,14 +66,16 @@ def train_glm(
         corpus: holds the tables of `corpus.tables`, embeddings.npy and, to train on families, those.
         folder: the run folder.
         config: what to train.
-        engine_config: the optimiser; `micro_batch` is the number of windows a process reads at once.
+        engine_config: the optimiser; `micro_batch` is the number of windows a process reads at once. It
+            draws other windows with another seed.
+        start: a finished run whose weights to begin with; else they are drawn at random.
 
     Returns:
         metrics of the exported weights on all windows of the corpus's validation genomes.
 
     Raises:
         InputError: the corpus has no embeddings, or no window to train on or to validate with, or the run
-            was begun on embeddings by another encoder.
+            was begun on embeddings by another encoder, or `start` has another encoder or network.
         GlmAnnotError: the loss of no validation was a number.
     """
     embeddings_ND = read_embeddings(corpus)
@@ -85,6 +92,8 @@ def train_glm(
     network = _network(config.backbone, glm_config)
     part = _family_part(network, families, order, features) if config.family_weight and families else None
     table, head = (part.table, part.head) if part else (None, None)
+    if start is not None:
+        _begin_with(start, network, features, head, encoder)
     objective = MaskedGenes(
         network,
         paper_weight=config.paper_weight,
@@ -134,6 +143,27 @@ def _family_part(
     with torch.no_grad():
         head.bias_F.copy_(torch.from_numpy(np.log((count_F + 1) / (count_F + 1).sum())))
     return FamilyGLM(network, table, head, features)
+
+
+def _begin_with(
+    start: Path, network: GLM | BiLSTM, features: GeneFeatures, head: FamilyHead | None, encoder: str
+) -> None:
+    """Gives the parts of a new training the weights of a finished run.
+
+    Raises:
+        InputError: that run has another encoder, network or head.
+    """
+    run = load_run(start)
+    if run.encoder != encoder:
+        raise InputError("was trained on embeddings by another encoder than the corpus's", start)
+    if type(run.network) is not type(network) or run.network.config != network.config:
+        raise InputError("has another network than the recipe's", start)
+    if getattr(run.family_head, "config", None) != getattr(head, "config", None):
+        raise InputError("predicts other families than the corpus has", start)
+    network.load_state_dict(run.network.state_dict())
+    features.load_state_dict(run.features.state_dict())
+    if head is not None and run.family_head is not None:
+        head.load_state_dict(run.family_head.state_dict())
 
 
 def keep_glm(corpus: Path, folder: Path, model: Model) -> dict[str, float]:

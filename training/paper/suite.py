@@ -39,7 +39,7 @@ from glm_annot.model.esm import fingerprint
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
-from ..common.inputs import read_array
+from ..common.inputs import read_array, read_arrays
 from ..common.json_files import write_json
 from ..common.steps import Step, run_steps
 from ..corpus.heldout import read_sequences
@@ -206,7 +206,7 @@ class Suite:
 
     @property
     def _held_out_embeddings(self) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = _load(self.folder / "genome" / "embeddings.npy")
+        found: npt.NDArray[np.float32] = read_array(self.folder / "genome" / "embeddings.npy")
         return found
 
     def _enzymes(self, folder: Path) -> None:
@@ -284,8 +284,9 @@ class Suite:
             self.report(f"states of {len(mine):,} enzymes of genome {number} ({done}/{len(groups)})")
         order = np.argsort(np.concatenate([mine.index for _, mine in groups]), kind="stable")
         paths = [folder / f"genome-{number}.npz" for number, _ in groups]
+        parts = [read_arrays(path) for path in paths]
         for name in ("encoder", "around", "hidden", "masked"):
-            np.save(folder / f"{name}.npy", np.concatenate([_load(path)[name] for path in paths])[order])
+            np.save(folder / f"{name}.npy", np.concatenate([part.pop(name) for part in parts])[order])
         for path in paths:
             path.unlink()
 
@@ -324,10 +325,10 @@ class Suite:
         states = self.folder / "states"
         names = layer_names(self.model.glm.config.layers)
         found: dict[tuple[str, bool], npt.NDArray[np.floating]] = {
-            (ENCODER, False): _load(states / "encoder.npy")
+            (ENCODER, False): read_array(states / "encoder.npy")
         }
         for file, masked in (("hidden", False), ("masked", True)):
-            hidden_NSF = _load(states / f"{file}.npy")
+            hidden_NSF = read_array(states / f"{file}.npy")
             found |= {
                 (name, masked): hidden_NSF[:, layer]
                 for layer, name in enumerate(names)
@@ -383,7 +384,7 @@ class Suite:
 
     def _families(self, folder: Path) -> None:
         enzymes, seed = self._enzyme_table(), self.options.seed
-        around_ND = _load(self.folder / "states" / "around.npy")
+        around_ND = read_array(self.folder / "states" / "around.npy")
         features = {name: x_NF for (name, masked), x_NF in self._features().items() if not masked}
         members = paper_maps.families(enzymes)
         table = paper_maps.context_follows(features, around_ND, members)
@@ -411,7 +412,3 @@ class Suite:
 def _first_and_last(layers: int) -> tuple[str, ...]:
     names = layer_names(layers)
     return tuple(dict.fromkeys((names[1], names[-1])))
-
-
-def _load(path: Path) -> Any:
-    return read_array(path)

@@ -258,8 +258,12 @@ def embed_corpus(
     embed.embed_corpus(corpus, encoder, precision=recipe.embed.precision, progress=progress, report=report)
 
 
-def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> None:
-    """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model."""
+def train_glm(
+    recipe: Recipe, corpus: Path, folder: Path, *, budget: float, start: Path | None = None
+) -> None:
+    """Train the gLM of a recipe on an embedded corpus, or keep that of a finished model.
+
+    `start` is a finished run whose weights to begin with."""
     from ..glm import train as glm
 
     if isinstance(recipe.glm, Kept):
@@ -269,7 +273,7 @@ def train_glm(recipe: Recipe, corpus: Path, folder: Path, *, budget: float) -> N
 
         glm.keep_glm(corpus, folder, load(recipe.glm.keep, ranks.device()))
         return
-    glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget))
+    glm.train_glm(corpus, folder, recipe.glm.network, recipe.engine("glm", budget), start=start)
 
 
 def make_families(corpus: Path, *, most: int = MOST_FAMILIES, report: Callable[[str], None]) -> None:

@@ -34,7 +34,7 @@ from glm_annot.results.write import to_stdout
 from tests.annot.cli.test_app import command, environment, wait_for
 from tests.support.made_genomes import ancestors, bakta_json, genbank, make_genome
 from tests.support.rewritten import as_embl
-from tests.support.tiny import made_gff3
+from tests.support.tiny import made_gff3, made_metagenome
 
 NAMES = ("a", "b", "c")
 WITH_PROC = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists processes as Linux does")
@@ -461,10 +461,9 @@ def fragile_worker(options: Options) -> Callable[..., object]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_of_a_run_that_was_stopped(number: int, tmp_path: Path, tiny_bundle: Path) -> None:
     """Ctrl-C, which reaches all processes of a terminal, or the death of the first one alone."""
-    for name in NAMES:
-        (tmp_path / f"{name}.fifo").unlink(missing_ok=True)
-        os.mkfifo(tmp_path / f"{name}.fifo")  # nobody writes into it: reading it never ends
-    args = command([*(f"{name}.fifo" for name in NAMES), "-o", "out/", "--jobs", 2, "--model", tiny_bundle])
+    for name in NAMES:  # some seconds of work each
+        (tmp_path / f"{name}.gff3").write_text(made_metagenome(500))
+    args = command([*(f"{name}.gff3" for name in NAMES), "-o", "out/", "--jobs", 2, "--model", tiny_bundle])
     log = tmp_path / "stderr"
     with log.open("wb") as stderr:
         process = subprocess.Popen(

@@ -120,7 +120,7 @@ def test_unusable_inputs_say_what_they_are(content: bytes, message: str, tmp_pat
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         annotation_io.read(tmp_path / "absent.gff3")
-    with pytest.raises(InputError, match="this is a folder"):
+    with pytest.raises(InputError, match="this folder is not the output of a known tool"):
         annotation_io.read(tmp_path)
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from glm_annot.errors import InputError
-from glm_annot.training.common.inputs import read_array, read_json, read_parquet, read_record
+from glm_annot.training.common.inputs import read_array, read_arrays, read_json, read_parquet, read_record
 
 
 def test_whole_files_are_read(tmp_path: Path) -> None:
@@ -21,6 +21,11 @@ def test_whole_files_are_read(tmp_path: Path) -> None:
     assert (
         read_array(tmp_path / "a.npy").tolist() == read_array(tmp_path / "a.npy", "r").tolist() == [0, 1, 2]
     )
+    np.savez(tmp_path / "b.npz", x=np.arange(3), y=np.zeros(0))
+    assert {name: found.tolist() for name, found in read_arrays(tmp_path / "b.npz").items()} == {
+        "x": [0, 1, 2],
+        "y": [],
+    }
     (tmp_path / "r.json").write_text('{"a": 1}')
     assert read_record(tmp_path / "r.json") == {"a": 1}
 
@@ -38,6 +43,11 @@ def test_tables_and_arrays_cut_short(stop: int, tmp_path: Path) -> None:
     for mode in (None, "r"):
         with pytest.raises(InputError, match="x: is no numpy array, or damaged"):
             read_array(path, mode)  # type: ignore[arg-type]
+    with path.open("wb") as stream:
+        np.savez(stream, x=np.arange(100))
+    path.write_bytes(path.read_bytes()[:stop])
+    with pytest.raises(InputError, match="x: is no file of numpy arrays, or damaged"):
+        read_arrays(path)
 
 
 def test_an_array_larger_than_its_file(tmp_path: Path) -> None:
@@ -48,11 +58,20 @@ def test_an_array_larger_than_its_file(tmp_path: Path) -> None:
         read_array(tmp_path / "x.npy")
 
 
+def test_one_array_is_no_file_of_several(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(3))
+    np.savez(tmp_path / "x.npz", x=np.arange(3))
+    with pytest.raises(InputError, match="it holds one array without a name"):
+        read_arrays(tmp_path / "x.npy")
+    with pytest.raises(InputError, match="it holds several arrays"):
+        read_array(tmp_path / "x.npz")
+
+
 def test_files_that_lack_something(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
     with pytest.raises(InputError, match="no column 'c'; needed: a, c"):
         read_parquet(tmp_path / "t.parquet", ["a", "c"])
-    for read in (read_parquet, read_array):
+    for read in (read_parquet, read_array, read_arrays):
         with pytest.raises(InputError, match="nowhere: no such file"):
             read(tmp_path / "nowhere")
     with pytest.raises(InputError, match="nowhere: cannot be read"):

@@ -908,6 +908,12 @@ def test_what_reads_genes_is_on_the_gpu_of_its_process(
         "evaluate.suites.of_corpus",
     ):
         monkeypatch.setattr(f"glm_annot.training.{work}", note)
+
+    def moved(model: Model, device: str) -> None:  # users cannot choose this device: it holds no numbers
+        for part in model.parts.values():
+            part.to(device)
+
+    monkeypatch.setattr(Model, "to", moved)
     monkeypatch.setattr("glm_annot.training.common.ranks.device", lambda: "meta")
     monkeypatch.setattr("glm_annot.training.bundle.assemble.add_metrics", lambda *_: None)
     work, data, bundle = made / "work", made / "data", str(made / "work" / "bundle")
