@@ -101,7 +101,11 @@ def test_whether_an_entry_without_a_number_speaks_against_one(header: str, says:
 
 def test_no_name_of_an_enzyme_speaks_against_one() -> None:
     """The names of EC numbers that the shipped model knows, but for those cut off within brackets."""
-    rows = (paths.ROOT / "glm_annot" / "models" / "mini" / "ec_names.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = (
+        (paths.ROOT / "glm_annot" / "models" / "mini" / "ec_names.tsv")
+        .read_text(encoding="utf-8")
+        .splitlines()[1:]
+    )
     names = [row.split("\t")[1] for row in rows]
     whole = [name for name in names if name.count("(") == name.count(")")]
     assert len(whole) > 1000
