@@ -21,6 +21,7 @@ from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 _PRODIGAL_ID = re.compile(r"\d+_(\d+)")
+_Ancestors = Mapping[str, Sequence[Row]]  # genes and transcripts by ID, in order of the file
 
 
 def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
@@ -114,7 +115,7 @@ class Sections:
         _see_outside(document)
         _check_overlap(document)
         features = find_features(document)
-        ancestors = {row.id: row for row in reversed(document.rows) if row.kind in ANCESTORS and row.id}
+        ancestors = _ancestors(document)
         codings = [_coding(feature, ancestors, document, self._sequences) for feature in features]
         admitted = check.proteins.of(codings)
         self._reading = check.proteins.reading
@@ -185,7 +186,7 @@ def _gene(
     feature: Feature,
     admitted: Admitted,
     coding: Coding,
-    ancestors: Mapping[str, Row],
+    ancestors: _Ancestors,
     sequences: Sequences,
 ) -> Gene:
     row = feature.rows[0]
@@ -209,9 +210,7 @@ def _gene(
     )
 
 
-def _coding(
-    feature: Feature, ancestors: Mapping[str, Row], document: Document, sequences: Sequences
-) -> Coding:
+def _coding(feature: Feature, ancestors: _Ancestors, document: Document, sequences: Sequences) -> Coding:
     """What decides the protein of a CDS."""
     row, rows = feature.rows[0], feature.in_order
     said, replicon = row.attributes, document.replicons[row.contig]
@@ -246,8 +245,27 @@ def _is_pseudo(lineage: Iterable[Row]) -> bool:
     return any(row.kind.startswith("pseudogen") or q.is_pseudo(row.attributes) for row in lineage)
 
 
-def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
-    """The CDS and then its parents upwards, each once, at most `MOST_ANCESTORS`."""
+def _ancestors(document: Document) -> _Ancestors:
+    """The genes and transcripts of a section by their ID; counts IDs that are given to several genes."""
+    found: dict[str, list[Row]] = {}
+    for row in document.rows:
+        if row.kind in ANCESTORS and row.id:
+            found.setdefault(row.id, []).append(row)
+    for name, rows in found.items():
+        tags = {tag for row in rows if (tag := q.text(row.attributes, "locus_tag"))}
+        if len(tags) > 1:
+            document.oddities.see(
+                "IDs shared by several gene lines; a CDS has the names of that which it lies in",
+                f"{name}, {document.lines(rows)}",
+            )
+    return found
+
+
+def _lineage(row: Row, ancestors: _Ancestors) -> Iterator[Row]:
+    """The CDS and then its parents upwards, each once, at most `MOST_ANCESTORS`.
+
+    Of several lines with the ID of a parent it is the first in which the CDS lies, else the first.
+    """
     seen: set[str] = set()
     current: Row | None = row
     for _ in range(1 + MOST_ANCESTORS):
@@ -256,7 +274,12 @@ def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
         yield current
         names = [n for n in current.attributes.get("Parent", ()) if n in ancestors and n not in seen]
         seen.update(names)
-        current = ancestors[names[0]] if names else None
+        rows = ancestors[names[0]] if names else [None]
+        current = next((r for r in rows if r and _holds(r, row)), rows[0])
+
+
+def _holds(whole: Row, part: Row) -> bool:
+    return whole.contig == part.contig and whole.start <= part.start and part.end <= whole.end
 
 
 def _locus_tag(lineage: Sequence[Row]) -> str:

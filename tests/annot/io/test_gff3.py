@@ -404,6 +404,19 @@ def test_prodigals_name_goes_before_an_id_that_is_another_contigs_name() -> None
     assert only_gene(parse(line, faa=faa)).protein == "MSSSSSSSSSSSS"
 
 
+def test_of_genes_with_one_id_the_cds_has_the_names_of_that_which_it_lies_in(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gene = "c\tt\tgene\t{}\t{}\t.\t+\t.\tID=g;locus_tag={}\n"
+    text = gene.format(1, 39, "L1") + gene.format(40, 78, "L2")
+    text += cds("c", 40, 78, "+", 0, attributes="ID=b;Parent=g") + cds(
+        "c", 1, 39, "+", 0, attributes="ID=a;Parent=g"
+    )
+    genome = parse(text, fasta={"c": LONG + LONG})
+    assert [(gene.id, gene.locus_tag) for gene in genome.genes] == [("a", "L1"), ("b", "L2")]
+    assert "it lies in: 1 (g, lines 1, 2)" in caplog.text
+
+
 def test_names_come_from_the_gene_above_where_the_cds_has_none() -> None:
     """As in Ensembl's files, whose CDS lines hold nothing but identifiers."""
     genes = (
