@@ -14,7 +14,7 @@ from glm_annot.io.gff3.features import Feature, code_of, coding_strand, find_fea
 from glm_annot.io.gff3.lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
 from glm_annot.io.gff3.text import MOST_ANCESTORS, split_text
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import check_overlap, several, without_repeats, without_sequence
+from glm_annot.io.parts import all_malformed, check_overlap, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins, Reading
 from glm_annot.io.sequences import EDGE, Fasta, Sequences, as_dna
 from glm_annot.io.source import blocks_from
@@ -369,7 +369,7 @@ class _SequenceCheck:
         self.oddities = Oddities(layout.path)
         self.proteins = Proteins(layout.path, self.oddities, reading, sequences.chosen_code)
         self._first: Gene | None = None
-        self._fits = self._lacks = self._has = self._outside = False
+        self._fits = self._lacks = self._has = self._outside = self._readable = False
 
     def see(self, genes: Sequence[Gene], fits: bool) -> None:
         """Called for each section with its CDS; `fits`: whether one has a protein in the FASTA beside."""
@@ -377,12 +377,15 @@ class _SequenceCheck:
         self._lacks |= any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
         self._outside |= any(gene.skip is Skip.OUTSIDE for gene in genes)
         self._has |= any(gene.protein for gene in genes)
+        self._readable |= any(gene.skip is not Skip.MALFORMED for gene in genes)
         self._fits |= fits
 
     def finish(self) -> None:
         """Raise InputError for what holds for the whole file, or warn of it."""
         path, sequences, first = self._layout.path, self._sequences, self._first
         assert first is not None, "a file with sections has CDS"
+        if not self._readable:
+            raise all_malformed(path)
         if sequences.proteins and not self._fits:
             raise InputError(
                 f"no protein of the --faa file has the ID, locus_tag or protein_id of a CDS ({first.id!r}); "

@@ -250,6 +250,7 @@ def test_missing_translations_are_counted_one_by_one() -> None:
     ("name", "old", "new", "message"),
     [
         ("rast.gb", rb"(?m)^     CDS ", b"     XYZ ", r"in.gbff: no CDS"),
+        ("rast.gb", rb"CDS  +[^\n]*", b"CDS             here", r"in.gbff: no CDS of this file can be read"),
         ("rast.gb", rb"\A.*\n", b"", r"in.gbff: this is not a GenBank or EMBL file"),
         ("rast.gb", rb" bp    DNA", b" aa       ", r"line 1: a protein record"),
         (

@@ -480,6 +480,7 @@ OK = cds("c", 1, 39, "+", 0)
         pytest.param(
             "##gff-version 3\nc\tt\tgene\t1\t39\t.\t+\t.\tID=a\n", None, "gene lines but no CDS", id="no CDS"
         ),
+        pytest.param("c\ttool\tCDS\t1\n", None, "no CDS of this file can be read", id="nothing to read"),
         (cds("c", 1, "9" * 5000, "+", 0), 1, "must be whole numbers from 1 on"),
     ],
 )
