@@ -15,7 +15,8 @@ features; F features.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -45,6 +46,8 @@ from glm_annot.records import ECCall
 
 TOP = 3  # complete numbers listed whatever their confidence
 THRESHOLD = 0.5  # of a head that nothing has calibrated
+CLEAR_BITS = 50.0  # of a homologue that is named; chance has one among 100,000 proteins that are asked for
+_NO_WORD = re.compile(r"[^A-Za-z0-9._|-]")  # in the name of a homologue
 ENZYME_WIDTH = 16  # hidden units of what tells enzymes
 _BATCH = 1024  # proteins whose probabilities over all labels are held at once
 
@@ -229,9 +232,13 @@ class ECHead(nn.Module):
         confidences = self.confidences(evidences, ignored=ignored)
         calls = [_calls(found, min_confidence) for found in confidences]
         carriers = self._carriers(evidences, calls, min_confidence, ignored)
+        named = [
+            ",".join([carrier, *_homologue(evidence, node(ec[0].number))]) if ec else ""
+            for evidence, ec, carrier in zip(evidences, calls, carriers, strict=True)
+        ]
         return [
-            ECResult(ec, _top(found), found[ROOT], carrier)
-            for found, ec, carrier in zip(confidences, calls, carriers, strict=True)
+            ECResult(ec, _top(found), found[ROOT], evidence)
+            for found, ec, evidence in zip(confidences, calls, named, strict=True)
         ]
 
     def gather(
@@ -387,6 +394,14 @@ def _shared_out(enzyme: float, nodes: Sequence[Node], scores: Sequence[float]) -
         if step:
             found[step[:-1]] += found[step]
     return found
+
+
+def _homologue(evidence: Evidence, called: Node) -> Iterator[str]:
+    """The best homologue with a number: `accession:identity:coverage` in percent, if one is clear."""
+    for near in evidence.homologues:
+        if called in near.nodes and near.name and near.bits >= CLEAR_BITS:
+            yield f"{_NO_WORD.sub('_', near.name)}:{100 * near.identity:.0f}:{100 * near.coverage:.0f}"
+            return
 
 
 def _calls(confidences: Confidences, least: float) -> tuple[ECCall, ...]:

@@ -21,7 +21,7 @@ PREFIX = "glm_"  # all our attribute names begin with it; lower case, because GF
 
 EC = "glm_ec"
 EC_CONFIDENCE = "glm_ec_confidence"
-EVIDENCE = "glm_evidence"
+EVIDENCE = "glm_ec_evidence"
 ENZYME_CONFIDENCE = "glm_enzyme_confidence"
 CONTEXT_FIT = "glm_context_fit"
 CONTEXT_NAME = "glm_context_name"
@@ -43,9 +43,12 @@ NAMES = frozenset(
         *(EC, EC_CONFIDENCE, EVIDENCE, ENZYME_CONFIDENCE, OPERON, OPERON_CONFIDENCE, PROMOTED),
         *(CONTEXT_FIT, CONTEXT_NAME, CONTEXT_CONFIDENCE, CONTEXT_EC, CONTEXT_EC_CONFIDENCE),
         *(CONTEXT_GENERA, CONTEXT_NEIGHBOURS),
+        "glm_evidence",  # what EVIDENCE was called in files of earlier versions
     }
 )
-LISTS = frozenset({EC, EC_CONFIDENCE, PROMOTED, CONTEXT_NEIGHBOURS})  # values that are lists, with commas
+LISTS = frozenset(
+    {EC, EC_CONFIDENCE, EVIDENCE, PROMOTED, CONTEXT_NEIGHBOURS}
+)  # values that are lists, with commas
 PROVENANCE_START = "program="  # of the comment that says what made our additions
 NAME = "Name"
 STANDARD_NAME = "standard_name"  # INSDC's for what people call a feature; /label is no longer one of its own
@@ -360,9 +363,9 @@ def provenance_comment(
         f"link_threshold={provenance.link_threshold:g}",
     ]
     if provenance.ec:
-        parts.append(f"ec_evidence={EC_EVIDENCE_CODE}")
+        parts.append(f"ec_eco={EC_EVIDENCE_CODE}")
     if provenance.operons:
-        parts.append(f"operon_evidence={OPERON_EVIDENCE_CODE}")
+        parts.append(f"operon_eco={OPERON_EVIDENCE_CODE}")
     if provenance.only_hypothetical:
         parts.append("only=hypothetical")
     if genetic_code is not None:

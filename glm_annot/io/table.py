@@ -56,7 +56,8 @@ COLUMNS = {
     "context_neighbours": "named genes that stand beside this gene's family elsewhere, with the genera where "
     "they do / those that have the family",
     "context_note": "'unexpected here' where the neighbours are sure of another family than the gene's",
-    "evidence": "what carried ec_passed's first number: homology, kmer, encoder, context or neighbours",
+    "evidence": "what says most for ec_passed's first number (homology, kmer, encoder, context, neighbours); "
+    "then the nearest labelled protein that has it: accession:identity:coverage, in percent",
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 

@@ -31,8 +31,8 @@ _WORDS = {
     "sha256": "SHA-256 of the model",
     "min_confidence": "Least confidence of an EC number",
     "link_threshold": "Least probability of an operon link",
-    "ec_evidence": "Evidence code of EC numbers",
-    "operon_evidence": "Evidence code of operons",
+    "ec_eco": "Evidence code of EC numbers",
+    "operon_eco": "Evidence code of operons",
     "only": "Annotated only",
     "precision": "Precision of the protein encoder",
     "reference_sha256": "SHA-256 of the reference",
@@ -105,7 +105,7 @@ def _summary(
 ) -> dict[str, object]:
     """What the summary of the page is made of."""
     least = float(provenance.get("min_confidence", 0))
-    has_ec = "ec_evidence" in provenance
+    has_ec = "ec_eco" in provenance
     return {
         "has_ec": has_ec,
         "counts": summary.counts(genes),

@@ -203,7 +203,7 @@ def test_provenance_says_what_was_predicted(
     ).predictions.provenance
     assert (made.ec, made.operons, made.precision) == (ec, operons, "bf16")
     comment = provenance_comment(made)
-    assert ("ec_evidence=" in comment, "operon_evidence=" in comment) == (ec, operons)
+    assert ("ec_eco=" in comment, "operon_eco=" in comment) == (ec, operons)
     assert comment.endswith("; precision=bf16")
 
 

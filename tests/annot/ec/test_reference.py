@@ -233,6 +233,20 @@ def test_homologues_judge_only_those_who_have_any_and_are_said_to_carry() -> Non
     assert alone.ec == ()
 
 
+def test_the_nearest_labelled_protein_with_the_number_is_named() -> None:
+    head = certain_of_identity()
+    number = ancestry(["2.7.1.2"])
+    rival = Homologue(ancestry(["1.1.1.1"]), 400.0, 0.9, 1.0, "other")
+    clear, faint = (Homologue(number, bits, 0.621, 0.95, "sp|P1:2") for bits in (350.0, 40.0))
+    nameless = Homologue(number, 380.0, 0.7, 1.0)
+    for homologues, evidence in (
+        ([nameless, clear, rival], "homology,sp|P1_2:62:95"),
+        ([faint], "homology"),
+    ):
+        (result,) = head.judge([Evidence(200, homologues=homologues)], min_confidence=0.3)
+        assert (result.ec[0].number, result.evidence) == ("2.7.1.2", evidence)
+
+
 def test_a_head_searches_its_own_proteins_unless_homologues_are_given() -> None:
     head = certain_of_identity()
     head.base = Reference((protein(1), protein(2)), (("2.7.1.2",), ()), ("P1", "P2"))

@@ -876,7 +876,7 @@ def test_values_carry_no_reserved_characters() -> None:
     genome = parse(OK, fasta={"c": LONG})
     prediction = GenePrediction((ECCall("1.1.1.1", 1.0),), evidence="a=b;c&d%e#f\tg")
     got = gff3_patch.render(genome, Predictions({0: prediction}, {}, None, PROVENANCE))
-    assert b"glm_evidence=a%3Db%3Bc%26d%25e%23f%09g\n" in got
+    assert b"glm_ec_evidence=a%3Db%3Bc%26d%25e%23f%09g\n" in got
 
 
 GOLDEN = {name: read(name) for name in DIALECTS}

@@ -8,7 +8,7 @@ from glm_annot.report.genes import Genes, Row
 
 COMMENT = (
     "glm-annot: program=glm-annot 0.1.0; model=made 1.0.0; sha256=0; min_confidence=0.35; "
-    "link_threshold=0.5; ec_evidence=ECO:0008006; operon_evidence=ECO:0007333"
+    "link_threshold=0.5; ec_eco=ECO:0008006; operon_eco=ECO:0007333"
 )
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;"
 CONTIGS = (Contig("chromosome", 9000, True, ()), Contig("plasmid", 2000, False, ()))
