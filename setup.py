@@ -93,6 +93,7 @@ setup(
             "pandas>=2.1",
         ],
         "table": ["pandas>=2.1", "pyarrow>=15"],
+        "plot": ["dna-features-viewer>=3.1", "matplotlib>=3.8", "pycirclize>=1.6"],
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-material>=9.5"],
         "dev": [
@@ -105,6 +106,9 @@ setup(
             "playwright>=1.65",  # the report in a browser, where there is one
             "mkdocs-material>=9.5",
             "pyrodigal>=3.4",
+            "dna-features-viewer>=3.1",  # pictures
+            "matplotlib>=3.8",
+            "pycirclize>=1.6",
             "setuptools>=77.0.1",
             "wheel>=0.43",
         ],

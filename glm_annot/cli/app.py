@@ -14,6 +14,7 @@ from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.commands.doctor import doctor
 from glm_annot.cli.commands.embed import embed
 from glm_annot.cli.commands.models import models
+from glm_annot.cli.commands.plot import plot
 from glm_annot.cli.commands.report import make_report
 from glm_annot.cli.console import report, start_log
 from glm_annot.cli.defaults import ConfigurableCommand
@@ -269,7 +270,7 @@ def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
             stripped.write(text)
 
 
-for _command in (doctor, embed, make_report, models):
+for _command in (doctor, embed, make_report, models, plot):
     cli.add_command(_command)
 
 

@@ -11,11 +11,11 @@ from glm_annot.io import outline
 from glm_annot.io.source import decode, read_bytes
 from glm_annot.io.table import read_rows
 from glm_annot.records import Contig
-from glm_annot.report.genes import Genes, Row
+from glm_annot.report.genes import MOST_GENES, Genes, Row
 
 
-def read(annotation: str | Path, table: str | Path) -> tuple[Genes, str]:
-    """The genes, and the provenance comment of the annotated file.
+def read(annotation: str | Path, table: str | Path, most: int = MOST_GENES) -> tuple[Genes, str]:
+    """The genes, `most` of which are kept, and the provenance comment of the annotated file.
 
     Raises:
         InputError: one of the files is not there or cannot be read, or they do not belong together.
@@ -24,7 +24,7 @@ def read(annotation: str | Path, table: str | Path) -> tuple[Genes, str]:
     if not Path(table).exists():
         raise InputError(f"its table of scores is not there ({table}); name it with --table", annotation)
     rows = list(read_rows(StringIO(decode(read_bytes(table)), newline=""), table))
-    genes = Genes()
+    genes = Genes(most)
     genes.add(_with_genes(contigs, rows, annotation, table), rows)
     return genes, comment
 
