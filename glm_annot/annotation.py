@@ -171,8 +171,8 @@ class Annotation(Shown):
             matplotlib's Figure, which a notebook shows.
 
         Raises:
-            UsageError: there is no such region, or no gene in it; the file exists and `force` is not given, or
-                its name ends otherwise.
+            UsageError: there is no such region, or no gene in it; the file exists and `force` is not given,
+                or its name ends otherwise.
             GlmAnnotError: the libraries of the extra `plot` are not installed, or the disk does not take the
                 picture.
         """

@@ -14,6 +14,7 @@ from glm_annot.report.genes import LOW_FIT
 from glm_annot.report.regions import Drawn, Region
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _SIZE = 7.0  # inches
@@ -21,10 +22,13 @@ _FEW = 400  # genes, up to which each has its own arrow; of more only the share 
 _PARTS = 360  # of the circle, in which genes and context fit are averaged
 _GAP = 8  # degrees between the ends of a linear contig
 # From the outside: where each ring begins and ends, of a radius of 100.
-_RINGS = {"+": (81, 92), "-": (68, 79), "ec": (55, 66), "fit": (35, 53)}
+_RINGS = {"+": (83, 94), "-": (70, 81), "ec": (57, 68), "fit": (37, 55)}
+_STRANDS = {"+": (1, 0), "-": (-1,)}  # those without a strand stand with the forward ones
 _STEPS = (1, 2, 5)  # of a ruler, times a power of ten
 _TICKS = 12  # on a ruler at most
 _DROPPED = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
+_SHAPE = re.compile(r'd="[^"]*"')
+_FRACTION = re.compile(r"(\.\d)\d+")  # of the coordinates in a shape; a tenth of a point is enough
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,17 +42,19 @@ def circle(region: Region) -> Figure:
     figure: Figure = library("matplotlib.figure").Figure(figsize=(_SIZE, _SIZE + 0.4))
     library("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
     whole = _SIZE / (_SIZE + 0.4)
-    axes = figure.add_axes((0.04, 1 - 0.97 * whole, 0.92, 0.94 * whole), polar=True)
+    axes = figure.add_axes((-0.04, 1 - 1.04 * whole, 1.08, 1.08 * whole), polar=True)
     gap = 0 if region.is_whole_circle else _GAP
     circos = library("pycirclize").Circos(
         {region.contig.name: (region.start - 1, region.end)}, start=gap / 2, end=360 - gap / 2
     )
     (sector,) = circos.sectors
     _draw_genes(sector, region)
-    _draw_numbers(sector, region)
-    _draw_fit(sector, region)
+    for ring in ("ec", "fit"):
+        sector.add_track(_RINGS[ring]).axis(fc=colours()["sunk"], ec="none")
     circos.text(_title(region), size=11, color=colours()["ink"])
     circos.plotfig(ax=axes)
+    _draw_means(axes, sector, region)
+    _draw_strokes(axes, sector, region)
     _legend(figure, region)
     return figure
 
@@ -57,6 +63,7 @@ def inline(region: Region) -> str:
     """The circle as an SVG element whose colours are those of the page, light or dark."""
     text = saved(circle(region), "svg").decode()
     text = _DROPPED.sub("", text[text.index("<svg ") :])
+    text = _SHAPE.sub(lambda shape: _FRACTION.sub(r"\1", shape[0]), text)
     for name, colour in colours().items():
         text = text.replace(colour, f"var(--{name})")
     return text
@@ -68,20 +75,16 @@ def _title(region: Region) -> str:
 
 
 def _draw_genes(sector: Any, region: Region) -> None:
-    """Each gene in its colour, or for many genes the share of bases that code on each strand."""
+    """Each gene in its colour, where there is room."""
     paint = colours()
-    for sign, strands in (("+", (1, 0)), ("-", (-1,))):
+    for sign, strands in _STRANDS.items():
         track = sector.add_track(_RINGS[sign])
         track.axis(fc=paint["sunk"], ec="none")
         if sign == "+":
             _draw_ruler(track, region)
-        genes = [gene for gene in region.genes if gene.strand in strands]
         if len(region.genes) > _FEW:
-            middles, shares = _shares(region, genes)
-            inner, outer = (0 * shares, shares) if sign == "+" else (1 - shares, 1 + 0 * shares)
-            track.fill_between(middles, outer, inner, vmax=1, color=paint["operon"], lw=0)
             continue
-        for gene in genes:
+        for gene in (gene for gene in region.genes if gene.strand in strands):
             extent = (max(gene.start, region.start) - 1, min(gene.end, region.end))
             start, end = extent if sign == "+" else extent[::-1]
             look = {"fc": paint[gene.kind], "ec": paint["outline"], "lw": 0.5}
@@ -91,7 +94,7 @@ def _draw_genes(sector: Any, region: Region) -> None:
 def _draw_ruler(track: Any, region: Region) -> None:
     paint, step = colours(), _step(region.length)
     unit, name = (10**6, "Mb") if step >= 10**5 else (10**3, "kb")
-    places = [base for base in range(0, region.length, step) if base >= region.start - 1]
+    places = list(range(0, region.length - step // 2, step))  # the last one does not touch the first
     track.xticks(
         places,
         [f"{base / unit:g} {name}" for base in places],
@@ -101,40 +104,49 @@ def _draw_ruler(track: Any, region: Region) -> None:
     )
 
 
-def _draw_numbers(sector: Any, region: Region) -> None:
-    """A stroke for each EC number that the file does not have, and below for each that differs."""
-    paint, track = colours(), sector.add_track(_RINGS["ec"])
-    track.axis(fc=paint["sunk"], ec="none")
-    for kind, bottom in (("new", 0.5), ("differs", 0.0)):
-        middles = [_middle(region, gene) for gene in region.genes if gene.kind == kind]
-        if middles:
-            track.bar(
-                middles, [0.5] * len(middles), _stroke(region), [bottom] * len(middles), vmax=1,
-                color=paint[kind], lw=0,
-            )  # fmt: skip
+def _draw_strokes(axes: Axes, sector: Any, region: Region) -> None:
+    """A stroke for each EC number that the file does not have, one that differs, and each low context fit.
+
+    All of one kind are one broken line: as shapes of their own they would make a file of megabytes.
+    """
+    (inner, outer), (bottom, top) = _RINGS["ec"], _RINGS["fit"]
+    middle, low = (inner + outer) / 2, bottom + (top - bottom) / 3
+    strokes = {
+        "new": (middle, outer, [gene for gene in region.genes if gene.kind == "new"]),
+        "differs": (inner, middle, [gene for gene in region.genes if gene.kind == "differs"]),
+        "low": (bottom, low, [g for g in region.genes if g.fit is not None and g.fit < LOW_FIT]),
+    }
+    for colour, (start, end, genes) in strokes.items():
+        angles = [sector.x_to_rad(_middle(region, gene)) for gene in genes]
+        points = [point for angle in angles for point in ((angle, start), (angle, end), (angle, np.nan))]
+        axes.plot(*zip(*points, strict=True) if points else ([], []), color=colours()[colour], lw=0.9,
+                  solid_capstyle="butt")  # fmt: skip
 
 
-def _draw_fit(sector: Any, region: Region) -> None:
-    """The mean context fit along the contig, and a stroke for each gene below the limit."""
-    paint, track = colours(), sector.add_track(_RINGS["fit"])
-    track.axis(fc=paint["sunk"], ec="none")
+def _draw_means(axes: Axes, sector: Any, region: Region) -> None:
+    """The mean context fit along the contig; for many genes the share of bases that code on each strand."""
+    paint = colours()
     places, fits = _mean_fits(region)
-    if not len(places):
-        return
-    track.fill_between(places, fits, vmax=100, color=paint["plain"], alpha=0.35, lw=0)
-    track.line(places, fits, vmax=100, color=paint["plain"], lw=0.8)
-    low = [_middle(region, gene) for gene in region.genes if gene.fit is not None and gene.fit < LOW_FIT]
-    if low:
-        track.bar(low, [25.0] * len(low), _stroke(region), vmax=100, color=paint["low"], lw=0)
+    _fill(axes, sector, "fit", places, fits / 100, color=paint["plain"], alpha=0.4)
+    if len(region.genes) > _FEW:
+        for ring, strands in _STRANDS.items():
+            genes = [gene for gene in region.genes if gene.strand in strands]
+            _fill(axes, sector, ring, *_shares(region, genes), color=paint["operon"], lw=0)
+
+
+def _fill(axes: Axes, sector: Any, ring: str, places: Floats, shares: Floats, **look: Any) -> None:
+    """Fills a share of a ring, from the inside; that of the reverse strand from the outside.
+
+    matplotlib's fill_between would round each border by a hundred points, which makes a file of megabytes.
+    """
+    (inner, outer), angles = _RINGS[ring], np.array([sector.x_to_rad(place) for place in places])
+    base, sign = (outer, -1) if ring == "-" else (inner, 1)
+    heights = base + sign * shares * (outer - inner)
+    axes.fill(np.r_[angles, angles[::-1]], np.r_[heights, np.full(len(angles), base)], **look)
 
 
 def _middle(region: Region, gene: Drawn) -> float:
     return min(max((gene.start + gene.end) / 2, region.start), region.end - 1)
-
-
-def _stroke(region: Region) -> float:
-    """The width of a mark, in bases."""
-    return region.length / 700
 
 
 def _edges(region: Region) -> Floats:

@@ -1,4 +1,4 @@
-"""What pictures share: the colours of the page, the library that draws, and files that are always the same."""
+"""What pictures share: the colours of the page, the libraries that draw, and files without date or chance."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def library(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise GlmAnnotError("pictures need more libraries; install them: pip install 'glm-annot[plot]'") from None
+        raise GlmAnnotError(
+            "pictures need more libraries; install them: pip install 'glm-annot[plot]'"
+        ) from None
 
 
 def picture_format(path: Path) -> str:

@@ -120,7 +120,7 @@ class Genes:
         return label({name: str(self.value(name, i) or "") for name in ("gene", "locus_tag", "id")})
 
     def kind(self, i: int) -> Kind:
-        """How the EC number of gene `i` compares with that of the file; without any, whether it has a name."""
+        """How the EC number of gene `i` compares with the file; without any, whether it has a name."""
         without: Kind = "hypothetical" if self.value("hypothetical", i) else "named"
         return _KINDS.get(str(self.value("ec_agreement", i) or ""), without)
 

@@ -167,7 +167,9 @@ def _draw_operons(axes: Axes, part: Region) -> None:
         )
         if together and left.link is not None and part.start < end < part.end:
             axes.plot([end, end], [0.72, 0.98], color="white", lw=1.5, solid_capstyle="butt")
-            axes.text(end, 0.3, f"{left.link:.2f}", fontsize=7.5, ha="center", va="center", color=paint["ink"])
+            axes.text(
+                end, 0.3, f"{left.link:.2f}", fontsize=7.5, ha="center", va="center", color=paint["ink"]
+            )
 
 
 def _draw_fit(axes: Axes, part: Region) -> None:
@@ -202,5 +204,3 @@ def _legend(figure: Figure, region: Region) -> None:
         mark = f"context fit below {LOW_FIT:g}"
         handles.append(lines.Line2D([], [], marker="v", lw=0, color=paint["low"], label=mark))
     figure.legend(handles=handles, loc="lower center", ncols=7, frameon=False, fontsize=9, handlelength=1.2)
-
-
