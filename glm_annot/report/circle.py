@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from glm_annot.report.drawing import KINDS, colours, library, saved
-from glm_annot.report.genes import LOW_FIT
+from glm_annot.report.genes import LOW_FIT, Genes
 from glm_annot.report.regions import Drawn, Region
+from glm_annot.report.regions import region as find
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LEAST, _MOST = 20, 6  # genes of a replicon that has a circle on the page; replicons there
 _SIZE = 7.0  # inches
 _FEW = 400  # genes, up to which each has its own arrow; of more only the share of bases is seen
 _PARTS = 360  # of the circle, in which genes and context fit are averaged
@@ -31,6 +35,33 @@ _SHAPE = re.compile(r'd="[^"]*"')
 _FRACTION = re.compile(r"(\.\d)\d+")  # of the coordinates in a shape; a tenth of a point is enough
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """A complete replicon on the page: the number and the name of its contig, and an SVG element."""
+
+    place: int
+    name: str
+    svg: str
+
+
+def circles(genes: Genes) -> list[Circle]:
+    """The largest complete replicons, those of fewer than 20 genes apart, in order of the file.
+
+    Raises:
+        GlmAnnotError: there are such, and the libraries are not installed.
+    """
+    last = genes.value("contig", genes.on_page - 1) if 0 < genes.on_page < genes.total else None  # cut short
+    sizes = Counter(genes.columns.get("contig", ()))
+    complete = [
+        place
+        for place, contig in enumerate(genes.contigs)
+        if contig.circular and contig.length and sizes[place] >= _LEAST and place != last
+    ]
+    largest = sorted(complete, key=lambda place: -sizes[place])[:_MOST]
+    names = {place: genes.contigs[place].name for place in sorted(largest)}
+    return [Circle(place, name, inline(find(genes, name))) for place, name in names.items()]
 
 
 def circle(region: Region) -> Figure:

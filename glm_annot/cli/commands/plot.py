@@ -10,7 +10,7 @@ import click
 from glm_annot.cli import options
 from glm_annot.errors import UsageError
 from glm_annot.results.files import FilesInUse, refuse_existing
-from glm_annot.results.output import STDIO, beside
+from glm_annot.results.output import STDIO, beside, table_beside
 from glm_annot.results.write import write_picture
 
 
@@ -42,10 +42,12 @@ def plot(file: str, output: Path | None, region: str | None, table: Path | None,
 
     if file == STDIO:
         raise UsageError("a picture needs a file and the table beside it; standard input has none")
-    table, output = table or beside(file, ".tsv"), output or beside(file, ".svg")
+    table, output = table or table_beside(file), output or beside(file, ".svg")
     picture_format(output)
     if not force:
         refuse_existing([output])
+    if table is None:
+        click.echo("its table is not there: probabilities of operon links are left out", err=True)
     genes, _ = read(file, table, most=sys.maxsize)
     in_use = FilesInUse.of([("the input", file), ("the table", table)])
     write_picture(draw(find(genes, region)), output, force=force, in_use=in_use)

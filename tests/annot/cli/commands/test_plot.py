@@ -48,5 +48,9 @@ def test_what_is_not_drawn(annotated: Path) -> None:
     assert "standard input has none" in refused("-")
     assert "as .svg, .png or .pdf" in refused(annotated, "-o", annotated.with_name("x.jpg"))
     assert "there is no contig 'x'" in refused(annotated, "--region", "x:1-5")
+
+
+def test_without_its_table_the_file_is_drawn_as_far_as_it_says(annotated: Path) -> None:
     annotated.with_suffix(".tsv").unlink()
-    assert "table" in refused(annotated)
+    done = run(annotated, "--region", "contig_1:1-3000")
+    assert done.exit_code == 0 and "probabilities of operon links are left out" in done.output
