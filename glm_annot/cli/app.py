@@ -88,6 +88,7 @@ SECTIONS = {
     "Settings, messages, help": (
         "--config",
         "--quiet",
+        "--json-log",
         "--log-file",
         "--version",
         "--citation",
@@ -239,10 +240,11 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 )
 @click.option("--config", **options.FILE, help="TOML file with defaults for these options, such as jobs = 4.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
+@click.option("--json-log", is_flag=True, help="Messages as JSON, one object a line, for other programs.")
 @click.option("--log-file", **options.FILE, help="Write all messages, with details, to this file.")
 def annotate(inputs: tuple[str, ...], **given: Any) -> None:
     """Annotates files or output folders of annotation tools; `glm-annot INPUT` is short for this."""
-    start_log(quiet=given["quiet"])
+    start_log(quiet=given["quiet"], json_lines=given["json_log"])
     status = annotate_files(inputs, Options(**given))
     if status:
         sys.exit(status)

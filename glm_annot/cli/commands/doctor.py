@@ -41,6 +41,7 @@ _OPTIONAL_LIBRARIES = {
     "pyrodigal": "--call-genes",
     "pandas": "data frames",
     "pyarrow": "`glm-annot embed`",
+    "anndata": "`glm-annot embed -o genes.h5ad`",
     "dna-features-viewer": "pictures",
     "pycirclize": "circles of whole replicons",
 }

@@ -108,7 +108,7 @@ def test_a_report_without_a_table_says_what_is_left_out(small_gff3: Path) -> Non
     assert left_out in without and left_out not in with_table
     for said in ("34 genes on 1 contig", "MADE_0001", '"ec_passed"', '"operon_position"'):
         assert said in without and said in with_table
-    assert '"prob_pair_next":' in with_table and '"prob_pair_next":' not in without
+    assert '"prob_pair_next":[' in with_table and '"prob_pair_next":[' not in without
 
 
 def test_a_file_whose_sequences_lie_beside_it_needs_its_table(small_gff3: Path) -> None:
