@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,18 @@ class Annotation(Shown):
             GlmAnnotError: pandas is not installed.
         """
         return _pandas().DataFrame(self._operon_rows(), columns=list(_OPERON_COLUMNS))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in plain lists and texts, which `json.dumps` takes.
+
+        `provenance` says what made it; `genes` has the rows of the table and `operons` those of
+        `operons_dataframe`, each by the names of its columns.
+        """
+        return {
+            "provenance": asdict(self.predictions.provenance),
+            "genes": list(table_rows(self.genome, self.predictions)),
+            "operons": [dict(zip(_OPERON_COLUMNS, row, strict=True)) for row in self._operon_rows()],
+        }
 
     def _operon_rows(self) -> Iterator[tuple[Any, ...]]:
         ids = {gene.index: gene.id for gene in self.genome.genes}

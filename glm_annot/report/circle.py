@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEAST, _MOST = 20, 6  # genes of a replicon that has a circle on the page; replicons there
-_SIZE = 7.0  # inches
+_SIZE = 6.0  # inches
+_LEGEND = 0.5
 _FEW = 400  # genes, up to which each has its own arrow; of more only the share of bases is seen
 _PARTS = 360  # of the circle, in which genes and context fit are averaged
 _GAP = 8  # degrees between the ends of a linear contig
@@ -70,9 +71,9 @@ def circle(region: Region) -> Figure:
     Raises:
         GlmAnnotError: the libraries are not installed.
     """
-    figure: Figure = library("matplotlib.figure").Figure(figsize=(_SIZE, _SIZE + 0.4))
+    figure: Figure = library("matplotlib.figure").Figure(figsize=(_SIZE, _SIZE + _LEGEND))
     library("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
-    whole = _SIZE / (_SIZE + 0.4)
+    whole = _SIZE / (_SIZE + _LEGEND)
     axes = figure.add_axes((-0.04, 1 - 1.04 * whole, 1.08, 1.08 * whole), polar=True)
     gap = 0 if region.is_whole_circle else _GAP
     circos = library("pycirclize").Circos(
@@ -82,7 +83,7 @@ def circle(region: Region) -> Figure:
     _draw_genes(sector, region)
     for ring in ("ec", "fit"):
         sector.add_track(_RINGS[ring]).axis(fc=colours()["sunk"], ec="none")
-    circos.text(_title(region), size=11, color=colours()["ink"])
+    circos.text(_title(region), size=12, color=colours()["ink"])
     circos.plotfig(ax=axes)
     _draw_means(axes, sector, region)
     _draw_strokes(axes, sector, region)
@@ -129,7 +130,7 @@ def _draw_ruler(track: Any, region: Region) -> None:
     track.xticks(
         places,
         [f"{base / unit:g} {name}" for base in places],
-        label_size=9,
+        label_size=10,
         line_kws={"ec": paint["dim"]},
         text_kws={"color": paint["dim"]},
     )
@@ -224,6 +225,6 @@ def _legend(figure: Figure, region: Region) -> None:
     handles = [patches.Patch(facecolor=colour, edgecolor=paint["outline"], lw=0.5, label=text)
                for colour, text in looks]  # fmt: skip
     figure.legend(
-        handles=handles, loc="lower center", ncols=5 if few else len(looks), frameon=False, fontsize=8.5,
+        handles=handles, loc="lower center", ncols=4 if few else 3, frameon=False, fontsize=9,
         handlelength=1.1, columnspacing=1.2, labelcolor=paint["ink"],
     )  # fmt: skip

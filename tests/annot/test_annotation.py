@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -153,6 +154,15 @@ def test_operons_as_a_data_frame(annotation: glm_annot.Annotation) -> None:
         gene.id for gene in annotation.genome.genes if gene.index in first.genes
     ]
     assert row["n_genes"] == len(first.genes) and row["confidence"] == first.confidence
+
+
+def test_as_json(annotation: glm_annot.Annotation) -> None:
+    said = json.loads(json.dumps(annotation.to_dict()))
+    assert said["provenance"]["model"] == "tiny" and len(said["genes"]) == 34
+    assert said["genes"][0]["locus_tag"] == "MADE_0001" and list(said["genes"][0]) == list(COLUMNS)
+    operons = annotation.predictions.operons
+    assert operons and [operon["operon"] for operon in said["operons"]] == [operon.id for operon in operons]
+    assert said["operons"][0]["confidence"] == operons[0].confidence
 
 
 def test_without_operons_their_data_frame_is_empty(small_gff3: Path, tiny_model: Model) -> None:
