@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glm_annot.errors import InputError
 from glm_annot.model.neighbours.memory import MemoryIndex
@@ -112,11 +112,16 @@ def train_scorer(scorer: Scorer, candidates: Candidates, right_QR: Tensor, seed:
         scorer: to be fitted.
         candidates: of the examples.
         right_QR: which outcomes of each are right: one or several.
-        seed: of the order of the examples.
+        seed: of the first weights and of the order of the examples.
 
     Returns:
         the mean loss of the last epoch in nats: minus the logarithm of what the right outcomes got together.
     """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for part in (*scorer.candidate, *scorer.rest):
+            if isinstance(part, nn.Linear):
+                part.reset_parameters()
     _scale(scorer.mean_X, scorer.std_X, candidates.features_QKX[candidates.family_QK >= 0])
     _scale(scorer.mean_Y, scorer.std_Y, candidates.place_QY)
     optimiser = torch.optim.AdamW(scorer.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
