@@ -211,7 +211,7 @@ def _mean_fits(region: Region) -> tuple[Floats, Floats]:
 
 def _step(length: int) -> int:
     """The distance of the ticks of a ruler, in bases."""
-    power = 10 ** int(np.log10(max(length / _TICKS, 1)))
+    power: int = 10 ** int(np.log10(max(length / _TICKS, 1)))
     return next((step * power for step in _STEPS if step * power * _TICKS >= length), 10 * power)
 
 
