@@ -94,6 +94,7 @@ setup(
         ],
         "table": ["anndata>=0.10", "pandas>=2.1", "pyarrow>=15"],
         "plot": ["dna-features-viewer>=3.1", "matplotlib>=3.8", "pycirclize>=1.6"],
+        "notebook": ["jupyterlab>=4.2"],  # with `table` and `plot` for examples/notebook.ipynb
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
         "docs": ["mkdocs-click>=0.8", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "dev": [
