@@ -1,15 +1,12 @@
 """EC numbers with calibrated confidences.
 
-Four evidences name candidates: homologues among labelled proteins (`glm_annot.ec.search`), which the head
-holds and to which a user may add, families that share patterns with the protein (`glm_annot.ec.families`),
-a linear head on its embedding, and one on what gLM makes of it in its context. From all of them together a
-chain of small calibrated steps gives each candidate its probability: that the protein is an enzyme at all,
-then at each level that the class is right given that the one above it is:
-
-    P(2.7.1.2) = P(enzyme) P(2.-.-.- | enzyme) P(2.7.-.- | 2.-.-.-) P(2.7.1.- | 2.7.-.-) P(2.7.1.2 | 2.7.1.-)
-
-so a class is never less likely than what lies under it. Then the genes are judged once more, in the light of
-what the genes beside them are likely to be (`glm_annot.ec.adjacency`).
+Four sources name candidates: homologues among labelled proteins (`glm_annot.ec.search`), which the head
+holds and to which a user may add, families that share patterns with the protein (`glm_annot.ec.families`), a
+linear head on its embedding, and one on what gLM makes of it in its context. A small network tells how likely
+the protein is an enzyme at all. A softmax shares that probability out among the candidates, by what the
+sources say for each together and by the enzymes beside the gene (`glm_annot.ec.adjacency`). A candidate above
+the last level, such as 2.7.1.-, stands for the numbers under it that are no candidates themselves. The
+probability of a class is the sum of what lies under it, so it is never less likely than any of that.
 
 Axes: G proteins; D embedding; L hidden layers; C labels; P profiles; N labels over all profiles; R rows of
 features; F features.
@@ -17,11 +14,12 @@ features; F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +28,8 @@ from torch import Tensor, nn
 
 from glm_annot.ec.adjacency import LEAST, LabelPairs
 from glm_annot.ec.evidence import (
-    FEATURES,
-    HOMOLOGY_FEATURES,
+    ENZYME_FEATURES,
+    RANKING_FEATURES,
     SOURCES,
     Evidence,
     Homologue,
@@ -47,7 +45,7 @@ from glm_annot.records import ECCall
 
 TOP = 3  # complete numbers listed whatever their confidence
 THRESHOLD = 0.5  # of a head that nothing has calibrated
-STEP_WIDTH = 16  # hidden units of one calibrated step
+ENZYME_WIDTH = 16  # hidden units of what tells enzymes
 _BATCH = 1024  # proteins whose probabilities over all labels are held at once
 
 Confidences = dict[Node, float]
@@ -124,31 +122,43 @@ class LinearHead(nn.Module):
         return torch.softmax(z_GD @ self.weight_CD.float().T + self.bias_C, dim=-1)
 
 
-class Step(nn.Module):
-    """One calibrated step: from features to the probability of a node, given that its parent is right."""
+class EnzymeOdds(nn.Module):
+    """From `ENZYME_FEATURES` to the log odds that a protein is an enzyme."""
 
     mean_F: Tensor
     scale_F: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        features = len(ENZYME_FEATURES)
         self.register_buffer("mean_F", torch.zeros(features))
         self.register_buffer("scale_F", torch.ones(features))
-        self.hidden = nn.Linear(features, STEP_WIDTH)
+        self.hidden = nn.Linear(features, ENZYME_WIDTH)
         self.direct = nn.Linear(features, 1)
-        self.output = nn.Linear(STEP_WIDTH, 1, bias=False)
+        self.output = nn.Linear(ENZYME_WIDTH, 1, bias=False)
 
-    def forward(self, features_RF: Tensor) -> Tensor:
-        """Log odds (R,)."""
-        z_RF = (features_RF - self.mean_F) / self.scale_F
-        logits_R1: Tensor = self.direct(z_RF) + self.output(torch.tanh(self.hidden(z_RF)))
-        return logits_R1.squeeze(-1)
+    def forward(self, features_GF: Tensor) -> Tensor:
+        """Log odds (G,)."""
+        z_GF = (features_GF - self.mean_F) / self.scale_F
+        logits_G1: Tensor = self.direct(z_GF) + self.output(torch.tanh(self.hidden(z_GF)))
+        return logits_G1.squeeze(-1)
+
+
+class Ranking(nn.Module):
+    """From `RANKING_FEATURES` to the scores of candidates, linear for each level of the hierarchy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight_SF = nn.Parameter(torch.zeros(LEVELS + 1, len(RANKING_FEATURES)))
+        self.bias_S = nn.Parameter(torch.zeros(LEVELS + 1))
+
+    def forward(self, features_RF: Tensor, level_R: Tensor) -> Tensor:
+        """Scores (R,) of candidates with so many levels."""
+        return (features_RF * self.weight_SF[level_R]).sum(1) + self.bias_S[level_R]
 
 
 class ECHead(nn.Module):
     """All evidences and their calibration.
-
-    `steps` judge proteins without homologues, `referenced` those that have some.
 
     Attributes:
         base: labelled proteins that are searched for homologues; none in a head without this evidence.
@@ -175,9 +185,8 @@ class ECHead(nn.Module):
         self.pairs = LabelPairs(n_labels, config.pairs)
         self.encoder = LinearHead(config.embedding_dim, n_labels) if config.embedding_dim else None
         self.context = LinearHead(config.context_dim, n_labels) if config.context_dim else None
-        self.steps = nn.ModuleList(Step(len(FEATURES)) for _ in range(LEVELS + 1))
-        wider = len(FEATURES) + len(HOMOLOGY_FEATURES)
-        self.referenced = nn.ModuleList(Step(wider) for _ in range(LEVELS + 1))
+        self.enzyme = EnzymeOdds()
+        self.ranking = Ranking()
 
     def check(self) -> None:
         """Raise ValueError for labels, profiles and pairs that there are not."""
@@ -270,6 +279,7 @@ class ECHead(nn.Module):
             for evidence, changes in zip(alone, self.pairs.support(known_G, likely_G, run_G), strict=True)
         ]
 
+    @torch.inference_mode()
     def confidences(
         self, evidences: Sequence[Evidence], *, ignored: Collection[str] = ()
     ) -> list[Confidences]:
@@ -277,15 +287,27 @@ class ECHead(nn.Module):
 
         Args:
             evidences: as `gather` gives them.
-            ignored: sources whose features are put at their means, as if nothing were known of them.
+            ignored: sources that say nothing; what they know of enzymes is put at its mean.
         """
-        found: list[Confidences] = [{} for _ in evidences]
-        for steps, with_homologues in ((self.steps, False), (self.referenced, True)):
-            places = [row for row, one in enumerate(evidences) if bool(one.homologues) == with_homologues]
-            some = [evidences[row] for row in places]
-            for row, confidences in zip(places, _judged(steps, some, ignored), strict=True):
-                found[row] = confidences
-        return found
+        if not evidences:
+            return []
+        candidates = [evidence.candidates() for evidence in evidences]
+        rows = [
+            row
+            for one, nodes in zip(evidences, candidates, strict=True)
+            for row in one.ranking_features(nodes, ignored)
+        ]
+        level_R = torch.tensor([len(node) for nodes in candidates for node in nodes])
+        device = self.enzyme.mean_F.device
+        scores = iter(self.ranking(torch.tensor(rows, device=device), level_R.to(device)).tolist())
+        enzyme_GF = torch.tensor([evidence.enzyme_features() for evidence in evidences], device=device)
+        unknown = [column for source in ignored for column in SOURCES[source]]
+        enzyme_GF[:, unknown] = self.enzyme.mean_F[unknown]
+        enzyme_G = torch.sigmoid(self.enzyme(enzyme_GF)).tolist()
+        return [
+            _shared_out(enzyme, nodes, list(islice(scores, len(nodes))))
+            for enzyme, nodes in zip(enzyme_G, candidates, strict=True)
+        ]
 
     def _profiles(self) -> Callable[[int], SimilarFamily]:
         """Gives a profile by its number, as if it were similar to nothing."""
@@ -313,13 +335,6 @@ class ECHead(nn.Module):
             found += [by_node(probability_C, self.config.labels, runs) for probability_C in probability_GC]
         return found
 
-    def _has(self, source: str) -> bool:
-        if source == "kmer":
-            return self.config.profiles > 0
-        if source == "neighbours":
-            return self.config.pairs > 0
-        return (self.encoder if source == "encoder" else self.context) is not None
-
     def _carriers(
         self,
         evidences: Sequence[Evidence],
@@ -329,57 +344,23 @@ class ECHead(nn.Module):
     ) -> list[str]:
         """For each protein the source that carried its first call; '' without a call.
 
-        Sources that are not ignored are added one after another, the plainest first; the one that makes the
-        call likely enough carried it.
-        """
-        searched = any(evidence.homologues for evidence in evidences)
-        there = [source for source in SOURCES if (searched if source == "homology" else self._has(source))]
-        sources = [source for source in there if source not in ignored] or there
-        carriers = [sources[-1] if ec else "" for ec in calls]
-        waiting = [row for row, ec in enumerate(calls) if ec]
-        for added, source in enumerate(sources[:-1], start=1):
-            found = self.confidences(
-                [evidences[row] for row in waiting], ignored=[*sources[added:], *ignored]
+        That is the neighbours where the call is not likely enough without them, else the source that says
+        most for it."""
+        carriers = ["" for _ in calls]
+        called = [row for row, ec in enumerate(calls) if ec]
+        alone = self.confidences([evidences[row] for row in called], ignored=[*ignored, "neighbours"])
+        for row, confidences in zip(called, alone, strict=True):
+            first = node(calls[row][0].number)
+            says = {
+                source: of.get(first, 0.0)
+                for source, of in evidences[row].says().items()
+                if source not in ignored
+            }
+            unlikely = evidences[row].beside and confidences[first] < least
+            carriers[row] = (
+                "neighbours" if unlikely or not says else max(says, key=lambda source: says[source])
             )
-            still = []
-            for row, confidence in zip(waiting, found, strict=True):
-                called = node(calls[row][0].number)
-                named = any(called in near.nodes for near in evidences[row].homologues)
-                if confidence[called] >= least and (source != "homology" or named):
-                    carriers[row] = source
-                else:
-                    still.append(row)
-            waiting = still
         return carriers
-
-
-def _judged(
-    steps: nn.ModuleList, evidences: Sequence[Evidence], ignored: Collection[str]
-) -> list[Confidences]:
-    """Probability of every candidate node of proteins that the same steps judge."""
-    candidates = [evidence.candidates() for evidence in evidences]
-    level_R = np.array([len(node) for nodes in candidates for node in nodes], np.int64)
-    rows = [row for one, nodes in zip(evidences, candidates, strict=True) for row in one.features(nodes)]
-    if not rows:
-        return []
-    columns = [column for source in ignored for column in SOURCES[source] if column < len(rows[0])]
-    probability = iter(_conditional(steps, level_R, np.array(rows, np.float32), columns).tolist())
-    return [_chain(nodes, probability) for nodes in candidates]
-
-
-@torch.inference_mode()
-def _conditional(
-    steps: nn.ModuleList, level_R: npt.NDArray[np.int64], rows_RF: npt.NDArray[np.float32], ignored: list[int]
-) -> npt.NDArray[np.float32]:
-    """What each row's step makes of its features, but for the ignored columns."""
-    probability_R = np.zeros(len(level_R), np.float32)
-    for level, step in enumerate(steps):
-        assert isinstance(step, Step)
-        chosen_R = level_R == level
-        x_RF = torch.from_numpy(rows_RF[chosen_R]).to(step.mean_F.device)
-        x_RF[:, ignored] = step.mean_F[ignored]
-        probability_R[chosen_R] = torch.sigmoid(step(x_RF)).cpu().numpy()
-    return probability_R
 
 
 def neighbour(
@@ -396,11 +377,15 @@ def neighbour(
     )
 
 
-def _chain(nodes: Iterable[Node], conditional: Iterable[float]) -> Confidences:
-    """Multiplies each node's probability with its parent's; takes as many from `conditional` as nodes."""
-    found: Confidences = {}
-    for step, probability in zip(nodes, conditional, strict=False):
-        found[step] = probability * (found[step[:-1]] if step else 1.0)
+def _shared_out(enzyme: float, nodes: Sequence[Node], scores: Sequence[float]) -> Confidences:
+    """The probability of each node: its own share of P(enzyme), and that of all candidates under it."""
+    highest = max(scores)
+    share = [math.exp(score - highest) for score in scores]
+    total = sum(share) / enzyme if enzyme else math.inf
+    found = {step: own / total for step, own in zip(nodes, share, strict=True)}
+    for step in reversed(nodes):  # parents come first
+        if step:
+            found[step[:-1]] += found[step]
     return found
 
 

@@ -63,8 +63,8 @@ def _ec_head() -> ECHead:
     for part in (head.encoder, head.context):
         assert part is not None
         part.weight_CD.normal_()
-    for step in head.steps:
-        torch.nn.init.constant_(step.direct.bias, 4.0)
+    torch.nn.init.constant_(head.enzyme.direct.bias, 4.0)
+    torch.nn.init.constant_(head.ranking.weight_SF, 1.0)
     return head
 
 

@@ -1,30 +1,32 @@
-"""Fits the calibrated steps of the EC head.
+"""Fits what makes probabilities of the evidence for EC numbers.
 
-Step 0 (enzyme or not) learns from whole genomes, so that its prior is a genome's: about a third of the
-proteins are enzymes, and a gene that its annotators gave no EC counts as none. The steps below it ask which
-enzyme, and learn from enzymes only: those of the genomes and those of labelled clusters that no evidence has
-seen, so that they know remote relatives too.
+Whether a protein is an enzyme learns from whole genomes, so that its prior is a genome's: about a third of
+the proteins are enzymes, and a gene that its annotators gave no EC counts as none. Which enzyme learns from
+enzymes only: those of the genomes and those of labelled clusters that no evidence has seen, so that remote
+relatives count too.
 
-Axes: R rows (candidates); F features.
+Axes: E examples; R rows (candidates); F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from glm_annot.ec.evidence import Evidence
-from glm_annot.ec.head import THRESHOLD, ECHead, Step
-from glm_annot.ec_numbers import LEVELS, Node, ancestry, is_complete, node
+from glm_annot.ec.evidence import RANKING_FEATURES, Evidence
+from glm_annot.ec.head import THRESHOLD, ECHead, EnzymeOdds, Ranking
+from glm_annot.ec_numbers import LEVELS, Node, is_complete, node
 
-PENALTY = 3.0  # of squared weights, against the summed loss
+PENALTY = 10.0  # of squared weights, against the summed loss
 ITERATIONS = 200  # of L-BFGS
+LEAST_SPREAD = 1e-3  # of a feature; one that varies less is no evidence here, and is not blown up
+RARE = 1e-9  # no right answer is taken to be less likely
 CLOSE = 0.4  # similarity of a profile that counts for its labels' rates
 THRESHOLDS = tuple(round(0.05 * place, 2) for place in range(1, 20))  # to choose the default from
 PRIOR = 2.0  # proteins that the mean rate counts for beside those seen
@@ -48,13 +50,10 @@ class CalibrationExample:
 
 
 def calibrate(head: ECHead, examples: Sequence[CalibrationExample], *, seed: int = 0) -> None:
-    """Fit the rates, all steps and the default threshold of a head in place.
-
-    Proteins with homologues are judged by steps that are fitted on such proteins, those without by steps that
-    are fitted on the others; where all have some, on the same without them.
+    """Fit the rates, the probabilities and the default threshold of a head in place.
 
     The rates that a genome's own proteins are judged by come from the other genomes. What genes are likely to
-    be by themselves, which is what they say to those beside them, is judged by steps that were fitted before.
+    be by themselves, which is what they say to those beside them, is told by a fit that came before.
 
     Args:
         head: whose evidence the examples hold.
@@ -69,13 +68,8 @@ def calibrate(head: ECHead, examples: Sequence[CalibrationExample], *, seed: int
         rate_C2 = _rates(others, labels).tolist()
         crossed += [_with_rates(e, rate_C2) for e in examples if e.genome == genome]
     for again in (True, False) if head.config.pairs else (False,):
-        with_homologues = [e for e in crossed if e.evidence.homologues]
-        alone = [e for e in crossed if not e.evidence.homologues] or [_alone(e) for e in crossed]
-        for steps, seen in ((head.steps, alone), (head.referenced, with_homologues)):
-            for level, step in enumerate(steps):
-                assert isinstance(step, Step)
-                rows_RF, right_R = _rows(seen, level, step.mean_F.shape[0])
-                _fit(step, rows_RF, right_R, seed)
+        _fit_enzyme(head.enzyme, [e for e in crossed if e.genome is not None], seed)
+        _fit_ranking(head.ranking, [e for e in crossed if e.ec])
         if again:
             crossed = _with_neighbours(head, crossed)
     head.config = replace(head.config, threshold=best_threshold(head, crossed))
@@ -127,10 +121,6 @@ def _with_rates(example: CalibrationExample, rate_C2: Sequence[Sequence[float]])
     return replace(example, evidence=replace(example.evidence, profiles=profiles))
 
 
-def _alone(example: CalibrationExample) -> CalibrationExample:
-    return replace(example, evidence=replace(example.evidence, homologues=()))
-
-
 def _with_neighbours(head: ECHead, examples: Sequence[CalibrationExample]) -> list[CalibrationExample]:
     """The same with what the enzymes beside each gene of a genome say."""
     found = [e for e in examples if e.genome is None]
@@ -141,50 +131,91 @@ def _with_neighbours(head: ECHead, examples: Sequence[CalibrationExample]) -> li
     return found
 
 
-def _rows(
-    examples: Sequence[CalibrationExample], level: int, features: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Features of all candidates of one level whose parent is right, and whether they are right."""
-    rows, right = [], []
-    for example in examples:
-        if level == 0 and example.genome is None:
-            continue
-        true, ends = ancestry(example.ec), {node(number) for number in example.ec}
-        named = (candidate for candidate in example.evidence.candidates() if len(candidate) == level)
-        known = [c for c in named if not c or _has_known_children(c[:-1], true, ends)]
-        rows += example.evidence.features(known)
-        right += [candidate in true for candidate in known]
-    return np.array(rows, np.float32).reshape(-1, features), np.array(right, np.float32)
-
-
-def _has_known_children(parent: Node, true: frozenset[Node], ends: set[Node]) -> bool:
-    """Whether a node is right and the true numbers go on below it; a true number 2.7.1.- ends there."""
-    return parent in true and parent not in ends
-
-
-def _fit(step: Step, rows_RF: npt.NDArray[np.float32], right_R: npt.NDArray[np.float32], seed: int) -> None:
-    """Logistic loss with a penalty; without rows the step keeps to its prior, even odds."""
-    step.requires_grad_(True)
+def _fit_enzyme(odds: EnzymeOdds, examples: Sequence[CalibrationExample], seed: int) -> None:
+    """Logistic loss with a penalty; without examples it keeps to even odds."""
+    odds.requires_grad_(True)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for layer in (step.hidden, step.direct, step.output):
+        for layer in (odds.hidden, odds.direct, odds.output):
             layer.reset_parameters()
-    nn.init.zeros_(step.direct.weight)
-    nn.init.zeros_(step.direct.bias)
-    nn.init.zeros_(step.output.weight)
-    if not len(right_R):
+    nn.init.zeros_(odds.direct.weight)
+    nn.init.zeros_(odds.direct.bias)
+    nn.init.zeros_(odds.output.weight)
+    if not examples:
         return
-    features_RF, target_R = torch.from_numpy(rows_RF), torch.from_numpy(right_R)
-    step.mean_F.copy_(features_RF.mean(0))
-    step.scale_F.copy_(features_RF.std(0, correction=0).clamp_min(1e-3))
-    weights = [step.direct.weight, step.hidden.weight, step.output.weight]
-    optimiser = torch.optim.LBFGS(step.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    features_EF = torch.tensor([example.evidence.enzyme_features() for example in examples])
+    enzyme_E = torch.tensor([float(bool(example.ec)) for example in examples])
+    odds.mean_F.copy_(features_EF.mean(0))
+    std_F = features_EF.std(0, correction=0)
+    odds.scale_F.copy_(torch.where(std_F < LEAST_SPREAD, 1.0, std_F))
+    weights = [odds.direct.weight, odds.hidden.weight, odds.output.weight]
 
-    def loss() -> torch.Tensor:
+    def loss() -> Tensor:
+        cross_entropy = nn.functional.binary_cross_entropy_with_logits(odds(features_EF), enzyme_E)
+        return cross_entropy + PENALTY / len(examples) * sum(w.square().sum() for w in weights)
+
+    _minimise(odds, loss)
+
+
+def _fit_ranking(ranking: Ranking, examples: Sequence[CalibrationExample]) -> None:
+    """Minus the logarithm of what the right candidates of each enzyme get together, with a penalty.
+
+    The penalty keeps the weight of what the sources say near 1, where a candidate gets its share of that, and
+    the others near 0."""
+    ranking.requires_grad_(True)
+    start_SF = torch.zeros_like(ranking.weight_SF)
+    start_SF[:, RANKING_FEATURES.index("log_said")] = 1.0
+    with torch.no_grad():
+        ranking.weight_SF.copy_(start_SF)
+        ranking.bias_S.zero_()
+    if not examples:
+        return
+    rows, level, right, sizes = [], [], [], []
+    for example in examples:
+        nodes = example.evidence.candidates()
+        known = _right_candidates(example.ec, nodes)
+        rows += example.evidence.ranking_features(nodes)
+        level += [len(candidate) for candidate in nodes]
+        right += [candidate in known for candidate in nodes]
+        sizes.append(len(nodes))
+    features_RF, level_R, right_R = torch.tensor(rows), torch.tensor(level), torch.tensor(right)
+    example_R = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+
+    def loss() -> Tensor:
+        score_R = ranking(features_RF, level_R)
+        highest_E = torch.full((len(sizes),), -torch.inf).scatter_reduce(
+            0, example_R, score_R.detach(), "amax"
+        )
+        share_R = torch.exp(score_R - highest_E[example_R])
+        all_E, right_E = (
+            torch.zeros(len(sizes)).scatter_add(0, example_R, of) for of in (share_R, share_R * right_R)
+        )
+        told = -torch.log(right_E / all_E + RARE).mean()
+        return told + PENALTY / len(sizes) * (ranking.weight_SF - start_SF).square().sum()
+
+    _minimise(ranking, loss)
+
+
+def _right_candidates(ec: Sequence[str], nodes: Sequence[Node]) -> set[Node]:
+    """The candidates that stand for the true numbers.
+
+    Of a number that is no candidate, the deepest class that is one; of a class such as 2.7.1.-, all
+    candidates under it."""
+    there, right = set(nodes), set[Node]()
+    for true in map(node, ec):
+        under = {candidate for candidate in nodes if candidate[: len(true)] == true}
+        right |= under or {next(true[:depth] for depth in range(len(true), -1, -1) if true[:depth] in there)}
+    return right
+
+
+def _minimise(module: nn.Module, loss: Callable[[], Tensor]) -> None:
+    """Fits all parameters of a module by L-BFGS."""
+    optimiser = torch.optim.LBFGS(module.parameters(), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
         optimiser.zero_grad()
-        cross_entropy = nn.functional.binary_cross_entropy_with_logits(step(features_RF), target_R)
-        total = cross_entropy + PENALTY / len(right_R) * sum(w.square().sum() for w in weights)
+        total = loss()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(closure)  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from glm_annot.ec.adjacency import REACH, LabelPairs, runs
-from glm_annot.ec.evidence import FEATURES, SOURCES, Evidence, SimilarFamily
+from glm_annot.ec.evidence import RANKING_FEATURES, Evidence, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec_numbers import ROOT, lineage, node
 from glm_annot.records import Contig, Gene, Genome
@@ -133,19 +133,17 @@ def test_genomes_of_one_genus_count_as_one() -> None:
 
 def test_features_are_those_of_the_best_number_under_a_node_and_of_its_best_rival() -> None:
     beside = {node("2.7.1.2"): 1.5, node("2.7.1.11"): -2.0, node("1.1.1.1"): 0.5}
-    names = [FEATURES[column] for column in SOURCES["neighbours"]]
-    assert names == ["beside", "beside_rival"]
     evidence = Evidence(100, beside=beside)
-    columns = SOURCES["neighbours"]
+    places = [RANKING_FEATURES.index(name) for name in ("beside", "beside_rival")]
 
     def of(*step: str) -> list[float]:
-        return [evidence.features([step])[0][column] for column in columns]
+        return [evidence.ranking_features([step])[0][place] for place in places]
 
     assert of("2", "7", "1", "11") == [-2.0, 1.5]
     assert of("2") == [1.5, 0.5]
     assert of(*ROOT) == [1.5, 0.0]
     assert of("3") == [0.0, 1.5]
-    assert [Evidence(100).features([("2",)])[0][column] for column in columns] == [0.0, 0.0]
+    assert Evidence(100).ranking_features([("2",)])[0][1:] == [0.0, 0.0]
 
 
 def test_calibration_learns_to_trust_the_genes_beside() -> None:

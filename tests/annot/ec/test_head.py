@@ -1,4 +1,5 @@
 import json
+import math
 import random
 import shutil
 from dataclasses import asdict, replace
@@ -10,9 +11,17 @@ import torch
 
 from glm_annot import ec_numbers
 from glm_annot.ec.adjacency import LabelPairs
-from glm_annot.ec.evidence import FEATURES, Evidence, SimilarFamily, by_node, spans
+from glm_annot.ec.evidence import (
+    ENZYME_FEATURES,
+    RANKING_FEATURES,
+    Evidence,
+    Homologue,
+    SimilarFamily,
+    by_node,
+    spans,
+)
 from glm_annot.ec.head import ECHead, ECHeadConfig, ECResult, LinearHead
-from glm_annot.ec_numbers import ROOT, ancestry
+from glm_annot.ec_numbers import LEVELS, ROOT, ancestry, node
 from glm_annot.errors import GlmAnnotError
 from glm_annot.records import Contig, ECCall, Gene, Genome
 from glm_annot.training.corpus.heldout import HeldOut
@@ -44,12 +53,16 @@ def mutated(sequence: str, share: float, seed: int) -> str:
 
 
 def even_head(config: ECHeadConfig) -> ECHead:
-    """A head whose steps all say: even odds, and ten times that for what has all of the votes."""
+    """A head that gives even odds for an enzyme, and ten times that if all of the families say so.
+
+    A candidate gets its share of what is said for it. One above the last level gets something only where no
+    number under it is a candidate."""
     head = ECHead(config).eval().requires_grad_(False)
-    for step in head.steps:
-        for parameter in step.parameters():
-            torch.nn.init.zeros_(parameter)
-        step.direct.weight[0, FEATURES.index("share")] = float(np.log(10))
+    for parameter in head.enzyme.parameters():
+        torch.nn.init.zeros_(parameter)
+    head.enzyme.direct.weight[0, ENZYME_FEATURES.index("share")] = float(np.log(10))
+    head.ranking.weight_SF[:, RANKING_FEATURES.index("log_said")] = 1.0
+    head.ranking.bias_S[:LEVELS] = torch.tensor([-90.0, -80.0, -70.0, -60.0])
     return head
 
 
@@ -92,33 +105,61 @@ def test_a_class_is_as_likely_as_all_numbers_under_it():
     assert found[("1", "1", "1", "1")] == pytest.approx(0.1)
 
 
-def test_features_compare_a_node_with_its_rivals():
+def test_what_tells_enzymes():
     near = [
-        SimilarFamily(2.0, ancestry(["2.7.1.2"]), enzyme_rate=0.9, exact_rate=0.8),
-        SimilarFamily(1.0, ancestry(["1.1.1.1"]), enzyme_rate=0.5, exact_rate=0.1),
-        SimilarFamily(0.5, frozenset()),
+        SimilarFamily(2.0, frozenset()),
+        SimilarFamily(1.0, ancestry(["2.7.1.2"]), enzyme_rate=0.9, exact_rate=0.8),
+        SimilarFamily(0.5, ancestry(["1.1.1.1"]), enzyme_rate=0.5, exact_rate=0.1),
     ]
-    evidence = Evidence(100, near, encoder={("2",): 0.75, ROOT: 0.5})
-    found = dict(zip(FEATURES, evidence.features([("2",)])[0], strict=True))
-    assert found["log_similarity"] == found["log_top"] == pytest.approx(np.log(2.01))
-    assert found["log_rival"] == pytest.approx(np.log(1.01))
-    assert found["share"] == pytest.approx(8 / (8 + 1 + 0.125))
-    assert (found["enzyme_rate"], found["exact_rate"]) == (0.9, 0.8)
+    evidence = Evidence(100, near, encoder={("2",): 0.75, ROOT: 0.75}, beside={("2", "7", "1", "2"): 1.5})
+    found = dict(zip(ENZYME_FEATURES, evidence.enzyme_features(), strict=True))
+    assert found["log_similarity"] == pytest.approx(np.log(1.01))
+    assert found["log_rival"] == found["log_top"] == pytest.approx(np.log(2.01))
+    assert found["share"] == pytest.approx(1.125 / 9.125)
+    assert (found["enzyme_rate"], found["exact_rate"], found["beside"]) == (0.9, 0.8, 1.5)
     assert found["encoder_logit"] == pytest.approx(np.log(3))
-    assert found["encoder_enzyme_logit"] == pytest.approx(0)
-    root = dict(zip(FEATURES, evidence.features([ROOT])[0], strict=True))
-    assert root["log_rival"] == pytest.approx(np.log(0.51))  # only the family of no enzymes speaks against it
+    assert found["context_logit"] == pytest.approx(np.log(1e-4), rel=1e-3)  # it says nothing
+    assert found["log_length"] == pytest.approx(np.log(100))
 
 
-def test_probabilities_multiply_down_the_hierarchy_and_calls_stop_where_it_gets_unsure():
+def test_what_the_sources_say_is_added_up():
+    numbers = [node(text) for text in ("2.7.1.2", "1.1.1.1")]
+    evidence = Evidence(
+        100,
+        [SimilarFamily(0.8, ancestry(["2.7.1.2"])), SimilarFamily(0.4, ancestry(["1.1.1.1"]))],
+        encoder={numbers[0]: 0.5},
+        homologues=[Homologue(ancestry(["1.1.1.1"]), 150.0, 0.8, 1.0)],
+        beside={numbers[1]: 2.0},
+    )
+    says = evidence.says()
+    assert says["homology"] == dict.fromkeys(ancestry(["1.1.1.1"]), pytest.approx(0.75))
+    assert says["kmer"][numbers[0]] == pytest.approx(0.8 * 8 / 9)
+    assert says["kmer"][ROOT] == pytest.approx(0.8)
+    (first, second) = evidence.ranking_features(numbers)
+    assert first == [pytest.approx(math.log(0.8 * 8 / 9 + 0.25 + 0.01)), 0.0, 2.0]
+    assert second == [pytest.approx(math.log(0.75 + 0.8 / 9 + 0.01)), 2.0, 0.0]
+    ignored = evidence.ranking_features(numbers, ["homology", "kmer", "encoder", "neighbours"])
+    assert ignored == [[pytest.approx(math.log(0.01)), 0.0, 0.0]] * 2
+
+
+def test_probabilities_are_shared_out_and_a_class_has_the_sum_of_what_lies_under_it():
     head = even_head(ECHeadConfig(LABELS))
     agreed = SimilarFamily(1.0, ancestry(["2.7.1.2"]))
     parted = SimilarFamily(1.0, ancestry(["2.7.1.11"]))
-    (found,) = head.confidences([Evidence(100, [agreed, parted])])
-    sure, torn = 10 / 11, np.sqrt(10) / (1 + np.sqrt(10))
-    assert found[ROOT] == pytest.approx(sure, rel=1e-5)
-    assert found[("2", "7", "1")] == pytest.approx(sure**4, rel=1e-5)
-    assert found[("2", "7", "1", "2")] == pytest.approx(sure**4 * torn, rel=1e-5)
+    other = SimilarFamily(1.0, ancestry(["1.1.1.1"]))
+    (found,) = head.confidences([Evidence(100, [agreed, parted, other, agreed])])
+    assert found[ROOT] == pytest.approx(10 / 11, rel=1e-5)
+    assert found[("2", "7", "1")] == pytest.approx(found[("2",)]) == pytest.approx(10 / 11 * 3 / 4, rel=0.01)
+    assert found[("2", "7", "1", "2")] == pytest.approx(10 / 11 / 2, rel=0.01)
+    assert found[("2", "7", "1", "11")] == pytest.approx(found[("1",)]) == pytest.approx(10 / 44, rel=0.03)
+
+
+def test_what_lies_above_the_last_level_stands_for_other_numbers():
+    head = even_head(ECHeadConfig(LABELS))
+    head.ranking.bias_S[3] = 0.0
+    (found,) = head.confidences([Evidence(100, [SimilarFamily(1.0, ancestry(["2.7.1.2"]))])])
+    assert found[("2", "7", "1")] == pytest.approx(found[ROOT])
+    assert found[("2", "7", "1", "2")] == pytest.approx(found[ROOT] / 2)
 
 
 def made_head() -> tuple[ECHead, list[str]]:
@@ -131,30 +172,36 @@ def made_head() -> tuple[ECHead, list[str]]:
     pairs = LabelPairs(len(LABELS), 0)
     head = head_of([Family(*f) for f in found], LABELS, rarity(proteins), pairs, ECHeadConfig(()))
     known = even_head(head.config)
-    state = {**known.state_dict(), **{k: v for k, v in head.state_dict().items() if "steps" not in k}}
-    known.load_state_dict(state)
+    known.load_state_dict({**known.state_dict(), **evidence_of(head)})
     return known, proteins
+
+
+def evidence_of(head: ECHead) -> dict[str, torch.Tensor]:
+    """All weights but those that are calibrated."""
+    calibrated = ("enzyme.", "ranking.")
+    return {name: tensor for name, tensor in head.state_dict().items() if not name.startswith(calibrated)}
 
 
 def test_families_name_their_numbers():
     head, proteins = made_head()
-    results = head.predict(proteins, NOTHING, NOTHING, min_confidence=0.6)
-    assert [[call.number for call in result.ec] for result in results] == [
+    first, second, third = head.predict(proteins[:3], NOTHING, NOTHING, min_confidence=0.4)
+    (none,) = head.predict(proteins[3:], NOTHING, NOTHING, min_confidence=0.6)
+    assert [[call.number for call in result.ec] for result in (first, second, third, none)] == [
         ["1.1.1.1"],
         ["2.7.1.2", "6.3.5.7"],
         ["2.7.4.-"],
         [],
     ]
-    assert [result.evidence for result in results] == ["kmer", "kmer", "kmer", ""]
-    assert results[2].ec_top == () and results[0].ec_top[0].number == "1.1.1.1"
-    assert results[0].enzyme == pytest.approx(10 / 11, rel=1e-5)
-    assert results[3].enzyme == pytest.approx(0.5)
+    assert [result.evidence for result in (first, second, third, none)] == ["kmer", "kmer", "kmer", ""]
+    assert third.ec_top == () and first.ec_top[0].number == "1.1.1.1"
+    assert first.enzyme == pytest.approx(10 / 11, rel=1e-5)
+    assert none.enzyme == pytest.approx(0.5)
 
 
 def test_calls_are_the_deepest_that_are_likely_enough():
     head, proteins = made_head()
-    sure = 10 / 11
-    (result,) = head.predict(proteins[:1], NOTHING, NOTHING, min_confidence=sure**4 - 1e-6)
+    head.ranking.bias_S[3] = 0.0  # half of it goes to other numbers
+    (result,) = head.predict(proteins[:1], NOTHING, NOTHING, min_confidence=0.7)
     assert [call.number for call in result.ec] == ["1.1.1.-"]
     (result,) = head.predict(proteins[:1], NOTHING, NOTHING, min_confidence=0.95)
     assert result.ec == () and result.evidence == ""
@@ -173,9 +220,7 @@ def test_a_head_gives_the_same_after_saving_and_loading():
 def test_the_encoder_carries_what_families_do_not_know():
     config = ECHeadConfig(LABELS, embedding_dim=2)
     head = even_head(config)
-    for step in head.steps:
-        step.direct.weight.zero_()
-        step.direct.weight[0, FEATURES.index("encoder_logit")] = 1.0
+    head.enzyme.direct.weight[0, ENZYME_FEATURES.index("encoder_logit")] = 1.0
     head.encoder.weight_CD[4, 0] = 20.0
     x = np.array([[1.0, 0.0]], np.float32)
     (result,) = head.predict(["MKV"], x, x, min_confidence=0.5)
@@ -183,19 +228,27 @@ def test_the_encoder_carries_what_families_do_not_know():
     assert result.evidence == "encoder"
 
 
-def test_the_plainest_source_that_suffices_carries_a_call():
+def test_the_source_that_says_most_carries_a_call():
     known, proteins = made_head()
     head = even_head(replace(known.config, embedding_dim=2))
-    state = {k: v for k, v in known.state_dict().items() if "steps" not in k}
-    head.load_state_dict({**head.state_dict(), **state})
-    for step in head.steps:
-        step.direct.weight[0, FEATURES.index("encoder_logit")] = 1.0
+    head.load_state_dict({**head.state_dict(), **evidence_of(known)})
+    head.enzyme.direct.weight[0, ENZYME_FEATURES.index("encoder_logit")] = 1.0
     head.encoder.weight_CD[4, 0] = 20.0  # 6.3.5.7
     stranger, x = protein(77), np.array([[1.0, 0.0]], np.float32)
     (by_family,) = head.predict(proteins[:1], -x, NOTHING, min_confidence=0.0)
     (by_encoder,) = head.predict([stranger], x, NOTHING, min_confidence=0.6)
     assert by_family.evidence == "kmer"
     assert ([call.number for call in by_encoder.ec], by_encoder.evidence) == (["6.3.5.7"], "encoder")
+
+
+def test_neighbours_carry_what_is_not_likely_enough_without_them():
+    head = even_head(ECHeadConfig(LABELS))
+    head.ranking.weight_SF[:, RANKING_FEATURES.index("beside")] = 1.0
+    near = [SimilarFamily(1.0, ancestry([number])) for number in ("2.7.1.2", "1.1.1.1")]
+    evidence = Evidence(100, near, beside={node("1.1.1.1"): 3.0})
+    for least, carrier in ((0.4, "kmer"), (0.6, "neighbours")):
+        (result,) = head.judge([evidence], min_confidence=least)
+        assert (result.ec[0].number, result.evidence) == ("1.1.1.1", carrier)
 
 
 def test_the_linear_head_learns_labels_several_labels_and_none():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from glm_annot.ec.evidence import FEATURES, HOMOLOGY_FEATURES, SOURCES, Evidence, Homologue, SimilarFamily
+from glm_annot.ec.evidence import ENZYME_FEATURES, RANKING_FEATURES, Evidence, Homologue, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec.reference import (
     Reference,
@@ -20,7 +20,7 @@ from glm_annot.ec.reference import (
     says_no_enzyme,
     to_bytes,
 )
-from glm_annot.ec_numbers import ROOT, ancestry
+from glm_annot.ec_numbers import LEVELS, ROOT, ancestry
 from glm_annot.errors import InputError
 from glm_annot.records import ECCall
 from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
@@ -100,12 +100,10 @@ def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> No
     assert rival.nodes == frozenset() and Evidence(100, homologues=[rival]).candidates() == [ROOT]
     profile = SimilarFamily(1.0, ancestry(["2.7.1.2"]))
     evidence = Evidence(100, [profile], homologues=[rival])
-    found = dict(zip(FEATURES + HOMOLOGY_FEATURES, evidence.features([("2", "7", "1", "2")])[0], strict=True))
+    found = dict(zip(ENZYME_FEATURES, evidence.enzyme_features(), strict=True))
     assert (found["identity"], found["coverage"], found["votes"]) == (0.0, 0.0, 0.0)
     assert found["log_score_rival"] == pytest.approx(np.log(3.01))
     head = ECHead(ECHeadConfig(LABELS, profiles=1)).eval().requires_grad_(False)
-    for step in head.referenced:
-        torch.nn.init.constant_(step.direct.bias, 9.0)  # sure of everything, whatever is heard
     (named,) = head._carriers([evidence], [(ECCall("2.7.1.2", 1.0),)], 0.5, ())
     assert named == "kmer"
 
@@ -183,26 +181,27 @@ def test_features_of_homologues() -> None:
     ]
     evidence = Evidence(100, homologues=near)
     assert evidence.candidates()[-1] == ("2", "7", "1", "2")
-    names = FEATURES + HOMOLOGY_FEATURES
-    found = dict(zip(names, evidence.features([("2",)])[0], strict=True))
+    found = dict(zip(ENZYME_FEATURES, evidence.enzyme_features(), strict=True))
     assert found["log_score"] == pytest.approx(np.log(2.01))
     assert found["log_score_rival"] == pytest.approx(np.log(1.01))
     assert (found["identity"], found["coverage"]) == (0.6, 0.9)
-    assert found["votes"] == pytest.approx(1 / (1 + 2 * math.exp(-5)))
-    assert [names[column] for column in SOURCES["homology"]] == list(HOMOLOGY_FEATURES)
-    assert len(Evidence(100).features([ROOT])[0]) == len(FEATURES)
+    of_all = 1 + 2 * math.exp(-5)
+    assert found["votes"] == pytest.approx((1 + math.exp(-5)) / of_all)
+    says = evidence.says()["homology"]
+    assert says[("2",)] == pytest.approx(1 / of_all) and says[("1",)] == pytest.approx(
+        0.5 * math.exp(-5) / of_all
+    )
 
 
 def certain_of_identity() -> ECHead:
     """A head that believes homologues of 60 % identity and more, and nothing else."""
     head = ECHead(ECHeadConfig(LABELS)).eval().requires_grad_(False)
-    for steps in (head.steps, head.referenced):
-        for step in steps:
-            for parameter in step.parameters():
-                torch.nn.init.zeros_(parameter)
-            step.direct.bias.fill_(-3.0)
-    for step in head.referenced:
-        step.direct.weight[0, len(FEATURES) + HOMOLOGY_FEATURES.index("identity")] = 10.0
+    for parameter in head.enzyme.parameters():
+        torch.nn.init.zeros_(parameter)
+    head.enzyme.direct.bias.fill_(-3.0)
+    head.enzyme.direct.weight[0, ENZYME_FEATURES.index("identity")] = 10.0
+    head.ranking.weight_SF[:, RANKING_FEATURES.index("log_said")] = 1.0
+    head.ranking.bias_S[:LEVELS] = -100.0
     return head
 
 
@@ -251,5 +250,3 @@ def test_calibration_learns_what_identity_is_worth() -> None:
         for identity in (0.9, 0.3)
     )
     assert sure == pytest.approx(0.9, abs=0.12) and unsure == pytest.approx(0.3, abs=0.12)
-    (plain,) = head.confidences([Evidence(100, [SimilarFamily(1.0, ancestry(["2.7.1.2"]))])])
-    assert plain[ROOT] == pytest.approx(0.6, abs=0.05)  # all had homologues: the share of all that were right

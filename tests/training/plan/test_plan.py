@@ -87,7 +87,7 @@ def test_a_family_encoder_is_what_torch_counts_and_its_sums() -> None:
 def test_a_recipe_with_a_family_encoder_has_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "_SECONDS", 0.01)
     monkeypatch.setattr(speed, "_GEMM_SIZE", {"cpu": 128})
-    done = CliRunner().invoke(cli, ["plan", "families", "--windows", "100"], catch_exceptions=False)
+    done = CliRunner().invoke(cli, ["plan", "mini", "--windows", "100"], catch_exceptions=False)
     assert done.exit_code == 0
     lines = done.output.splitlines()
     encoder = FamilyEncoder(FamilyEncoderConfig())
