@@ -52,7 +52,7 @@ class Skip(str, Enum):
     DUPLICATE = "duplicate"  # another CDS has the same place
     OUTSIDE = "outside_contig"
     NAMED = "named"  # only hypothetical proteins were asked for; it is context for the others
-    MALFORMED = "malformed"  # its line cannot be written to
+    MALFORMED = "malformed"  # it cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ class Gene:
             section of one, which then numbers its own. The key of its predictions.
         id: what the file calls it (GFF3 ID, else locus_tag, else contig_start_end_strand); for people.
         contig: name of its contig.
-        start, end: 1-based inclusive extent over all of its parts.
+        start, end: 1-based inclusive extent over all of its parts; of a malformed CDS 0 where the file does
+            not say, of one outside its contig as stated.
         strand: 1 or -1, of a trans-spliced gene that of its first part along the contig; 0 where the file
             gives none, and then the gene is skipped.
         locus_tag, name, product: as annotated, '' where absent. `name` is the gene symbol.

@@ -49,8 +49,10 @@ _ENZYME_ENDS = [
     "rennin",
     "ficin",
     "ficain",
-    "papain",
-    "calpain",
+    "pain",
+    "virin",
+    "venombin",
+    "proteasome",
     "bromelain",
     "gingipain",
     "picornain",
@@ -66,8 +68,9 @@ _ENZYME_ENDS = [
 ]
 # The same of single words and phrases; transporters of class 7 are named by their type.
 _ENZYME_NAMES = (
-    "enzyme|p-?450|(?:p|abc)-type|atp-binding|primary active|restriction-modification|clamp-loader|argonaute"
-    r"|(?:clotting|coagulation) factor|lexa|umud|adam\d+"
+    r"enzyme|p-?450\w*|cyp\d+\w*|(?:p|abc)-type|atp-binding|primary active|restriction-modification"
+    r"|clamp-loader|argonaute|(?:clotting|coagulation) factor|lexa|umud|adam\d+|\S+-driven|oxygen.evolving"
+    "|g protein"
 )
 _PERHAPS = re.compile(
     r"\b(?:hypothetical|uncharacteri[sz]ed|unknown|unnamed|(?:putative|predicted) protein|orf\d*|duf\d+"

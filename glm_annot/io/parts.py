@@ -88,6 +88,11 @@ def check_overlap(places: Iterable[tuple[Place, int]], contigs: Iterable[int], p
         )
 
 
+def all_malformed(path: str) -> InputError:
+    """The error for a file of which no CDS can be read."""
+    return InputError("no CDS of this file can be read; is it damaged, or cut off?", path)
+
+
 def without_repeats(genes: Sequence[Gene], oddities: Oddities) -> list[Gene]:
     """The genes, in order. Of several at the same place only the first keeps its protein."""
     seen: dict[tuple[object, ...], Gene] = {}
@@ -111,10 +116,12 @@ def without_sequence(genes: Iterable[Gene], with_bases: Container[str], oddities
 
 
 def check_usable(genome: Genome, sequences: Sequences, path: str) -> None:
-    """Raise InputError for a whole file without any CDS, or without a sequence for any."""
+    """Raise InputError for a whole file without any CDS that can be read, or without a sequence for any."""
     genes = list(genome.genes)
     if not genes:
         raise InputError("no CDS in this file; call genes first (Bakta, Prokka, PGAP, ...)", path)
+    if all(gene.skip is Skip.MALFORMED for gene in genes):
+        raise all_malformed(path)
     lacking = any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
     if lacking and not sequences.proteins and not any(gene.protein for gene in genes):
         raise InputError(

@@ -23,13 +23,14 @@ log = logging.getLogger(__name__)
 
 AGREEMENT = 0.9  # least share of residues in which a stated protein is that of the bases
 LENGTH_SLACK = 2  # residues: tools differ in whether a start or a stop is part of the protein
-LEAST_STOPPED = 3  # proteins with a stop inside, below which they are faults of single genes
+LEAST_STOPPED = 2  # proteins with a stop inside; one alone is the fault of a single gene
 JUDGED = 1000  # CDS by which the reading of a file is judged
 EXPLAINED = 1 / 3  # a reading is taken if it leaves at most this share of the proteins with stops
 OTHER_CODES = (4, 25, 15)  # of Mycoplasma and Spiroplasma; SR1 and Gracilibacteria; phages that recode TAG
 
 _RESIDUES = re.compile(r"[A-Z*]+")  # each letter stands for a residue or for several
-_ANY = frozenset("*XBZJ")  # letters that say nothing definite, and stops, which may be recoded
+_ANY = frozenset("*X")  # of the bases: an unknown residue, and a stop, which may be recoded
+_PERHAPS = {"B": "DN", "Z": "EQ", "J": "IL"}  # letters of a stated protein that stand for two residues
 
 Admitted = tuple[str | None, Skip | None]
 
@@ -164,7 +165,8 @@ def _alike(stated: str, read: str, *, first: bool) -> Iterator[bool]:
     """For each stated residue whether the bases may have it; one beyond them is none of theirs."""
     for i, (residue, found) in enumerate(zip_longest(stated, read[: len(stated)], fillvalue="")):
         is_start = first and i == 0
-        yield is_start or residue == found or found in _ANY or (found != "" and residue in _ANY)
+        fits = residue == found or found in _ANY or (found != "" and found in _PERHAPS.get(residue, ""))
+        yield is_start or fits
 
 
 class Proteins:

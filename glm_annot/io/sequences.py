@@ -25,7 +25,8 @@ MIN_RESIDUES = 10  # shorter proteins carry no signal: annotation tools call non
 EDGE = 2  # a CDS that begins within this many bases of a linear contig's end may have lost its start codon
 _UNKNOWN_RESIDUES = re.compile(r"[^ACDEFGHIKLMNPQRSTVWYUOBZX]")
 _BLANKS = b" \t\r\n\v\f"
-_GFF3_AGAIN = re.compile(rb"##(?:gff-version|sequence-region|FASTA)\b|(?:[^\t\r\n]*\t){8}", re.IGNORECASE)
+# The first of these may follow a sequence that ends without a line end.
+_GFF3_AGAIN = re.compile(rb"##(?:gff-version|sequence-region|FASTA)\b|^(?:[^\t\r\n]*\t){8}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple
 
 def _no_sequence(line: bytes, path: str | Path, number: int) -> InputError:
     """The error for a line of a FASTA file, or of the FASTA part of a GFF3, that holds something else."""
-    if _GFF3_AGAIN.match(line):
+    if _GFF3_AGAIN.search(line):
         return InputError(
             "a GFF3 file begins here, after the sequences of another: these are several files joined; "
             "give them one by one",

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import BinaryIO, cast
 
@@ -20,6 +21,7 @@ MOST_UNPACKED = 10**9  # bytes of a gzip file, where these are more than
 MOST_PACKED = 100  # times its own; annotations are packed to about a quarter
 BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
+_LETTERS = 200  # bytes by which a text in UTF-16 without such a mark is known; an annotation begins in ASCII
 _BLOCK = 2**20  # bytes read at a time
 _LINES_BLOCK = 2**16  # bytes cut into lines at a time
 _SHORT = 8  # bytes of a line, up to which equal lines are one object
@@ -131,15 +133,32 @@ def check_text(text: bytes, path: str | Path) -> None:
     """Raise InputError where `text` is empty or not a text file."""
     if not text.strip():
         raise InputError("the file is empty", path)
-    if text.startswith(_UTF_16):
-        name = Path(path).name
-        raise InputError(
-            f"this text is in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {name} > converted_{name}", path
-        )
+    if (encoding := _utf_16(text[:HEAD])) is not None:
+        command = _converting(f"iconv -f {encoding} -t UTF-8", path)
+        raise InputError(f"this text is in UTF-16; convert it: {command}", path)
     if b"\0" in text[:HEAD]:
         raise InputError(
             "this is a binary file; give a GFF3, GenBank, EMBL or Bakta JSON file (plain or gzipped)", path
         )
+
+
+def _utf_16(head: bytes) -> str | None:
+    """The name of a UTF-16 encoding, which a mark tells, or that of two bytes one is always 0; else None."""
+    if head.startswith(_UTF_16):
+        return "UTF-16"
+    low, high = head[:_LETTERS:2], head[1:_LETTERS:2]
+    for zeros, others, name in ((high, low, "UTF-16LE"), (low, high, "UTF-16BE")):
+        if zeros and not any(zeros) and all(others):
+            return name
+    return None
+
+
+def _converting(command: str, path: str | Path) -> str:
+    """How to run a command on a file, gzipped or not, and where to put what it prints."""
+    name = Path(path).name
+    plain = name.removesuffix(".gz")
+    source = f"{command} < {quote(name)}" if plain == name else f"gzip -dc {quote(name)} | {command}"
+    return f"{source} > {quote('converted_' + plain)}"
 
 
 def is_fasta(text: bytes) -> bool:
@@ -247,10 +266,8 @@ def sniff_file(file: BinaryIO, path: str | Path) -> str:
 def _check_line_ends(found: str, head: bytes, path: str | Path) -> None:
     """Raise InputError for a GFF3 whose lines end as on old Macs; of GenBank files they are read."""
     if found == "gff3" and b"\r" in head and b"\n" not in head:
-        name = Path(path).name
-        raise InputError(
-            f"old Mac line ends (CR); convert them: tr '\\r' '\\n' < {name} > converted_{name}", path
-        )
+        command = _converting(r"tr '\r' '\n'", path)
+        raise InputError(f"old Mac line ends (CR); convert them: {command}", path)
 
 
 def split_lines(text: bytes) -> list[bytes]:

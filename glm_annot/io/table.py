@@ -22,7 +22,7 @@ from glm_annot.records import Contig, Gene, GenePrediction, Genome, Predictions,
 
 COLUMNS = {
     "contig": "name of the contig",
-    "start": "first base, 1-based; smaller than end",
+    "start": "first base, 1-based, at most end; 0, as end, where the file does not say",
     "end": "last base; beyond the contig's length for a CDS over the origin of a circular contig",
     "strand": "+ or -; . where the file gives none",
     "locus_tag": "as annotated",

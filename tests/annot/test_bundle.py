@@ -158,13 +158,6 @@ def test_labelled_proteins_have_a_file_of_their_own(tmp_path: Path) -> None:
     assert PROTEINS in json.loads((tmp_path / "model" / CONFIG).read_text())["files"]
 
 
-def test_an_older_bundle_without_labelled_proteins_is_still_read(bundle: Path) -> None:
-    edit(bundle, format=OLDEST)
-    found = load(bundle).ec
-    assert not (bundle / PROTEINS).exists()
-    assert found is not None and found.base == Reference()
-
-
 def test_heads_are_optional(tmp_path: Path) -> None:
     save(tiny(operons=False, ec=False), tmp_path / "bare", metrics={}, card="")
     model = load(tmp_path / "bare")

@@ -220,16 +220,10 @@ class _Reader:
     def _gene(self, index: int, item: Item) -> Gene:
         """A CDS, as yet without its protein."""
         said = item.content
-        start, stop = said.get("start"), said.get("stop")
-        if not (_is_whole(start) and _is_whole(stop)):
-            raise InputError(
-                f"start {start!r} and stop {stop!r} of this CDS must be whole numbers from 1 on",
-                self._document.path,
-                self._document.line(item),
-            )
+        start, stop = self._place(item)
         contig = str(said.get("sequence") or said.get("contig") or "")
         replicon = self._replicons.setdefault(contig, _Replicon(None, False, "", (contig,)))
-        over = stop < start or (said.get("edge") is True and stop <= start)
+        over = 0 < stop < start or (said.get("edge") is True and 0 < stop <= start)
         if over and replicon.length is None:
             raise InputError(
                 f"this CDS starts at {start}, after its stop at {stop}, on a contig without a length; "
@@ -252,6 +246,24 @@ class _Reader:
             product=str(said.get("product") or ""),
             ec=_ec(said),
         )
+
+    def _place(self, item: Item) -> tuple[int, int]:
+        """Its start and stop; both are 0 where it does not say one of them.
+
+        Raises:
+            InputError: they are no whole numbers.
+        """
+        start, stop = item.content.get("start"), item.content.get("stop")
+        if start is None or stop is None:
+            self._oddities.see("CDS without a start or a stop, skipped", f"line {self._document.line(item)}")
+            return 0, 0
+        if not all(isinstance(n, int) and not isinstance(n, bool) and abs(n) < _MOST for n in (start, stop)):
+            raise InputError(
+                f"start {start!r} and stop {stop!r} of this CDS must be whole numbers from 1 on",
+                self._document.path,
+                self._document.line(item),
+            )
+        return start, stop
 
     def _coding(self, said: Mapping[str, Any], gene: Gene) -> Coding:
         """What decides the protein of a CDS."""
@@ -278,8 +290,16 @@ class _Reader:
     def _skip(self, said: Mapping[str, Any], gene: Gene) -> Skip | None:
         if "pseudogene" in said or "truncated" in said:  # Bakta's GFF3 calls both pseudo
             return Skip.PSEUDOGENE
+        if said.get("start") is None or said.get("stop") is None:
+            return Skip.MALFORMED
         if gene.strand == 0:
             return Skip.NO_STRAND
+        if gene.start < 1 or gene.end < 1:
+            self._oddities.see(
+                "CDS that begin before the first base of their contig, skipped",
+                f"{gene.id}, {gene.start}..{gene.end}",
+            )
+            return Skip.OUTSIDE
         replicon = self._replicons[gene.contig]
         length = replicon.length
         if length is None or gene.end <= length or (replicon.circular and gene.start <= length):

@@ -1,9 +1,9 @@
 """GenBank and EMBL records as Biopython reads them, together with their lines in the file.
 
 Biopython is given a copy of the CDS in which what it refuses without need is repaired: Prokka and others
-write LOCUS lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. Other
-features may be as they are: nothing depends on them, and tools write odd locations for them. EMBL records are
-given to it as GenBank, as their feature tables are alike.
+write LOCUS lines whose name runs into the length, and some tools leave out the ORIGIN or the last `//`. A CDS
+that it cannot read gets no location. Other features may be as they are: nothing depends on them, and tools
+write odd locations for them. EMBL records are given to it as GenBank, as their feature tables are alike.
 The original text stays as it is, and what Biopython reads is held against the scanned lines: a patch must
 never go astray.
 """
@@ -13,12 +13,12 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from types import MappingProxyType
 
 from Bio import BiopythonParserWarning, SeqIO
-from Bio.GenBank.Scanner import GenBankScanner
 from Bio.SeqFeature import SeqFeature
 from Bio.SeqRecord import SeqRecord
 
@@ -26,7 +26,6 @@ from glm_annot.errors import InputError
 from glm_annot.io.genbank.ours import unaccounted
 from glm_annot.io.genbank.text import (
     EMBL,
-    QUALIFIER_COLUMN,
     Feature,
     Record,
     count_bases,
@@ -49,6 +48,8 @@ _EMBL_SIZE = re.compile(r"(?<!\d)(\d{1,18}) (BP|AA)\.?$", re.IGNORECASE)
 _EMBL_NAME = re.compile(r"AC\s+\*\s*_?(\S+)|AC\s+(\S+?);")
 _NO_ACCESSION = {"", "XXX", "UNKNOWN"}  # what stands in an ID line for one that does not exist yet
 _FEATURES_LINE = "FEATURES             Location/Qualifiers"
+_SOMEWHERE = "     CDS             1..1"  # in place of a location that Biopython cannot read
+_SECOND_RECORD = re.compile(rb"//\s*(?:LOCUS|ID)\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Entry:
 
     @property
     def coding(self) -> Iterator[tuple[SeqFeature, Feature]]:
-        """Each CDS as Biopython has it, with its lines."""
+        """Each CDS as Biopython has it, with its lines; one that cannot be read has no location."""
         return zip(self.content.features, cds_of(self.layout), strict=True)
 
 
@@ -105,9 +106,10 @@ def read_entries(text: bytes, path: str) -> list[Entry]:
 
 
 def _read(lines: Sequence[bytes], layout: Record, path: str) -> Entry:
-    _check_layout(layout, path)
+    _check_layout(lines, layout, path)
     locus = (read_id if layout.style is EMBL else read_locus)(lines, layout, path)
-    entry = Entry(layout, locus, _biopython(lines, layout, locus, path))
+    content, unreadable = _biopython(lines, layout, locus, path)
+    entry = Entry(layout, locus, content)
     found = len(entry.content.seq)
     if locus.length is not None and found != locus.length:
         cut_short = layout.close is None
@@ -117,11 +119,18 @@ def _read(lines: Sequence[bytes], layout: Record, path: str) -> Entry:
             path,
             layout.end if cut_short else layout.first + 1,
         )
-    _check_features(entry, path)
+    _place_features(entry, unreadable, path)
     return entry
 
 
-def _check_layout(layout: Record, path: str) -> None:
+def _check_layout(lines: Sequence[bytes], layout: Record, path: str) -> None:
+    if layout.stray and _SECOND_RECORD.match(lines[layout.stray[0]]):
+        raise InputError(
+            "a second record begins on the line that ends the first: these are files joined without a line "
+            "end between them; put one after the //",
+            path,
+            layout.stray[0] + 1,
+        )
     if layout.stray:
         raise InputError(
             f"this line is not a feature, qualifier or sequence of {layout.style.name}; is the file damaged?",
@@ -137,60 +146,95 @@ def _check_layout(layout: Record, path: str) -> None:
         )
 
 
-def _check_features(entry: Entry, path: str) -> None:
-    """Make sure that the lines found are those of Biopython's features, and that each CDS has a place."""
+def _place_features(entry: Entry, unreadable: Mapping[int, list[str]], path: str) -> None:
+    """Make sure that the lines found are those of Biopython's CDS, and take wrong locations from these.
+
+    Raises:
+        InputError: they are not, or a CDS starts after its end.
+    """
     for feature, lines in zip_longest(entry.content.features, cds_of(entry.layout)):
-        if lines is None:
+        if lines is None or feature is None:
             line = entry.layout.first + 1
             raise InputError("the layout of this record's features is not understood", path, line)
-        if feature is None or feature.type != lines.key or not _agree(feature, lines, len(entry.content.seq)):
-            raise InputError(_bad_location(lines), path, lines.first + 1)
+        if lines.first in unreadable or not _agree(feature, lines, len(entry.content.seq)):
+            _check_direction(lines, path)
+            feature.location = None
 
 
-def _bad_location(cds: Feature) -> str:
-    backwards = _BACKWARDS.fullmatch(cds.location)
-    if backwards and int(backwards[1]) > int(backwards[2]):
-        start, end = backwards.groups()
-        return (
-            f"the CDS {cds.location} starts after its end; write complement({end}..{start}) if that is "
-            "meant, or join(...) for a gene over the origin"
-        )
-    return f"the feature {cds.key} {cds.location} cannot be read; check location and columns"
+def _check_direction(cds: Feature, path: str) -> None:
+    for found in _BACKWARDS.finditer(cds.location):
+        start, end = found.groups()
+        if int(start) > int(end):
+            meant = f"complement({end}..{start})" if found[0] == cds.location else f"{end}..{start}"
+            raise InputError(
+                f"the CDS {cds.location} starts after its end; write {meant} if that is meant, or join(...) "
+                "for a gene over the origin",
+                path,
+                cds.first + 1,
+            )
 
 
 def _agree(feature: SeqFeature, lines: Feature, length: int) -> bool:
     """Whether each bound that Biopython read is in the text; it adds 1 and `length` when it splits 90..10."""
-    if feature.location is None:
+    if feature.location is None or feature.type != lines.key:
         return False
     bounds = [(part.start, part.end) for part in feature.location.parts]
     if not all(isinstance(bound, int) for pair in bounds for bound in pair):
         return False  # an unknown position, `?`
+    if any(start >= end for start, end in bounds):
+        return False  # between two bases, `21^22`
     stated = {int(number) for number in re.findall(r"\d+", lines.location)} | {1, length}
     return all(start + 1 in stated and end in stated for start, end in bounds)
 
 
-def _biopython(lines: Sequence[bytes], layout: Record, locus: Locus, path: str) -> SeqRecord:
+def _biopython(
+    lines: Sequence[bytes], layout: Record, locus: Locus, path: str
+) -> tuple[SeqRecord, Mapping[int, list[str]]]:
+    """What Biopython makes of a record, and the CDS that it cannot read: key line -> what it got instead."""
+    unreadable = {cds.first: _elsewhere(_rows(lines, cds)) for cds in cds_of(layout) if not cds.location}
+    try:
+        return _parsed(readable(lines, layout, locus, unreadable)), unreadable
+    except _BIOPYTHON_RAISES:
+        for cds in cds_of(layout):
+            rows = _rows(lines, cds)
+            if (instead := _for_biopython(rows, locus)) != rows:
+                unreadable[cds.first] = instead
+    try:
+        return _parsed(readable(lines, layout, locus, unreadable)), unreadable
+    except _BIOPYTHON_RAISES as error:
+        what = str(error).partition("\n")[0].rstrip(":") or "malformed"
+        raise InputError(f"Biopython cannot read this: {what}", path, layout.first + 1) from error
+
+
+def _parsed(text: str) -> SeqRecord:
     with warnings.catch_warnings():
         # What they warn of is harmless (wrapping, LOCUS columns) or is checked in this module.
         warnings.simplefilter("ignore", BiopythonParserWarning)
-        try:
-            return SeqIO.read(io.StringIO(readable(lines, layout, locus)), "genbank")
-        except _BIOPYTHON_RAISES as error:
-            what = str(error).partition("\n")[0].rstrip(":") or "malformed"
-            line = _unreadable(lines, layout) + 1
-            raise InputError(f"Biopython cannot read this: {what}", path, line) from error
+        return SeqIO.read(io.StringIO(text), "genbank")
 
 
-def _unreadable(lines: Sequence[bytes], layout: Record) -> int:
-    """The line of the first CDS that Biopython cannot read by itself, else that of the record."""
-    scanner = GenBankScanner()
-    for feature in cds_of(layout):
-        rows = [decode(line)[QUALIFIER_COLUMN:].strip() for line in lines[feature.first : feature.last + 1]]
+def _rows(lines: Sequence[bytes], cds: Feature) -> list[str]:
+    """The lines of a CDS as GenBank has them; the location begins where it should."""
+    first, *others = (decode(table_line(line)).rstrip() for line in lines[cds.first : cds.last + 1])
+    key, _, location = first.strip().partition(" ")
+    return [f"     {key:<16}{location.strip()}", *others]
+
+
+def _elsewhere(rows: Sequence[str]) -> list[str]:
+    """The lines of a CDS with a location that Biopython can read."""
+    qualifiers = next((n for n, row in enumerate(rows) if row.lstrip().startswith("/")), len(rows))
+    return [_SOMEWHERE, *rows[qualifiers:]]
+
+
+def _for_biopython(rows: list[str], locus: Locus) -> list[str]:
+    """The lines of a CDS: as they are, with another location, or only that; the first that can be read."""
+    for some in (rows, _elsewhere(rows)):
         try:
-            scanner.parse_feature(feature.key, rows)
+            _parsed("\n".join([_locus_line(locus), _FEATURES_LINE, *some, "ORIGIN", "//", ""]))
         except _BIOPYTHON_RAISES:
-            return feature.first
-    return layout.first
+            continue
+        return some
+    return [_SOMEWHERE]
 
 
 def read_locus(lines: Sequence[bytes], record: Record, path: str) -> Locus:
@@ -260,14 +304,20 @@ def _named_below(lines: Sequence[bytes], record: Record) -> str:
     return next((name for name in names if name.upper() not in _NO_ACCESSION), "")
 
 
-def readable(lines: Sequence[bytes], record: Record, locus: Locus) -> str:
+def readable(
+    lines: Sequence[bytes],
+    record: Record,
+    locus: Locus,
+    instead: Mapping[int, list[str]] = MappingProxyType({}),
+) -> str:
     """The record's CDS and bases for Biopython: canonical LOCUS and FEATURES lines, an ORIGIN and a `//`.
 
     Of the header only what names the record is kept: Biopython stops at oddities of the rest, unneeded here.
+    `instead` has other lines for some CDS, by their key lines.
     """
     table = [] if record.table is None else [_FEATURES_LINE]
     for cds in cds_of(record):
-        table += [decode(table_line(line)).rstrip() for line in lines[cds.first : cds.last + 1]]
+        table += instead.get(cds.first) or _rows(lines, cds)
     is_embl = record.style is EMBL
     named, bases = _embl_parts(lines, record, locus) if is_embl else _genbank_parts(lines, record)
     return "\n".join([_locus_line(locus), *named, *table, *bases, "//", ""])

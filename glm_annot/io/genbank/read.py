@@ -111,6 +111,9 @@ class _Place:
         return max(end for _, end in self.parts)
 
 
+_NOWHERE = _Place(((0, 0),), 0)  # of a CDS whose location cannot be read
+
+
 class _Reader:
     """Turns records into contigs and numbers their CDS along the file.
 
@@ -186,6 +189,8 @@ class _Reader:
         return as_dna(dna or entry.sequence)
 
     def _place(self, feature: SeqFeature, entry: Entry, dna: str) -> _Place:
+        if feature.location is None:
+            return _NOWHERE
         parts = [part for part in feature.location.parts if part.ref is None] or feature.location.parts
         strands = {-1 if part.strand == -1 else 1 for part in parts}
         if len(strands) > 1:
@@ -209,6 +214,10 @@ class _Reader:
         name = locus_tag or _seed_id(said) or f"{contig}_{place.start}_{place.end}_{q.SIGNS[place.strand]}"
         given = self._sequences.protein((name, protein_id, protein_id.rpartition("|")[2]))  # gnl|CENTRE|TAG
         self.n_given += given is not None
+        if location is None:
+            where = f"{name}, line {lines.first + 1}, {lines.location}"
+            self.oddities.see("CDS that cannot be read, skipped", where)
+            return Coding(name=name, given=given is not None, skip=Skip.MALFORMED)
         length = entry.locus.length or len(dna) or None
         skip = Skip.PSEUDOGENE if q.is_pseudo(said) else self._outside(name, location, lines, length)
         split = any(part.ref is not None for part in location.parts)  # a part lies in another record

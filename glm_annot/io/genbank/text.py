@@ -21,7 +21,7 @@ DEFAULT_WIDTH = 80  # columns of a line, GenBank release notes, 3.4.1, and EMBL 
 PLAUSIBLE_WIDTHS = range(70, 133)  # outside of it a "longest line" says nothing of how the file wraps
 
 _CODE = b"FT"  # before each line of EMBL's feature table
-_KEY = re.compile(rb" {5}\S+\s+\S.*| {5}(?!CDS\b)[A-Za-z]\S*\s*$")  # only a CDS needs a location
+_KEY = re.compile(rb" {5}\S+\s+\S.*| {5}[A-Za-z]\S*\s*$")  # a location may be missing
 _NOT_A_BASE = b"0123456789 \t\r\n"
 
 

@@ -53,7 +53,7 @@ def find_features(document: Document) -> list[Feature]:
     Raises:
         InputError: a genetic code that does not exist.
     """
-    named: dict[tuple[str, str], list[Row]] = {}
+    named: dict[tuple[str, ...], list[Row]] = {}
     for row in document.rows:
         if row.kind == "CDS":
             named.setdefault(_name(row), []).append(_inside(row, document))
@@ -78,10 +78,16 @@ def code_of(row: Row, replicon: Replicon, chosen: int | None) -> int:
 
 
 def _inside(row: Row, document: Document) -> Row:
-    """The row, marked to be skipped if it reaches past the end of its contig."""
+    """The row, marked to be skipped if it reaches past an end of its contig."""
     replicon = document.replicons[row.contig]
     length = replicon.length
-    if length is None or row.end <= length:
+    if row.skip is None and row.start < 1:
+        document.oddities.see(
+            "CDS that begin before the first base of their contig, skipped",
+            f"{row.id or row.contig}, {document.lines([row])}, {row.start}..{row.end}",
+        )
+        return replace(row, skip=Skip.OUTSIDE)
+    if row.skip is not None or length is None or row.end <= length:
         return row
     if replicon.circular and row.start <= length and row.end - row.start < length:
         return row
@@ -93,19 +99,31 @@ def _inside(row: Row, document: Document) -> Row:
     return replace(row, skip=Skip.OUTSIDE)
 
 
-def _name(row: Row) -> tuple[str, str]:
+def _name(row: Row) -> tuple[str, ...]:
+    """What the lines of one CDS share: a kind of name and the name; of lines without one, all they say."""
     if row.id:
         return "ID", row.id
-    parent = q.exact_text(row.attributes, "Parent")
-    return ("Parent", parent) if parent else ("line", str(row.line))
+    if parent := q.exact_text(row.attributes, "Parent"):
+        return "Parent", parent
+    said = (f"{key}={','.join(values)}" for key, values in row.attributes.items())
+    place = f"{row.contig}:{row.start}..{row.end}"
+    return "CDS", place, str(row.strand), str(row.phase), *said
+
+
+def _called(row: Row) -> str:
+    """That name for a message: 'ID a', 'Parent g', 'CDS c:1..39'."""
+    return " ".join(_name(row)[:2])
 
 
 def _of_one_name(rows: list[Row], document: Document) -> list[Feature]:
     features = [feature for alike in _alike(rows) for feature in _of_one_gene(alike, document)]
-    kind, name = _name(rows[0])
-    where = f"{kind} {name}, {document.lines(rows)}"
+    kind, where = _name(rows[0])[0], f"{_called(rows[0])}, {document.lines(rows)}"
     if len(features) > 1 and kind == "ID":
         document.oddities.see("IDs shared by several genes, each read as a separate gene", where)
+    if len(features) > 1 and kind == "Parent":
+        document.oddities.see(
+            "Parents shared by several CDS without an ID, which are read as several genes", where
+        )
     if kind == "Parent" and any(len(feature.rows) > 1 for feature in features):
         document.oddities.see(
             "CDS of several lines without an ID but with one Parent, each read as one gene", where
@@ -157,7 +175,7 @@ def _of_one_gene(rows: list[Row], document: Document) -> Iterator[Feature]:
         lines_of = {same[0].line: [row.line for row in same] for same in same_place.values()}
         for same in same_place.values():
             if len(same) > 1:
-                where = f"{' '.join(_name(same[0]))}, {document.lines(same)}"
+                where = f"{_called(same[0])}, {document.lines(same)}"
                 document.oddities.see("CDS lines that stand twice, read as one gene", where)
         for parts in _genes([same[0] for same in same_place.values()], document):
             lines = itertools.chain.from_iterable(lines_of[part.line] for part in parts)
@@ -180,7 +198,14 @@ def _genes(rows: list[Row], document: Document) -> list[list[Row]]:
     if any(after.end <= before.end for before, after in itertools.pairwise(ordered)):
         return [[row] for row in ordered]  # a part inside another is none of the same gene
     unwrapped = _unwrapped(ordered, replicon, document)
-    if not coding_strand(unwrapped, replicon) or any(q.is_pseudo(row.attributes) for row in rows):
+    if not coding_strand(unwrapped, replicon):
+        if len(rows) > 1 and rows[0].id:
+            document.oddities.see(
+                "CDS of several lines with one ID, each read as one gene, for lack of bases to tell",
+                f"{_called(rows[0])}, {document.lines(rows)}",
+            )
+        return [unwrapped]
+    if any(q.is_pseudo(row.attributes) for row in rows):
         return [unwrapped]
     read = partial(_residues, replicon=replicon, document=document)
     place = {row.line: i for i, row in enumerate(unwrapped)}

@@ -43,7 +43,6 @@ _NOWHERE = ".\t" * (COLUMNS - 1)  # for gffutils, which stops at places that are
 _STRANDS = {"+": 1, "-": -1, "1": 1, "+1": 1, "-1": -1}  # numbers: IMG and JGI; anything else is none
 _PHASES = ("0", "1", "2", "3")  # 3: a converter's codon_start, which `proteins` finds out
 _LINES_NAMED = 5  # in a message
-_END = 4  # place of the column that holds the last base
 ANCESTORS = {"gene", "pseudogene", "mRNA", "transcript", "pseudogenic_transcript"}
 _REGIONS = {"region", "chromosome", "plasmid", "contig"}
 _SEQUENCE_REGION = re.compile(r"##sequence-region\s+(?:(\S+)\s+)?1\s+(\d{1,18})\s*$")
@@ -52,6 +51,7 @@ _REFERENCES = re.compile(rb"[\t;][^\S\t]*(?:ID|Parent)\s*=([^;\t\r\n]+)")
 _BLANKS_FOR_TABS = re.compile(r"\S+ +\S+ +CDS +\d+ +\d+ ", re.IGNORECASE)
 _HIDDEN_CDS = re.compile(rb"##(?:[^\t]*\t){2}CDS\t(?:[^\t]*\t){5}", re.IGNORECASE)
 _NEW_FILE = re.compile(rb"##gff-version\b")
+_GTF = re.compile(r'\s*[\w.-]+ +"[^"]*"\s*(?:;|$)')  # how its ninth column begins
 _COMMENTED_CODE = re.compile(r"#.*\btransl_table=(\w+)")
 
 
@@ -60,8 +60,8 @@ class Row:
     """One parsed feature line.
 
     `line` is 0-based; `strand` is 0 where the file gives none; `phase` is as stated, 3 too. Positions are
-    those of CDS and regions; of other features they are 0 where the file has no whole numbers. `skip`: why
-    a CDS cannot be predicted.
+    those of CDS and regions; of other features and of malformed CDS they are 0 where the file has no whole
+    numbers. `skip`: why a CDS cannot be predicted.
     """
 
     line: int
@@ -161,12 +161,13 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
         code: the genetic code where the file states none.
 
     Raises:
-        InputError: no CDS, one whose place makes no sense, several files joined, or an operon of ours, which
-            `patch.strip` leaves only where it must not be taken for one.
+        InputError: no CDS, several files joined, GTF, or an operon of ours, which `patch.strip` leaves only
+            where it must not be taken for one.
     """
     oddities = Oddities(path)
     layout, document, cuts, ec_place = Layout(path), Document(path, oddities), _Cuts(), ECPlace()
     joined, kinds = _Joined(document), set[str]()
+    nameless: list[int] = []  # CDS lines whose attributes are not name=value
     pending: int | None = (
         None  # length from a ##sequence-region that names no contig: it is the next feature's
     )
@@ -186,8 +187,9 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
             columns = _columns(raw)
             if not _is_usable(columns, document, number):
                 continue
+            nameless += [number] if _is_nameless(columns) else []
             kinds.add(columns[2])
-            joined.see_feature(columns[0], number)
+            joined.see_feature(columns[0], raw, number)
             replicon = layout.replicon(columns[0])
             replicon.code = code
             if pending is not None:
@@ -211,6 +213,10 @@ def survey(file: BinaryIO, path: str, code: int = DEFAULT_CODE) -> Layout:
     if not cuts.n_cds:
         what = "gene lines but no CDS" if "gene" in kinds else "no CDS"
         raise InputError(f"{what} in this file; call genes first (Bakta, Prokka, Prodigal, ...)", path)
+    if 2 * len(nameless) > cuts.n_cds:
+        raise document.error(
+            "attributes that are not GFF3 (name=value;...); convert GTF or GFF2 first", nameless[0]
+        )
     oddities.tell()
     layout.sections, layout.ec_place = cuts.sections(layout.stop), ec_place.place
     return layout
@@ -229,8 +235,14 @@ class _Joined:
         if _NEW_FILE.match(line):
             self._begins = number
 
-    def see_feature(self, contig: str, number: int) -> None:
+    def see_feature(self, contig: str, line: bytes, number: int) -> None:
         """Called for each feature line."""
+        if _NEW_FILE.search(line):
+            raise self._document.error(
+                "a second GFF3 file begins within this line: these are several files joined; give them one "
+                "by one",
+                number,
+            )
         if self._file_of.setdefault(contig, self._begins) != self._begins:
             raise self._document.error(
                 f"a second GFF3 file begins here, and both have a contig called {contig}: these are several "
@@ -322,6 +334,14 @@ def _is_cds(columns: Sequence[str]) -> bool:
     return len(columns) > 2 and columns[2].upper() == "CDS"
 
 
+def _is_nameless(columns: Sequence[str]) -> bool:
+    """Whether a line is a CDS with all columns, but without names and values in the last."""
+    if not _is_cds(columns) or len(columns) != COLUMNS:
+        return False
+    last = columns[COLUMNS - 1]
+    return last.strip(";. ") != "" and ("=" not in last or _GTF.match(last) is not None)
+
+
 def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
     """Whether a line is a feature; counts what is odd about it.
 
@@ -334,6 +354,8 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
             document.oddities.see(f"features called {columns[2]}, read as CDS", line)
         if len(columns) != COLUMNS:
             document.oddities.see(f"CDS lines without the {COLUMNS} columns of GFF3, which are skipped", line)
+        if _is_nameless(columns):
+            document.oddities.see("CDS whose attributes are not name=value, which are skipped", line)
         return True
     if len(columns) != COLUMNS:
         if _BLANKS_FOR_TABS.match(columns[0]):
@@ -345,7 +367,7 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
             f"lines other than CDS that lack the {COLUMNS} columns of GFF3, kept as they are", line
         )
         return False
-    if not (_whole(columns[3]) and _whole(columns[4])):
+    if not all(map(_from_one, columns[3:5])):
         document.oddities.see(
             "features other than CDS whose start or end is not a whole number from 1 on, kept as they are",
             line,
@@ -353,10 +375,15 @@ def _is_usable(columns: Sequence[str], document: Document, number: int) -> bool:
     return True
 
 
-def _whole(text: str) -> int:
-    """A whole number of at most 18 digits, also behind the `<` or `>` of an open end (BCBio-gff); else 0."""
-    digits = text.removeprefix("<").removeprefix(">")
-    return int(digits) if digits.isdecimal() and len(digits) <= 18 else 0
+def _position(text: str) -> int | None:
+    """A whole number of at most 18 digits, also behind the `<` or `>` of an open end (BCBio-gff), or None."""
+    number = text.removeprefix("<").removeprefix(">")
+    digits = number.removeprefix("-")
+    return int(number) if digits.isdecimal() and len(digits) <= 18 else None
+
+
+def _from_one(text: str) -> bool:
+    return (_position(text) or 0) > 0
 
 
 def _read_comment(comment: str, layout: Layout) -> int | None:
@@ -371,17 +398,15 @@ def _read_comment(comment: str, layout: Layout) -> int | None:
 
 
 def _row(columns: Sequence[str], document: Document, number: int) -> Row:
-    is_cds, skip = _is_cds(columns), None if len(columns) == COLUMNS else Skip.MALFORMED
-    if is_cds and len(columns) <= _END:  # it does not say where it is
-        raise document.error(
-            f"{len(columns)} columns where GFF3 has {COLUMNS}, separated by tabs; correct or remove this "
-            "line",
-            number,
-        )
+    is_cds, nameless = _is_cds(columns), _is_nameless(columns)
+    skip = Skip.MALFORMED if nameless or len(columns) != COLUMNS else None
     columns = [*columns, *["."] * (COLUMNS - len(columns))]
-    if is_cds:
+    start, end = _position(columns[3]) or 0, _position(columns[4]) or 0
+    if is_cds and skip is None:
         _check_cds(columns, document, number)
-    attributes = _attributes(columns)
+    elif start > end:
+        start = end = 0
+    attributes = {} if nameless else _attributes(columns)
     if is_cds and q.NAMES & attributes.keys():
         raise document.error(q.not_ours("this CDS has"), number)
     if is_cds:
@@ -392,8 +417,8 @@ def _row(columns: Sequence[str], document: Document, number: int) -> Row:
         line=number,
         contig=columns[0],
         kind="CDS" if is_cds else columns[2],
-        start=_whole(columns[3]),
-        end=_whole(columns[4]),
+        start=start,
+        end=end,
         strand=_STRANDS.get(columns[6], 0),
         phase=int(columns[7]) if columns[7] in _PHASES else 0,
         attributes=attributes,
@@ -411,11 +436,12 @@ def _attributes(columns: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
-    if not (_whole(columns[3]) and _whole(columns[4])):
+    start, end = map(_position, columns[3:5])
+    if start is None or end is None:
         raise document.error(
-            f"start {columns[3]!r} and end {columns[4]!r} must be whole numbers from 1 on", number
+            f"start {columns[3][:20]!r} and end {columns[4][:20]!r} must be whole numbers from 1 on", number
         )
-    if _whole(columns[3]) > _whole(columns[4]):
+    if start > end:
         raise document.error(
             f"CDS starts at {columns[3]}, after its end at {columns[4]}; give the smaller first "
             "(over the origin of a circular contig: end + contig length)",
@@ -424,10 +450,6 @@ def _check_cds(columns: Sequence[str], document: Document, number: int) -> None:
     if columns[7] not in (*_PHASES, "."):
         document.oddities.see(
             "CDS whose phase is not 0, 1 or 2, read as 0", f"line {document.first + number + 1}"
-        )
-    if columns[8].strip(";. ") and "=" not in columns[8]:
-        raise document.error(
-            "attributes that are not GFF3 (name=value;...); convert GTF or GFF2 first", number
         )
 
 

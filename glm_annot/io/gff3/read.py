@@ -14,13 +14,14 @@ from glm_annot.io.gff3.features import Feature, code_of, coding_strand, find_fea
 from glm_annot.io.gff3.lines import ANCESTORS, Document, Layout, Replicon, Row, Section, read_section, survey
 from glm_annot.io.gff3.text import MOST_ANCESTORS, split_text
 from glm_annot.io.oddities import Oddities
-from glm_annot.io.parts import check_overlap, several, without_repeats, without_sequence
+from glm_annot.io.parts import all_malformed, check_overlap, several, without_repeats, without_sequence
 from glm_annot.io.proteins import Admitted, Coding, Proteins, Reading
 from glm_annot.io.sequences import EDGE, Fasta, Sequences, as_dna
 from glm_annot.io.source import blocks_from
 from glm_annot.records import Contig, Gene, Genome, Skip, Source
 
 _PRODIGAL_ID = re.compile(r"\d+_(\d+)")
+_Ancestors = Mapping[str, Sequence[Row]]  # genes and transcripts by ID, in order of the file
 
 
 def parse(source_path: str, text: bytes, sequences: Sequences) -> Genome:
@@ -114,7 +115,7 @@ class Sections:
         _see_outside(document)
         _check_overlap(document)
         features = find_features(document)
-        ancestors = {row.id: row for row in reversed(document.rows) if row.kind in ANCESTORS and row.id}
+        ancestors = _ancestors(document)
         codings = [_coding(feature, ancestors, document, self._sequences) for feature in features]
         admitted = check.proteins.of(codings)
         self._reading = check.proteins.reading
@@ -185,7 +186,7 @@ def _gene(
     feature: Feature,
     admitted: Admitted,
     coding: Coding,
-    ancestors: Mapping[str, Row],
+    ancestors: _Ancestors,
     sequences: Sequences,
 ) -> Gene:
     row = feature.rows[0]
@@ -209,9 +210,7 @@ def _gene(
     )
 
 
-def _coding(
-    feature: Feature, ancestors: Mapping[str, Row], document: Document, sequences: Sequences
-) -> Coding:
+def _coding(feature: Feature, ancestors: _Ancestors, document: Document, sequences: Sequences) -> Coding:
     """What decides the protein of a CDS."""
     row, rows = feature.rows[0], feature.in_order
     said, replicon = row.attributes, document.replicons[row.contig]
@@ -246,8 +245,27 @@ def _is_pseudo(lineage: Iterable[Row]) -> bool:
     return any(row.kind.startswith("pseudogen") or q.is_pseudo(row.attributes) for row in lineage)
 
 
-def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
-    """The CDS and then its parents upwards, each once, at most `MOST_ANCESTORS`."""
+def _ancestors(document: Document) -> _Ancestors:
+    """The genes and transcripts of a section by their ID; counts IDs that are given to several genes."""
+    found: dict[str, list[Row]] = {}
+    for row in document.rows:
+        if row.kind in ANCESTORS and row.id:
+            found.setdefault(row.id, []).append(row)
+    for name, rows in found.items():
+        tags = {tag for row in rows if (tag := q.text(row.attributes, "locus_tag"))}
+        if len(tags) > 1:
+            document.oddities.see(
+                "IDs shared by several gene lines; a CDS has the names of that which it lies in",
+                f"{name}, {document.lines(rows)}",
+            )
+    return found
+
+
+def _lineage(row: Row, ancestors: _Ancestors) -> Iterator[Row]:
+    """The CDS and then its parents upwards, each once, at most `MOST_ANCESTORS`.
+
+    Of several lines with the ID of a parent it is the first in which the CDS lies, else the first.
+    """
     seen: set[str] = set()
     current: Row | None = row
     for _ in range(1 + MOST_ANCESTORS):
@@ -256,7 +274,12 @@ def _lineage(row: Row, ancestors: Mapping[str, Row]) -> Iterator[Row]:
         yield current
         names = [n for n in current.attributes.get("Parent", ()) if n in ancestors and n not in seen]
         seen.update(names)
-        current = ancestors[names[0]] if names else None
+        rows = ancestors[names[0]] if names else [None]
+        current = next((r for r in rows if r and _holds(r, row)), rows[0])
+
+
+def _holds(whole: Row, part: Row) -> bool:
+    return whole.contig == part.contig and whole.start <= part.start and part.end <= whole.end
 
 
 def _locus_tag(lineage: Sequence[Row]) -> str:
@@ -346,7 +369,7 @@ class _SequenceCheck:
         self.oddities = Oddities(layout.path)
         self.proteins = Proteins(layout.path, self.oddities, reading, sequences.chosen_code)
         self._first: Gene | None = None
-        self._fits = self._lacks = self._has = self._outside = False
+        self._fits = self._lacks = self._has = self._outside = self._readable = False
 
     def see(self, genes: Sequence[Gene], fits: bool) -> None:
         """Called for each section with its CDS; `fits`: whether one has a protein in the FASTA beside."""
@@ -354,12 +377,15 @@ class _SequenceCheck:
         self._lacks |= any(gene.skip is Skip.NO_SEQUENCE for gene in genes)
         self._outside |= any(gene.skip is Skip.OUTSIDE for gene in genes)
         self._has |= any(gene.protein for gene in genes)
+        self._readable |= any(gene.skip is not Skip.MALFORMED for gene in genes)
         self._fits |= fits
 
     def finish(self) -> None:
         """Raise InputError for what holds for the whole file, or warn of it."""
         path, sequences, first = self._layout.path, self._sequences, self._first
         assert first is not None, "a file with sections has CDS"
+        if not self._readable:
+            raise all_malformed(path)
         if sequences.proteins and not self._fits:
             raise InputError(
                 f"no protein of the --faa file has the ID, locus_tag or protein_id of a CDS ({first.id!r}); "

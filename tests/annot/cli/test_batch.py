@@ -156,15 +156,14 @@ def test_what_failed_is_listed_at_the_end(
     inputs: list[str], options: Options, tmp_path: Path, messages: Callable[[], list[str]]
 ) -> None:
     missing, bad = tmp_path / "missing.gff3", tmp_path / "bad.gff3"
-    bad.write_text("##gff-version 3\nc1\tx\tCDS\n")
+    bad.write_text("##gff-version 3\nc1\tx\tCDS\t1.5\t9\t.\t+\t0\tID=a\n")
     assert annotate_files([str(missing), *inputs, str(bad)], options) == 3
     text = (tmp_path / "run.log").read_text()
     assert "inputs: 3 done, 2 failed" in text
     width = len(str(missing))
     assert text.splitlines()[-2:] == [
         f"  {missing!s:<{width}}  no such file; check the path",
-        f"  {bad!s:<{width}}  line 2: 3 columns where GFF3 has 9, separated by tabs; "
-        "correct or remove this line",
+        f"  {bad!s:<{width}}  line 2: start '1.5' and end '9' must be whole numbers from 1 on",
     ]
     assert "ERROR 2 of 5 inputs failed:" in text
 

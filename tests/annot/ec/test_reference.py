@@ -24,6 +24,7 @@ from glm_annot.ec_numbers import LEVELS, ROOT, ancestry
 from glm_annot.errors import InputError
 from glm_annot.records import ECCall
 from glm_annot.training.ec.calibrate import CalibrationExample, calibrate
+from tests.support import paths
 
 LABELS = ("1.1.1.1", "2.7.1.2")
 NOTHING = np.zeros((9, 0), np.float32)
@@ -86,6 +87,9 @@ def test_a_reference_keeps_what_has_a_number_or_is_no_enzyme(tmp_path: Path) -> 
         ("P1 Trypsin-like protein", False),
         ("P1 Subtilisin BPN'", False),
         ("P1 Cytochrome P450 107B1", False),
+        ("P1 Cytochrome P-450cam", False),
+        ("P1 CYP102A1", False),
+        ("P1 Proteasome subunit alpha", False),
         ("P1 ABC-type zinc transporter", False),
         ("P1 chain A of a DNA-binding protein", True),
         ("P1 30S ribosomal protein S1", True),
@@ -93,6 +97,19 @@ def test_a_reference_keeps_what_has_a_number_or_is_no_enzyme(tmp_path: Path) -> 
 )
 def test_whether_an_entry_without_a_number_speaks_against_one(header: str, says: bool) -> None:
     assert says_no_enzyme(header) is says
+
+
+def test_no_name_of_an_enzyme_speaks_against_one() -> None:
+    """The names of EC numbers that the shipped model knows, but for those cut off within brackets."""
+    rows = (
+        (paths.ROOT / "glm_annot" / "models" / "mini" / "ec_names.tsv")
+        .read_text(encoding="utf-8")
+        .splitlines()[1:]
+    )
+    names = [row.split("\t")[1] for row in rows]
+    whole = [name for name in names if name.count("(") == name.count(")")]
+    assert len(whole) > 1000
+    assert not [name for name in whole if says_no_enzyme(f"P1 {name}")]
 
 
 def test_a_homologue_that_is_no_enzyme_names_nothing_and_carries_nothing() -> None:

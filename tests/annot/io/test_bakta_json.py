@@ -158,6 +158,22 @@ def test_a_cds_outside_its_contig_is_skipped(caplog: pytest.LogCaptureFixture) -
     assert "reach past the end of their contig, skipped: 1" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("start", "skip", "message"),
+    [
+        (0, Skip.OUTSIDE, "begin before the first base of their contig, skipped: 1"),
+        (-17, Skip.OUTSIDE, "begin before the first base of their contig, skipped: 1"),
+        (None, Skip.MALFORMED, "CDS without a start or a stop, skipped: 1 (line 18)"),
+    ],
+)
+def test_a_cds_that_begins_nowhere_is_skipped(
+    start: int | None, skip: Skip, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    genome = parse(changed(lambda c: c["features"][1].update(start=start)))
+    assert [gene.skip for gene in genome.genes] == [skip, *[None] * 7]
+    assert message in caplog.text
+
+
 @pytest.mark.parametrize("stop", [700, 2505, 3000, -2])
 def test_a_file_cut_short_is_named_with_its_line(stop: int) -> None:
     text = written(document())[:stop]

@@ -250,6 +250,7 @@ def test_missing_translations_are_counted_one_by_one() -> None:
     ("name", "old", "new", "message"),
     [
         ("rast.gb", rb"(?m)^     CDS ", b"     XYZ ", r"in.gbff: no CDS"),
+        ("rast.gb", rb"CDS  +[^\n]*", b"CDS             here", r"in.gbff: no CDS of this file can be read"),
         ("rast.gb", rb"\A.*\n", b"", r"in.gbff: this is not a GenBank or EMBL file"),
         ("rast.gb", rb" bp    DNA", b" aa       ", r"line 1: a protein record"),
         (
@@ -258,10 +259,7 @@ def test_missing_translations_are_counted_one_by_one() -> None:
             b"LOCUS       bp bp",
             r"line 1: this LOCUS line has no name and length",
         ),
-        ("rast.gb", rb"170\.\.262", b"170..nowhere", r"line 20: the feature CDS 170..nowhere cannot be read"),
-        ("rast.gb", rb"170\.\.262", b"170..?262", r"line 20: the feature CDS 170..\?262 cannot be read"),
-        ("rast.gb", rb'protein"', b"protein", r"line 25: Biopython cannot read this: Problem with 'CDS'"),
-        ("rast.gb", rb"CDS +170", b"CDS 170", r"line 20: the feature CDS 170..262 cannot be read"),
+        ("rast.gb", rb"//\n", b"//LOCUS       two", r"line 37: a second record begins on the line that ends"),
         ("rast.gb", rb"(?m)^     rRNA.*", b"\x00\xff garbage", r"line 28: this line is not a feature"),
         (
             "rast.gb",
@@ -298,12 +296,45 @@ def test_what_is_wrong_with_one_cds_costs_only_that_cds(caplog: pytest.LogCaptur
     assert "codon_start is not 1, 2 or 3, read as 1: 2 (first: line 20)" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (rb"170\.\.262", b"170..nowhere"),
+        (rb"170\.\.262", b"170..?262"),
+        (rb"170\.\.262", b"0..262"),
+        (rb"170\.\.262", b"-5..262"),
+        (rb"170\.\.262", b"170^171"),
+        (rb"170\.\.262", b"join(170..262"),
+        (rb"170\.\.262", b"170..262)"),
+        (rb"170\.\.262", b""),
+        (rb'protein"', b"protein"),
+    ],
+)
+def test_a_cds_that_cannot_be_read_is_skipped(
+    old: bytes, new: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    text, count = re.subn(old, new, text_of("rast.gb"))
+    assert count == 1, "the damage must be done"
+    genome, whole = parse(text), list(read("rast.gb").genes)
+    found = sorted(genome.genes, key=lambda gene: gene.index)
+    (odd,) = [gene for gene in found if gene.skip is Skip.MALFORMED]
+    assert (odd.start, odd.end, odd.strand) == (0, 0, 0)
+    assert [gene for gene in found if gene is not odd] == [whole[i] for i in range(3) if i != odd.index]
+    assert "CDS that cannot be read, skipped: 1 (" in caplog.text
+    assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
+
+
 def test_a_cds_in_another_record_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
     text = text_of("rast.gb").replace(b"170..262", b"J00194.1:170..262")
     genome = parse(text)
     assert [g.skip for g in genome.genes] == [None, Skip.OUTSIDE, None]
     assert "CDS that lie in another record, skipped: 1 (" in caplog.text
     assert genbank_ours.strip(genbank_patch.render(genome, fake_predictions(genome))) == text
+
+
+def test_a_location_may_begin_in_another_column() -> None:
+    text = re.sub(rb"CDS +170", b"CDS 170", text_of("rast.gb"))
+    assert list(parse(text).genes) == list(read("rast.gb").genes)
 
 
 @pytest.mark.parametrize("odd", [b"-17..80", b"1..9999999", b"", b"what(ever"])
@@ -326,6 +357,8 @@ def test_the_same_cds_twice_is_predicted_once(caplog: pytest.LogCaptureFixture) 
 def test_a_location_that_runs_backwards_says_what_is_meant() -> None:
     with pytest.raises(InputError, match=r"line 20: the CDS 262..170 starts after its end; .*\(170..262\)"):
         parse(text_of("rast.gb").replace(b"170..262", b"262..170"))
+    with pytest.raises(InputError, match=r"line 20: the CDS complement\(262..170\) .*; write 170..262 if"):
+        parse(text_of("rast.gb").replace(b"170..262", b"complement(262..170)"))
 
 
 def test_no_sequence_at_all() -> None:

@@ -404,6 +404,19 @@ def test_prodigals_name_goes_before_an_id_that_is_another_contigs_name() -> None
     assert only_gene(parse(line, faa=faa)).protein == "MSSSSSSSSSSSS"
 
 
+def test_of_genes_with_one_id_the_cds_has_the_names_of_that_which_it_lies_in(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gene = "c\tt\tgene\t{}\t{}\t.\t+\t.\tID=g;locus_tag={}\n"
+    text = gene.format(1, 39, "L1") + gene.format(40, 78, "L2")
+    text += cds("c", 40, 78, "+", 0, attributes="ID=b;Parent=g") + cds(
+        "c", 1, 39, "+", 0, attributes="ID=a;Parent=g"
+    )
+    genome = parse(text, fasta={"c": LONG + LONG})
+    assert [(gene.id, gene.locus_tag) for gene in genome.genes] == [("a", "L1"), ("b", "L2")]
+    assert "it lies in: 1 (g, lines 1, 2)" in caplog.text
+
+
 def test_names_come_from_the_gene_above_where_the_cds_has_none() -> None:
     """As in Ensembl's files, whose CDS lines hold nothing but identifiers."""
     genes = (
@@ -459,12 +472,15 @@ OK = cds("c", 1, 39, "+", 0)
             OK + cds("c", 50, 40, "+", 0, attributes="ID=b"), 2, "after its end", id="start after end"
         ),
         pytest.param(cds("c", "x", 40, "+", 0), 1, "whole numbers", id="not a number"),
-        pytest.param(cds("c", 0, 40, "+", 0), 1, "from 1 on", id="zero"),
         pytest.param(cds("c", 1, 39, "+", 0, attributes='gene_id "a"'), 1, "GTF", id="GTF"),
+        pytest.param(
+            cds("c", 1, 39, "+", 0, attributes='gene_id "a"; note "b=c"'), 1, "GTF", id="GTF with an ="
+        ),
         pytest.param(cds("c", 50, 102, "+", 0), None, "every CDS reaches past the end", id="past end"),
         pytest.param(
             "##gff-version 3\nc\tt\tgene\t1\t39\t.\t+\t.\tID=a\n", None, "gene lines but no CDS", id="no CDS"
         ),
+        pytest.param("c\ttool\tCDS\t1\n", None, "no CDS of this file can be read", id="nothing to read"),
         (cds("c", 1, "9" * 5000, "+", 0), 1, "must be whole numbers from 1 on"),
     ],
 )
@@ -505,6 +521,22 @@ def test_one_id_on_several_lines(
     assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
 
 
+def test_genes_of_one_parent_and_lines_without_bases_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    two = (OK + cds("c", 40, 78, "+", 0)).replace("ID=a", "Parent=p")
+    assert len(places(parse(two, fasta={"c": LONG + LONG}))) == 2
+    assert "which are read as several genes: 1 (Parent p, lines 1, 2)" in caplog.text
+    assert places(parse(two.replace("Parent=p", "ID=a"), faa={"a": A}))[0][:2] == (1, 78)
+    assert "read as one gene, for lack of bases to tell: 1 (ID a, lines 1, 2)" in caplog.text
+
+
+def test_a_line_without_id_that_stands_twice_is_one_gene(caplog: pytest.LogCaptureFixture) -> None:
+    line = OK.replace("ID=a", "locus_tag=L")
+    genome = parse(line + line, fasta={"c": LONG})
+    assert only_gene(genome).skip is None
+    assert "stand twice, read as one gene: 1 (CDS c:1..39, lines 1, 2)" in caplog.text
+    assert annotation_io.render(genome, made_predictions(genome)).count(b"glm_ec=") == 2
+
+
 def test_parts_whose_joined_bases_have_no_stop_are_one_gene() -> None:
     two = cds("c", 1, 18, "+", 0) + cds("c", 25, 45, "+", 0)
     gene = only_gene(parse(two, fasta={"c": LONG[:18] + "TAATAA" + LONG[18:]}))
@@ -539,11 +571,30 @@ def test_what_no_cds_depends_on_is_kept_as_it_is(odd: str) -> None:
     assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
 
 
-def test_what_is_wrong_with_one_cds_costs_only_that_cds() -> None:
-    text = OK + cds("c", 50, 202, "+", 0, attributes="ID=b") + "c\ttool\tCDS\t1\t39\t.\t+\t0\n"
-    text += cds("c", 40, 78, "1", 9, attributes="ID=d")
+WRONG = {
+    cds("c", 50, 202, "+", 0, attributes="ID=b"): (50, 202, Skip.OUTSIDE),
+    cds("c", 0, 39, "+", 0, attributes="ID=b"): (0, 39, Skip.OUTSIDE),
+    cds("c", -17, 39, "+", 0, attributes="ID=b"): (-17, 39, Skip.OUTSIDE),
+    "c\ttool\tCDS\t1\t39\t.\t+\t0\n": (1, 39, Skip.MALFORMED),
+    "c\ttool\tCDS\tx\t39\t.\t+\n": (0, 39, Skip.MALFORMED),
+    "c\ttool\tCDS\t39\t1\n": (0, 0, Skip.MALFORMED),
+    "c\ttool\tCDS\t40\n": (0, 0, Skip.MALFORMED),
+    "c\ttool\tCDS\n": (0, 0, Skip.MALFORMED),
+    cds("c", 40, 78, "+", 0, attributes="no name and no value"): (40, 78, Skip.MALFORMED),
+    cds("c", 40, 78, "+", 0, attributes='gene_id "b"; note "x=y"'): (40, 78, Skip.MALFORMED),
+    cds("c", 40, 78, "1", 9, attributes="ID=d"): (40, 78, None),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_with_one_cds_costs_only_that_cds(wrong: str, caplog: pytest.LogCaptureFixture) -> None:
+    text = OK + wrong + cds("c", 40, 78, "-", 0, attributes="ID=c")
     genome = parse(text, fasta={"c": LONG + LONG})
-    assert [g[3] for g in places(genome)] == [None, Skip.OUTSIDE, Skip.MALFORMED, None]
+    (first, *_), *others = places(genome)
+    start, end, skip = WRONG[wrong]
+    assert [(place[0], place[1], place[3]) for place in others] == [(start, end, skip), (40, 78, None)]
+    assert first == 1 and next(genome.genes).protein in (A, None)
+    assert "line 2" in caplog.text
     assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text.encode()
 
 
@@ -608,7 +659,11 @@ def test_files_joined_into_one_are_refused() -> None:
     one = f"##gff-version 3\n{OK}##FASTA\n>c\n{LONG}\n"
     with pytest.raises(InputError, match=r"line 6: a GFF3 file begins here.*joined; give them one by one"):
         parse(one + one)
+    with pytest.raises(InputError, match=r"line 5: a GFF3 file begins here.*joined; give them one by one"):
+        parse(one.rstrip("\n") + one.replace("c\t", "d\t", 1))
     bare = f"##gff-version 3\n{OK}"
+    with pytest.raises(InputError, match=r"line 2: a second GFF3 file begins within this line.*one by one"):
+        parse(bare.rstrip("\n") + bare.replace("c\t", "d\t", 1), fasta={"c": LONG, "d": LONG})
     with pytest.raises(InputError, match=r"line 3: a second GFF3 file begins here.*a contig called c"):
         parse(bare + bare, fasta={"c": LONG})
     assert len(list(parse(bare + bare.replace("c\t", "d\t", 1), fasta={"c": LONG, "d": LONG}).genes)) == 2

@@ -39,6 +39,8 @@ def taken(*codings: Coding) -> list[str | None]:
         pytest.param(PROTEINS[1], False, id="of another gene"),
         pytest.param("length.60", False, id="BioPerl's length"),
         pytest.param(PROTEINS[0][:30] + "+" + PROTEINS[0][30:], False, id="KBase's + at a line wrap"),
+        pytest.param("X" * len(PROTEINS[0]), False, id="nothing but X"),
+        pytest.param(PROTEINS[0][:20] + "X" + PROTEINS[0][21:], True, id="an X"),
     ],
 )
 def test_a_stated_protein_is_believed_if_it_is_that_of_the_bases(
@@ -82,6 +84,9 @@ def test_phase_and_genetic_code_are_judged_by_all_genes(caplog: pytest.LogCaptur
     assert find_reading(shifted) == Reading("codon_start")
     assert taken(*shifted) == PROTEINS
     assert find_reading([Coding("a", dna_of(p)) for p in PROTEINS]) == Reading()
+    two = [coding for coding in shifted if "*" in Reading().protein(coding)][:2]
+    assert find_reading(two) == Reading("codon_start")
+    assert find_reading(two[:1]) == Reading()  # one alone may be broken
 
 
 def test_one_broken_protein_is_a_warning_and_most_are_an_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -78,6 +79,17 @@ def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert genome.contigs == annotation_io.read(BAKTA).contigs
 
 
+def test_the_command_that_converts_fits_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "my file.gff3.gz"
+    path.write_bytes(gzip.compress(TEXT.replace(b"\n", b"\r")))
+    command = r"gzip -dc 'my file.gff3.gz' | tr '\r' '\n' > 'converted_my file.gff3'"
+    with pytest.raises(InputError) as caught:
+        annotation_io.read(path)
+    assert caught.value.message.endswith(command)
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert (tmp_path / "converted_my file.gff3").read_bytes() == TEXT
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -86,6 +98,8 @@ def test_standard_input_may_be_gzipped(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(gzip.compress(b""), "empty", id="empty gzip"),
         pytest.param(b"\x7fELF\x02\0\0\0", "binary", id="binary"),
         pytest.param(TEXT.decode().encode("utf-16"), "iconv -f UTF-16 -t UTF-8", id="UTF-16"),
+        pytest.param(TEXT.decode().encode("utf-16-le"), "-f UTF-16LE -t UTF-8 < ", id="UTF-16, no mark"),
+        pytest.param(TEXT.decode().encode("utf-16-be"), "-f UTF-16BE -t UTF-8 < ", id="big-endian"),
         pytest.param(TEXT.replace(b"\n", b"\r"), r"old Mac line ends \(CR\); convert them: tr", id="old Mac"),
         pytest.param(
             b"DEFINITION  seqnum=1;seqlen=9;x\n", "Prodigal's default .* -f gff", id="Prodigal, gbk"
