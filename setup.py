@@ -92,9 +92,11 @@ setup(
             "statsmodels>=0.14",
             "pandas>=2.1",
         ],
-        "table": ["pandas>=2.1", "pyarrow>=15"],
+        "table": ["anndata>=0.10", "pandas>=2.1", "pyarrow>=15"],
+        "plot": ["dna-features-viewer>=3.1", "matplotlib>=3.8", "pycirclize>=1.6"],
+        "notebook": ["jupyterlab>=4.2"],  # with `table` and `plot` for examples/notebook.ipynb
         "genes": ["pyrodigal>=3.4"],  # GPL-3, so never a base dependency
-        "docs": ["mkdocs-material>=9.5"],
+        "docs": ["mkdocs-click>=0.8", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.5",
@@ -103,8 +105,14 @@ setup(
             "ruff>=0.17.6",
             "mypy>=2.4.1",
             "playwright>=1.65",  # the report in a browser, where there is one
+            "mkdocs-click>=0.8",
             "mkdocs-material>=9.5",
+            "mkdocstrings[python]>=0.26",
             "pyrodigal>=3.4",
+            "anndata>=0.10",
+            "dna-features-viewer>=3.1",  # pictures
+            "matplotlib>=3.8",
+            "pycirclize>=1.6",
             "setuptools>=77.0.1",
             "wheel>=0.43",
         ],

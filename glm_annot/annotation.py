@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ from glm_annot.model.devices import best_device
 from glm_annot.model.embedding_cache import EmbeddingCache
 from glm_annot.overview import Overview
 from glm_annot.pipeline import Progress, Settings, annotate_sections
-from glm_annot.records import Genome, OperonCall, Predictions, Shown
-from glm_annot.results.files import FilesInUse
+from glm_annot.records import Genome, OperonCall, Predictions, Shown, Source
+from glm_annot.results.files import FilesInUse, whole_files
 from glm_annot.results.output import plan
-from glm_annot.results.write import write_results
+from glm_annot.results.write import Report, write_picture, write_results
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 _OPERON_COLUMNS = (
@@ -78,6 +80,18 @@ class Annotation(Shown):
         """
         return _pandas().DataFrame(self._operon_rows(), columns=list(_OPERON_COLUMNS))
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in plain lists and texts, which `json.dumps` takes.
+
+        `provenance` says what made it; `genes` has the rows of the table and `operons` those of
+        `operons_dataframe`, each by the names of its columns.
+        """
+        return {
+            "provenance": asdict(self.predictions.provenance),
+            "genes": list(table_rows(self.genome, self.predictions)),
+            "operons": [dict(zip(_OPERON_COLUMNS, row, strict=True)) for row in self._operon_rows()],
+        }
+
     def _operon_rows(self) -> Iterator[tuple[Any, ...]]:
         ids = {gene.index: gene.id for gene in self.genome.genes}
         for operon in self.predictions.operons or ():
@@ -105,11 +119,7 @@ class Annotation(Shown):
             UsageError: a file exists and `force` is not given, or it would take the place of the input.
             GlmAnnotError: the genome was not read from a file, or the disk does not take the results.
         """
-        source = self.genome.source
-        if source is None:
-            raise GlmAnnotError(
-                "this genome was not read from a file, so there is no text to write back into"
-            )
+        source = self._source()
         (target,) = plan([source.path], None if output is None else str(output))
         annotation, table = target.annotation(source.format), target.table
         if annotation is None or table is None:
@@ -121,6 +131,87 @@ class Annotation(Shown):
         promotion = (promote_ec, promote_to)
         write_results(Whole(self.genome), predicted, target, promotion, force=force, in_use=in_use)
         return annotation, table
+
+    def report(
+        self,
+        output: str | Path | None = None,
+        *,
+        model: str | Path | None = None,
+        force: bool = False,
+    ) -> Path:
+        """Writes the report to look at, one HTML file for any browser, as `glm-annot --report` does.
+
+        Args:
+            output: its name, which ends in .html, or a folder; None is the folder of the input.
+            model: the folder of the model, where its figures are looked for besides those of the models that
+                go by a name.
+            force: overwrite a file that exists.
+
+        Returns:
+            the report.
+
+        Raises:
+            UsageError: the file exists and `force` is not given, or it would take the place of the input.
+            GlmAnnotError: the genome was not read from a file, or the disk does not take the report.
+        """
+        source = self._source()
+        named = None if output is None or Path(output).suffix.lower() != ".html" else Path(output)
+        (target,) = plan([source.path], None if output is None or named else str(output), report=True)
+        path, annotation = named or target.report, target.annotation(source.format)
+        if path is None or annotation is None or target.table is None:
+            raise UsageError("report() needs the name of a file that ends in .html, or a folder")
+        page = Report(source.path, (None, TO_NOTE), None if model is None else str(model))
+        for _ in page.watched([(self.genome, self.predictions)]):
+            pass
+        in_use = FilesInUse.of([("the input", source.path)])
+        with whole_files(path, force=force, in_use=in_use) as (written,):
+            written.write(page.page(annotation.name, target.table.name))
+        return path
+
+    def plot(
+        self, output: str | Path | None = None, *, region: str | None = None, force: bool = False
+    ) -> Figure:
+        """Draws genes, operons and context fit of a region, as `glm-annot plot` does.
+
+        Args:
+            output: a file to write, which ends in .svg, .png or .pdf; None writes nothing.
+            region: 'contig:from-to', 1-based and inclusive, or the name of a contig; None is the first one.
+                A contig of more than 150,000 bases is drawn as a circle.
+            force: overwrite a file that exists.
+
+        Returns:
+            matplotlib's Figure, which a notebook shows.
+
+        Raises:
+            UsageError: there is no such region, or no gene in it; the file exists and `force` is not given,
+                or its name ends otherwise.
+            GlmAnnotError: the libraries of the extra `plot` are not installed, or the disk does not take the
+                picture.
+        """
+        from glm_annot.report.genes import Genes
+        from glm_annot.report.picture import draw
+        from glm_annot.report.regions import region as find
+
+        genes = Genes(most=sys.maxsize)
+        genes.add(self.genome.contigs, table_rows(self.genome, self.predictions))
+        figure = draw(find(genes, region))
+        if output is not None:
+            source = self.genome.source
+            in_use = FilesInUse.of([("the input", source.path)] if source else [])
+            write_picture(figure, Path(output), force=force, in_use=in_use)
+        return figure
+
+    def _source(self) -> Source:
+        """The file it was read from.
+
+        Raises:
+            GlmAnnotError: there is none.
+        """
+        if self.genome.source is None:
+            raise GlmAnnotError(
+                "this genome was not read from a file, so there is no text to write back into"
+            )
+        return self.genome.source
 
 
 def _operon_row(operon: OperonCall, genes: list[str]) -> tuple[Any, ...]:

@@ -154,7 +154,7 @@ def embed(recipe: Recipe, corpus: Path, plm: Path) -> None:
 
     from .run.stages import embed_corpus
 
-    with Bars(quiet=False) as bars:
+    with Bars(hidden=False) as bars:
         embed_corpus(recipe, corpus, plm, progress=partial(bars, "proteins"), report=say)
 
 

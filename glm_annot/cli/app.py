@@ -14,6 +14,7 @@ from glm_annot.cli.batch import annotate_files
 from glm_annot.cli.commands.doctor import doctor
 from glm_annot.cli.commands.embed import embed
 from glm_annot.cli.commands.models import models
+from glm_annot.cli.commands.plot import plot
 from glm_annot.cli.commands.report import make_report
 from glm_annot.cli.console import report, start_log
 from glm_annot.cli.defaults import ConfigurableCommand
@@ -87,6 +88,7 @@ SECTIONS = {
     "Settings, messages, help": (
         "--config",
         "--quiet",
+        "--json-log",
         "--log-file",
         "--version",
         "--citation",
@@ -238,10 +240,11 @@ _COUNT_OR_ALL: dict[str, Any] = {"type": click.IntRange(0), "metavar": "N"}
 )
 @click.option("--config", **options.FILE, help="TOML file with defaults for these options, such as jobs = 4.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors.")
+@click.option("--json-log", is_flag=True, help="Messages as JSON, one object a line, for other programs.")
 @click.option("--log-file", **options.FILE, help="Write all messages, with details, to this file.")
 def annotate(inputs: tuple[str, ...], **given: Any) -> None:
     """Annotates files or output folders of annotation tools; `glm-annot INPUT` is short for this."""
-    start_log(quiet=given["quiet"])
+    start_log(quiet=given["quiet"], json_lines=given["json_log"])
     status = annotate_files(inputs, Options(**given))
     if status:
         sys.exit(status)
@@ -269,7 +272,7 @@ def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
             stripped.write(text)
 
 
-for _command in (doctor, embed, make_report, models):
+for _command in (doctor, embed, make_report, models, plot):
     cli.add_command(_command)
 
 

@@ -44,7 +44,8 @@ def annotate_files(named: Sequence[str], options: Options) -> int:
     files, outcomes = _find_files(inputs, options)
     in_use = _files_in_use(files, options)
     if options.log_file:
-        start_log(quiet=options.quiet, log_file=open_log(options.log_file, in_use))
+        log_file = open_log(options.log_file, in_use)
+        start_log(quiet=options.quiet, json_lines=options.json_log, log_file=log_file)
         in_use = in_use.plus("the log file", options.log_file)
     _tell_found(files, len(named) - len(inputs))
     names = result_names(files)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.handlers
 import re
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,11 +23,12 @@ _NO_MEMORY = "DefaultCPUAllocator: "  # torch's name for what has run out
 _UNITS = {"proteins": "aa", "windows": "", "heads": "genes", "writing": "genes"}  # stages of the work
 
 
-def start_log(*, quiet: bool, log_file: TextIO | None = None) -> None:
+def start_log(*, quiet: bool, json_lines: bool = False, log_file: TextIO | None = None) -> None:
     """Sends the program's messages to standard error, and with details and times to a file.
 
     Args:
         quiet: errors only on standard error.
+        json_lines: each message on standard error is a JSON object on a line of its own.
         log_file: holds tracebacks and other libraries' warnings, too.
     """
     log = logging.getLogger("glm_annot")
@@ -34,7 +37,7 @@ def start_log(*, quiet: bool, log_file: TextIO | None = None) -> None:
     log.handlers.clear()
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.ERROR if quiet else logging.INFO)
-    screen.setFormatter(_ScreenFormat())
+    screen.setFormatter(_JsonFormat() if json_lines else _ScreenFormat())
     log.addHandler(screen)
     logging.captureWarnings(True)
     libraries = logging.getLogger("py.warnings")
@@ -107,6 +110,15 @@ class _ScreenFormat(logging.Formatter):
         return visible(f"glm-annot: {label}{record.getMessage()}")
 
 
+class _JsonFormat(logging.Formatter):
+    """An object with time (UTC), level and message, for programs that read messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
+        said = {"time": time, "level": record.levelname.lower(), "message": visible(record.getMessage())}
+        return json.dumps(said)
+
+
 class _FileFormat(logging.Formatter):
     """With time and level, and with tracebacks."""
 
@@ -158,8 +170,8 @@ def counted(number: int, singular: str, plural: str = "") -> str:
 class Bars:
     """One progress bar after another, for each stage of the work; none where stderr is no terminal."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._hidden = quiet or sys.stderr is None or not sys.stderr.isatty()
+    def __init__(self, *, hidden: bool) -> None:
+        self._hidden = hidden or sys.stderr is None or not sys.stderr.isatty()
         self._stage = ""
         self._bar: tqdm[None] | None = None
 

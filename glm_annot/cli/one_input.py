@@ -105,7 +105,8 @@ class Annotator:
                 log.info("%s; would write %s", expected, _places(task.target, sections.format))
                 return Outcome(task.name)
             summary = Summary(_file_name(task), overview)
-            predicted = _predict(sections, overview, model, settings, quiet=self._options.quiet)
+            hidden = self._options.quiet or self._options.json_log
+            predicted = _predict(sections, overview, model, settings, hidden=hidden)
             write_results(
                 sections,
                 summary.watched(predicted),
@@ -168,13 +169,13 @@ class Annotator:
 
 
 def _predict(
-    sections: Sections, overview: Overview, model: Model, settings: Settings, *, quiet: bool
+    sections: Sections, overview: Overview, model: Model, settings: Settings, *, hidden: bool
 ) -> Iterator[tuple[Genome, Predictions]]:
-    """Each section and its predictions, with progress bars meanwhile."""
+    """Each section and its predictions, with progress bars meanwhile unless hidden."""
     from glm_annot.pipeline import annotate_sections
 
     written = 0
-    with Bars(quiet=quiet) as bars:
+    with Bars(hidden=hidden) as bars:
         for section, predictions in annotate_sections(sections, overview, model, settings, bars):
             bars("writing", written, overview.genes)
             yield section, predictions

@@ -43,6 +43,7 @@ class Options:
     config: Path | None = None
     max_unpacked: float = 1.0
     report: bool = False
+    json_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from glm_annot.io.genbank import read as genbank
 from glm_annot.io.gff3 import patch as gff3_patch
 from glm_annot.io.gff3 import read as gff3
 from glm_annot.io.qualifiers import TO_NOTE
-from glm_annot.io.table import write_table
+from glm_annot.io.table import told_rows, write_table
 from glm_annot.io.tool_folders import find_output
 from glm_annot.records import Contig, Genome, Predictions
 
@@ -41,6 +41,7 @@ class _Patch(Protocol):
     ) -> bytes: ...
     def strip(self, text: bytes) -> bytes: ...
     def provenance(self, text: bytes) -> str | None: ...
+    def said(self, text: bytes) -> dict[int, dict[str, str]]: ...
 
 
 _PARSE = {"gff3": gff3.parse, "genbank": genbank.parse, "embl": genbank.parse, "bakta": bakta.parse}
@@ -117,6 +118,26 @@ def outline(path: str | Path) -> tuple[str, list[Contig]]:
     if comment is None:
         raise InputError("nothing in this file is from glm-annot; annotate it first", path)
     return comment, _OUTLINE[found](BytesIO(_PATCH[found].strip(text)), str(path))
+
+
+def told(path: str | Path) -> tuple[str, list[Contig], list[dict[str, str]]]:
+    """What an annotated file says: our comment of provenance, its contigs, and the rows of a table.
+
+    The rows have what stands in the file; what only the table has is ''.
+
+    Raises:
+        InputError: unreadable, or without additions of ours.
+    """
+    text = source.read_bytes(path)
+    found = source.sniff(text, path)
+    comment = _PATCH[found].provenance(text)
+    if comment is None:
+        raise InputError("nothing in this file is from glm-annot; annotate it first", path)
+    genome = _PARSE[found](str(path), _PATCH[found].strip(text), sequences.load(None, None))
+    assert genome.source is not None, "it was read from a file"
+    said, anchors = _PATCH[found].said(text), genome.source.anchors
+    tags = {gene.index: said.get(anchors[gene.index][0], {}) for gene in genome.genes}
+    return comment, list(genome.contigs), list(told_rows(genome, tags))
 
 
 class Sections(Protocol):

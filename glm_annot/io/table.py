@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from io import StringIO
@@ -72,6 +73,22 @@ DECIMALS = {
     "context_confidence": 4,
     "context_name_confidence": 4,
     "context_ec_confidence": 4,
+}
+# Columns that an annotated file tells, too, and the attribute that does.
+_TOLD = {
+    "ec_passed": q.EC,
+    "ec_passed_confidence": q.EC_CONFIDENCE,
+    "evidence": q.EVIDENCE,
+    "enzyme_confidence": q.ENZYME_CONFIDENCE,
+    "context_fit": q.CONTEXT_FIT,
+    "context_name": q.CONTEXT_NAME,
+    "context_name_confidence": q.CONTEXT_CONFIDENCE,
+    "context_ec": q.CONTEXT_EC,
+    "context_ec_confidence": q.CONTEXT_EC_CONFIDENCE,
+    "context_genera": q.CONTEXT_GENERA,
+    "context_neighbours": q.CONTEXT_NEIGHBOURS,
+    "operon": q.OPERON,
+    "operon_confidence": q.OPERON_CONFIDENCE,
 }
 _PLACE = ("contig", "start", "end", "strand")  # what every table of ours has
 _FREE_TEXT = (
@@ -144,6 +161,34 @@ def table_rows(genome: Genome, predictions: Predictions) -> Iterator[dict[str, s
                 cells |= _ec_cells(gene, prediction, predictions.ec_names) | _context_cells(prediction)
                 cells |= _operon_cells(gene, predictions, members) | links[gene.index]
             yield {name: cells.get(name, "") for name in COLUMNS}
+
+
+def told_rows(genome: Genome, tags: Mapping[int, Mapping[str, str]]) -> Iterator[dict[str, str]]:
+    """The rows of a genome as far as an annotated file tells them.
+
+    Args:
+        genome: the file without our additions.
+        tags: what our attributes say of the genes, by `Gene.index` and name.
+    """
+    places = _operon_places(genome, tags)
+    for gene in genome.genes:
+        cells, said = _gene_cells(gene), tags.get(gene.index, {})
+        cells |= {column: said[name] for column, name in _TOLD.items() if name in said}
+        if q.ENZYME_CONFIDENCE in said:
+            cells["ec_agreement"] = agreement(gene.ec, q.listed(said.get(q.EC, ""))).value
+        if gene.index in places:
+            cells["operon_position"] = str(places[gene.index])
+        yield {name: cells.get(name, "") for name in COLUMNS}
+
+
+def _operon_places(genome: Genome, tags: Mapping[int, Mapping[str, str]]) -> dict[int, int]:
+    """Gene index -> position in its operon in order of transcription, from 1."""
+    members: defaultdict[str, list[Gene]] = defaultdict(list)
+    for gene in genome.genes:
+        if (operon := tags.get(gene.index, {}).get(q.OPERON, q.NO_OPERON)) != q.NO_OPERON:
+            members[operon].append(gene)
+    ordered = (genes if genes[0].strand == 1 else genes[::-1] for genes in members.values())
+    return {gene.index: place for genes in ordered for place, gene in enumerate(genes, start=1)}
 
 
 def is_whole_table(text: bytes) -> bool:

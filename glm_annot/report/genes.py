@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from glm_annot.hypothetical import is_hypothetical
 from glm_annot.io import qualifiers as q
@@ -17,10 +18,17 @@ KNOWN_PLACE = 0.5  # context confidence from which the neighbours are said to kn
 BINS = 20  # of the histograms
 SHOWN = 5  # genes in each list of examples
 
-_AGREES = (Agreement.SAME.value, Agreement.PREFIX.value)
-
 Row = Mapping[str, str]
 Value = str | int | float | None
+Kind = Literal["new", "agrees", "differs", "missed", "hypothetical", "named"]
+# What each value of `ec_agreement` is called on the page.
+_KINDS: Mapping[str, Kind] = {
+    Agreement.SAME.value: "agrees",
+    Agreement.PREFIX.value: "agrees",
+    Agreement.NEW.value: "new",
+    Agreement.CONFLICT.value: "differs",
+    Agreement.MISSED.value: "missed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Genes:
     """All genes of a file, filled by `add`.
 
     Attributes:
+        most: how many genes are kept, for the page or for pictures.
         contigs: in order of the file, without their genes and sequences.
         columns: of the table, those that hold anything; each has one value for each gene on the page.
         total: how many genes there are, also those that the page leaves out.
@@ -67,6 +76,7 @@ class Genes:
             the hypothetical proteins that the context names; the surest first.
     """
 
+    most: int = MOST_GENES
     contigs: list[Contig] = field(default_factory=list)
     columns: dict[str, list[Value]] = field(default_factory=dict)
     total: int = 0
@@ -100,6 +110,24 @@ class Genes:
         """How many operons there are."""
         return len(self._operons)
 
+    def value(self, column: str, i: int) -> Value:
+        """What a column says of gene `i` of those that are kept; None where there is nothing."""
+        values = self.columns.get(column)
+        return None if values is None or values[i] == "" else values[i]
+
+    def label(self, i: int) -> str:
+        """What people call gene `i`."""
+        return label({name: str(self.value(name, i) or "") for name in ("gene", "locus_tag", "id")})
+
+    def kind(self, i: int) -> Kind:
+        """How the EC number of gene `i` compares with the file; without any, whether it has a name."""
+        without: Kind = "hypothetical" if self.value("hypothetical", i) else "named"
+        return _KINDS.get(str(self.value("ec_agreement", i) or ""), without)
+
+    def on_contig(self, place: int) -> list[int]:
+        """The kept genes of the contig with this number."""
+        return [i for i, contig in enumerate(self.columns.get("contig", ())) if contig == place]
+
     def add(self, contigs: Iterable[Contig], rows: Iterable[Row]) -> None:
         """Adds contigs and their rows of the table, in order of the file."""
         for contig in contigs:
@@ -107,7 +135,7 @@ class Genes:
             self.contigs.append(Contig(contig.name, contig.length, contig.circular, ()))
         for row in rows:
             hypothetical = is_hypothetical(row.get("product", ""))
-            place = self.on_page if self.total < MOST_GENES else None
+            place = self.on_page if self.total < self.most else None
             if place is not None:
                 self._keep(row, hypothetical)
             self._count(row, place, hypothetical)
@@ -145,8 +173,8 @@ class Genes:
             return
         self.numbers.update(_named(passed, row.get("ec_name", "")))
         confidence = float(row["ec_passed_confidence"].split(",")[0])
-        said = row.get("ec_agreement", "")
-        kind = "agrees" if said in _AGREES else "differs" if said == Agreement.CONFLICT.value else "new"
+        said = _KINDS.get(row.get("ec_agreement", ""), "new")
+        kind = said if said in self.called else "new"
         self.called[kind][_bin(confidence)] += 1
         if kind != "agrees":
             example = Example(

@@ -13,9 +13,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from glm_annot import __version__
+from glm_annot.errors import GlmAnnotError
 from glm_annot.io import qualifiers as q
 from glm_annot.io.table import DECIMALS
 from glm_annot.report import charts, summary
+from glm_annot.report.circle import circles
 from glm_annot.report.genes import BINS, KNOWN_PLACE, LOW_FIT, Genes
 from glm_annot.report.reliability import Reliability, of_model
 
@@ -56,7 +58,7 @@ def render(
     model: str | None = None,
     *,
     annotation: str,
-    table: str,
+    table: str | None,
 ) -> bytes:
     """The page.
 
@@ -66,7 +68,7 @@ def render(
         comment: the provenance comment of the annotated file.
         model: name or folder of the model that made it, where its figures are looked for besides those that
             ship.
-        annotation, table: the names of the files that it is about.
+        annotation, table: the names of the files that it is about; None where there was no table.
     """
     provenance = parse_comment(comment)
     reliability = of_model(provenance.get("sha256", ""), model)
@@ -95,6 +97,7 @@ def render(
         table=table,
         low_fit=LOW_FIT,
         length=sum(contig.length or 0 for contig in genes.contigs),
+        circles=_circles(genes),
         **_summary(genes, provenance, reliability),
     )
     return page.encode()
@@ -117,6 +120,14 @@ def _summary(
         ),
         "links": charts.curve(reliability.operon_bands) if reliability else (),
     }
+
+
+def _circles(genes: Genes) -> list[tuple[int, str, Markup]] | None:
+    """(number of the contig, its name, SVG) of each complete replicon; None without the libraries."""
+    try:
+        return [(each.place, each.name, Markup(each.svg)) for each in circles(genes)]
+    except GlmAnnotError:
+        return None
 
 
 def _bases(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The vectors of the genes as a Parquet file, written part by part.
+"""The vectors of the genes as a Parquet file, written part by part, or as AnnData's .h5ad.
 
 Axes as in `glm_annot.model.context`: G genes, D protein embedding, S layers, F hidden features.
 """
@@ -6,9 +6,12 @@ Axes as in `glm_annot.model.context`: G genes, D protein embedding, S layers, F 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib import import_module
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,10 +24,15 @@ from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.windows import parts
 from glm_annot.pipeline import Settings, embed_distinct, provenance
-from glm_annot.records import Gene, Genome
+from glm_annot.records import Genome
 from glm_annot.results.files import FilesInUse, WholeFile, refuse_existing, whole_files
 
 log = logging.getLogger(__name__)
+
+ENDINGS = (".parquet", ".h5ad")
+_TEXTS = ("contig", "strand", "locus_tag", "id", "product")
+_WHOLE_NUMBERS = ("start", "end")
+_Part = tuple[Genome, npt.NDArray[np.float32], ContextStates]  # embeddings (G, D) and what gLM makes of them
 
 
 def write_embeddings(
@@ -46,10 +54,13 @@ def write_embeddings(
     `context_only`, that of the last layer while the gene is masked. Numbers are float32. The file's metadata
     say which program and model made it.
 
+    In a .h5ad file, which is made in memory as a whole, the genes are AnnData's observations, `X` is
+    `protein`, and the others are in `obsm`.
+
     Args:
         genome: as `read` gives it.
         model: as `load` gives it.
-        path: where to.
+        path: where to; its ending, one of `ENDINGS`, says in which format.
         layers: of gLM, 0 is its input; None for all.
         masked: whether to write what the neighbours alone say, which takes seven more passes of gLM.
         precision, batch_size: as in `Settings`.
@@ -58,27 +69,36 @@ def write_embeddings(
 
     Raises:
         UsageError: no such layer; the file exists, or is in use.
-        GlmAnnotError: pyarrow is not installed, or the disk does not take the file.
+        GlmAnnotError: the library of the format is not installed, or the disk does not take the file.
     """
     most = model.glm.config.layers
     chosen = tuple(range(most + 1)) if layers is None else tuple(dict.fromkeys(layers))
     if wrong := [layer for layer in chosen if not 0 <= layer <= most]:
         raise UsageError(f"gLM of {model.name} has layers 0 to {most}, and no layer {wrong[0]}")
-    arrow, parquet = _pyarrow()
+    write = _write_anndata if path.suffix.lower() == ".h5ad" else _write_parquet
+    names = [f"context_{layer}" for layer in chosen] + ["context_only"] * masked
+    library = _library(path)
     if not force:
         refuse_existing([path])
-    names = [f"context_{layer}" for layer in chosen] + ["context_only"] * masked
-    schema = _schema(arrow, model, names, precision)
-    written = 0
+    made_by = provenance(model, Settings(precision=precision))
+    about = {
+        "program": made_by.program,
+        "model": f"{made_by.model} {made_by.model_version}",
+        "model_sha256": made_by.model_sha256,
+        "precision": made_by.precision,
+    }
+    found = _read_parts(genome, model, chosen, masked, precision, batch_size)
+    sizes = {"protein": model.encoder.config.dim} | dict.fromkeys(names, model.glm.config.dim)
     with whole_files(path, force=force, in_use=in_use) as (file,):
-        sink = arrow.PythonFile(_Sink(file), mode="w")
-        with parquet.ParquetWriter(sink, schema) as writer:
-            for part in parts(genome):
-                read = partial(_vectors, part, model, chosen, masked, precision, batch_size)
-                embeddings_GD, states = or_on_cpu(read, model, f"model {model.name}", log.warning)
-                writer.write_table(_table(arrow, schema, part, embeddings_GD, states))
-                written += len(embeddings_GD)
-    return written
+        return write(library, file, found, sizes, about)
+
+
+def _read_parts(
+    genome: Genome, model: Model, layers: tuple[int, ...], masked: bool, precision: str, batch_size: int
+) -> Iterator[_Part]:
+    for part in parts(genome):
+        read = partial(_vectors, part, model, layers, masked, precision, batch_size)
+        yield (part, *or_on_cpu(read, model, f"model {model.name}", log.warning))
 
 
 def _vectors(
@@ -98,53 +118,88 @@ def _vectors(
     return embeddings_GD, states
 
 
-def _schema(arrow: Any, model: Model, contexts: Sequence[str], precision: str) -> Any:
-    vectors = {"protein": model.encoder.config.dim} | dict.fromkeys(contexts, model.glm.config.dim)
-    made_by = provenance(model, Settings(precision=precision))
-    fields = [
-        *((name, arrow.string()) for name in ("contig", "strand", "locus_tag", "id", "product")),
-        *((name, arrow.int64()) for name in ("start", "end")),
-        *((name, arrow.list_(arrow.float32(), size)) for name, size in vectors.items()),
-    ]
-    return arrow.schema(
-        fields,
-        metadata={
-            "program": made_by.program,
-            "model": f"{made_by.model} {made_by.model_version}",
-            "model_sha256": made_by.model_sha256,
-            "precision": made_by.precision,
-        },
-    )
-
-
-def _table(
-    arrow: Any, schema: Any, part: Genome, embeddings_GD: npt.NDArray[np.float32], states: ContextStates
-) -> Any:
-    """The rows of a part, in the order of `schema`."""
+def _columns(part: Genome) -> dict[str, list[Any]]:
+    """What is said of each gene besides its vectors."""
     genes = list(part.coding)
-    masked = [states.masked_GF] if "context_only" in schema.names else []
-    vectors = [embeddings_GD, *np.moveaxis(states.hidden_GSF, 1, 0), *masked]
-    texts = [[_strand(gene) if name == "strand" else getattr(gene, name) for gene in genes]
-             for name in schema.names[: -len(vectors)]]  # fmt: skip
-    lists = [
-        arrow.FixedSizeListArray.from_arrays(arrow.array(rows.ravel()), rows.shape[1]) for rows in vectors
+    columns = {name: [getattr(gene, name) for gene in genes] for name in (*_TEXTS, *_WHOLE_NUMBERS)}
+    return columns | {"strand": [SIGNS[gene.strand] for gene in genes]}
+
+
+def _matrices(part: _Part, sizes: Mapping[str, int]) -> list[npt.NDArray[np.float32]]:
+    """The vectors of the genes, in the order of `sizes`."""
+    _, embeddings_GD, states = part
+    masked = [states.masked_GF] if "context_only" in sizes else []
+    return [embeddings_GD, *np.moveaxis(states.hidden_GSF, 1, 0), *masked]
+
+
+def _write_parquet(
+    arrow: Any, file: WholeFile, found: Iterator[_Part], sizes: Mapping[str, int], about: Mapping[str, str]
+) -> int:
+    fields = [
+        *((name, arrow.string()) for name in _TEXTS),
+        *((name, arrow.int64()) for name in _WHOLE_NUMBERS),
+        *((name, arrow.list_(arrow.float32(), size)) for name, size in sizes.items()),
     ]
-    return arrow.Table.from_arrays([*map(arrow.array, texts), *lists], schema=schema)
+    schema, written = arrow.schema(fields, metadata=about), 0
+    with arrow.parquet.ParquetWriter(arrow.PythonFile(_Sink(file), mode="w"), schema) as writer:
+        for part in found:
+            lists = [
+                arrow.FixedSizeListArray.from_arrays(arrow.array(rows.ravel()), rows.shape[1])
+                for rows in _matrices(part, sizes)
+            ]
+            columns = [*map(arrow.array, _columns(part[0]).values()), *lists]
+            writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
+            written += len(part[1])
+    return written
 
 
-def _strand(gene: Gene) -> str:
-    return SIGNS[gene.strand]
+def _write_anndata(
+    anndata: Any, file: WholeFile, found: Iterator[_Part], sizes: Mapping[str, int], about: Mapping[str, str]
+) -> int:
+    import pandas
+
+    every = list(found)
+    of_parts = zip(*(_matrices(part, sizes) for part in every), strict=True)
+    proteins, *contexts = map(np.concatenate, of_parts)
+    columns = [_columns(part) for part, _, _ in every]
+    genes = pandas.DataFrame({name: [v for each in columns for v in each[name]] for name in columns[0]})
+    # Objects, because some versions of anndata cannot write the texts of pandas 3.
+    genes = genes.astype(dict.fromkeys(_TEXTS, object))
+    genes.index = pandas.Index(_unique(genes["id"]), dtype=object)
+    features = pandas.DataFrame(index=pandas.Index(map(str, range(proteins.shape[1])), dtype=object))
+    named = dict(zip(list(sizes)[1:], contexts, strict=True))
+    data = anndata.AnnData(proteins, genes, features, obsm=named, uns={"glm_annot": dict(about)})
+    with TemporaryDirectory(prefix="glm-annot-") as folder:  # it writes to a place, not into an open file
+        place = Path(folder) / "genes.h5ad"
+        data.write_h5ad(place)
+        file.write(place.read_bytes())
+    return len(proteins)
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def _unique(names: Iterable[str]) -> list[str]:
+    """The names, those that came before with their number: 'a', 'b', 'a-1'."""
+    seen, found = set[str](), []
+    for name in names:
+        tries = (name if number == 0 else f"{name}-{number}" for number in count())
+        found.append(next(each for each in tries if each not in seen))
+        seen.add(found[-1])
+    return found
+
+
+def _library(path: Path) -> Any:
+    """The library that writes this format.
+
+    Raises:
+        GlmAnnotError: it is not installed.
+    """
+    name = "anndata" if path.suffix.lower() == ".h5ad" else "pyarrow"
     try:
-        import pyarrow
-        from pyarrow import parquet
+        if name == "pyarrow":
+            import_module("pyarrow.parquet")
+        return import_module(name)
     except ImportError:
-        raise GlmAnnotError(
-            "Parquet needs pyarrow; install it with: pip install 'glm-annot[table]'"
-        ) from None
-    return pyarrow, parquet
+        what = f"{path.suffix} needs {name}; install it with: pip install 'glm-annot[table]'"
+        raise GlmAnnotError(what) from None
 
 
 class _Sink:

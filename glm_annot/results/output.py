@@ -154,6 +154,12 @@ def beside(annotation: str, suffix: str) -> Path:
     return path.with_name(_cut(path.name)[0] + suffix)
 
 
+def table_beside(annotation: str) -> Path | None:
+    """The table beside an annotated file; None where it is not there."""
+    table = beside(annotation, ".tsv")
+    return table if table.exists() else None
+
+
 def plan(
     inputs: Sequence[str],
     output: str | None,

@@ -13,6 +13,10 @@ from glm_annot.results.files import FilesInUse, whole_files
 from glm_annot.results.output import GZIP, Target, stem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
     from glm_annot.io import Sections
     from glm_annot.records import Genome, Predictions
 
@@ -38,7 +42,7 @@ def write_results(
     """
     from glm_annot.io.source import blocks_from, spooled
 
-    report = _Report(target, promotion, model) if target.report else None
+    report = Report(target.source, promotion, model) if target.report else None
     written = _rendered(sections, report.watched(predicted) if report else predicted, promotion)
     annotation, table = target.annotation(sections.format), target.table
     if annotation is None or table is None:
@@ -60,13 +64,13 @@ def write_results(
             file.write(content)
 
 
-class _Report:
+class Report:
     """The report of one input, whose genes are taken from the sections that pass by."""
 
-    def __init__(self, target: Target, promotion: Promotion, model: str | None) -> None:
+    def __init__(self, source: str, promotion: Promotion, model: str | None) -> None:
         from glm_annot.report.genes import Genes
 
-        self._title, self._promotion, self._model = stem(target.source), promotion, model
+        self._title, self._promotion, self._model = stem(source), promotion, model
         self._genes, self._comment = Genes(), ""
 
     def watched(
@@ -88,6 +92,20 @@ class _Report:
         return render(
             self._title, self._genes, self._comment, self._model, annotation=annotation, table=table
         )
+
+
+def write_picture(figure: Figure, path: Path, *, force: bool, in_use: FilesInUse) -> None:
+    """Writes a picture in the format that its name asks for.
+
+    Raises:
+        UsageError: it asks for none that there is; the file exists and `force` is not given, or is in use.
+        GlmAnnotError: the disk does not take it.
+    """
+    from glm_annot.report.drawing import picture_format, saved
+
+    content = saved(figure, picture_format(path))
+    with whole_files(path, force=force, in_use=in_use) as (written,):
+        written.write(content)
 
 
 def _rendered(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -85,6 +86,34 @@ def test_nothing_is_overwritten(small_gff3: Path, annotation: glm_annot.Annotati
     assert small_gff3.read_text() == made_gff3(34)
 
 
+def test_the_report_is_that_of_the_command_line(
+    small_gff3: Path, tiny_bundle: Path, annotation: glm_annot.Annotation
+) -> None:
+    command = [str(small_gff3), "--model", str(tiny_bundle), "--report", "-q"]
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    by_command = small_gff3.with_name("small.glm.html").read_bytes()
+    with pytest.raises(UsageError, match="exists"):
+        annotation.report()
+    page = annotation.report(model=tiny_bundle, force=True)
+    assert page == small_gff3.with_name("small.glm.html") and page.read_bytes() == by_command
+    named = annotation.report(small_gff3.with_name("mine.html"), model=tiny_bundle)
+    assert named.read_bytes() == by_command
+    with pytest.raises(UsageError, match="is the input itself"):
+        small_gff3.rename(named)
+        glm_annot.Annotation(
+            Genome(annotation.genome.contigs, Source(str(named), "gff3", b"")), annotation.predictions
+        ).report(named, force=True)
+
+
+def test_a_picture_is_returned_and_written(small_gff3: Path, annotation: glm_annot.Annotation) -> None:
+    pytest.importorskip("dna_features_viewer", reason="the extra plot is not installed")
+    figure = annotation.plot(small_gff3.with_suffix(".png"), region="contig_1:1-3000")
+    assert small_gff3.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert any("MADE_0001" in text.get_text() for text in figure.axes[0].texts)
+    with pytest.raises(UsageError, match="exists"):
+        annotation.plot(small_gff3.with_suffix(".png"), region="contig_1:1-3000")
+
+
 def test_what_no_file_held_is_not_written(annotation: glm_annot.Annotation) -> None:
     unread = glm_annot.Annotation(Genome(annotation.genome.contigs), annotation.predictions)
     with pytest.raises(GlmAnnotError, match="not read from a file"):
@@ -125,6 +154,15 @@ def test_operons_as_a_data_frame(annotation: glm_annot.Annotation) -> None:
         gene.id for gene in annotation.genome.genes if gene.index in first.genes
     ]
     assert row["n_genes"] == len(first.genes) and row["confidence"] == first.confidence
+
+
+def test_as_json(annotation: glm_annot.Annotation) -> None:
+    said = json.loads(json.dumps(annotation.to_dict()))
+    assert said["provenance"]["model"] == "tiny" and len(said["genes"]) == 34
+    assert said["genes"][0]["locus_tag"] == "MADE_0001" and list(said["genes"][0]) == list(COLUMNS)
+    operons = annotation.predictions.operons
+    assert operons and [operon["operon"] for operon in said["operons"]] == [operon.id for operon in operons]
+    assert said["operons"][0]["confidence"] == operons[0].confidence
 
 
 def test_without_operons_their_data_frame_is_empty(small_gff3: Path, tiny_model: Model) -> None:

@@ -41,6 +41,9 @@ _OPTIONAL_LIBRARIES = {
     "pyrodigal": "--call-genes",
     "pandas": "data frames",
     "pyarrow": "`glm-annot embed`",
+    "anndata": "`glm-annot embed -o genes.h5ad`",
+    "dna-features-viewer": "pictures",
+    "pycirclize": "circles of whole replicons",
 }
 _OPTIONAL_PROGRAMS = {
     "diamond": "training; apt install diamond-aligner, or bioconda",
@@ -136,7 +139,7 @@ def _devices() -> Iterator[Check]:
 
 def _optional() -> Iterator[Check]:
     for package, purpose in _OPTIONAL_LIBRARIES.items():
-        if importlib.util.find_spec(package):
+        if importlib.util.find_spec(package.replace("-", "_")):
             yield Check(f"{package} {importlib.metadata.version(package)}")
         else:
             yield Check(f"{package}: not here; for {purpose}; pip install {package}", "-")

@@ -15,10 +15,14 @@ from glm_annot.results.files import FilesInUse
 log = logging.getLogger(__name__)
 
 
-@click.command(short_help="Writes the vectors of the genes as a Parquet file.")
+@click.command(short_help="Writes the vectors of the genes, as Parquet or for AnnData.")
 @click.argument("source", metavar="INPUT", type=click.Path())
 @click.option(
-    "-o", "--output", required=True, **options.FILE, help="Where to write; the name ends in .parquet."
+    "-o",
+    "--output",
+    required=True,
+    **options.FILE,
+    help="Where to write; the name ends in .parquet or, for AnnData, in .h5ad.",
 )
 @options.fasta
 @options.faa
@@ -58,16 +62,16 @@ def embed(
     """Writes a row for each gene with a protein: its vector alone, and those among its neighbours.
 
     INPUT is an annotated genome, as for `glm-annot INPUT`. The column `protein` has the protein encoder's
-    vector, `context_N` the gene's vector in layer N of gLM.
+    vector, `context_N` the gene's vector in layer N of gLM. In .h5ad the first is X, the others are in obsm.
     """
     from glm_annot.bundle import load
     from glm_annot.io import read
     from glm_annot.io.source import allow_unpacked
     from glm_annot.model.devices import best_device
-    from glm_annot.results.embeddings import write_embeddings
+    from glm_annot.results.embeddings import ENDINGS, write_embeddings
 
-    if output.suffix.lower() != ".parquet":
-        raise UsageError(f"-o {output}: embeddings are written as .parquet")
+    if output.suffix.lower() not in ENDINGS:
+        raise UsageError(f"-o {output}: embeddings are written as {' or '.join(ENDINGS)}")
     allow_unpacked(int(max_unpacked * 1e9))
     in_use = FilesInUse.of([("the input", source), ("the FASTA", fasta), ("the FASTA", faa)])
     genome = read(source, fasta=fasta, faa=faa)

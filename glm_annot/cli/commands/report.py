@@ -9,7 +9,7 @@ import click
 from glm_annot.cli import options
 from glm_annot.errors import UsageError
 from glm_annot.results.files import FilesInUse, whole_files
-from glm_annot.results.output import STDIO, beside, stem
+from glm_annot.results.output import STDIO, beside, stem, table_beside
 
 
 @click.command("report", short_help="Makes a report to look at from an annotated file.")
@@ -20,16 +20,17 @@ from glm_annot.results.output import STDIO, beside, stem
 def make_report(file: str, output: Path | None, table: Path | None, force: bool) -> None:
     """Makes one HTML file from FILE, which glm-annot has annotated, and the table beside it.
 
-    It opens in any browser, without a network.
+    It opens in any browser, without a network. Without the table it has what FILE itself says, and tells what
+    is left out.
     """
     from glm_annot.report.annotated import read
     from glm_annot.report.page import render
 
     if file == STDIO:
         raise UsageError("a report needs a file and the table beside it; standard input has none")
-    table, output = table or beside(file, ".tsv"), output or beside(file, ".html")
+    table, output = table or table_beside(file), output or beside(file, ".html")
     genes, comment = read(file, table)
-    page = render(stem(file), genes, comment, annotation=Path(file).name, table=table.name)
+    page = render(stem(file), genes, comment, annotation=Path(file).name, table=table.name if table else None)
     in_use = FilesInUse.of([("the input", file), ("the table", table)])
     with whole_files(output, force=force, in_use=in_use) as (written,):
         written.write(page)

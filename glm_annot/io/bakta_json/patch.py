@@ -30,7 +30,6 @@ from glm_annot.records import Contig, Gene, Genome, OperonCall, Predictions
 PROVENANCE = "provenance"
 _COMMENT = f"{q.TOOL}: {q.PROVENANCE_START}"
 _PROMOTED = q.PROMOTED.removeprefix(q.PREFIX)
-_LISTS = {q.EC, q.EC_CONFIDENCE}
 _NUMBERS = {q.EC_CONFIDENCE, q.ENZYME_CONFIDENCE, q.CONTEXT_FIT, q.OPERON_CONFIDENCE, q.OPERON_GENES}
 _NUMBERS |= {q.START_CONFIDENCE, q.END_CONFIDENCE}
 _Additions = list[tuple[int, str]]
@@ -95,6 +94,21 @@ def provenance(text: bytes) -> str | None:
         return None
 
 
+def said(text: bytes) -> dict[int, dict[str, str]]:
+    """What our additions in `text` say of a CDS, by its place in the list of features."""
+    whole = decoded(text)
+    listed = next(m.value for m in members(whole, document_start(whole)) if m.key == "features")
+    contents = enumerate(feature.content for feature in items(whole, listed))
+    ours = {place: each[OURS] for place, each in contents if isinstance(each, dict) and OURS in each}
+    return {place: _texts(tags) for place, tags in ours.items() if isinstance(tags, dict)}
+
+
+def _texts(tags: dict[str, object]) -> dict[str, str]:
+    """What one of our objects says, by the names of our attributes."""
+    listed = {name: value if isinstance(value, list) else [value] for name, value in tags.items()}
+    return {q.PREFIX + name: ",".join(map(str, values)) for name, values in listed.items()}
+
+
 def _comment(whole: list[Item]) -> str | None:
     """The comment of ours among the members of a file's own object."""
     ours = next((member.content for member in whole if member.key == OURS), None)
@@ -137,8 +151,9 @@ def _content(tags: Sequence[tuple[str, str]]) -> dict[str, object]:
     """Our tags as JSON has them: lists, numbers and texts."""
     content: dict[str, object] = {}
     for name, value in tags:
-        values = [float(v) if name in _NUMBERS else v for v in value.split(",")]
-        content[name.removeprefix(q.PREFIX)] = values if name in _LISTS else values[0]
+        parts = value.split(",") if name in q.LISTS else [value]  # other commas are part of a name
+        values = [float(part) if name in _NUMBERS else part for part in parts]
+        content[name.removeprefix(q.PREFIX)] = values if name in q.LISTS else values[0]
     return content
 
 

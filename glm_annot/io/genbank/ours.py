@@ -8,6 +8,7 @@ has moved these apart, as Biopython does, the note tells which of them were ther
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from glm_annot.io import qualifiers as names
@@ -28,16 +29,35 @@ def strip(text: bytes) -> bytes:
     if _COMMENT not in text:
         return text
     lines = split_lines(text)
-    ours: set[int] = set()
+    ours = _lines_of_ours(lines, records(lines))
+    return b"".join(line for number, line in enumerate(lines) if number not in ours) if ours else text
+
+
+def said(text: bytes) -> dict[int, dict[str, str]]:
+    """What our notes in `text` say of a CDS, by the number of its first line in the text without ours."""
+    lines = split_lines(text)
     layout = records(lines)
-    for record in layout:
-        ours.update(_comment(lines, record))
-    if not ours:
-        return text
-    for record in layout:
-        for feature in record.features:
-            ours.update(_additions(lines, feature))
-    return b"".join(line for number, line in enumerate(lines) if number not in ours)
+    ours = sorted(_lines_of_ours(lines, layout))
+    features = (feature for record in layout for feature in record.features if feature.key == "CDS")
+    tags = {feature.first - bisect_left(ours, feature.first): _tags(lines, feature) for feature in features}
+    return {number: found for number, found in tags.items() if found}
+
+
+def _tags(lines: Sequence[bytes], feature: Feature) -> dict[str, str]:
+    """What our note of a CDS says, by the names of our attributes."""
+    notes = (_entries(q.value) for q in qualifiers(lines, feature) if q.name == "note")
+    entries = next(filter(None, notes), {})
+    named = {names.PREFIX + name: value for name, value in entries.items()}
+    return {name: ",".join(names.listed(value)) if name in names.LISTS else value
+            for name, value in named.items()}  # fmt: skip
+
+
+def _lines_of_ours(lines: Sequence[bytes], layout: Sequence[Record]) -> set[int]:
+    """The numbers of our lines; none where no comment of ours says that there are any."""
+    ours = {number for record in layout for number in _comment(lines, record)}
+    if ours:
+        ours.update(n for record in layout for feature in record.features for n in _additions(lines, feature))
+    return ours
 
 
 def provenance(text: bytes) -> str | None:

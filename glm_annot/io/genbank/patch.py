@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from glm_annot.io import qualifiers as names
-from glm_annot.io.genbank.ours import INFERENCE, NOTE, SEPARATOR, provenance, strip
+from glm_annot.io.genbank.ours import INFERENCE, NOTE, SEPARATOR, provenance, said, strip
 from glm_annot.io.genbank.text import (
     Feature,
     Record,
@@ -35,7 +35,7 @@ from glm_annot.io.genbank.text import (
 from glm_annot.io.source import line_end, split_lines
 from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
-__all__ = ["provenance", "render", "strip"]
+__all__ = ["provenance", "render", "said", "strip"]
 
 
 def render(

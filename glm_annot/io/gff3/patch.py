@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
+from urllib.parse import unquote
 
 from glm_annot.io import qualifiers as q
 from glm_annot.io.gff3.text import (
@@ -71,6 +72,22 @@ def provenance(text: bytes) -> str | None:
     return None if comment is None else decode(comment).removeprefix("#").strip()
 
 
+def said(text: bytes) -> dict[int, dict[str, str]]:
+    """What our attributes in `text` say of a CDS, by the number of its line in the text without ours."""
+    _, lines, _ = split_text(text)
+    kept = [line for line in lines if _strip_line(line)]
+    ours = {number: _ours(line) for number, line in enumerate(kept) if _OURS in line and is_feature(line)}
+    return {number: tags for number, tags in ours.items() if tags}
+
+
+def _ours(line: bytes) -> dict[str, str]:
+    columns = line.rstrip(b"\r\n").split(b"\t")
+    if len(columns) < COLUMNS or columns[_KIND].upper() != b"CDS":
+        return {}
+    _, ours, _ = _parted(columns[_ATTRIBUTES])
+    return {decode(name): unquote(decode(value)) for name, value in ours.items()}
+
+
 def _strip_line(line: bytes) -> bytes:
     if line.startswith(_COMMENT) or is_our_operon(line):
         return b""
@@ -85,16 +102,22 @@ def _strip_line(line: bytes) -> bytes:
 
 def _without_ours(attributes: bytes) -> bytes:
     """Attributes without the run of ours that ends them, and without what these say was promoted."""
-    kept = attributes.split(b";")
-    end = [kept.pop()] if len(kept) > 1 and not kept[-1].strip() else []
-    ours: dict[bytes, bytes] = {}
-    while kept and (name := kept[-1].partition(b"=")[0].strip()) in _NAMES - ours.keys():
-        ours[name] = kept.pop().partition(b"=")[2]
+    kept, ours, end = _parted(attributes)
     if not ours:
         return attributes
     if promoted := ours.get(q.PROMOTED.encode()):
         kept = _without_promoted(kept, promoted)
     return b";".join(kept + end) if kept or end else b"."
+
+
+def _parted(attributes: bytes) -> tuple[list[bytes], dict[bytes, bytes], list[bytes]]:
+    """The attributes of others, the run of ours that ends them, and what follows the last `;`."""
+    kept = attributes.split(b";")
+    end = [kept.pop()] if len(kept) > 1 and not kept[-1].strip() else []
+    ours: dict[bytes, bytes] = {}
+    while kept and (name := kept[-1].partition(b"=")[0].strip()) in _NAMES - ours.keys():
+        ours[name] = kept.pop().partition(b"=")[2]
+    return kept, ours, end
 
 
 def _without_promoted(items: list[bytes], promoted: bytes) -> list[bytes]:

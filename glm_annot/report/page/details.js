@@ -100,9 +100,9 @@ class Details {
       parts.push(element("p", {}, "Its neighbours name it: ", element("b", {}, name), end ? " (" + end + ")" : "", "."));
     }
     const genera = genes.text("context_genera", i);
-    if (genera) parts.push(element("p", { class: "dim" }, "Genera with the same gene between these neighbours: " + genera + "."));
+    if (genera) parts.push(element("p", { class: "dim" }, "Genera with the same gene between these neighbours: " + genera.replace("/", " of ") + "."));
     const neighbours = genes.text("context_neighbours", i);
-    if (neighbours) parts.push(element("p", { class: "dim" }, "Neighbours that say so: " + neighbours + "."));
+    if (neighbours) parts.push(element("p", { class: "dim" }, "Elsewhere beside its family: " + beside(neighbours) + "."));
     if (fit !== null) {
       const isLow = genes.isLow(i);
       const text = "Context fit " + fit.toFixed(1) + ": fits its neighbours better than " + fit.toFixed(0) + " % of the genes of held-out genomes" + (isLow ? ". Unexpected here: acquired lately, miscalled, or a rare neighbourhood." : ".");
@@ -134,4 +134,10 @@ class Details {
     const note = confidence === null ? "" : element("p", { class: "dim" }, "Weakest link " + confidence.toFixed(2) + "; ↓ is the probability that a gene shares the operon with the next one.");
     return [element("h3", {}, "Operon " + name.replace(/^glm_operon_/, "") + ", " + members.length + " genes"), note, element("ol", {}, ...rows)].filter(Boolean);
   }
+}
+
+// 'ribBA:51/76,ribC:39/76' in words.
+function beside(neighbours) {
+  const said = neighbours.split(",").map((each) => /^(.*):(\d+)\/(\d+)$/.exec(each));
+  return said.every(Boolean) ? said.map(([, name, number, of]) => name + " in " + number + " of " + of + " genera").join(", ") : neighbours;
 }

@@ -62,6 +62,13 @@ class Genes {
     return fit !== null && fit < this.lowFit;
   }
 
+  // The gene of a contig whose middle is nearest to a base.
+  nearest(contig, base) {
+    const { start, end } = this.columns;
+    const distance = (i) => Math.abs((start[i] + end[i]) / 2 - base);
+    return this.byContig[contig].reduce((best, i) => (distance(i) < distance(best) ? i : best));
+  }
+
   operon(i) {
     const name = this.text("operon", i);
     return name && name !== "none" ? name : "";

@@ -45,6 +45,17 @@ for (const button of document.querySelectorAll("[data-move]")) {
 for (const button of document.querySelectorAll("button[data-gene]")) {
   button.addEventListener("click", () => choose(Number(button.dataset.gene)));
 }
+// A click on the circle of a replicon opens the gene nearest to that place. It begins at the top, clockwise.
+for (const circle of document.querySelectorAll("[data-circle]")) {
+  circle.addEventListener("click", (event) => {
+    const { left, top, width } = circle.getBoundingClientRect();
+    const turn = Math.atan2(event.clientX - left - width / 2, top + width / 2 - event.clientY) / (2 * Math.PI);
+    const contig = Number(circle.dataset.circle);
+    const base = ((turn + 1) % 1) * genes.contigs[contig][1];
+    choose(genes.nearest(contig, base));
+    box.scrollIntoView({ block: "start" });
+  });
+}
 for (const button of document.querySelectorAll("[data-filter]")) {
   button.addEventListener("click", () => {
     table.only(button.dataset.filter);

@@ -46,7 +46,7 @@ class Table {
   productCell(i) {
     const skip = this.genes.text("skip", i);
     const note = skip && skip !== "named" ? element("small", {}, "no prediction: " + skip.replaceAll("_", " ")) : "";
-    return element("td", { class: "text w1" }, this.genes.product(i), note, this.contextNote(i));
+    return element("td", { class: "text product w1" }, this.genes.product(i), note, this.contextNote(i));
   }
 
   numberCell(i) {
@@ -92,9 +92,9 @@ class Table {
     return element("td", { class: "text w4" }, name, below ? element("small", {}, below) : "");
   }
 
-  // The same below the product, where its own column has no room.
+  // The same below the product of a hypothetical protein, where its own column has no room.
   contextNote(i) {
-    const name = this.genes.text("context_name", i);
+    const name = this.genes.isHypothetical(i) ? this.genes.text("context_name", i) : "";
     return name ? element("small", { class: "beside" }, "by its neighbours: " + name) : "";
   }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -22,6 +24,18 @@ def test_names_from_files_are_inert_on_the_screen_and_in_the_log(capsys: pytest.
     start_log(quiet=False)
     for said in (capsys.readouterr().err, log_file.getvalue()):
         assert "contig \\x1b]0;title\\x07\n" in said and "\x1b" not in said
+
+
+def test_messages_as_json_are_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    start_log(quiet=False, json_lines=True)
+    log = logging.getLogger("glm_annot.x")
+    log.info("%s of 3", 2)
+    log.error('no "gene"\nhere \x1b')
+    start_log(quiet=False)
+    info, error = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (info["level"], info["message"]) == ("info", "2 of 3") and info.keys() == error.keys()
+    assert error["message"] == 'no "gene"\nhere \\x1b' and error["level"] == "error"
+    assert datetime.fromisoformat(info["time"]).utcoffset() == timedelta()
 
 
 @pytest.mark.parametrize(

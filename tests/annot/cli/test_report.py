@@ -94,5 +94,29 @@ def test_a_table_of_another_file_is_refused(small_gff3: Path, tmp_path: Path) ->
     assert "this table is of another file" in refused("report", annotated)
     table.write_text("a\tb\n")
     assert "this is no table of glm-annot" in refused("report", annotated)
-    table.unlink()
-    assert f"its table of scores is not there ({table}); name it with --table" in refused("report", annotated)
+    assert "no such file" in refused("report", annotated, "--table", tmp_path / "x.tsv").lower()
+
+
+def test_a_report_without_a_table_says_what_is_left_out(small_gff3: Path) -> None:
+    run(small_gff3, "--report")
+    page = small_gff3.with_name("small.glm.html")
+    with_table = page.read_text()
+    small_gff3.with_name("small.glm.tsv").unlink()
+    assert run("report", small_gff3.with_name("small.glm.gff3"), "--force").exit_code == 0
+    without = page.read_text()
+    left_out = "This page was made from the annotated file alone. Left out"
+    assert left_out in without and left_out not in with_table
+    for said in ("34 genes on 1 contig", "MADE_0001", '"ec_passed"', '"operon_position"'):
+        assert said in without and said in with_table
+    assert '"prob_pair_next":[' in with_table and '"prob_pair_next":[' not in without
+
+
+def test_a_file_whose_sequences_lie_beside_it_needs_its_table(small_gff3: Path) -> None:
+    run(small_gff3)
+    annotated = small_gff3.with_name("small.glm.gff3")
+    annotated.write_text(annotated.read_text().partition("##FASTA")[0])
+    assert run("report", annotated).exit_code == 0
+    small_gff3.with_name("small.glm.tsv").unlink()
+    assert "cannot be read without its table; name that with --table" in refused(
+        "report", annotated, "--force"
+    )

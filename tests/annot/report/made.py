@@ -95,8 +95,8 @@ def rows() -> list[Row]:
     ]
 
 
-def genes() -> Genes:
-    """All of them."""
-    found = Genes()
+def genes(most: int = 100) -> Genes:
+    """All of them, of which `most` are kept."""
+    found = Genes(most)
     found.add(CONTIGS, rows())
     return found

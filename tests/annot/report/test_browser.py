@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from glm_annot.records import Contig
+from glm_annot.report.genes import Genes
 from glm_annot.report.page import render
-from tests.annot.report.made import COMMENT, HOSTILE, genes
+from tests.annot.report.made import COMMENT, HOSTILE, genes, row
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright (extra dev) is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+AXE = os.environ.get("GLM_ANNOT_AXE")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path (Debian: chromium)")
 WIDTHS = (390, 1280, 1920)
 
@@ -176,6 +180,38 @@ def test_no_width_scrolls_sideways(browser: Browser, report: Path, width: int, s
     opened.goto(report.as_uri())
     opened.click("#table tbody tr[data-gene='5'] button")
     assert opened.evaluate("document.documentElement.scrollWidth") == width
+    opened.close()
+
+
+@pytest.mark.skipif(AXE is None, reason="GLM_ANNOT_AXE does not name axe.min.js (npm: axe-core)")
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_use_it(browser: Browser, report: Path, width: int, scheme: str) -> None:
+    """axe-core's rules of accessibility: contrast, names of controls, order of headings, and others."""
+    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    opened.goto(report.as_uri())
+    opened.click("#table tbody tr[data-gene='1'] button")
+    opened.evaluate(Path(AXE or "").read_text(encoding="utf-8"))
+    found = opened.evaluate("axe.run().then((result) => result.violations)")
+    opened.close()
+    said = [(rule["id"], rule["impact"], node["html"]) for rule in found for node in rule["nodes"]]
+    assert [each for each in said if each[1] in ("serious", "critical")] == []
+
+
+def test_a_click_on_a_circle_opens_the_place_on_the_map(browser: Browser, tmp_path: Path) -> None:
+    pytest.importorskip("pycirclize", reason="the extra plot is not installed")
+    found = Genes()
+    places = [(100 * i + 1, 100 * i + 90) for i in range(40)]
+    rows = [row(contig="c", start=str(start), end=str(end), locus_tag=f"G_{start}") for start, end in places]
+    found.add([Contig("c", 4000, True, ())], rows)
+    (tmp_path / "x.html").write_bytes(render("x", found, COMMENT, annotation="a.gff3", table="t.tsv"))
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.goto((tmp_path / "x.html").as_uri())
+    circle = opened.locator("[data-circle]")
+    box = circle.bounding_box()
+    assert box is not None
+    circle.click(position={"x": box["width"] - 60, "y": box["width"] / 2})  # a quarter of the way round
+    assert opened.locator("#details h2").inner_text() == "G_1001"
     opened.close()
 
 

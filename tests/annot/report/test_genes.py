@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from glm_annot.report import genes as module
 from glm_annot.report.genes import BINS, Genes
 from glm_annot.report.summary import counts, sentences
 from tests.annot.report.made import CONTIGS, genes, row, rows
@@ -60,9 +57,8 @@ def test_a_name_with_a_semicolon_is_one_name() -> None:
     assert found.numbers == {"3.6.5.-": name}
 
 
-def test_genes_beyond_the_limit_are_counted_but_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_GENES", 3)
-    found = genes()
+def test_genes_beyond_the_limit_are_counted_but_not_kept() -> None:
+    found = genes(most=3)
     assert (found.on_page, found.total, counts(found).missed) == (3, 8, 1)
     assert {len(values) for values in found.columns.values()} == {3}
 

@@ -65,7 +65,7 @@ def test_what_cannot_be_is_said_and_nothing_overwritten(small_gff3: Path, tiny_b
     common = (small_gff3, "--model", tiny_bundle)
     with pytest.raises(UsageError, match="has layers 0 to 2, and no layer 3"):
         embed(*common, "-o", place, "--layer", 3)
-    with pytest.raises(UsageError, match=r"written as \.parquet"):
+    with pytest.raises(UsageError, match=r"written as \.parquet or \.h5ad"):
         embed(*common, "-o", "genes.csv")
     place.write_text("precious")
     with pytest.raises(UsageError, match="exists"):
@@ -73,3 +73,20 @@ def test_what_cannot_be_is_said_and_nothing_overwritten(small_gff3: Path, tiny_b
     assert place.read_text() == "precious"
     embed(*common, "-o", place, "--force")
     assert len(parquet.read_table(place)) == 34
+
+
+def test_anndata_has_the_same_vectors(tmp_path: Path, tiny_bundle: Path) -> None:
+    anndata = pytest.importorskip("anndata", reason="anndata (extra 'table') is not installed")
+    (tmp_path / "x.gff3").write_text(made_metagenome(3).replace("ID=gene_1;", "ID=gene_0;"))
+    for ending in ("parquet", "h5ad"):
+        words = ("-o", tmp_path / f"x.{ending}", "--model", tiny_bundle, "--layer", 2, "--context-only")
+        embed(tmp_path / "x.gff3", *words)
+    table, data = parquet.read_table(tmp_path / "x.parquet"), anndata.read_h5ad(tmp_path / "x.h5ad")
+    assert set(data.obsm) == {"context_2", "context_only"} and data.obs_names.is_unique
+    np.testing.assert_array_equal(data.X, np.array(table["protein"].to_pylist(), np.float32))
+    for name, matrix in data.obsm.items():
+        np.testing.assert_array_equal(matrix, np.array(table[name].to_pylist(), np.float32))
+    for name in ("contig", "start", "end", "strand", "locus_tag", "id", "product"):
+        assert list(data.obs[name]) == table[name].to_pylist()
+    assert data.uns["glm_annot"] == {key.decode(): v.decode() for key, v in table.schema.metadata.items()
+                                     if key != b"ARROW:schema"}  # fmt: skip
