@@ -233,8 +233,8 @@ class Suite:
         np.save(folder / "embeddings.npy", embeddings_GD)
 
     def _masked(self, folder: Path) -> None:
-        glm, reader = self.model.glm, window_reader(self._held_out, self._held_out_embeddings, self.model)
-        self._masked_tables(glm, reader, glm.config.max_distance, folder)
+        reader = window_reader(self._held_out, self._held_out_embeddings, self.model)
+        self._masked_tables(self.model.predictor, reader, self.model.glm.config.max_distance, folder)
 
     def _masked_tables(self, network: torch.nn.Module, reader: WindowReader, most: int, folder: Path) -> None:
         lengths = paper_masked.by_length(network, reader, most=most, seed=self.options.seed)

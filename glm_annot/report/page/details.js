@@ -62,8 +62,12 @@ class Details {
     if (passed.length) {
       parts.push(element("h3", {}, "Predicted EC number"));
       passed.forEach((number, k) => parts.push(this.call(number, confidences[k], genes.kind(i))));
-      const evidence = genes.text("evidence", i);
-      if (evidence) parts.push(element("p", { class: "dim" }, "Decided by " + (genes.evidence[evidence] || evidence) + "."));
+      const [source, nearest] = genes.list("evidence", i);
+      if (source) parts.push(element("p", { class: "dim" }, "Decided by " + (genes.evidence[source] || source) + "."));
+      if (nearest) {
+        const [name, identity, coverage] = nearest.split(":");
+        parts.push(element("p", { class: "dim" }, "Nearest labelled protein with this number: " + name + ", " + identity + " % identical over " + coverage + " % of both."));
+      }
     }
     if (existing.length) {
       const says = { agrees: "agrees", differs: "differs", missed: "the model calls none" }[genes.kind(i)];
