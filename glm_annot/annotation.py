@@ -109,7 +109,8 @@ class Annotation(Shown):
 
         Args:
             output: the name of the annotated file, or a folder; None is the folder of the input.
-            promote_ec, promote_to: as for `render`.
+            promote_ec: as for `render`.
+            promote_to: likewise.
             force: overwrite files that exist.
 
         Returns:
@@ -260,15 +261,21 @@ def annotate(
         genome: a file or a tool's output folder, as `read` takes them, or what `read` gave.
         model: a name of `list_models` or a folder, loaded onto the best device here; or what `load_model`
             gave, used where it is. Load it once for many genomes.
-        min_confidence, ec, operons, only_hypothetical: what to predict, see `Settings`.
-        reference, precision, batch_size, cache: how, see there.
+        min_confidence: least confidence of an EC number; None is the model's own.
+        ec: whether to predict EC numbers.
+        operons: whether to predict operons.
+        only_hypothetical: call EC numbers of hypothetical proteins alone.
+        reference: labelled proteins, whose homology counts as evidence for EC numbers, too.
+        precision: of the protein encoder: auto, fp32, bf16 or fp16.
+        batch_size: windows that gLM reads at once.
+        cache: of embeddings; None keeps none.
         progress: called with (stage, units done, units in all).
 
     Raises:
         InputError: the file cannot be used.
         ModelError: the model cannot be loaded, or has nothing to predict with.
 
-    Example:
+    Examples:
         >>> import glm_annot
         >>> annotation = glm_annot.annotate("bakta_output.gff3")
         >>> len(annotation.predictions.genes)

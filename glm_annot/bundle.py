@@ -200,7 +200,7 @@ def load(name_or_folder: str | Path = "mini", device: str | torch.device = "cpu"
         ModelError: unknown name, missing or damaged file, newer format.
         UsageError: no such device here.
 
-    Example:
+    Examples:
         >>> import glm_annot
         >>> model = glm_annot.load_model()
         >>> model.facts()["predicts"]

@@ -79,7 +79,7 @@ def read(
     Raises:
         InputError: anything that keeps the files from being used; it names file, line and remedy.
 
-    Example:
+    Examples:
         >>> import glm_annot
         >>> genome = glm_annot.read("bakta_output.gff3")
         >>> [contig.name for contig in genome.contigs]
