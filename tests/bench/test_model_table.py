@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from glm_annot.bundle import known
+from glm_annot.model.sizes import PLMConfig
 from glm_annot.training.encoder import official
 from glm_annot.training.evaluate.tables import around
 from glm_annot.training.plan.plan import PUBLISHED, UTILISATION, span
@@ -18,17 +20,17 @@ from tests.support.paths import ROOT
 
 def test_shapes_are_those_of_the_models() -> None:
     config = json.loads((known()["mini"] / "config.json").read_text())
-    plm, glm = config["plm"], config["glm"]
-    assert model_table.ENCODERS["encoder of mini"][0] == (plm["layers"], plm["dim"], plm["heads"])
+    glm = config["glm"]
+    assert config["plm"] == {"method": "kmers", **asdict(model_table.ENCODERS["encoder of mini"][0])}
     sizes = model_table.GLMS["gLM of mini"][0]
     assert sizes == (glm["input_dim"], glm["dim"], glm["layers"], glm["heads"], glm["ffn"])
     for name, shape in official.SHAPES.items():
         row = model_table.ENCODERS.get(f"ESM2 {name.split('_')[2]}")
-        assert row is None or row[0] == (shape.layers, shape.dim, shape.heads)
+        assert row is None or row[0] == PLMConfig(shape.layers, shape.dim, shape.heads)
 
 
 def test_a_row_says_what_a_genome_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(model_table.ENCODERS, "small", ((1, 32, 2), 500))
+    monkeypatch.setitem(model_table.ENCODERS, "small", (PLMConfig(1, 32, 2), 500))
     row = model_table.encoder("small")
     assert row.operations > model_table.GENES * 322 * 24 * 32**2
     made = model_table.Row("m", 2_000_000, 100.0, 50.0, "residues", 6000.0, 1e15)

@@ -236,7 +236,7 @@ def test_homologues_judge_only_those_who_have_any_and_are_said_to_carry() -> Non
 def test_the_nearest_labelled_protein_with_the_number_is_named() -> None:
     head = certain_of_identity()
     number = ancestry(["2.7.1.2"])
-    rival = Homologue(ancestry(["1.1.1.1"]), 400.0, 0.9, 1.0, "other")
+    rival = Homologue(ancestry(["1.1.1.1"]), 250.0, 0.9, 1.0, "other")
     clear, faint = (Homologue(number, bits, 0.621, 0.95, "sp|P1:2") for bits in (350.0, 40.0))
     nameless = Homologue(number, 380.0, 0.7, 1.0)
     for homologues, evidence in (
@@ -252,7 +252,7 @@ def test_a_head_searches_its_own_proteins_unless_homologues_are_given() -> None:
     head.base = Reference((protein(1), protein(2)), (("2.7.1.2",), ()), ("P1", "P2"))
     results = head.predict([protein(1), protein(9)], NOTHING, NOTHING, min_confidence=0.5)
     assert [[call.number for call in result.ec] for result in results] == [["2.7.1.2"], []]
-    assert [result.evidence for result in results] == ["homology", ""]
+    assert [result.evidence for result in results] == ["homology,P1:100:100", ""]
     (given,) = head.predict([protein(1)], NOTHING[:1], NOTHING[:1], [[]], min_confidence=0.5)
     assert given.ec == ()
     both = head.base.with_others(Reference((protein(9),), (("1.1.1.1",),)))

@@ -416,7 +416,7 @@ def test_operon_feature_and_tags_as_written() -> None:
         '                     /inference="ab initio prediction:glm-annot:0.1.0"',
         '                     /operon="glm_operon_0001"',
         '                     /note="glm-annot: ec=2.7.1.2, 2.7.1.-; ec_confidence=0.981,',
-        "                     0.990; evidence=encoder; enzyme_confidence=0.995;",
+        "                     0.990; ec_evidence=encoder; enzyme_confidence=0.995;",
         "                     context_fit=47.3; operon=glm_operon_0001;",
         '                     operon_confidence=0.900"',
         "     operon          join(388..420,1..243)",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
@@ -16,7 +15,7 @@ from glm_annot import bundle
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
 from glm_annot.training import recipe as recipes
 from glm_annot.training.cli import cli
-from glm_annot.training.corpus import genome_folder, heldout
+from glm_annot.training.corpus import genome_folder, heldout, sets
 from glm_annot.training.corpus import tables as corpus
 from glm_annot.training.corpus.sample import Candidate, choose, draw_order, related_groups, split_by
 from glm_annot.training.run import stages
@@ -176,8 +175,7 @@ def test_of_equal_groups_the_last_drawn_are_set_aside() -> None:
 def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_data: Path) -> None:
     recipe = recipes.read("mini")
     section, source = recipe.corpus, corpus.read_tables(shared_data / "corpus")
-    wanted = pa.array(sorted(stages.held_out(section, shared_data).genomes), source.proteins["sequence"].type)
-    identical = pc.is_in(source.proteins["sequence"], value_set=wanted).to_numpy()
+    listed = sets.read(stages.sets_file(section, shared_data))
     exclude = {int(genome): reason for genome, reason in section.exclude.items()}
     options = corpus.CorpusOptions(
         genomes=section.genomes,
@@ -185,8 +183,9 @@ def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_da
         valid=section.valid,
         test=section.test,
         seed=section.seed,
+        splits=listed.splits,
     )
-    chosen, _ = corpus.draw(source, options, {**corpus.relatives(source, identical), **exclude})
+    chosen, _ = corpus.draw(source, options, {**listed.left_out, **exclude})
     organism = dict(zip(*(source.genomes[name].to_pylist() for name in ("genome", "organism")), strict=True))
     drawn = [(organism[item.candidate.genome], item.split, item.candidate.genes) for item in chosen]
     _, card = bundle.read_texts("mini")
@@ -195,7 +194,7 @@ def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_da
         for line in card.partition("## Genomes")[2].partition("\n\n## ")[0].splitlines()[4:]
     ]
     assert drawn == [(name, split, int(genes)) for name, split, genes, _ in rows]
-    assert len(drawn) == 64
+    assert len(drawn) == 467
 
 
 def test_one_genome_cannot_be_split() -> None:
