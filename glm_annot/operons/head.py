@@ -263,10 +263,15 @@ def call_operons(
     An operon over the origin of a circular contig starts before it and has `end > contig.length`. If all
     neighbours of a circular contig are linked, its genes are one operon from the first on, without borders.
     """
-    runs = [(contig, run) for contig in genome.contigs for run in _runs(contig, pairs, threshold)]
+    runs = [
+        (contig, places, run)
+        for contig in genome.contigs
+        for places in [Places.of(contig)]
+        for run in _runs(contig, pairs, threshold)
+    ]
     return tuple(
-        _call(f"glm_operon_{number:04d}", contig, run, pairs)
-        for number, (contig, run) in enumerate(runs, first)
+        _call(f"glm_operon_{number:04d}", contig, places, run, pairs)
+        for number, (contig, places, run) in enumerate(runs, first)
     )
 
 
@@ -300,11 +305,13 @@ def _runs(contig: Contig, pairs: Mapping[tuple[int, int], float], threshold: flo
             yield _Run(run, before, after, begin)
 
 
-def _call(name: str, contig: Contig, run: _Run, pairs: Mapping[tuple[int, int], float]) -> OperonCall:
+def _call(
+    name: str, contig: Contig, places: Places, run: _Run, pairs: Mapping[tuple[int, int], float]
+) -> OperonCall:
     first, last = run.genes[0], run.genes[-1]
-    n, home = len(contig.coding), Places.of(contig).home
+    n = len(places.home)
     ends = [
-        home[i % n][1] + (circumference(contig) if i >= n else 0)
+        places.home[i % n][1] + (circumference(contig) if i >= n else 0)
         for i in range(run.first, run.first + len(run.genes))
     ]
     return OperonCall(
