@@ -112,11 +112,7 @@ def outline(path: str | Path) -> tuple[str, list[Contig]]:
     Raises:
         InputError: unreadable, or without additions of ours.
     """
-    text = source.read_bytes(path)
-    found = source.sniff(text, path)
-    comment = _PATCH[found].provenance(text)
-    if comment is None:
-        raise InputError("nothing in this file is from glm-annot; annotate it first", path)
+    text, found, comment = _annotated(path)
     return comment, _OUTLINE[found](BytesIO(_PATCH[found].strip(text)), str(path))
 
 
@@ -128,16 +124,26 @@ def told(path: str | Path) -> tuple[str, list[Contig], list[dict[str, str]]]:
     Raises:
         InputError: unreadable, or without additions of ours.
     """
-    text = source.read_bytes(path)
-    found = source.sniff(text, path)
-    comment = _PATCH[found].provenance(text)
-    if comment is None:
-        raise InputError("nothing in this file is from glm-annot; annotate it first", path)
+    text, found, comment = _annotated(path)
     genome = _PARSE[found](str(path), _PATCH[found].strip(text), sequences.load(None, None))
     assert genome.source is not None, "it was read from a file"
     said, anchors = _PATCH[found].said(text), genome.source.anchors
     tags = {gene.index: said.get(anchors[gene.index][0], {}) for gene in genome.genes}
     return comment, list(genome.contigs), list(told_rows(genome, tags))
+
+
+def _annotated(path: str | Path) -> tuple[bytes, str, str]:
+    """The bytes of a file with additions of ours, its format, and our comment of provenance.
+
+    Raises:
+        InputError: unreadable, or without additions of ours.
+    """
+    text = source.read_bytes(path)
+    found = source.sniff(text, path)
+    comment = _PATCH[found].provenance(text)
+    if comment is None:
+        raise InputError("nothing in this file is from glm-annot; annotate it first", path)
+    return text, found, comment
 
 
 class Sections(Protocol):
