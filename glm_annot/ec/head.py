@@ -352,18 +352,22 @@ class ECHead(nn.Module):
         """For each protein the source that carried its first call; '' without a call.
 
         That is the neighbours where the call is not likely enough without them, else the source that says
-        most for it."""
+        most for it.
+        """
+        beside = [row for row, ec in enumerate(calls) if ec and evidences[row].beside]
+        found = self.confidences([evidences[row] for row in beside], ignored=[*ignored, "neighbours"])
+        alone = dict(zip(beside, found, strict=True))
         carriers = ["" for _ in calls]
-        called = [row for row, ec in enumerate(calls) if ec]
-        alone = self.confidences([evidences[row] for row in called], ignored=[*ignored, "neighbours"])
-        for row, confidences in zip(called, alone, strict=True):
-            first = node(calls[row][0].number)
+        for row, ec in enumerate(calls):
+            if not ec:
+                continue
+            first = node(ec[0].number)
             says = {
                 source: of.get(first, 0.0)
                 for source, of in evidences[row].says().items()
                 if source not in ignored
             }
-            unlikely = evidences[row].beside and confidences[first] < least
+            unlikely = row in alone and alone[row][first] < least
             carriers[row] = (
                 "neighbours" if unlikely or not says else max(says, key=lambda source: says[source])
             )
