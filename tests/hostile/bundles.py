@@ -13,9 +13,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from glm_annot import bundle
-from glm_annot.io import read
-from glm_annot.pipeline import annotate
+from glm_annot import annotate, bundle
 from tests.hostile.damage import damaged, damaged_json
 from tests.hostile.outcomes import require
 from tests.support.tiny import made_gff3, tiny
@@ -82,6 +80,6 @@ def load_and_predict(path: Path, rng: random.Random) -> None:
         archive.extractall(folder)
     bundle.read_texts(folder)
     model = bundle.load(folder)
-    predictions = annotate(read(_folder() / "genome.gff3"), model, batch_size=rng.choice([1, 32]))
+    predictions = annotate(_folder() / "genome.gff3", model, batch_size=rng.choice([1, 32])).predictions
     found = [call.confidence for gene in predictions.genes.values() for call in (*gene.ec, *gene.ec_top)]
     require(all(0 <= p <= 1 for p in (*found, *predictions.pairs.values())), "a probability is none")

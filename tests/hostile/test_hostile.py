@@ -12,9 +12,10 @@ from tests.hostile import campaign
 from tests.hostile.campaign import Progress
 from tests.hostile.damage import damaged
 from tests.hostile.outcomes import Kind, require
-from tests.hostile.targets import FILES, Target
+from tests.hostile.targets import FILES, NAMES, Target
 
-INPUTS = 120  # of each target
+INPUTS = 120  # of each kind of annotation
+FEWER_INPUTS = 20  # of each other target: these take longer
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -25,6 +26,15 @@ def test_damaged_annotations_are_read_and_written_whole_or_refused_in_one_line(
     found = campaign.run(tmp_path, [name], seed=21, seconds=600, most=INPUTS, say=said.append)[name]
     assert said == [] and found.next == INPUTS
     assert found.counts[Kind.RIGHT.value] > 0 and found.counts[Kind.ERROR.value] > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FILES])
+def test_damaged_models_and_training_inputs_are_used_or_refused_in_one_line(
+    name: str, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    found = campaign.run(tmp_path, [name], seed=21, seconds=600, most=FEWER_INPUTS, say=said.append)[name]
+    assert said == [] and found.next == FEWER_INPUTS
 
 
 def test_damage_is_the_same_for_the_same_seed() -> None:
