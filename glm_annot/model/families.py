@@ -61,7 +61,6 @@ class FamilyTable(nn.Module):
         scaled_GD = (embeddings_GD.to(self.mean_D.dtype) - self.mean_D) / self.std_D
         return nn.functional.normalize(scaled_GD, dim=-1)
 
-    @torch.inference_mode()
     def assign(self, embeddings_GD: Tensor) -> tuple[Tensor, Tensor]:
         """The family of each protein, `none` for those without one, and the cosine to the nearest centroid.
 
@@ -71,11 +70,17 @@ class FamilyTable(nn.Module):
         Returns:
             int64 (G,) and float32 (G,), on the table's device.
         """
+        family_G, cosine_G = self.compare(embeddings_GD)
+        return family_G.masked_fill(cosine_G < self.nearest, self.none), cosine_G
+
+    @torch.inference_mode()
+    def compare(self, embeddings_GD: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest family of each protein, however far it is, and the cosine; as `assign` otherwise."""
         families, cosines = [], []
         for rows_GD in torch.split(embeddings_GD, ROWS):
             found = self.directions(rows_GD.to(self.mean_D.device)) @ self.centroids_FD.T
             cosine_G, family_G = found.max(dim=1)
-            families.append(family_G.masked_fill(cosine_G < self.nearest, self.none))
+            families.append(family_G)
             cosines.append(cosine_G.float())
         if not families:
             device = self.mean_D.device

@@ -98,8 +98,7 @@ def _embed(model: Model, genome: Genome) -> Embeddings:
 
 
 def _asker(model: Model, neighbours: Neighbours, embeddings_ND: Embeddings) -> Asker:
-    family_N, _ = neighbours.table.assign(torch.from_numpy(np.asarray(embeddings_ND, np.float32)))
-    families = Families(neighbours.table, family_N.numpy().astype(np.int32))
+    families = Families.of(neighbours.table, embeddings_ND)
     predictor = model.predictor
     glm = predictor if isinstance(predictor, FamilyGLM) else None
     return Asker(families, embeddings_ND, neighbours.mixture.log_prior_F, glm)

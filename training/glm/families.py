@@ -5,15 +5,16 @@ cluster). The largest of them in the training genomes become a `FamilyTable`; th
 protein of the corpus which it belongs to, as it will for the proteins of any genome.
 
 Beside a corpus's embeddings stand `families.safetensors` (the table), `families.json` (its size and what was
-measured) and `families.npy` (int32, row = `protein`; the number of families for none).
+measured), `families.npy` (int32, row = `protein`: the nearest family) and `family_cosines.npy` (float32: how
+near). From the table's threshold on a protein belongs to the family.
 
 Axes: N proteins, F families, D dimensions of an embedding, V proteins that choose the threshold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ from ..corpus.tables import read_table
 from ..encoder.embed import encoder_of
 from .windows import Embeddings, GeneOrder
 
-FAMILY_TABLE, FAMILY_RECORD, ASSIGNED = "families.safetensors", "families.json", "families.npy"
+FAMILY_TABLE, FAMILY_RECORD = "families.safetensors", "families.json"
+NEAREST, COSINES = "families.npy", "family_cosines.npy"
 LEAST_GENES = 3  # in the training genomes, if these are as many; smaller families teach little
 _ROWS = 65_536  # proteins read at a time
 _THRESHOLDS = np.linspace(0.0, 0.95, 96)
@@ -42,10 +44,37 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Families:
-    """The families of a corpus: the table, and each protein's family (the table's `none` for none)."""
+    """The families of a corpus.
+
+    Attributes:
+        table: tells which family a protein belongs to.
+        nearest_N: the nearest family of each protein.
+        cosine_N: of the protein and that family's centroid.
+    """
 
     table: FamilyTable
-    family_N: npt.NDArray[np.int32]
+    nearest_N: npt.NDArray[np.int32]
+    cosine_N: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, table: FamilyTable, embeddings_ND: Embeddings) -> Families:
+        """Those of some proteins by a table."""
+        starts = range(0, max(len(embeddings_ND), 1), _ROWS)
+        parts = [table.compare(_rows(embeddings_ND, slice(start, start + _ROWS))) for start in starts]
+        family_N, cosine_N = (torch.cat(of).cpu().numpy() for of in zip(*parts, strict=True))
+        return cls(table, family_N.astype(np.int32), cosine_N)
+
+    @cached_property
+    def family_N(self) -> npt.NDArray[np.int32]:
+        """The family of each protein; the table's `none` for none."""
+        near_enough_N = self.cosine_N >= float(self.table.nearest)
+        return np.where(near_enough_N, self.nearest_N, self.table.none).astype(np.int32)
+
+    def with_threshold(self, cosine: float) -> Families:
+        """The same where proteins belong to a family from another cosine on."""
+        table = FamilyTable(self.table.config)
+        table.load_state_dict({**self.table.state_dict(), "nearest": torch.tensor(cosine)})
+        return replace(self, table=table.requires_grad_(False))
 
 
 def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST_FAMILIES) -> dict[str, float]:
@@ -66,12 +95,23 @@ def make_families(corpus: Path, embeddings_ND: Embeddings, *, most: int = MOST_F
     train = GeneOrder.read(corpus, "train").protein_G
     number_N = _by_cluster(corpus, train, most)
     table = _centroids(embeddings_ND, number_N, np.unique(train))
+    found = Families.of(table, embeddings_ND)
     valid = np.setdiff1d(GeneOrder.read(corpus, "valid").protein_G, train)
-    measured = _choose_threshold(table, embeddings_ND, number_N, valid)
-    family_N = assign(table, embeddings_ND)
+    if len(valid):
+        found = found.with_threshold(_best_threshold(found, number_N, valid))
+    np.save(corpus / NEAREST, found.nearest_N)
+    np.save(corpus / COSINES, found.cosine_N)
+    return write_families(corpus, found)
+
+
+def write_families(corpus: Path, families: Families) -> dict[str, float]:
+    """Write the table of families, after the threshold was changed, too; returns as `make_families`."""
+    train, valid = (GeneOrder.read(corpus, split).protein_G for split in ("train", "valid"))
+    own_N = _by_cluster(corpus, train, families.table.none)
+    shares = _shares(families, own_N, np.setdiff1d(valid, train))
+    table = families.table
     save_file(table.state_dict(), corpus / FAMILY_TABLE)
-    np.save(corpus / ASSIGNED, family_N)
-    figures = {"families": float(table.config.families), "threshold": float(table.nearest), **measured}
+    figures = {"families": float(table.config.families), "threshold": float(table.nearest), **shares}
     record = {"table": asdict(table.config), "encoder": encoder_of(corpus), "figures": figures}
     write_json(corpus / FAMILY_RECORD, record)
     return figures
@@ -91,7 +131,7 @@ def read_families(corpus: Path) -> Families:
     table = FamilyTable(FamilyTableConfig(**record["table"]))
     table.load_state_dict(load_file(corpus / FAMILY_TABLE))
     table.requires_grad_(False)
-    return Families(table, read_array(corpus / ASSIGNED))
+    return Families(table, read_array(corpus / NEAREST), read_array(corpus / COSINES))
 
 
 def by_cluster(corpus: Path, families: Families) -> Ints:
@@ -99,14 +139,6 @@ def by_cluster(corpus: Path, families: Families) -> Ints:
     none = families.table.none
     number_N = _by_cluster(corpus, GeneOrder.read(corpus, "train").protein_G, none)
     return np.where(number_N < 0, none, number_N)
-
-
-def assign(table: FamilyTable, embeddings_ND: Embeddings) -> npt.NDArray[np.int32]:
-    """The family of each embedding, in any order; `table.none` for none."""
-    starts = range(0, len(embeddings_ND), _ROWS)
-    parts = [table.assign(_rows(embeddings_ND, slice(start, start + _ROWS)))[0].cpu() for start in starts]
-    found: npt.NDArray[np.int32] = torch.cat(parts).numpy().astype(np.int32)
-    return found
 
 
 def _groups(corpus: Path) -> Ints:
@@ -153,30 +185,28 @@ def _centroids(embeddings_ND: Embeddings, number_N: Ints, train: Ints) -> Family
     return table
 
 
-def _choose_threshold(
-    table: FamilyTable, embeddings_ND: Embeddings, number_N: Ints, valid: Ints
-) -> dict[str, float]:
-    """Set the table's threshold so that most proteins get what is theirs: their family, or none.
+def _best_threshold(families: Families, own_N: Ints, valid: Ints) -> float:
+    """The threshold by which most of some proteins get what is theirs: their family, or none."""
+    own_V, right_V = own_N[valid], families.nearest_N[valid] == own_N[valid]
+    given_TV = families.cosine_N[valid] >= _THRESHOLDS[:, None]
+    return float(_THRESHOLDS[np.where(given_TV, right_V, own_V < 0).mean(1).argmax()])
 
-    Returns:
-        the shares of `make_families`; nothing without proteins to choose by.
-    """
+
+def _shares(families: Families, own_N: Ints, valid: Ints) -> dict[str, float]:
+    """What `make_families` measures on some proteins; nothing without any."""
     if not len(valid):
         return {}
-    family_V, cosine_V = (found.cpu().numpy() for found in table.assign(_rows(embeddings_ND, valid)))
-    own_V = number_N[valid]
-    given_TV = cosine_V >= _THRESHOLDS[:, None]
-    right_T = np.where(given_TV, family_V == own_V, own_V < 0).mean(1)
-    best = int(right_T.argmax())
-    table.nearest.fill_(float(_THRESHOLDS[best]))
+    own_V, family_V = own_N[valid], families.family_N[valid]
     known_V = own_V >= 0
-    found_V = given_TV[best] & (family_V == own_V)
-    shares: Mapping[str, float] = {
-        "given_their_family": float(found_V[known_V].mean()) if known_V.any() else 0.0,
-        "given_none": float((~given_TV[best])[~known_V].mean()) if (~known_V).any() else 0.0,
-        "of_a_family": float(known_V.mean()),
+    return {
+        "given_their_family": _mean(family_V[known_V] == own_V[known_V]),
+        "given_none": _mean(family_V[~known_V] == families.table.none),
+        "of_a_family": _mean(known_V),
     }
-    return dict(shares)
+
+
+def _mean(of: npt.NDArray[np.bool_]) -> float:
+    return float(of.mean()) if len(of) else 0.0
 
 
 def _rows(embeddings_ND: Embeddings, rows: Ints | slice) -> Tensor:

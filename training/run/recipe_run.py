@@ -17,7 +17,7 @@ from ..bundle.trust import trust_names
 from ..common.steps import Step, run_steps, seconds_spent
 from ..corpus.shared_data import SharedData
 from ..encoder.embed import EMBEDDINGS
-from ..glm.families import ASSIGNED, FAMILY_RECORD, FAMILY_TABLE
+from ..glm.families import COSINES, FAMILY_RECORD, FAMILY_TABLE, NEAREST
 from ..recipe import Recipe
 from ..settings import Trained
 from . import stages
@@ -41,7 +41,7 @@ _GLM = (
     *("begun.json", "best.json", "best.safetensors", "glm.json", "glm.safetensors"),
     *("features.safetensors", "fit.safetensors", "family_head.safetensors", *_TRAINING),
 )
-_FAMILIES = _below("corpus", FAMILY_TABLE, FAMILY_RECORD, ASSIGNED)
+_FAMILIES = _below("corpus", FAMILY_TABLE, FAMILY_RECORD, COSINES, NEAREST)
 _TABLES = ("genomes", "contigs", "genes", "proteins", "encoder_proteins", "family_proteins")
 _TEXTS = (CONFIG, METRICS, CARD, LABELS, EC_NAMES, FAMILY_NAMES, PROTEINS)
 # Files that each step may write, by which they are recognised when it was killed.

@@ -280,8 +280,12 @@ def make_families(corpus: Path, *, most: int = MOST_FAMILIES, report: Callable[[
     """Make the gene families of an embedded corpus, the largest ones, and report what they hold."""
     from ..glm import families
     from ..glm.train import read_embeddings
+    from ..memory.threshold import choose_threshold
 
-    figures = families.make_families(corpus, read_embeddings(corpus), most=most)
+    embeddings_ND = read_embeddings(corpus)
+    families.make_families(corpus, embeddings_ND, most=most)
+    found = choose_threshold(corpus, families.read_families(corpus), embeddings_ND, report=report)
+    figures = families.write_families(corpus, found)
     said = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items())
     report(f"families: {said}")
 
