@@ -6,7 +6,8 @@ linear head on its embedding, and one on what gLM makes of it in its context. A 
 the protein is an enzyme at all. A softmax shares that probability out among the candidates, by what the
 sources say for each together and by the enzymes beside the gene (`glm_annot.ec.adjacency`). A candidate above
 the last level, such as 2.7.1.-, stands for the numbers under it that are no candidates themselves. The
-probability of a class is the sum of what lies under it, so it is never less likely than any of that.
+probability of a class is the sum of what lies under it, so it is never less likely than any of that. Numbers
+that labelled proteins have together raise each other (`glm_annot.ec.together`).
 
 Axes: G proteins; D embedding; L hidden layers; C labels; P profiles; N labels over all profiles; R rows of
 features; F features.
@@ -40,13 +41,13 @@ from glm_annot.ec.evidence import (
     spans,
 )
 from glm_annot.ec.families import KmerConfig, KmerProfiles
-from glm_annot.ec.reference import Reference
+from glm_annot.ec.reference import CLEAR_BITS, Reference
+from glm_annot.ec.together import with_others
 from glm_annot.ec_numbers import LEVELS, ROOT, Node, ancestry, node, number, sort_key
 from glm_annot.records import ECCall
 
 TOP = 3  # complete numbers listed whatever their confidence
 THRESHOLD = 0.5  # of a head that nothing has calibrated
-CLEAR_BITS = 50.0  # of a homologue that is named; chance has one among 100,000 proteins that are asked for
 _NO_WORD = re.compile(r"[^A-Za-z0-9._|-]")  # in the name of a homologue
 ENZYME_WIDTH = 16  # hidden units of what tells enzymes
 _BATCH = 1024  # proteins whose probabilities over all labels are held at once
@@ -311,8 +312,9 @@ class ECHead(nn.Module):
         unknown = [column for source in ignored for column in SOURCES[source]]
         enzyme_GF[:, unknown] = self.enzyme.mean_F[unknown]
         enzyme_G = torch.sigmoid(self.enzyme(enzyme_GF)).tolist()
+        together = self.base.together
         return [
-            _shared_out(enzyme, nodes, list(islice(scores, len(nodes))))
+            with_others(_shared_out(enzyme, nodes, list(islice(scores, len(nodes)))), together)
             for enzyme, nodes in zip(enzyme_G, candidates, strict=True)
         ]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from glm_annot.ec.evidence import Homologue
 from glm_annot.ec.search import PROGRAM, Hit, ProteinSearch
+from glm_annot.ec.together import Together, together
 from glm_annot.ec_numbers import Node, ancestry, is_number
 from glm_annot.ec_transferred import current
 from glm_annot.errors import InputError
@@ -25,6 +26,7 @@ MOST_UNPACKED = 2**30  # bytes of a model's labelled proteins
 MIN_BITS = (
     28.0  # of a homologue: some ten as good arise by chance among 20,000 proteins; fewer help remote ones
 )
+CLEAR_BITS = 50.0  # of a homologue that is named; chance has one among 100,000 proteins that are asked for
 # 'EC=1.2.3.4', '[EC:1.2.3.4]', 'EC 1.2.3.-', 'ec_number=1.2.3.4; 5.6.7.8'
 _FIELD = re.compile(r"\bEC(?:_number|[ _]?num(?:ber)?)?\s*[=: ]\s*\[?([0-9n.,;/\s-]+)", re.IGNORECASE)
 # Prokka's databases: 'ID 1.2.3.4~~~gene~~~product'
@@ -113,7 +115,8 @@ class Reference:
     def homologues(self, proteins: Sequence[str], *, threads: int = 1) -> list[list[Homologue]]:
         """For each protein its homologues among these, the highest score first; [] without any.
 
-        Identity and coverage are those of the first of each set of EC numbers; for others they are 0.
+        Identity and coverage, which cost an alignment of their own, are given of the first homologue with an
+        EC number, and of the first with each other set of numbers that has `CLEAR_BITS`; else they are 0.
 
         Args:
             proteins: amino acids.
@@ -124,6 +127,11 @@ class Reference:
         with ThreadPoolExecutor(threads) as pool:
             found = dict(zip(distinct, pool.map(self._described, distinct, hits), strict=True))
         return [found[protein] for protein in proteins]
+
+    @cached_property
+    def together(self) -> Together:
+        """Which numbers these have together."""
+        return together(self.ec)
 
     @cached_property
     def _search(self) -> ProteinSearch:
@@ -144,7 +152,7 @@ class Reference:
             if hit.bits < MIN_BITS:
                 break
             ec, shares = self.ec[hit.target], (0.0, 0.0)
-            if ec not in seen:
+            if ec and ec not in seen and (hit.bits >= CLEAR_BITS or not seen):
                 seen.add(ec)
                 shares = self._search.alignment(query, hit.target)
             found.append(Homologue(self._nodes[hit.target], hit.bits, *shares, self._all_names[hit.target]))

@@ -13,6 +13,7 @@ import torch
 from glm_annot.ec.evidence import ENZYME_FEATURES, RANKING_FEATURES, Evidence, Homologue, SimilarFamily
 from glm_annot.ec.head import ECHead, ECHeadConfig
 from glm_annot.ec.reference import (
+    CLEAR_BITS,
     Reference,
     from_bytes,
     header_numbers,
@@ -144,13 +145,28 @@ def test_homologues_are_found_best_first() -> None:
     target = protein(1, 300)
     half = target[:180] + protein(8, 120)
     names = ("A", "half", "whole")
-    reference = Reference((protein(2, 300), half, target), (("1.1.1.1",), (), ("2.7.1.2",)), names)
+    reference = Reference((protein(2, 300), half, target), (("1.1.1.1",), ("2.7.1.3",), ("2.7.1.2",)), names)
     none, found, again = reference.homologues([protein(9, 300), target, target])
     assert none == [] and found == again
-    assert [homologue.nodes for homologue in found] == [ancestry(["2.7.1.2"]), frozenset()]
+    assert [homologue.nodes for homologue in found] == [ancestry(["2.7.1.2"]), ancestry(["2.7.1.3"])]
     assert [homologue.name for homologue in found] == ["whole", "half"]
     assert (found[0].identity, found[0].coverage) == (1.0, 1.0)
     assert found[1].coverage == pytest.approx(0.6, abs=0.05) and found[0].bits > found[1].bits > 0
+
+
+def test_only_homologues_that_may_be_named_are_described() -> None:
+    """The first with a number, and the first with each other set of numbers that is clear."""
+    target = protein(1, 300)
+    same, rival, faint = target[:200] + protein(7, 100), target[:190] + protein(8, 110), target[:12]
+    for numbers, described in ((("2.7.1.3",), True), ((), False), (("2.7.1.2",), False)):
+        known = Reference((target, same, rival), (("2.7.1.2",), ("2.7.1.2",), numbers), ("A", "B", "C"))
+        found = known.homologues([target])[0]
+        assert [near.coverage > 0 for near in found] == [True, False, described]
+    few = Reference((target, rival), (("2.7.1.2",), ("2.7.1.3",)))
+    near = few.homologues([faint])[0]
+    assert [one.bits < CLEAR_BITS for one in near] == [True, True] and near[0].coverage > 0 == near[
+        1
+    ].coverage
 
 
 def test_bits_and_identity_are_those_of_diamond() -> None:
