@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal
 from zipfile import BadZipFile
 
@@ -15,7 +16,10 @@ import pyarrow.parquet as pq
 
 from glm_annot.errors import InputError
 
-_DAMAGE = (OSError, ValueError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError)  # of np.load
+_DAMAGE = (  # of np.load; it reads a header as Python's tokens
+    *(OSError, ValueError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError),
+    TokenError,
+)
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
