@@ -6,13 +6,15 @@ of the labelled proteins with number a that have number c, or one of class c, to
 
     P(c) = p(c) + sum over the numbers a outside c of p(a) P(c | a)
 
-A class never becomes less likely than a number in it, nor than it was.
+A class never becomes less likely than a number in it. The numbers keep their order: P(c) of one is at most
+that of the next likelier one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from glm_annot.ec_numbers import LEVELS, Node, ancestry, is_complete, node
 
@@ -53,9 +55,11 @@ def with_others(confidences: Mapping[Node, float], known: Together) -> dict[Node
         known: as `together` gives it.
     """
     found = dict(confidences)
-    for number, p in confidences.items():
-        if len(number) == LEVELS and number in known:
-            for other, share in known[number].items():
-                if other in found:
-                    found[other] += p * share
+    numbers = sorted((step for step in confidences if len(step) == LEVELS), key=lambda n: -confidences[n])
+    for number in numbers:
+        for other, share in known.get(number, {}).items():
+            if other in found:
+                found[other] += confidences[number] * share
+    for likelier, number in pairwise(numbers):
+        found[number] = min(found[number], found[likelier])
     return found

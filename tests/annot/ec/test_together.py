@@ -21,11 +21,16 @@ def test_classes_are_no_numbers_that_a_protein_has_beside_others() -> None:
 
 def test_numbers_of_one_protein_raise_each_other() -> None:
     known = {RIBOSE: {REDUCTASE: 0.9, node("1.-.-.-"): 0.9}, REDUCTASE: {RIBOSE: 0.5}}
-    found = with_others({(): 0.8, node("1.-.-.-"): 0.3, RIBOSE: 0.5, REDUCTASE: 0.3}, known)
-    assert found[REDUCTASE] == pytest.approx(0.3 + 0.5 * 0.9)
-    assert found[node("1.-.-.-")] == pytest.approx(0.3 + 0.5 * 0.9)
-    assert found[RIBOSE] == pytest.approx(0.5 + 0.3 * 0.5)
+    found = with_others({(): 0.8, node("1.-.-.-"): 0.2, RIBOSE: 0.6, REDUCTASE: 0.1}, known)
+    assert found[REDUCTASE] == pytest.approx(0.1 + 0.6 * 0.9)
+    assert found[node("1.-.-.-")] == pytest.approx(0.2 + 0.6 * 0.9)
+    assert found[RIBOSE] == pytest.approx(0.6 + 0.1 * 0.5)
     assert found[()] == 0.8
+
+
+def test_numbers_keep_their_order() -> None:
+    found = with_others({(): 1.0, RIBOSE: 0.5, REDUCTASE: 0.4}, {RIBOSE: {REDUCTASE: 0.9}})
+    assert found[RIBOSE] == found[REDUCTASE] == 0.5
 
 
 def test_a_number_that_is_no_candidate_stays_none() -> None:
