@@ -235,7 +235,7 @@ def _context_fits(
         percentile_G = model.neighbours.percentile(context.log_ratio_G)
         names = context_names(context, model.neighbours, model.ec_names) if model.neighbours.names else ()
         return ContextFits(
-            percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy(), names, context.same_genomes
+            percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy(), names, int(context.same_M.sum())
         )
     if model.fit is not None:
         percentile_G = model.fit.percentile(torch.from_numpy(states.log_ratio_G).to(model.fit.sigma.device))
