@@ -1,13 +1,16 @@
 """Fitting an operon head to genomes with known operons.
 
 Most known operons were called from RNA-seq by a program that itself cuts at a distance between genes, so that
-its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Three measures follow:
+its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Four measures follow:
 
 - Beyond its reach a label 0 is replaced by a soft one: the probability of an operon at that gap by the layout
   alone, gaps of tandem genes against those between opposite strands as in UniOP (Su, Zhang, Söding 2024).
 - Attention is fitted without sight of the pair's own gap. Given the truth, the gap and what the proteins are
   say nothing of each other, so labels made from gaps also teach what attention knows of operons (co-training,
-  Blum and Mitchell 1998). Its weight is set with gaps as noisy observations (`_attention_weight`).
+  Blum and Mitchell 1998). Its weight is set with gaps as noisy observations (`_attention_weight`). Beside
+  what a memory of gene order says it adds nothing on organisms left out: a model with a memory goes without.
+- What the memory says of an organism is said without its relatives in the ring `genus`, here and where a head
+  is judged: strains have one gene order whether genes are transcribed together or not.
 - Calibration is over all tandem neighbours, also those that nobody labelled, of genomes left out of the fit.
 """
 
@@ -22,10 +25,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from torch import Tensor
 
 from glm_annot.bundle import Model
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.context import contextualise
+from glm_annot.model.neighbours.adjacent import conserved_pairs
+from glm_annot.model.neighbours.memory import Memory
 from glm_annot.operons.features import (
     AXIS,
     KINDS,
@@ -41,6 +47,7 @@ from glm_annot.operons.head import BoostedTrees, OperonHead, OperonHeadConfig, a
 from glm_annot.pipeline import embed_distinct
 
 from ..common.console import Report
+from ..corpus.rings import RINGS
 from .data import UNKNOWN, LabelledGenome
 
 # (rounds, leaves) of the boosted models whose log-odds are averaged: large trees learn where callers cut,
@@ -56,10 +63,18 @@ Attention = Sequence[NDArray[np.floating]]  # for each contig (P, A)
 
 @dataclass(frozen=True)
 class OperonExample:
-    """A labelled genome and gLM's attention, for each contig (P, A); None for a head without gLM."""
+    """A labelled genome and what a head reads besides its layout.
+
+    Attributes:
+        genome: it.
+        attention: gLM's, for each contig (P, A); None for a head that reads none.
+        conserved: what a memory of gene order says without the genome's relatives, for each contig (P, C);
+            None for a head without memory.
+    """
 
     genome: LabelledGenome
     attention: Attention | None = None
+    conserved: Sequence[Floats] | None = None
 
     @property
     def tracks(self) -> list[Track]:
@@ -68,18 +83,37 @@ class OperonExample:
 
     @classmethod
     def of(cls, labelled: LabelledGenome, model: Model) -> OperonExample:
-        """What an encoder and a gLM make of a labelled genome."""
+        """What a model makes of a labelled genome: its memory of gene order, or else gLM's attention."""
         genome = labelled.genome
+        if model.neighbours is not None and model.neighbours.config.gaps:
+            embeddings_GD = embed_distinct(model.family_encoder or model.encoder, genome.proteins)
+            table, memory = model.neighbours.table, model.neighbours.memory
+            family_G, _ = table.assign(torch.from_numpy(embeddings_GD).to(memory.family_N.device))
+            tracks = [Track.of(contig) for contig in genome.contigs]
+            hidden_M = relatives(family_G, memory)
+            return cls(labelled, conserved=conserved_pairs(tracks, family_G, memory, hidden_M))
         embeddings_GD = embed_distinct(model.encoder, genome.proteins)
         states = contextualise(genome, embeddings_GD, model.glm, model.features, attention=True)
         return cls(labelled, states.attention_NA)
+
+
+def relatives(family_G: Tensor, memory: Memory, ring: str = "genus") -> Tensor:
+    """Which genomes (M,) of a memory are within a ring of relatives (see `rings`) of a genome's families."""
+    families = memory.config.families
+    family_N, genome_C = memory.family_N.long(), memory.genome_C.long()
+    genome_N = genome_C.repeat_interleave(memory.first_C.diff())
+    has_MF = torch.zeros(memory.config.genomes, families + 1, dtype=torch.bool, device=family_N.device)
+    has_MF[genome_N, family_N] = True
+    own_F = torch.unique(family_G[family_G < families])
+    common_M, size_M = has_MF[:, own_F].sum(1), has_MF[:, :families].sum(1)
+    return common_M >= RINGS[ring] * size_M.clamp(max=len(own_F)).clamp_min(1)
 
 
 @dataclass(frozen=True)
 class _Rows:
     """All tandem pairs of one genome, labelled (`trains_N`) or not; targets lie in 0..1."""
 
-    layout_NF: Floats
+    features_NF: Floats  # layout, and what the memory says
     target_N: Floats
     trains_N: NDArray[np.bool_]
     odds_N: Floats  # density of the gap within operons over that between them, by the layout alone
@@ -96,7 +130,7 @@ def fit_operon_head(
     """Fit a head; the same examples and seed give the same head.
 
     Args:
-        examples: labelled genomes, all with attention or none.
+        examples: labelled genomes, all with attention or none, and all with what a memory says or none.
         calibrate: fit the calibration on each genome with a head fitted to the others (on regions in turn if
             there is only one genome); without it probabilities are only good for ranking. A genome is left
             out of this if the others have too few labels; if all are, no calibration is fitted.
@@ -112,9 +146,10 @@ def fit_operon_head(
     heads = 0 if examples[0].attention is None else examples[0].attention[0].shape[1]
     models = [_boost(rows, *shape, seed) for shape in ENSEMBLE]
     trees = [tree for model in models for tree in _trees(model)]
-    head = OperonHead(OperonHeadConfig(heads, len(trees), max(len(tree) for tree in trees)))
+    conserved = examples[0].conserved is not None
+    head = OperonHead(OperonHeadConfig(heads, len(trees), max(len(tree) for tree in trees), conserved))
     head.gap_prior_3K.copy_(torch.from_numpy(prior_3K))
-    _load_trees(head.layout, models, rows[0].layout_NF)
+    _load_trees(head.layout, models, rows[0].features_NF)
     if heads:
         _fit_attention(head, rows, report)
     if calibrate:
@@ -188,8 +223,10 @@ def _rows(example: OperonExample, prior_3K: Floats) -> _Rows:
         attention = np.concatenate(of_contigs)[same]
     borders = tables.borders
     odds = posterior / (1 - posterior) * borders / (1 - borders)
-    layout = np.concatenate(geometry(tracks, prior_3K))[same]
-    return _Rows(layout, target, label != UNKNOWN, odds, attention)
+    features = np.concatenate(geometry(tracks, prior_3K))
+    if example.conserved is not None:
+        features = np.concatenate([features, np.concatenate(example.conserved)], axis=1)
+    return _Rows(features[same], target, label != UNKNOWN, odds, attention)
 
 
 def _posterior(tables: GapTables, reach: float) -> Floats:
@@ -202,8 +239,8 @@ def _posterior(tables: GapTables, reach: float) -> Floats:
 
 
 def _boost(rows: Sequence[_Rows], rounds: int, leaves: int, seed: int) -> HistGradientBoostingClassifier:
-    """Boosted trees on layout; a soft target counts as both answers, weighted."""
-    x = np.concatenate([row.layout_NF[row.trains_N] for row in rows])
+    """Boosted trees on layout and memory; a soft target counts as both answers, weighted."""
+    x = np.concatenate([row.features_NF[row.trains_N] for row in rows])
     y, weight, twice = _both_answers(np.concatenate([row.target_N[row.trains_N] for row in rows]))
     model = HistGradientBoostingClassifier(
         max_iter=rounds,
@@ -340,7 +377,7 @@ def _calibration(examples: Sequence[OperonExample], seed: int, report: Report) -
         except InputError:
             continue
         tracks = held_out.tracks
-        logit = np.concatenate(head.logits(tracks, held_out.attention))
+        logit = np.concatenate(head.logits(tracks, held_out.attention, conserved=held_out.conserved))
         same = np.concatenate([track.same for track in tracks])
         row = _rows(held_out, head.gap_prior_3K.numpy())
         chosen = counted[same]

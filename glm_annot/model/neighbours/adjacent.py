@@ -9,16 +9,47 @@ them, M genomes, F columns of `CONSERVED`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from glm_annot.model.neighbours.memory import GAP_MIDDLES, Memory
-from glm_annot.operons.features import CONSERVED
+from glm_annot.operons.features import CONSERVED, Floats, Track
 
 CLOSE = 60  # bases; most neighbours of one operon are closer
 NO_GAP = GAP_MIDDLES[-1]  # stands for the gap where no genome has the two side by side
 PRIOR = (0.5, 2.0)  # groups with the two side by side, and with both, that are added to what was seen
 PRIOR_ENDS = (1.0, 3.0)  # the same for ends of a run and places of a family
+
+
+def conserved_pairs(
+    tracks: Sequence[Track], family_G: Tensor, memory: Memory, hidden_M: Tensor
+) -> list[Floats]:
+    """What other genomes say of the pairs of neighbouring genes of some contigs.
+
+    Args:
+        tracks: the contigs.
+        family_G: of their coding genes, one contig after the other.
+        memory: with gaps.
+        hidden_M: genomes of the memory that say nothing.
+
+    Returns:
+        for each contig (P, C); without meaning where strands differ.
+    """
+    first, second, at = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+    for track in tracks:
+        forward = track.strand[track.left] == 1
+        first.append(at + np.where(forward, track.left, track.right))
+        second.append(at + np.where(forward, track.right, track.left))
+        at += len(track.strand)
+    allowed_N = ~hidden_M[memory.genome_C.long()].repeat_interleave(memory.first_C.diff())
+    one_P, other_P = (
+        family_G[torch.from_numpy(np.concatenate(rows)).to(family_G.device)] for rows in (first, second)
+    )
+    found = side_by_side(memory, allowed_N, one_P, other_P).cpu().numpy()
+    return np.split(found, np.cumsum([len(track.gap) for track in tracks])[:-1])
 
 
 def side_by_side(memory: Memory, allowed_N: Tensor, first_P: Tensor, second_P: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class Memory(nn.Module):
         self.register_buffer("gap_B", torch.zeros(held, dtype=torch.uint8))
 
     def hold_gaps(self, gap_N: Tensor) -> None:
-        """Take the bases between each place's gene and the next one of its contig; negative for an overlap."""
+        """Take the bases between each place's gene and the next of its contig, negative for an overlap."""
         step_N = torch.bucketize(gap_N, torch.tensor(GAP_STEPS), right=True)
         step_N = nn.functional.pad(step_N, (0, len(step_N) % 2))
         self.gap_B.copy_(step_N[::2] + 16 * step_N[1::2])
