@@ -4,11 +4,14 @@ Most known operons were called from RNA-seq by a program that itself cuts at a d
 its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Four measures follow:
 
 - Beyond its reach a label 0 is replaced by a soft one: the probability of an operon at that gap by the layout
-  alone, gaps of tandem genes against those between opposite strands as in UniOP (Su, Zhang, Söding 2024).
-- Attention is fitted without sight of the pair's own gap. Given the truth, the gap and what the proteins are
-  say nothing of each other, so labels made from gaps also teach what attention knows of operons (co-training,
-  Blum and Mitchell 1998). Its weight is set with gaps as noisy observations (`_attention_weight`). Beside
-  what a memory of gene order says it adds nothing on organisms left out: a model with a memory goes without.
+  alone, gaps of tandem genes against those between opposite strands as in UniOP (Su, Zhang, Söding 2024). A
+  memory of gene order moves it by what it says of the two families (`_with_memory`): by log-odds that were
+  fitted on other genomes, to labels that come from gaps. So do two views teach each other (co-training, Blum
+  and Mitchell 1998).
+- Attention, as memory, is fitted without sight of the pair's own gap. Given the truth, the gap and what the
+  proteins are say nothing of each other, so labels made from gaps also teach what these know of operons. Their
+  weight is set with gaps as noisy observations (`_evidence_weight`). Beside what a memory says attention adds
+  nothing on organisms left out: a model with a memory goes without.
 - What the memory says of an organism is said without its relatives in the ring `genus`, here and where a head
   is judged: strains have one gene order whether genes are transcribed together or not.
 - Calibration is over all tandem neighbours, also those that nobody labelled, of genomes left out of the fit.
@@ -34,6 +37,7 @@ from glm_annot.model.neighbours.adjacent import conserved_pairs
 from glm_annot.model.neighbours.memory import Memory
 from glm_annot.operons.features import (
     AXIS,
+    CONSERVED,
     KINDS,
     Floats,
     GapTables,
@@ -115,9 +119,11 @@ class _Rows:
 
     features_NF: Floats  # layout, and what the memory says
     target_N: Floats
+    soft_N: NDArray[np.bool_]  # targets that no label gives
     trains_N: NDArray[np.bool_]
     odds_N: Floats  # density of the gap within operons over that between them, by the layout alone
     attention_NF: Floats | None
+    conserved_NC: Floats | None
 
 
 def fit_operon_head(
@@ -142,7 +148,7 @@ def fit_operon_head(
             `average_gaps`).
     """
     prior_3K = average_gaps([example.tracks for example in examples])
-    rows = [_rows(example, prior_3K) for example in examples]
+    rows = _with_memory([_rows(example, prior_3K) for example in examples])
     heads = 0 if examples[0].attention is None else examples[0].attention[0].shape[1]
     models = [_boost(rows, *shape, seed) for shape in ENSEMBLE]
     trees = [tree for model in models for tree in _trees(model)]
@@ -153,7 +159,7 @@ def fit_operon_head(
     if heads:
         _fit_attention(head, rows, report)
     if calibrate:
-        head.calibration.copy_(torch.from_numpy(_calibration(examples, seed, report)))
+        head.calibration.copy_(torch.from_numpy(_calibration(examples, rows, seed, report)))
     return head.eval()
 
 
@@ -215,18 +221,19 @@ def _rows(example: OperonExample, prior_3K: Floats) -> _Rows:
     label = np.concatenate(example.genome.labels)[same]
     by_layout = _posterior(tables, example.genome.reach)
     posterior = np.interp(warp(gap), AXIS, by_layout)
-    unobserved = (label == 0) & (gap >= example.genome.reach)
-    target = np.where((label == UNKNOWN) | unobserved, posterior, label)
+    soft = (label == UNKNOWN) | ((label == 0) & (gap >= example.genome.reach))
+    target = np.where(soft, posterior, label)
     attention = None
     if example.attention is not None:
         of_contigs = [attention_features(*pair) for pair in zip(tracks, example.attention, strict=True)]
         attention = np.concatenate(of_contigs)[same]
     borders = tables.borders
     odds = posterior / (1 - posterior) * borders / (1 - borders)
-    features = np.concatenate(geometry(tracks, prior_3K))
+    features, conserved = np.concatenate(geometry(tracks, prior_3K))[same], None
     if example.conserved is not None:
-        features = np.concatenate([features, np.concatenate(example.conserved)], axis=1)
-    return _Rows(features[same], target, label != UNKNOWN, odds, attention)
+        conserved = np.concatenate(example.conserved)[same]
+        features = np.concatenate([features, conserved], axis=1)
+    return _Rows(features, target, soft, label != UNKNOWN, odds, attention, conserved)
 
 
 def _posterior(tables: GapTables, reach: float) -> Floats:
@@ -307,26 +314,79 @@ def _fit_attention(head: OperonHead, rows: Sequence[_Rows], report: Report) -> N
     x = np.concatenate([_attention_of(row) for row in rows])
     target = np.concatenate([row.target_N for row in rows])
     trains = np.concatenate([row.trains_N for row in rows])
-    mean = x.mean(0)
-    slope_F = _attention_slopes(x[trains], target[trains])
-    # The weight is judged on what was not fitted: else chance agreement would pass for knowledge.
-    evidence, judged = np.empty(len(x)), np.zeros(len(x), np.bool_)
-    for part in _parts(rows):
-        others = np.setdiff1d(np.flatnonzero(trains), part)
-        if _has_both_answers(target[others]):
-            evidence[part] = (x[part] - mean) @ _attention_slopes(x[others], target[others])
-            judged[part] = True
+    evidence, judged = _evidence_left_out(x, rows)
     if not judged.any():
         report("operons: too few labels to judge what attention knows of them, so it does not count")
         return
     odds = np.concatenate([row.odds_N for row in rows])
-    factor = _attention_weight(evidence[judged], odds[judged])
+    factor = _evidence_weight(evidence[judged], odds[judged])
     # Centred on all tandem neighbours: attention moves verdicts of the layout, it does not shift all of them.
-    head.attention.mean_F.copy_(torch.from_numpy(mean))
-    head.attention.weight_F.copy_(torch.from_numpy(factor * slope_F))
+    head.attention.mean_F.copy_(torch.from_numpy(x.mean(0)))
+    head.attention.weight_F.copy_(torch.from_numpy(factor * _slopes(x[trains], target[trains])))
 
 
-def _attention_slopes(x_NF: Floats, target_N: Floats) -> Floats:
+def _with_memory(rows: list[_Rows]) -> list[_Rows]:
+    """The rows with soft targets moved by what the memory says, if there is one that can be judged."""
+    if any(row.conserved_NC is None for row in rows):
+        return rows
+    x = np.concatenate([_memory_terms(row.conserved_NC) for row in rows if row.conserved_NC is not None])
+    evidence, judged = _evidence_left_out(x, rows)
+    if not judged.any():
+        return rows
+    odds = np.concatenate([row.odds_N for row in rows])
+    moved = np.where(judged, _evidence_weight(evidence[judged], odds[judged]) * evidence, 0.0)
+    parts = np.split(moved, np.cumsum([len(row.target_N) for row in rows])[:-1])
+    return [
+        replace(row, target_N=np.where(row.soft_N, _moved(row.target_N, part), row.target_N))
+        for row, part in zip(rows, parts, strict=True)
+    ]
+
+
+def _moved(probability_N: Floats, log_odds_N: Floats) -> Floats:
+    """Probabilities after evidence; certain ones stay."""
+    with np.errstate(divide="ignore"):
+        logit_N = np.log(probability_N) - np.log1p(-probability_N) + log_odds_N
+    return np.asarray(1 / (1 + np.exp(-logit_N)))
+
+
+def _memory_terms(conserved_NC: Floats) -> Floats:
+    """What the memory says of each pair, on scales on which a line is a fair fit to log-odds."""
+    column = dict(zip(CONSERVED, conserved_NC.T, strict=True))
+    seen = column["beside"] > 0
+    gap = np.where(seen, warp(column["gap"]), 0.0)
+    return np.stack(
+        [
+            seen,
+            np.log1p(column["beside"]),
+            np.log1p(column["both"]),
+            column["share"],
+            gap,
+            column["close"],
+            column["ends"],
+        ],
+        axis=1,
+    ).astype(np.float64)
+
+
+def _evidence_left_out(x_NF: Floats, rows: Sequence[_Rows]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Log-odds (N,) of each genome's or region's rows by slopes fitted to the others, and which rows have any.
+
+    A weight is judged, and targets are moved, by what was not fitted: else chance agreement would pass for
+    knowledge. They are centred on all rows.
+    """
+    target = np.concatenate([row.target_N for row in rows])
+    trains = np.concatenate([row.trains_N for row in rows])
+    mean_F = x_NF.mean(0)
+    evidence, judged = np.zeros(len(x_NF)), np.zeros(len(x_NF), np.bool_)
+    for part in _parts(rows):
+        others = np.setdiff1d(np.flatnonzero(trains), part)
+        if _has_both_answers(target[others]):
+            evidence[part] = (x_NF[part] - mean_F) @ _slopes(x_NF[others], target[others])
+            judged[part] = True
+    return evidence, judged
+
+
+def _slopes(x_NF: Floats, target_N: Floats) -> Floats:
     """Log-odds (F,) per unit of each feature."""
     y, weight, twice = _both_answers(target_N)
     scale = x_NF.std(0) + 1e-6
@@ -349,12 +409,12 @@ def _attention_of(rows: _Rows) -> Floats:
     return rows.attention_NF
 
 
-def _attention_weight(evidence_N: Floats, odds_N: Floats) -> float:
+def _evidence_weight(evidence_N: Floats, odds_N: Floats) -> float:
     """The factor w that makes sigmoid(w evidence + b) the prior best fitting to the gaps that are seen.
 
     Each gap is an observation from one of two densities of known ratio, within operons over between them:
     maximises sum log(p odds + 1 - p) over w and b. Labels made from gaps would understate w, for there the
-    noise of the gap is taken for noise of the attention.
+    noise of the gap is taken for noise of the evidence.
     """
 
     def loss(parameters: Floats) -> float:
@@ -365,13 +425,18 @@ def _attention_weight(evidence_N: Floats, odds_N: Floats) -> float:
     return max(0.0, float(minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x[0]))
 
 
-def _calibration(examples: Sequence[OperonExample], seed: int, report: Report) -> Floats:
+def _calibration(
+    examples: Sequence[OperonExample], rows: Sequence[_Rows], seed: int, report: Report
+) -> Floats:
     """Slope and offset of the log-odds, by Platt's method, over all tandem neighbours of genomes left out.
+
+    Their targets are those of `rows`.
 
     A genome or region without which no head can be fitted is passed over; (1, 0) where all of them are.
     """
     logits, targets, weights = [np.empty(0)], [np.empty(0)], [np.empty(0)]
-    for training, held_out, counted in _folds(examples):
+    for training, number, counted in _folds(examples):
+        held_out = examples[number]
         try:
             head = fit_operon_head(training, calibrate=False, seed=seed)
         except InputError:
@@ -379,10 +444,9 @@ def _calibration(examples: Sequence[OperonExample], seed: int, report: Report) -
         tracks = held_out.tracks
         logit = np.concatenate(head.logits(tracks, held_out.attention, conserved=held_out.conserved))
         same = np.concatenate([track.same for track in tracks])
-        row = _rows(held_out, head.gap_prior_3K.numpy())
         chosen = counted[same]
         logits.append(logit[same][chosen])
-        targets.append(row.target_N[chosen])
+        targets.append(rows[number].target_N[chosen])
         weights.append(np.full(chosen.sum(), 1 / max(chosen.sum(), 1)))
     target = np.concatenate(targets)
     if not _has_both_answers(target):
@@ -397,13 +461,13 @@ def _calibration(examples: Sequence[OperonExample], seed: int, report: Report) -
 
 def _folds(
     examples: Sequence[OperonExample],
-) -> Iterator[tuple[list[OperonExample], OperonExample, NDArray[np.bool_]]]:
-    """(training, held out, which of its pairs count): each genome, or each region of a single one."""
+) -> Iterator[tuple[list[OperonExample], int, NDArray[np.bool_]]]:
+    """(training, number of the one held out, which of its pairs count): each genome, or each region of a single one."""
     if len(examples) > 1:
         for number, example in enumerate(examples):
             pairs = sum(map(len, example.genome.labels))
             others = [other for k, other in enumerate(examples) if k != number]
-            yield others, example, np.ones(pairs, dtype=np.bool_)
+            yield others, number, np.ones(pairs, dtype=np.bool_)
         return
     for region in _labelled_regions(examples[0], REGIONS):
-        yield [hide(examples[0], [~inside for inside in region])], examples[0], np.concatenate(region)
+        yield [hide(examples[0], [~inside for inside in region])], 0, np.concatenate(region)

@@ -105,7 +105,7 @@ class Memory(nn.Module):
 
     Buffers: family_N (int16 or, of more families, int32; `config.families` for none), strand_N (int8),
     first_C (int64, C + 1 numbers), genome_C (int32), group_M (int32): genomes of one group vote once; gap_B
-    (uint8): the steps of the gaps after two places each, empty for a memory without gaps.
+    (uint8): the steps of the gaps after two places each, None for a memory without gaps.
     """
 
     family_N: Tensor
@@ -113,7 +113,7 @@ class Memory(nn.Module):
     first_C: Tensor
     genome_C: Tensor
     group_M: Tensor
-    gap_B: Tensor
+    gap_B: Tensor | None
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
@@ -124,18 +124,24 @@ class Memory(nn.Module):
         self.register_buffer("first_C", torch.zeros(config.contigs + 1, dtype=torch.int64))
         self.register_buffer("genome_C", torch.zeros(config.contigs, dtype=torch.int32))
         self.register_buffer("group_M", torch.zeros(config.genomes, dtype=torch.int32))
-        held = (config.places + 1) // 2 if config.gaps else 0
-        self.register_buffer("gap_B", torch.zeros(held, dtype=torch.uint8))
+        gap_B = torch.zeros((config.places + 1) // 2, dtype=torch.uint8) if config.gaps else None
+        self.register_buffer("gap_B", gap_B)
 
     def hold_gaps(self, gap_N: Tensor) -> None:
         """Take the bases between each place's gene and the next of its contig, negative for an overlap."""
         step_N = torch.bucketize(gap_N, torch.tensor(GAP_STEPS), right=True)
         step_N = nn.functional.pad(step_N, (0, len(step_N) % 2))
-        self.gap_B.copy_(step_N[::2] + 16 * step_N[1::2])
+        self.gap_B = (step_N[::2] + 16 * step_N[1::2]).to(torch.uint8)
 
     @property
     def gap_N(self) -> Tensor:
-        """What stands for the gap after each place, in bases, int64; of a memory that holds gaps."""
+        """What stands for the gap after each place, in bases, int64.
+
+        Raises:
+            ValueError: the memory holds none.
+        """
+        if self.gap_B is None:
+            raise ValueError("this memory of gene order holds no gaps")
         step_N = torch.stack([self.gap_B % 16, self.gap_B // 16], dim=1).flatten()[: self.config.places]
         return torch.tensor(GAP_MIDDLES, device=step_N.device)[step_N.long()]
 
