@@ -39,6 +39,7 @@ _OPERON_COLUMNS = (
     "confidence",
     "start_confidence",
     "end_confidence",
+    "evidence",
 )
 
 
@@ -228,6 +229,7 @@ def _operon_row(operon: OperonCall, genes: list[str]) -> tuple[Any, ...]:
         operon.confidence,
         operon.start_confidence,
         operon.end_confidence,
+        ",".join(operon.evidence),
     )
 
 

@@ -58,7 +58,7 @@ from glm_annot.records import Shown
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
-FORMAT = 7  # raised when an older program could not read a newer bundle
+FORMAT = 8  # raised when an older program could not read a newer bundle
 OLDEST = 7  # format that is still read: EC numbers were told in another way before
 PACKED = 2  # numbers in one of a file, where it holds 4 bits of each
 SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at most 15 MiB
@@ -547,6 +547,9 @@ def _check_sizes(model: Model) -> None:
     """Raises ValueError where one part does not read what another gives."""
     glm, width = model.glm.config, model.encoder.config.dim
     agree = {"the gLM's genes": (glm.input_dim, width + 1)}
+    has_gaps = model.neighbours is not None and model.neighbours.config.gaps
+    if model.operons is not None and model.operons.config.conserved and not has_gaps:
+        raise ValueError("the operon head reads a memory of gene order with gaps, but there is none")
     if model.operons is not None and model.operons.config.attention:
         agree["the operon head's attention"] = (model.operons.config.attention, glm.layers * glm.heads)
     if model.ec is not None:

@@ -24,9 +24,11 @@ from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.embedding_cache import EmbeddingCache
 from glm_annot.model.encoder import ProteinEncoder, embed, precision_of
+from glm_annot.model.neighbours.adjacent import conserved_pairs
 from glm_annot.model.neighbours.judge import ContextOfGenes, Neighbours
 from glm_annot.model.neighbours.told import context_names
 from glm_annot.model.windows import MAX_GENES, parts
+from glm_annot.operons.features import Floats, Track
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.operons.promoters import Promoters
 from glm_annot.overview import Overview
@@ -73,12 +75,14 @@ class ContextFits:
         confidence_G: probability of what they expect most.
         names: what each gene may be called; empty of a model whose families have no names.
         same_genomes: genomes of the memory that are this one, and did not vote.
+        conserved: what the memory says of each contig's pairs; empty of one without gaps.
     """
 
     percentile_G: npt.NDArray[np.float32]
     confidence_G: npt.NDArray[np.float32]
     names: Sequence[ContextNames] = ()
     same_genomes: int = 0
+    conserved: Sequence[Floats] = ()
 
 
 def annotate_sections(
@@ -125,6 +129,7 @@ def annotate_sections(
     for section in sections:
         genes: dict[int, GenePrediction] = {}
         attention_NA: list[npt.NDArray[np.float32]] = []
+        conserved: list[Floats] = []
         n_windows = 0
         for part in parts(section):
             read = partial(_read_part, part, model, settings, counted)
@@ -134,11 +139,15 @@ def annotate_sections(
                 log.info(IN_MEMORY)
             genes |= _gene_predictions(part, enzymes, fits)
             attention_NA += states.attention_NA
+            conserved += fits.conserved
             n_windows += states.n_windows
         if operon_head:
-            probability_N = operon_head.predict(section.contigs, attention_NA, overview.gaps_3K, promoters)
-            pairs = pair_probabilities(section.contigs, probability_N)
-            operons = call_operons(section, pairs, first=n_operons + 1)
+            of_genome = overview.gaps_3K, promoters, conserved or None
+            pairs = pair_probabilities(
+                section.contigs, operon_head.predict(section.contigs, attention_NA, *of_genome)
+            )
+            evidence = operon_head.evidence(section.contigs, *of_genome)
+            operons = call_operons(section, pairs, first=n_operons + 1, evidence=evidence)
             n_operons += len(operons)
             predictions = Predictions(genes, pairs, operons, made_by, n_windows, model.ec_names)
         else:
@@ -198,7 +207,7 @@ def _read_part(
         model.glm,
         model.features,
         layers=ec_head.config.layers if ec_head else (),
-        attention=settings.operons and model.operons is not None,
+        attention=settings.operons and model.operons is not None and model.operons.config.attention > 0,
         fit=model.fit if neighbours is None else None,
         masked=neighbours is not None and neighbours.head is not None,
         batch_size=settings.batch_size,
@@ -217,16 +226,21 @@ def _read_part(
             run_G=runs(part),
             min_confidence=settings.min_confidence,
         )
-    fits = _context_fits(part, embeddings_GD, states, model)
+    fits = _context_fits(part, embeddings_GD, states, model, operons=settings.operons)
     counted("heads", len(proteins), len(proteins))
     counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows, heads=len(proteins))
     return states, enzymes, fits
 
 
 def _context_fits(
-    part: Genome, embeddings_GD: npt.NDArray[np.float32], states: ContextStates, model: Model
+    part: Genome,
+    embeddings_GD: npt.NDArray[np.float32],
+    states: ContextStates,
+    model: Model,
+    *,
+    operons: bool,
 ) -> ContextFits:
-    """How well each gene fits its neighbours, and how sure these are of what stands there."""
+    """How well genes fit their neighbours, how sure these are of what stands there, conserved pairs."""
     if model.neighbours is not None:
         if model.family_encoder is not None:
             embeddings_GD = embed_distinct(model.family_encoder, part.proteins)
@@ -234,8 +248,16 @@ def _context_fits(
         context = _judged(part, embeddings_GD, masked_GF, model.neighbours)
         percentile_G = model.neighbours.percentile(context.log_ratio_G)
         names = context_names(context, model.neighbours, model.ec_names) if model.neighbours.names else ()
+        conserved: list[Floats] = []
+        if operons and model.neighbours.config.gaps:
+            tracks = [Track.of(contig) for contig in part.contigs]
+            conserved = conserved_pairs(tracks, context.family_G, model.neighbours.memory, context.same_M)
         return ContextFits(
-            percentile_G.cpu().numpy(), context.confidence_G.cpu().numpy(), names, context.same_genomes
+            percentile_G.cpu().numpy(),
+            context.confidence_G.cpu().numpy(),
+            names,
+            int(context.same_M.sum()),
+            conserved,
         )
     if model.fit is not None:
         percentile_G = model.fit.percentile(torch.from_numpy(states.log_ratio_G).to(model.fit.sigma.device))

@@ -264,6 +264,7 @@ class OperonCall:
         confidence: its lowest link.
         start_confidence, end_confidence: 1 - p across the border before the first (after the last) gene in
             coordinate order; None at a contig's edge.
+        evidence: what speaks for all its links: 'gap', 'promoter', 'conserved:12'.
     """
 
     id: str
@@ -275,6 +276,7 @@ class OperonCall:
     confidence: float
     start_confidence: float | None = None
     end_confidence: float | None = None
+    evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

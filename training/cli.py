@@ -337,13 +337,21 @@ def glm(
 @corpus_option
 @plm_option
 @glm_option
+@click.option(
+    "--neighbours",
+    type=_FOLDER,
+    help="Folder of `glm-train neighbours`; with it operons are told by the memory of gene order, too.",
+)
 @out_option
-def heads(recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, output: Path) -> None:
-    """Fits the classifiers (heads) for EC numbers and operons on top of encoder and gLM."""
+def heads(
+    recipe: Recipe, data: Path, corpus: Path, plm: Path, glm: Path, neighbours: Path | None, output: Path
+) -> None:
+    """Fits the classifiers (heads) for EC numbers and operons on top of encoder, gLM and memory."""
     from .bundle.assemble import PartFolders
     from .run.stages import fit_heads
 
-    fit_heads(recipe, data, PartFolders(corpus, plm, glm), output, report=say)
+    folders = PartFolders(corpus, plm, glm, neighbours=neighbours)
+    fit_heads(recipe, data, folders, output, report=say)
 
 
 genomes_option = click.option(

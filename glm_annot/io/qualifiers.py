@@ -34,6 +34,7 @@ OPERON = "glm_operon"
 OPERON_ID = r"glm_operon_\d{4,}"  # pattern of its values
 OPERON_CONFIDENCE = "glm_operon_confidence"
 OPERON_GENES = "glm_genes"
+OPERON_EVIDENCE = "glm_operon_evidence"
 START_CONFIDENCE = "glm_start_confidence"
 END_CONFIDENCE = "glm_end_confidence"
 PROMOTED = "glm_promoted"
@@ -47,7 +48,7 @@ NAMES = frozenset(
     }
 )
 LISTS = frozenset(
-    {EC, EC_CONFIDENCE, EVIDENCE, PROMOTED, CONTEXT_NEIGHBOURS}
+    {EC, EC_CONFIDENCE, EVIDENCE, PROMOTED, CONTEXT_NEIGHBOURS, OPERON_EVIDENCE}
 )  # values that are lists, with commas
 PROVENANCE_START = "program="  # of the comment that says what made our additions
 NAME = "Name"
@@ -295,12 +296,14 @@ def operon_name(operon: OperonCall, genes: Mapping[int, Gene]) -> str:
 
 
 def operon_tags(operon: OperonCall) -> list[tuple[str, str]]:
-    """Our (name, value) pairs for one operon: its number of genes and how sure its two borders are."""
+    """Our (name, value) pairs for one operon: its size, how sure its borders are, what speaks for it."""
     tags = [(OPERON_GENES, str(len(operon.genes)))]
     if operon.start_confidence is not None:
         tags.append((START_CONFIDENCE, confidence(operon.start_confidence)))
     if operon.end_confidence is not None:
         tags.append((END_CONFIDENCE, confidence(operon.end_confidence)))
+    if operon.evidence:
+        tags.append((OPERON_EVIDENCE, ",".join(operon.evidence)))
     return tags
 
 

@@ -9,8 +9,9 @@ Axis letters: P pairs of a contig, F features, G genes, K points of the gap axis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from glm_annot.records import Contig
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Value = TypeVar("Value")
 
 KINDS = ("tandem", "convergent", "divergent")
 REACH = 3  # pairs looked at on each side; beyond three boosting gains nothing
@@ -275,3 +277,16 @@ GEOMETRY: tuple[str, ...] = (
     *(f"strand_{k}" for k in range(-REACH, REACH + 2)),
     *(f"length_{k}" for k in range(-1, 3)),
 )
+# What a memory of gene order says of a pair on one strand, where the model has one: groups of related genomes
+# in which the two families stand side by side so, groups that have both, their share, the median gap there in
+# bases, the share in which it is close, and how often the first family ends a run of genes on one strand.
+CONSERVED = ("beside", "both", "share", "gap", "close", "ends")
+
+
+def by_pair(contigs: Sequence[Contig], values: Sequence[Iterable[Value]]) -> dict[tuple[int, int], Value]:
+    """Values of each contig's pairs of neighbours, keyed by the pair's gene indices."""
+    found = {}
+    for contig, of_contig in zip(contigs, values, strict=True):
+        for (left, right), value in zip(contig.pairs, of_contig, strict=True):
+            found[contig.coding[left].index, contig.coding[right].index] = value
+    return found

@@ -1,11 +1,12 @@
 """Operons: the probability that neighbouring genes share one, and the operons that follow.
 
-Two kinds of evidence are added as log-odds: boosted trees over the layout of the genome
-(`glm_annot.operons.features`), and gLM's attention between the two genes. The sum is calibrated. What
-promoters between the genes say (`glm_annot.operons.promoters`) is added to that, where the sequence is known.
+Boosted trees read the layout of the genome (`glm_annot.operons.features`) and what a memory of gene order
+says of the two families. A model without such a memory adds the log-odds of gLM's attention between the two
+genes. The sum is calibrated. What promoters between the genes say (`glm_annot.operons.promoters`) is added
+to that, where the sequence is known.
 
-Axis letters: P neighbouring pairs of a contig, F features, A attention heads of all layers, T trees, N nodes
-of a tree, K points of the gap axis.
+Axis letters: P neighbouring pairs of a contig, F features, C columns of `CONSERVED`, A attention heads of all
+layers, T trees, N nodes of a tree, K points of the gap axis.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from glm_annot.operons.evidence import LinkEvidence, link_evidence, said_of
 from glm_annot.operons.features import (
     AXIS_POINTS,
+    CONSERVED,
     GEOMETRY,
     KINDS,
     Floats,
     Ints,
     Track,
+    by_pair,
     circumference,
     geometry,
 )
@@ -45,11 +49,18 @@ class OperonHeadConfig:
         attention: layers x heads of the gLM whose attention it reads; 0 for a head that needs no gLM.
         trees: number of boosted trees.
         nodes: nodes of the largest tree.
+        conserved: whether the trees read what a memory of gene order says, too.
     """
 
     attention: int = 0
     trees: int = 320
     nodes: int = 29
+    conserved: bool = False
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What the trees read."""
+        return GEOMETRY + CONSERVED if self.conserved else GEOMETRY
 
 
 class BoostedTrees(nn.Module):
@@ -162,7 +173,7 @@ class OperonHead(nn.Module):
 
     def check(self) -> None:
         """Raise ValueError for trees that cannot be followed."""
-        self.layout.check(len(GEOMETRY))
+        self.layout.check(len(self.config.features))
 
     def predict(
         self,
@@ -170,6 +181,7 @@ class OperonHead(nn.Module):
         attention: Sequence[NDArray[np.floating]] | None = None,
         gaps_3K: Ints | None = None,
         promoters: Promoters | None = None,
+        conserved: Sequence[Floats] | None = None,
     ) -> list[Floats]:
         """Probability of sharing an operon for each pair of neighbouring coding genes.
 
@@ -181,18 +193,30 @@ class OperonHead(nn.Module):
                 where the pair is most central. Not read, and may be None, if `config.attention` is 0.
             gaps_3K: the whole genome's `gap_counts`; None where `contigs` are all of it.
             promoters: learned from the whole genome; None where `contigs` are all of it.
+            conserved: for each contig (P, C) what the memory says of each pair. Not read, and may be None,
+                without `config.conserved`.
 
         Returns:
             for each contig (P,) in order of `contig.pairs`; 0.0 where the strands differ.
 
         Raises:
-            ValueError: attention is missing or of another shape than contigs and config say.
+            ValueError: attention or `conserved` is missing, or of another shape than contigs and config say.
         """
-        log_odds = self.log_odds(contigs, attention, gaps_3K, promoters)
+        log_odds = self.log_odds(contigs, attention, gaps_3K, promoters, conserved)
         return [
             np.where(Track.of(contig).same, _sigmoid(log_odds_P), 0.0)
             for contig, log_odds_P in zip(contigs, log_odds, strict=True)
         ]
+
+    def evidence(
+        self,
+        contigs: Sequence[Contig],
+        gaps_3K: Ints | None = None,
+        promoters: Promoters | None = None,
+        conserved: Sequence[Floats] | None = None,
+    ) -> dict[tuple[int, int], LinkEvidence]:
+        """What speaks for each pair, keyed by gene indices; arguments as for `predict`."""
+        return link_evidence(contigs, self.gap_prior_3K.cpu().numpy(), gaps_3K, promoters, conserved)
 
     def log_odds(
         self,
@@ -200,15 +224,17 @@ class OperonHead(nn.Module):
         attention: Sequence[NDArray[np.floating]] | None = None,
         gaps_3K: Ints | None = None,
         promoters: Promoters | None = None,
+        conserved: Sequence[Floats] | None = None,
     ) -> list[Floats]:
-        """Log-odds (P,) of what `predict` gives: calibrated layout and attention, and promoters.
+        """Log-odds (P,) of what `predict` gives: calibrated trees and attention, and promoters.
 
         They have no meaning where strands differ.
         """
         tracks = [Track.of(contig) for contig in contigs]
         promoters = promoters or Promoters.of(promoter_counts(contigs))
         slope, offset = self.calibration.tolist()
-        logits, against = self.logits(tracks, attention, gaps_3K), promoters.log_odds(contigs)
+        logits = self.logits(tracks, attention, gaps_3K, conserved)
+        against = promoters.log_odds(contigs)
         return [slope * x_P + offset - y_P for x_P, y_P in zip(logits, against, strict=True)]
 
     @torch.no_grad()
@@ -217,10 +243,16 @@ class OperonHead(nn.Module):
         tracks: Sequence[Track],
         attention: Sequence[NDArray[np.floating]] | None = None,
         gaps_3K: Ints | None = None,
+        conserved: Sequence[Floats] | None = None,
     ) -> list[Floats]:
-        """Log-odds (P,) by layout and attention before calibration; without meaning where strands differ."""
-        layout = geometry(tracks, self.gap_prior_3K.cpu().numpy(), gaps_3K)
-        logits = [_array(self.layout(torch.from_numpy(x_PF))) for x_PF in layout]
+        """Log-odds (P,) before calibration and without promoters; without meaning where strands differ."""
+        features = geometry(tracks, self.gap_prior_3K.cpu().numpy(), gaps_3K)
+        if self.config.conserved:
+            if conserved is None:
+                raise ValueError("this operon head needs what its memory of gene order says")
+            pairs = zip(features, conserved, strict=True)
+            features = [np.concatenate(both, axis=1) for both in pairs]
+        logits = [_array(self.layout(torch.from_numpy(x_PF))) for x_PF in features]
         if not self.config.attention:
             return logits
         if attention is None:
@@ -244,11 +276,8 @@ def pair_probabilities(
     contigs: Sequence[Contig], probabilities: Sequence[Floats]
 ) -> dict[tuple[int, int], float]:
     """What `OperonHead.predict` gave, keyed by the pair's gene indices, as `Predictions.pairs` holds it."""
-    found = {}
-    for contig, of_contig in zip(contigs, probabilities, strict=True):
-        for (left, right), probability in zip(contig.pairs, of_contig, strict=True):
-            found[contig.coding[left].index, contig.coding[right].index] = float(probability)
-    return found
+    pairs = by_pair(contigs, probabilities)
+    return {pair: float(probability) for pair, probability in pairs.items()}
 
 
 def call_operons(
@@ -257,8 +286,11 @@ def call_operons(
     threshold: float = LINK_THRESHOLD,
     *,
     first: int = 1,
+    evidence: Mapping[tuple[int, int], LinkEvidence] | None = None,
 ) -> tuple[OperonCall, ...]:
     """Runs of neighbours on one strand that are linked with at least `threshold`, numbered from `first` on.
+
+    With `evidence` of the pairs each operon tells what speaks for all its links.
 
     An operon over the origin of a circular contig starts before it and has `end > contig.length`. If all
     neighbours of a circular contig are linked, its genes are one operon from the first on, without borders.
@@ -270,7 +302,7 @@ def call_operons(
         for run in _runs(contig, pairs, threshold)
     ]
     return tuple(
-        _call(f"glm_operon_{number:04d}", contig, places, run, pairs)
+        _call(f"glm_operon_{number:04d}", contig, places, run, pairs, evidence or {})
         for number, (contig, places, run) in enumerate(runs, first)
     )
 
@@ -306,9 +338,15 @@ def _runs(contig: Contig, pairs: Mapping[tuple[int, int], float], threshold: flo
 
 
 def _call(
-    name: str, contig: Contig, places: Places, run: _Run, pairs: Mapping[tuple[int, int], float]
+    name: str,
+    contig: Contig,
+    places: Places,
+    run: _Run,
+    pairs: Mapping[tuple[int, int], float],
+    evidence: Mapping[tuple[int, int], LinkEvidence],
 ) -> OperonCall:
     first, last = run.genes[0], run.genes[-1]
+    links = [(left.index, right.index) for left, right in pairwise(run.genes)]
     n = len(places.home)
     ends = [
         places.home[i % n][1] + (circumference(contig) if i >= n else 0)
@@ -321,7 +359,8 @@ def _call(
         start=first.start,
         end=max(ends),
         strand=first.strand,
-        confidence=min(pairs[left.index, right.index] for left, right in pairwise(run.genes)),
+        confidence=min(pairs[link] for link in links),
+        evidence=said_of([evidence[link] for link in links]) if evidence else (),
         start_confidence=1 - pairs[run.before.index, first.index] if run.before else None,
         end_confidence=1 - pairs[last.index, run.after.index] if run.after else None,
     )

@@ -108,6 +108,7 @@ FIGURES = (
         more=(_UNIOP,),
     ),
     _operons("the experimentally confirmed ones", "confirmed", bars=(_DISTANCE, _BOOSTING)),
+    _operons("all adjacent pairs", "unseen", bars=(_DISTANCE, _BOOSTING)),
     _operons(
         "all adjacent pairs, fitted to its other regions too", "all_adjacent", bars=(_DISTANCE, _BOOSTING)
     ),

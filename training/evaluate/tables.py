@@ -41,12 +41,13 @@ EC_SOURCES = {
 OPERON_PAIRS = {
     "leave_one_out.escherichia_coli_k12": "neighbours on one strand",
     "confirmed": "those of confirmed operons",
-    "all_adjacent": "all neighbours",
+    "unseen": "all neighbours",
+    "all_adjacent": "all neighbours, fitted to its other regions too",
 }
 OPERON_ABLATIONS: tuple[Column, ...] = (
     ("whole head", ("head", "ap")),
     ("without promoters", ("no_promoters", "ap")),
-    ("without promoters and gLM's attention", ("layout", "ap")),
+    ("layout of the genes alone", ("layout", "ap")),
     ("gradient boosting on strands and distances", ("boosting", "ap")),
 )
 OPERON_ORGANISMS: tuple[Column, ...] = (

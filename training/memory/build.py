@@ -72,7 +72,7 @@ def build_memory(corpus: Path, families: Families) -> CorpusMemory:
     """
     genomes = read_table(corpus, "genomes", ["genome", "split"])
     contigs = read_table(corpus, "contigs", ["contig", "genome"])
-    genes = read_table(corpus, "genes", ["contig", "protein", "strand"])
+    genes = read_table(corpus, "genes", ["contig", "protein", "strand", "start", "end"])
     number_M = genomes["genome"].to_numpy()
     contig_G, protein_G = genes["contig"].to_numpy(), genes["protein"].to_numpy().astype(np.int64)
     first_C = np.append(np.flatnonzero(np.diff(contig_G, prepend=-1)), len(contig_G))
@@ -82,7 +82,7 @@ def build_memory(corpus: Path, families: Families) -> CorpusMemory:
     family_G, none = families.family_N[protein_G], families.table.none
     row_G = np.repeat(row_C, np.diff(first_C))
     shares_MM = rings.shares(_families_of(family_G, row_G, len(number_M), none))
-    memory = Memory(MemoryConfig(len(family_G), len(row_C), len(number_M), none))
+    memory = Memory(MemoryConfig(len(family_G), len(row_C), len(number_M), none, gaps=True))
     filled = {
         "family_N": family_G,
         "strand_N": genes["strand"].to_numpy(),
@@ -92,6 +92,8 @@ def build_memory(corpus: Path, families: Families) -> CorpusMemory:
     }
     for name, values in filled.items():
         getattr(memory, name).copy_(torch.from_numpy(np.array(values)))
+    start_G, end_G = (genes[name].to_numpy().astype(np.int64) for name in ("start", "end"))
+    memory.hold_gaps(torch.from_numpy(np.append(start_G[1:], 0) - end_G - 1))
     return CorpusMemory(memory, protein_G, number_M, tuple(genomes["split"].to_pylist()), shares_MM)
 
 

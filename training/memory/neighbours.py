@@ -59,6 +59,7 @@ def fit_neighbours(
         glm=0 if model is None else model.head.config.hidden,
         own=0 if model is None else model.head.config.own,
         named=bool(facts),
+        gaps=memory.gaps,
     )
     neighbours = Neighbours(config)
     neighbours.table.load_state_dict(families.table.state_dict())

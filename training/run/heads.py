@@ -29,7 +29,7 @@ def fit_operons(recipe: Recipe, data: Path, corpus: Path, model: Model, report: 
         recipe: its `heads` section says what from.
         data: the folder that its paths are relative to.
         corpus: the corpus folder; genomes of its source that it set aside for testing train nothing.
-        model: its encoder and gLM.
+        model: its encoder and gLM, and its memory of gene order if it has one.
         report: called with a line of text for the user.
     """
     section, genomes = recipe.heads, list[LabelledGenome]()

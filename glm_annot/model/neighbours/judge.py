@@ -37,6 +37,7 @@ class NeighboursConfig:
         glm: hidden features of the gLM whose head tells families; 0 for a gLM that tells none.
         own: families that have weights of their own in it.
         named: whether families have names, which genes get by their neighbours and their protein.
+        gaps: whether the memory holds the gaps between genes, by which operons are told.
     """
 
     families: int
@@ -48,6 +49,7 @@ class NeighboursConfig:
     glm: int = 0
     own: int = 0
     named: bool = False
+    gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class ContextOfGenes:
         confidence_G: its probability.
         unexpected_G: whether that is high and the gene is of another family, while none of the expected one
             stands near, as it would after an insertion.
-        same_genomes: genomes of the memory that are this one, or nearly, and did not vote.
+        same_M: genomes of the memory that are this one, or nearly, and did not vote.
         hint: what each gene may be called; None where families have no names.
         beside: for each gene of a family the named families that stand beside it in other genomes; see
             `named_beside`.
@@ -72,7 +74,7 @@ class ContextOfGenes:
     expected_G: Tensor
     confidence_G: Tensor
     unexpected_G: Tensor
-    same_genomes: int
+    same_M: Tensor
     hint: Hint | None = None
     beside: Mapping[int, tuple[Beside, ...]] = field(default_factory=dict)
 
@@ -96,7 +98,9 @@ class Neighbours(nn.Module):
         super().__init__()
         self.config = config
         self.table = FamilyTable(FamilyTableConfig(config.families, config.dim))
-        self.memory = Memory(MemoryConfig(config.places, config.contigs, config.genomes, config.families))
+        self.memory = Memory(
+            MemoryConfig(config.places, config.contigs, config.genomes, config.families, config.gaps)
+        )
         self.mixture = Mixture(MixtureConfig(config.families, config.mixture))
         head = FamilyHeadConfig(config.glm, config.families, config.dim, config.own)
         self.head = FamilyHead(head) if config.glm else None
@@ -152,7 +156,7 @@ class Neighbours(nn.Module):
                 hints.append(self.hints.best(named, asking.votes))
         if not parts:
             nothing = torch.zeros(0, device=family_G.device)
-            return ContextOfGenes(family_G, nothing, family_G, nothing, nothing.bool(), int(same_M.sum()))
+            return ContextOfGenes(family_G, nothing, family_G, nothing, nothing.bool(), same_M)
         ratio_G, expected_G, confidence_G, unexpected_G = map(torch.cat, zip(*parts, strict=True))
         return ContextOfGenes(
             family_G,
@@ -160,7 +164,7 @@ class Neighbours(nn.Module):
             expected_G,
             confidence_G,
             unexpected_G,
-            int(same_M.sum()),
+            same_M,
             Hint.joined(hints) if hints else None,
             named_beside(index, genes, self.names) if hints else {},
         )

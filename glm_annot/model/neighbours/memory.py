@@ -26,18 +26,23 @@ SHARPNESS = 0.3  # of the votes of places, exp(0.3 x (score - best score))
 PLACES = 4096  # places of one family that are looked at, at most
 CANDIDATES = 24  # families kept of those voted for
 ALIKE = 2  # neighbours in common from which on two places count as alike
+# Gaps between genes are kept as one of 16 steps, two in a byte: the first bases of each step but the lowest,
+# which holds all overlaps, and what stands for each.
+GAP_STEPS = (0, 5, 10, 20, 30, 45, 60, 80, 105, 140, 185, 250, 350, 500, 1000)
+GAP_MIDDLES = (-4, 2, 7, 15, 25, 37, 52, 70, 92, 122, 162, 217, 300, 425, 750, 2000)
 UNITS = 4096  # of a score's 1.0: scores add up as whole numbers, in any order to the same sum
 _HITS = 2_000_000  # hits looked at together; bounds memory
 
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """Size of a `Memory`: its places, contigs, genomes and families."""
+    """Size of a `Memory`: its places, contigs, genomes and families, and whether it holds gaps."""
 
     places: int
     contigs: int
     genomes: int
     families: int
+    gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ class Memory(nn.Module):
         config: its size.
 
     Buffers: family_N (int16 or, of more families, int32; `config.families` for none), strand_N (int8),
-    first_C (int64, C + 1 numbers), genome_C (int32), group_M (int32): genomes of one group vote once.
+    first_C (int64, C + 1 numbers), genome_C (int32), group_M (int32): genomes of one group vote once; gap_B
+    (uint8): the steps of the gaps after two places each, None for a memory without gaps.
     """
 
     family_N: Tensor
@@ -107,6 +113,7 @@ class Memory(nn.Module):
     first_C: Tensor
     genome_C: Tensor
     group_M: Tensor
+    gap_B: Tensor | None
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
@@ -117,6 +124,26 @@ class Memory(nn.Module):
         self.register_buffer("first_C", torch.zeros(config.contigs + 1, dtype=torch.int64))
         self.register_buffer("genome_C", torch.zeros(config.contigs, dtype=torch.int32))
         self.register_buffer("group_M", torch.zeros(config.genomes, dtype=torch.int32))
+        gap_B = torch.zeros((config.places + 1) // 2, dtype=torch.uint8) if config.gaps else None
+        self.register_buffer("gap_B", gap_B)
+
+    def hold_gaps(self, gap_N: Tensor) -> None:
+        """Take the bases between each place's gene and the next of its contig, negative for an overlap."""
+        step_N = torch.bucketize(gap_N, torch.tensor(GAP_STEPS), right=True)
+        step_N = nn.functional.pad(step_N, (0, len(step_N) % 2))
+        self.gap_B = (step_N[::2] + 16 * step_N[1::2]).to(torch.uint8)
+
+    @property
+    def gap_N(self) -> Tensor:
+        """What stands for the gap after each place, in bases, int64.
+
+        Raises:
+            ValueError: the memory holds none.
+        """
+        if self.gap_B is None:
+            raise ValueError("this memory of gene order holds no gaps")
+        step_N = torch.stack([self.gap_B % 16, self.gap_B // 16], dim=1).flatten()[: self.config.places]
+        return torch.tensor(GAP_MIDDLES, device=step_N.device)[step_N.long()]
 
     def check(self) -> None:
         """Raise ValueError for families, places, genomes and groups that there are not."""

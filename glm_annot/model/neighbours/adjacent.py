@@ -1,0 +1,123 @@
+"""Which families stand side by side on one strand in other genomes, and how far apart.
+
+Genes that stay together on one strand while the order around them changes are likely to be transcribed
+together (Ermolaeva, White and Salzberg 2001), the more so where few bases lie between them.
+
+Axes: N places of the memory, P pairs of genes that ask, K distinct pairs of families among
+them, M genomes, F columns of `CONSERVED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glm_annot.model.neighbours.memory import GAP_MIDDLES, Memory
+from glm_annot.operons.features import CONSERVED, Floats, Track
+
+CLOSE = 60  # bases; most neighbours of one operon are closer
+NO_GAP = GAP_MIDDLES[-1]  # stands for the gap where no genome has the two side by side
+PRIOR = (0.5, 2.0)  # groups with the two side by side, and with both, that are added to what was seen
+PRIOR_ENDS = (1.0, 3.0)  # the same for ends of a run and places of a family
+
+
+def conserved_pairs(
+    tracks: Sequence[Track], family_G: Tensor, memory: Memory, hidden_M: Tensor
+) -> list[Floats]:
+    """What other genomes say of the pairs of neighbouring genes of some contigs.
+
+    Args:
+        tracks: the contigs.
+        family_G: of their coding genes, one contig after the other.
+        memory: with gaps.
+        hidden_M: genomes of the memory that say nothing.
+
+    Returns:
+        for each contig (P, C); without meaning where strands differ.
+    """
+    first, second, at = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+    for track in tracks:
+        forward = track.strand[track.left] == 1
+        first.append(at + np.where(forward, track.left, track.right))
+        second.append(at + np.where(forward, track.right, track.left))
+        at += len(track.strand)
+    allowed_N = ~hidden_M[memory.genome_C.long()].repeat_interleave(memory.first_C.diff())
+    one_P, other_P = (
+        family_G[torch.from_numpy(np.concatenate(rows)).to(family_G.device)] for rows in (first, second)
+    )
+    found = side_by_side(memory, allowed_N, one_P, other_P).cpu().numpy()
+    return np.split(found, np.cumsum([len(track.gap) for track in tracks])[:-1])
+
+
+def side_by_side(memory: Memory, allowed_N: Tensor, first_P: Tensor, second_P: Tensor) -> Tensor:
+    """What the memory says of pairs of families: (P, C) float64.
+
+    Args:
+        memory: with gaps.
+        allowed_N: places that are looked at.
+        first_P, second_P: families of the pairs' genes in order of transcription; those without a family
+            are in no genome side by side.
+    """
+    families = memory.config.families
+    length_C = memory.first_C.diff()
+    group_N = memory.group_M.long()[memory.genome_C.long()].repeat_interleave(length_C)
+    groups = int(memory.group_M.max()) + 1 if len(memory.group_M) else 1
+    family_N, forward_N = memory.family_N.long(), memory.strand_N > 0
+    goes_on_N = _goes_on(memory)
+    followed_N = torch.where(forward_N, goes_on_N, goes_on_N.roll(1))  # by a gene on its strand
+
+    known_P = (first_P < families) & (second_P < families)
+    key_P = torch.where(known_P, first_P * families + second_P, -1)
+    key_K, row_P = torch.unique(key_P, return_inverse=True)
+    left = torch.nonzero(goes_on_N & allowed_N)[:, 0]
+    at = left[(family_N[left] < families) & (family_N[left + 1] < families)]
+    first = torch.where(forward_N[at], family_N[at], family_N[at + 1])
+    second = torch.where(forward_N[at], family_N[at + 1], family_N[at])
+    found = torch.isin(first * families + second, key_K)
+    at, key = at[found], (first * families + second)[found]
+    pair_group = torch.searchsorted(key_K, key) * groups + group_N[at]
+    pair_group, gap = _medians(pair_group, memory.gap_N[at].double())
+    pair = pair_group // groups
+    beside_K = torch.bincount(pair, minlength=len(key_K))
+    close_K = torch.bincount(pair[gap < CLOSE], minlength=len(key_K))
+    gap_K = torch.full((len(key_K),), float(NO_GAP), dtype=torch.float64, device=gap.device)
+    gap_K[torch.unique(pair)] = _medians(pair, gap)[1]
+
+    own_N = allowed_N & (family_N < families)
+    has_FG = torch.zeros(families, groups, dtype=torch.bool, device=family_N.device)
+    has_FG[family_N[own_N], group_N[own_N]] = True
+    places_F = torch.bincount(family_N[own_N], minlength=families)
+    ends_F = torch.bincount(family_N[own_N & ~followed_N], minlength=families)
+    one_P, other_P = first_P.clamp_max(families - 1), second_P.clamp_max(families - 1)
+    both_P = torch.where(known_P, (has_FG[one_P] & has_FG[other_P]).sum(1), 0).double()
+    beside_P = torch.where(known_P, beside_K[row_P], 0).double()
+    has_family_P = (first_P < families).double()
+    columns = {
+        "beside": beside_P,
+        "both": both_P,
+        "share": (beside_P + PRIOR[0]) / (both_P + PRIOR[1]),
+        "gap": torch.where(beside_P > 0, gap_K[row_P], NO_GAP),
+        "close": (torch.where(known_P, close_K[row_P], 0) + PRIOR[0]) / (both_P + PRIOR[1]),
+        "ends": (has_family_P * ends_F[one_P] + PRIOR_ENDS[0])
+        / (has_family_P * places_F[one_P] + PRIOR_ENDS[1]),
+    }
+    return torch.stack([columns[name].double() for name in CONSERVED], dim=1)
+
+
+def _goes_on(memory: Memory) -> Tensor:
+    """Whether the gene after each place is of the same contig and strand, (N,)."""
+    goes_on_N = memory.strand_N == memory.strand_N.roll(-1)
+    goes_on_N[memory.first_C[1:] - 1] = False
+    return goes_on_N
+
+
+def _medians(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct keys, rising, and the median of each one's values; of two in the middle their mean."""
+    order = torch.sort(value, stable=True).indices
+    order = order[torch.sort(key[order], stable=True).indices]
+    distinct, count = torch.unique_consecutive(key[order], return_counts=True)
+    start, value = count.cumsum(0) - count, value[order]
+    return distinct, (value[start + (count - 1) // 2] + value[start + count // 2]) / 2
