@@ -98,8 +98,8 @@ class Summary:
             named, beside = self._names["named"], self._names["beside"]
             of = counted(self._names["all"], "hypothetical protein")
             parts.append(
-                f"of {of} {named} {_verb(named, 'get')} a name from sequence and neighbours together, "
-                f"{beside} {_verb(beside, 'stand')} beside named genes in {MANY} genera or more"
+                f"of {of} with neighbours {named} {_verb(named, 'get')} a name from sequence and neighbours "
+                f"together, {beside} {_verb(beside, 'stand')} beside named genes in {MANY} genera or more"
             )
         if self._operons is not None:
             parts.append(counted(self._operons, "operon"))

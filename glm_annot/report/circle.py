@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LEAST, _MOST = 20, 6  # genes of a replicon that has a circle on the page; replicons there
 _SIZE = 6.0  # inches
 _LEGEND = 0.5
+_WHOLE = 0.97  # of the width that the circle takes, without the names of its ruler
 _FEW = 400  # genes, up to which each has its own arrow; of more only the share of bases is seen
 _PARTS = 360  # of the circle, in which genes and context fit are averaged
 _GAP = 8  # degrees between the ends of a linear contig
@@ -65,16 +66,23 @@ def circles(genes: Genes) -> list[Circle]:
     return [Circle(place, name, inline(find(genes, name))) for place, name in names.items()]
 
 
-def circle(region: Region) -> Figure:
+def circle(region: Region, *, legend: bool = True) -> Figure:
     """A whole contig; one that is not circular has a gap between its ends.
+
+    Args:
+        region: the contig.
+        legend: whether the colours are told below it.
 
     Raises:
         GlmAnnotError: the libraries are not installed.
     """
-    figure: Figure = library("matplotlib.figure").Figure(figsize=(_SIZE, _SIZE + _LEGEND))
+    height = _SIZE + (_LEGEND if legend else 0)
+    figure: Figure = library("matplotlib.figure").Figure(figsize=(_SIZE, height))
     library("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
-    whole = _SIZE / (_SIZE + _LEGEND)
-    axes = figure.add_axes((-0.04, 1 - 1.04 * whole, 1.08, 1.08 * whole), polar=True)
+    whole = _SIZE / height
+    axes = figure.add_axes(
+        ((1 - _WHOLE) / 2, 1 - (1 + _WHOLE) / 2 * whole, _WHOLE, _WHOLE * whole), polar=True
+    )
     gap = 0 if region.is_whole_circle else _GAP
     circos = library("pycirclize").Circos(
         {region.contig.name: (region.start - 1, region.end)}, start=gap / 2, end=360 - gap / 2
@@ -87,13 +95,14 @@ def circle(region: Region) -> Figure:
     circos.plotfig(ax=axes)
     _draw_means(axes, sector, region)
     _draw_strokes(axes, sector, region)
-    _legend(figure, region)
+    if legend:
+        _legend(figure, region)
     return figure
 
 
 def inline(region: Region) -> str:
-    """The circle as an SVG element whose colours are those of the page, light or dark."""
-    text = saved(circle(region), "svg").decode()
+    """The circle as an SVG element whose colours are those of the page, which says what they mean."""
+    text = saved(circle(region, legend=False), "svg").decode()
     text = _DROPPED.sub("", text[text.index("<svg ") :])
     text = _SHAPE.sub(lambda shape: _FRACTION.sub(r"\1", shape[0]), text)
     for name, colour in colours().items():
@@ -199,14 +208,16 @@ def _shares(region: Region, genes: Sequence[Drawn]) -> tuple[Floats, Floats]:
 
 
 def _mean_fits(region: Region) -> tuple[Floats, Floats]:
-    """The middle of each part of the circle with genes that have a context fit, and their mean."""
+    """Both borders of each part of the circle, and the mean context fit of genes there; 0 without any."""
     edges = _edges(region)
-    known = [(_middle(region, gene), gene.fit) for gene in region.genes if gene.fit is not None]
-    places, fits = np.array([place for place, _ in known]), np.array([fit for _, fit in known])
-    numbers, _ = np.histogram(places, edges)
-    sums, _ = np.histogram(places, edges, weights=fits)
-    there = numbers > 0
-    return ((edges[:-1] + edges[1:]) / 2)[there], sums[there] / numbers[there]
+    sums, numbers = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+    for gene in region.genes:
+        if gene.fit is not None:
+            first = np.searchsorted(edges, max(gene.start, region.start) - 1, side="right") - 1
+            last = np.searchsorted(edges, min(gene.end, region.end), side="left")
+            sums[first:last] += gene.fit
+            numbers[first:last] += 1
+    return np.repeat(edges, 2)[1:-1], np.repeat(sums / np.maximum(numbers, 1), 2)
 
 
 def _step(length: int) -> int:

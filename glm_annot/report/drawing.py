@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("svg", "png", "pdf")
 _DPI = 200  # of PNG
+# matplotlib's settings: no chance in names, texts of SVG that can be edited, and the figure's own size.
+_SAVED = {"svg.hashsalt": "glm-annot", "svg.fonttype": "none", "savefig.bbox": "standard"}
 _FIRST_COLOURS = re.compile(r":root \{(.*?)\}", re.DOTALL)  # of the style sheet: those of the light page
 _COLOUR = re.compile(r"--([a-z-]+): (#[0-9a-f]{6})")
 # What each colour of a gene means, in the order of the legend.
@@ -46,7 +48,9 @@ def library(name: str) -> Any:
     from importlib import import_module
 
     try:
-        return import_module(name)
+        # pyCirclize sets how all figures are saved as soon as it is imported; nobody else shall notice.
+        with import_module("matplotlib").rc_context():
+            return import_module(name)
     except ImportError:
         raise GlmAnnotError(
             "pictures need more libraries; install them: pip install 'glm-annot[plot]'"
@@ -69,6 +73,6 @@ def saved(figure: Figure, format: str) -> bytes:
     """The bytes of a picture, the same each time: nothing in it is of the time or by chance."""
     without_date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[format]
     content = BytesIO()
-    with library("matplotlib").rc_context({"svg.hashsalt": "glm-annot"}):
+    with library("matplotlib").rc_context(_SAVED):
         figure.savefig(content, format=format, dpi=_DPI, metadata=without_date)
     return content.getvalue()

@@ -118,7 +118,8 @@ def _summary(
         "fits": charts.histogram(
             {"low": genes.fits[:1] + [0] * (BINS - 1), "plain": [0, *genes.fits[1:]]}, scale=100
         ),
-        "links": charts.curve(reliability.operon_bands) if reliability else (),
+        "first_guesses": charts.curve(reliability.ec_bands if reliability else ()),
+        "links": charts.curve(reliability.operon_bands if reliability else ()),
     }
 
 

@@ -36,13 +36,15 @@ class Reliability:
 
     Attributes:
         ec_names: names of EC numbers and classes.
-        ec_error: mean difference between confidence and share of right calls, of EC numbers on K-12.
-        ec_right: share of right ones among those calls with at least this confidence: {0.9: 0.94}.
+        ec_bands: first guesses of EC numbers for the genes of K-12, by ranges of their confidence.
+        ec_error: mean difference between confidence and share of right ones among them.
+        ec_right: share of right ones among those with at least this confidence: {0.9: 0.94}.
         operon_bands: links between neighbours, by ranges of their probability.
         operon_error: mean difference between probability and observed share of the links.
     """
 
     ec_names: Mapping[str, str] = field(default_factory=dict)
+    ec_bands: tuple[Band, ...] = ()
     ec_error: float | None = None
     ec_right: Mapping[float, float] = field(default_factory=dict)
     operon_bands: tuple[Band, ...] = ()
@@ -69,11 +71,17 @@ def from_metrics(metrics: Mapping[str, Any], ec_names: Mapping[str, str]) -> Rel
     """The figures out of metrics.json."""
     ec, operons = lookup(metrics, _EC) or {}, lookup(metrics, _OPERONS) or {}
     right = {0.9: lookup(ec, ("at_0.9", "precision")), 0.5: lookup(ec, ("at_0.5", "precision"))}
-    bands = (operons.get("bands") or {}).values()
     return Reliability(
         ec_names,
+        _bands(ec, "mean_confidence", "proteins"),
         ec.get("calibration_error"),
         {least: share for least, share in right.items() if share is not None},
-        tuple(Band(band["mean_probability"], band["share"], band["pairs"]) for band in bands),
+        _bands(operons, "mean_probability", "pairs"),
         operons.get("ece"),
     )
+
+
+def _bands(figures: Mapping[str, Any], predicted: str, count: str) -> tuple[Band, ...]:
+    """The bands among some figures, from the keys that mean and number have there."""
+    bands = (figures.get("bands") or {}).values()
+    return tuple(Band(band[predicted], band["share"], band[count]) for band in bands)

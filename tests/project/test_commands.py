@@ -23,8 +23,7 @@ from glm_annot.cli import app
 from glm_annot.training import cli as training
 from tests.bench import benchmarks, model_table
 from tests.hostile import __main__ as hostile
-from tests.support.pages import PAGES, Block, Command, blocks, commands, inline_commands
-from tests.support.paths import ROOT
+from tests.support.pages import PAGES, Block, Command, blocks, commands, inline_commands, text_of
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 RUN = [block for block in BLOCKS if not block.reason]
@@ -117,14 +116,25 @@ def test_examples_of_the_help_are_parsed(epilog: str) -> None:
         assert parse(next(commands(example)).words)
 
 
-def test_the_python_examples_run(folder: Path) -> None:
+def names_after(page: str) -> dict[str, Any]:
+    """What the Python examples of a page leave behind, run one after another."""
     pytest.importorskip("pandas", reason="the extra 'table' is not installed")
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
-    for block in page.split("```python\n")[1:]:
+    for block in text_of(page).split("```python\n")[1:]:
         exec(block.split("```")[0], names)
+    return names
+
+
+def test_the_python_examples_run(folder: Path) -> None:
+    names = names_after("docs/python.md")
     assert b"glm_operon" in (folder / "results" / "bakta_output.glm.gff3").read_bytes()
     assert names["annotated_file"].is_file() and len(names["table"]) == 34
+
+
+def test_the_table_of_operons_is_written(folder: Path) -> None:
+    operons = names_after("docs/how-to.md")["operons"]
+    header = "\t".join(operons.columns)
+    assert (folder / "operons.tsv").read_text(encoding="utf-8").startswith(f"{header}\n")
 
 
 def test_the_notebook_runs(folder: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from glm_annot.operons.promoters import NO_PROMOTERS
 from ..corpus.shared_data import ECOLI, SharedData
 from ..operons.data import UNKNOWN, LabelledGenome, read_all_adjacent, read_confirmed, read_organisms
 from ..operons.fit import OperonExample, fit_operon_head, hide, regions
-from .scores import calibration_error
+from .scores import by_band, calibration_error
 
 SALMONELLA = "salmonella_enterica_14028s"  # so near to E. coli that most of its operons are the same
 FAR = f"{ECOLI}, Salmonella left out too"
@@ -218,12 +217,9 @@ def calibration_by_band(probability_N: Floats, label_N: Floats) -> dict[str, Any
     """Calibration error, and of all pairs and of each band of probability: number, mean and true share."""
     found: dict[str, Any] = {"ece": calibration_error(probability_N, label_N)}
     found |= _said_and_true(probability_N, label_N)
-    band_N = np.searchsorted(BANDS, probability_N, side="right")
-    edges = ("0", *map(str, BANDS), "1")
     found["bands"] = {
-        f"{low} to {high}": _said_and_true(probability_N[band_N == band], label_N[band_N == band])
-        for band, (low, high) in enumerate(pairwise(edges))
-        if (band_N == band).any()
+        name: _said_and_true(probability_N[in_N], label_N[in_N])
+        for name, in_N in by_band(probability_N, BANDS).items()
     }
     return found
 

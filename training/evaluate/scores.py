@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from glm_annot.ec.head import Confidences, ECResult
 from glm_annot.ec_numbers import LEVELS, ancestry, is_complete, node
 
 BINS = 15  # of equal mass, for the calibration error
+BANDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of confidence, for the calibration curve
 RESAMPLES = 200  # of the bootstrap interval of a calibration error
 PAIRED_RESAMPLES = 2000  # of that of a difference
 
@@ -133,6 +135,8 @@ def micro(answers: Sequence[frozenset[str]], true: Sequence[frozenset[str]]) -> 
 def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0) -> dict[str, Any]:
     """Calibration over all proteins, enzymes and others: of 'is an enzyme' and of the first guess's number.
 
+    Of the second also `bands`: proteins, mean confidence and share right in each tenth of confidence.
+
     A protein without a true number counts as no enzyme, and whatever is said of it as wrong. Where the truth
     ends with a class, whether a number is right cannot be said: such proteins are left out of the second.
     """
@@ -150,7 +154,17 @@ def confidence(results: Sequence[ECResult], cases: TrueNumbers, *, seed: int = 0
         "proteins": len(results),
         "enzymes": int(is_enzyme_G.sum()),
         "enzyme": calibration_and_coverage(enzyme_G, is_enzyme_G, seed),
-        "number": calibration_and_coverage(first_G[known_G], right_G[known_G], seed),
+        "number": {
+            **calibration_and_coverage(first_G[known_G], right_G[known_G], seed),
+            "bands": {
+                name: {
+                    "proteins": int(in_G.sum()),
+                    "mean_confidence": float(first_G[known_G][in_G].mean()),
+                    "share": float(right_G[known_G][in_G].mean()),
+                }
+                for name, in_G in by_band(first_G[known_G], BANDS).items()
+            },
+        },
     }
 
 
@@ -183,6 +197,17 @@ def calibration_error(p_G: npt.NDArray[np.float64], true_G: npt.NDArray[np.bool_
     bins = [part for part in np.array_split(order, BINS) if len(part)]
     gaps = [len(part) * abs(p_G[part].mean() - true_G[part].mean()) for part in bins]
     return float(sum(gaps) / len(p_G))
+
+
+def by_band(p_G: npt.NDArray[np.float64], edges: Sequence[float]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which probabilities lie in each band between the edges, by its name: {'0.2 to 0.4': (G,)}.
+
+    A probability on an edge lies in the band above it. Bands without any are left out.
+    """
+    band_G = np.searchsorted(edges, p_G, side="right")
+    names = (f"{low} to {high}" for low, high in pairwise(("0", *map(str, edges), "1")))
+    found = {name: band_G == band for band, name in enumerate(names)}
+    return {name: in_G for name, in_G in found.items() if in_G.any()}
 
 
 def calibration_and_coverage(

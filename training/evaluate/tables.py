@@ -64,6 +64,11 @@ OPERON_BANDS: tuple[Column, ...] = tuple(
         ("in one operon", "share"),
     )
 )
+EC_BANDS: tuple[Column, ...] = (
+    ("genes", ("proteins",)),
+    ("mean confidence", ("mean_confidence",)),
+    ("right", ("share",)),
+)
 LEVELS: tuple[Column, ...] = (
     ("calibration error", ("calibration_error",)),
     ("genes at 0.9 or more", ("at_0.9", "coverage")),
@@ -98,6 +103,10 @@ def tables(metrics: Metrics) -> str:
         (
             "Confidences of EC numbers against the truth: the likeliest class of each gene of *E. coli* K-12",
             _table("level", levels, LEVELS),
+        ),
+        (
+            "Confidences of EC numbers in detail: the first guess for each gene of *E. coli* K-12",
+            _table("confidence", _within(ec, "K-12 confidence", "number", "bands"), EC_BANDS),
         ),
         ("EC numbers called for genes of *E. coli* K-12 that carry none", _audit(_within(ec, "K-12 audit"))),
         (

@@ -177,6 +177,11 @@ function element(tag, attributes, ...children) {
   return made;
 }
 
+// A name that may go on in a second line behind an underscore, before it is broken anywhere else.
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part, n) => (n ? [element("wbr"), part] : [part]));
+}
+
 function meter(share, kind) {
   const fill = element("i");
   fill.style.width = 100 * share + "%";

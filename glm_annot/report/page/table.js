@@ -36,11 +36,11 @@ class Table {
   nameCell(i) {
     const genes = this.genes;
     const tag = genes.text("locus_tag", i);
-    const button = element("button", { type: "button", class: "link" }, genes.label(i));
+    const button = element("button", { type: "button", class: "link" }, ...breakable(genes.label(i)));
     const product = element("small", { class: "narrow" }, genes.product(i)); // where its own column has no room
     const context = this.contextNote(i);
     if (context) product.append(context);
-    return element("td", { class: "name" }, button, tag && tag !== genes.label(i) ? element("small", {}, tag) : "", product);
+    return element("td", { class: "name" }, button, tag && tag !== genes.label(i) ? element("small", {}, ...breakable(tag)) : "", product);
   }
 
   productCell(i) {

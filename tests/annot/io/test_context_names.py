@@ -121,8 +121,8 @@ def test_the_summary_counts_hypothetical_proteins(annotated: tuple[Path, Predict
         return str(summary)
 
     assert said(predictions).endswith(
-        "; of 2 hypothetical proteins 1 gets a name from sequence and neighbours together, 1 stands beside "
-        "named genes in 10 genera or more"
+        "; of 2 hypothetical proteins with neighbours 1 gets a name from sequence and neighbours together, "
+        "1 stands beside named genes in 10 genera or more"
     )
     nothing = {index: replace(of, context=None) for index, of in predictions.genes.items()}
     assert "hypothetical" not in said(replace(predictions, genes=nothing))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -22,7 +23,12 @@ from tests.annot.report.made import COMMENT, CONTIGS, HOSTILE, genes, row
 from tests.support.paths import EXAMPLE
 
 MEASURED = Reliability(
-    {"3.5.1.4": "amidase"}, 0.013, {0.9: 0.94}, (Band(0.1, 0.2, 9), Band(0.9, 0.8, 36)), 0.05
+    {"3.5.1.4": "amidase"},
+    (Band(0.05, 0.01, 400), Band(0.85, 0.75, 20)),
+    0.013,
+    {0.9: 0.94},
+    (Band(0.1, 0.2, 9), Band(0.9, 0.8, 36)),
+    0.05,
 )
 
 
@@ -32,8 +38,14 @@ def html(monkeypatch: pytest.MonkeyPatch) -> str:
     return made(monkeypatch, genes())
 
 
-def made(monkeypatch: pytest.MonkeyPatch, found: Genes, title: str = "made", table: str = "t.tsv") -> str:
-    monkeypatch.setattr(page, "of_model", lambda sha256, chosen: MEASURED)
+def made(
+    monkeypatch: pytest.MonkeyPatch,
+    found: Genes,
+    title: str = "made",
+    table: str = "t.tsv",
+    measured: Reliability = MEASURED,
+) -> str:
+    monkeypatch.setattr(page, "of_model", lambda sha256, chosen: measured)
     return page.render(title, found, COMMENT, annotation="a.gff3", table=table).decode()
 
 
@@ -88,6 +100,17 @@ def test_figures_and_names(html: str) -> None:
     assert "file: 3.5.1.4 amidase" in text
     assert "share of right calls 0.013; of the calls from 0.9 on, 94 % are right." in text
     assert "SHA-256 of the model 0 " in text and "Annotation a.gff3" in text
+
+
+def test_the_calibration_curves_of_the_model(monkeypatch: pytest.MonkeyPatch, html: str) -> None:
+    said = re.findall(r'aria-label="(Calibration of [^"]+)"', html)
+    assert said == [
+        "Calibration of EC numbers: predicted 0.05, observed 0.01; predicted 0.85, observed 0.75",
+        "Calibration of operon links: predicted 0.10, observed 0.20; predicted 0.90, observed 0.80",
+    ]
+    assert "<title>predicted 0.85, observed 0.75, 20 genes</title>" in html
+    older = made(monkeypatch, genes(), measured=replace(MEASURED, ec_bands=()))
+    assert "Calibration of operon links" in older and "Calibration of EC numbers" not in older
 
 
 def test_data_of_the_page(html: str) -> None:
@@ -158,12 +181,20 @@ def test_figures_of_a_model() -> None:
     band = {"mean_probability": 0.3, "share": 0.4, "pairs": 5}
     found = from_metrics(
         {
-            "ec": {"K-12 confidence": {"number": {"calibration_error": 0.01, "at_0.5": {"precision": 0.8}}}},
+            "ec": {
+                "K-12 confidence": {
+                    "number": {
+                        "calibration_error": 0.01,
+                        "at_0.5": {"precision": 0.8},
+                        "bands": {"0.6 to 0.7": {"proteins": 7, "mean_confidence": 0.65, "share": 0.6}},
+                    }
+                }
+            },
             "operons": {"calibration": {"all tandem": {"ece": 0.02, "bands": {"0.2 to 0.4": band}}}},
         },
         {},
     )
-    assert found == Reliability({}, 0.01, {0.5: 0.8}, (Band(0.3, 0.4, 5),), 0.02)
+    assert found == Reliability({}, (Band(0.65, 0.6, 7),), 0.01, {0.5: 0.8}, (Band(0.3, 0.4, 5),), 0.02)
     assert from_metrics({}, {}) == Reliability()
 
 

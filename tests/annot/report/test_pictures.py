@@ -20,6 +20,7 @@ from tests.annot.report.made import genes, row
 
 pytest.importorskip("dna_features_viewer", reason="the extra plot is not installed")
 pytest.importorskip("pycirclize", reason="the extra plot is not installed")
+matplotlib = pytest.importorskip("matplotlib")
 
 MANY = circle._FEW + 1
 
@@ -65,6 +66,18 @@ def test_files_are_the_same_each_time(small: Region, ending: str, magic: bytes) 
     content = saved(picture.draw(small), ending)
     assert content.startswith(magic)
     assert saved(picture.draw(small), ending) == content
+
+
+def test_a_circle_before_changes_no_picture(small: Region) -> None:
+    """Nor how figures of others are saved, which pyCirclize sets when it is imported."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "pycirclize"]:
+        del sys.modules[name]
+    others = dict(matplotlib.rcParams)
+    with matplotlib.rc_context({"savefig.bbox": "tight", "svg.fonttype": "path"}):
+        content = saved(picture.draw(small), "svg")
+    circle.inline(small)
+    assert saved(picture.draw(small), "svg") == content and b"<text" in content
+    assert dict(matplotlib.rcParams) == others
 
 
 def test_a_contig_of_many_lines_is_a_circle(small: Region, monkeypatch: pytest.MonkeyPatch) -> None:

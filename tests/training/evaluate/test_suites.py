@@ -141,6 +141,8 @@ def test_the_genome_is_scored_with_all_its_genes(metrics: dict[str, Any], search
     assert ec["K-12 ablations"]["all"]["hit_rate"] == ec["K-12 enzymes"]["hit_rate"]
     assert list(ec["K-12 ablations"]) == list(ABLATIONS)
     assert list(ec["K-12 confidence"]["levels"]) == ["1", "2", "3", "4"]
+    bands = ec["K-12 confidence"]["number"]["bands"].values()
+    assert sum(band["proteins"] for band in bands) == ec["K-12 confidence"]["proteins"]
     assert ec["K-12 audit"]["calls"] == 0  # all its genes carry a number
 
 
