@@ -617,6 +617,21 @@ def add_memory(recipe: Recipe, model: str, corpus: Path, plm: Path, neighbours: 
     )
 
 
+@cli.command("memory", short_help="Adds your own genomes to a model's memory of gene order.")
+@click.argument("genomes", type=_FOLDER)
+@click.option("--model", default="mini", show_default=True, help="The model: a name or a folder.")
+@out_option
+def more_genomes(genomes: Path, model: str, output: Path) -> None:
+    """Adds the annotated genomes of a folder to a model's memory of gene order, and writes the new model.
+
+    GENOMES is a folder as `glm-train run own` takes it. Nothing is trained, so each genome takes seconds. The
+    memory then knows what stands beside what in your strains, and tells it of genomes like them.
+    """
+    from .bundle import memory
+
+    memory.add_genomes(model, genomes, output, command=_typed(), report=say)
+
+
 @cli.command(short_help="Draws genomes to calibrate with and to test on.")
 @click.option("--data", type=_FOLDER, required=True, help="Data folder; docs/data.md shows its layout.")
 @click.option("-o", "--output", type=_FILE, required=True, help="File to write (JSON).")

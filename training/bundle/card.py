@@ -116,6 +116,7 @@ def parts_table(model: Model) -> str:
     return "## Parts\n\n" + table(("part", "stored numbers", "settings"), rows)
 
 
+_MORE_GENOMES = "## Genomes added to the memory of gene order"
 _MEMORY = "## Memory of gene order"
 
 
@@ -135,6 +136,22 @@ def with_memory(card: str, model: Model, recipe: Recipe, made_from: str) -> str:
         rest = found.sub(lambda _, text=section: f"{text}\n\n", rest, count=1)  # type: ignore[misc]
     rest = rest.partition(f"\n{_MEMORY}\n")[0]  # the section on an earlier memory ends the card
     return f"# {model.name} {model.version}\n{rest.rstrip()}\n\n{_MEMORY}\n\n{made_from}\n"
+
+
+def with_more_genomes(card: str, model: Model, said: str) -> str:
+    """The card of a model to whose memory genomes were added.
+
+    Args:
+        card: of the model before.
+        model: with the genomes; its name and version head the card.
+        said: which genomes were added, and how.
+    """
+    _, _, rest = card.partition("\n")
+    parts = re.compile(r"^## Parts\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    rest = parts.sub(lambda _: f"{parts_table(model)}\n\n", rest, count=1).rstrip()
+    if _MORE_GENOMES not in rest:
+        rest += f"\n\n{_MORE_GENOMES}\n\nThe figures above were measured without these."
+    return f"# {model.name} {model.version}\n{rest}\n\n{said}\n"
 
 
 def _brief(config: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Adds a memory of gene order to a finished model, whatever its encoder is."""
+"""Adds a memory of gene order to a finished model, whatever its encoder is, or more genomes to its memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from glm_annot.model.esm import fingerprint
 from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.neighbours.judge import Neighbours
 
+from ..common.console import Report
 from ..common.inputs import read_record
+from ..corpus import genome_folder
 from ..encoder.embed import encoder_of
 from ..encoder.exports import read_encoder
+from ..memory import strains
+from ..memory.build import Places
 from ..memory.neighbours import read_neighbours
 from ..recipe import Recipe
-from .card import with_memory
+from .card import with_memory, with_more_genomes
 
 
 def add_memory(
@@ -46,6 +50,45 @@ def add_memory(
     metrics, card = bundle.read_texts(name)
     made_from = _made_from(read_record(corpus / "corpus.json"), command) + _named_by(found)
     bundle.save(model, folder, metrics=metrics, card=with_memory(card, model, recipe, made_from))
+
+
+def add_genomes(name: str, genomes: Path, folder: Path, *, command: str, report: Report) -> None:
+    """Write a model whose memory of gene order holds more genomes; what was measured of it stays.
+
+    A genome that the memory holds already, or nearly, is left out.
+
+    Args:
+        name: of a model that ships, or a bundle's folder.
+        genomes: folder of annotated genomes, as `glm-train run own` reads them.
+        folder: where to.
+        command: what was typed.
+        report: called with a line for each genome.
+
+    Raises:
+        InputError: the model has no memory; no genome is new; a file that cannot be read.
+    """
+    model = bundle.load(name)
+    neighbours, encoder = model.neighbours, model.family_encoder or model.encoder
+    if neighbours is None:
+        raise InputError(f"model {model.name} has no memory of gene order")
+    added: dict[str, Places] = {}
+    for path, genome in genome_folder.read_genomes(genomes):
+        places = strains.places_of(genome, encoder, neighbours.table)
+        said = f"{path.name}: {len(places.family_N):,} genes"
+        if strains.is_known(neighbours, places):
+            report(f"{said}; the memory holds this genome already, or nearly the same one: left out")
+            continue
+        neighbours = strains.with_genomes(neighbours, [places])
+        added[path.name] = places
+        report(said)
+    if not added:
+        raise InputError("holds no genome that is new to the memory", genomes)
+    metrics, card = bundle.read_texts(name)
+    version, _, before = model.version.partition("+")
+    model = replace(model, neighbours=neighbours, version=f"{version}+{int(before or 0) + len(added)}")
+    genes = sum(len(places.family_N) for places in added.values())
+    said = f"{len(added)} genomes with {genes:,} genes, added by `{command}`: {', '.join(added)}."
+    bundle.save(model, folder, metrics=metrics, card=with_more_genomes(card, model, said))
 
 
 def _named_by(neighbours: Neighbours) -> str:

@@ -6,6 +6,7 @@ out when the memory is asked (`rings_of`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +58,79 @@ class CorpusMemory:
         return GeneOrder(self.protein_N[own_N], strand_G, np.zeros(len(strand_G), np.bool_), first_C)
 
 
-def build_memory(corpus: Path, families: Families) -> CorpusMemory:
-    """Build the memory of a corpus.
+@dataclass(frozen=True)
+class Places:
+    """Genes of genomes as a memory holds them, contig by contig in the order of the genes.
+
+    Attributes:
+        family_N: the number of families for none.
+        strand_N: 1 or -1.
+        gap_N: bases to the next gene of the contig, negative for an overlap; any number for a contig's last.
+        first_C: first gene of each contig, and the number of genes at the end.
+        genome_C: row of each contig's genome, rising.
+    """
+
+    family_N: npt.NDArray[np.integer]
+    strand_N: npt.NDArray[np.integer]
+    gap_N: npt.NDArray[np.integer]
+    first_C: npt.NDArray[np.integer]
+    genome_C: npt.NDArray[np.integer]
+
+    @classmethod
+    def of(cls, memory: Memory) -> Places:
+        """Those that a memory holds, gaps as it rounds them; 0 for one without gaps."""
+        gap_N = memory.gap_N if memory.config.gaps else torch.zeros_like(memory.family_N)
+        held = (memory.family_N, memory.strand_N, gap_N, memory.first_C, memory.genome_C)
+        return cls(*(values.numpy().astype(np.int64) for values in held))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Places]) -> Places:
+        """The genomes of several, one after the other."""
+        genes = np.cumsum([0, *(len(part.family_N) for part in parts)]).tolist()
+        genomes = np.cumsum([0, *(int(part.genome_C.max(initial=-1)) + 1 for part in parts)]).tolist()
+        first = [part.first_C[:-1] + n for part, n in zip(parts, genes, strict=False)]
+        return cls(
+            np.concatenate([part.family_N for part in parts]),
+            np.concatenate([part.strand_N for part in parts]),
+            np.concatenate([part.gap_N for part in parts]),
+            np.concatenate([*first, genes[-1:]]),
+            np.concatenate([part.genome_C + n for part, n in zip(parts, genomes, strict=False)]),
+        )
+
+
+def filled_memory(
+    places: Places, genomes: int, families: int, *, gaps: bool = True
+) -> tuple[Memory, npt.NDArray[np.float64]]:
+    """A memory of some genomes, and `rings.shares` of each two.
 
     Genomes that share `rings.RINGS['genus']` of their families or more, directly or through others, vote as
     one group.
+
+    Args:
+        places: of all genomes.
+        genomes: how many there are.
+        families: how many there are.
+        gaps: whether it holds the gaps.
+    """
+    row_N = np.repeat(places.genome_C, np.diff(places.first_C))
+    shares_MM = rings.shares(_families_of(places.family_N, row_N, genomes, families))
+    memory = Memory(MemoryConfig(len(places.family_N), len(places.genome_C), genomes, families, gaps))
+    filled = {
+        "family_N": places.family_N,
+        "strand_N": places.strand_N,
+        "first_C": places.first_C,
+        "genome_C": places.genome_C,
+        "group_M": _groups(shares_MM),
+    }
+    for name, values in filled.items():
+        getattr(memory, name).copy_(torch.from_numpy(np.array(values)))
+    if gaps:
+        memory.hold_gaps(torch.from_numpy(places.gap_N.astype(np.int64)))
+    return memory, shares_MM
+
+
+def build_memory(corpus: Path, families: Families) -> CorpusMemory:
+    """Build the memory of a corpus, as `filled_memory` does.
 
     Args:
         corpus: the corpus folder.
@@ -75,29 +144,26 @@ def build_memory(corpus: Path, families: Families) -> CorpusMemory:
     genes = read_table(corpus, "genes", ["contig", "protein", "strand", "start", "end"])
     number_M = genomes["genome"].to_numpy()
     contig_G, protein_G = genes["contig"].to_numpy(), genes["protein"].to_numpy().astype(np.int64)
+    start_G, end_G = (genes[name].to_numpy().astype(np.int64) for name in ("start", "end"))
     first_C = np.append(np.flatnonzero(np.diff(contig_G, prepend=-1)), len(contig_G))
     genome_of = dict(zip(contigs["contig"].to_pylist(), contigs["genome"].to_pylist(), strict=True))
     row_of = {genome: row for row, genome in enumerate(number_M.tolist())}
-    row_C = np.array([row_of[genome_of[contig]] for contig in contig_G[first_C[:-1]].tolist()], np.int64)
-    family_G, none = families.family_N[protein_G], families.table.none
-    row_G = np.repeat(row_C, np.diff(first_C))
-    shares_MM = rings.shares(_families_of(family_G, row_G, len(number_M), none))
-    memory = Memory(MemoryConfig(len(family_G), len(row_C), len(number_M), none, gaps=True))
-    filled = {
-        "family_N": family_G,
-        "strand_N": genes["strand"].to_numpy(),
-        "first_C": first_C,
-        "genome_C": row_C,
-        "group_M": _groups(shares_MM),
-    }
-    for name, values in filled.items():
-        getattr(memory, name).copy_(torch.from_numpy(np.array(values)))
-    start_G, end_G = (genes[name].to_numpy().astype(np.int64) for name in ("start", "end"))
-    memory.hold_gaps(torch.from_numpy(np.append(start_G[1:], 0) - end_G - 1))
+    places = Places(
+        family_N=families.family_N[protein_G],
+        strand_N=genes["strand"].to_numpy(),
+        gap_N=np.append(start_G[1:], 0) - end_G - 1,
+        first_C=first_C,
+        genome_C=np.array(
+            [row_of[genome_of[contig]] for contig in contig_G[first_C[:-1]].tolist()], np.int64
+        ),
+    )
+    memory, shares_MM = filled_memory(places, len(number_M), families.table.none)
     return CorpusMemory(memory, protein_G, number_M, tuple(genomes["split"].to_pylist()), shares_MM)
 
 
-def _families_of(family_G: npt.NDArray[np.int32], row_G: Ints, n: int, none: int) -> list[Ints]:
+def _families_of(
+    family_G: npt.NDArray[np.integer], row_G: npt.NDArray[np.integer], n: int, none: int
+) -> list[Ints]:
     """The distinct families of each genome; 'none' is none."""
     kept = family_G < none
     pairs = np.unique(np.stack([row_G[kept], family_G[kept].astype(np.int64)]), axis=1)

@@ -9,16 +9,18 @@ import pytest
 import torch
 
 import glm_annot
-from glm_annot.bundle import load, read_texts
+from glm_annot.bundle import load, read_texts, save
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
 from glm_annot.model.family_encoder import FamilyEncoder
 from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 from glm_annot.model.sizes import FamilyEncoderConfig
+from glm_annot.pipeline import embed_distinct
 from glm_annot.training import recipe
-from glm_annot.training.bundle.memory import add_memory
+from glm_annot.training.bundle.memory import add_genomes, add_memory
 from glm_annot.training.encoder.exports import export_encoder
 from glm_annot.training.memory.neighbours import save_neighbours
+from tests.support.tiny import made_gff3, tiny
 
 SIZES = FamilyEncoderConfig(dim=8, kmer_dim=4, hidden=8, hash_bits=8)
 COUNTS = {"genomes_train": 3, "genomes_valid": 1, "genes": 40}
@@ -83,3 +85,76 @@ def test_another_encoder_than_that_of_the_corpus_is_refused(made: Path, tiny_bun
     )
     with pytest.raises(InputError, match="is not the family encoder that embedded the corpus"):
         add(made, tiny_bundle, plm="other")
+
+
+@pytest.fixture
+def with_memory(tmp_path: Path) -> Path:
+    """A model with a memory of two genomes of twenty genes."""
+    save(
+        tiny(neighbours=True), tmp_path / "with_memory", metrics={}, card="# tiny 1.0.0\n\n## Parts\n\nold\n"
+    )
+    return tmp_path / "with_memory"
+
+
+@pytest.fixture
+def strains(tmp_path: Path) -> Path:
+    """A folder of two genomes."""
+    folder = tmp_path / "strains"
+    folder.mkdir()
+    for name, seed in (("a", 1), ("b", 2)):
+        (folder / f"{name}.gff3").write_text(made_gff3(400, seed=seed))
+    return folder
+
+
+def test_genomes_are_added_to_a_memory(with_memory: Path, strains: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    command = "glm-train memory strains --model with_memory -o more"
+    add_genomes(str(with_memory), strains, tmp_path / "more", command=command, report=said.append)
+    assert said == ["a.gff3: 400 genes", "b.gff3: 400 genes"]
+    before, after = load(with_memory), load(tmp_path / "more")
+    assert before.neighbours is not None and after.neighbours is not None
+    assert after.version == "1.0.0+2"
+    memory = after.neighbours.memory
+    assert (memory.config.genomes, memory.config.contigs, memory.config.places) == (4, 4, 840)
+    assert memory.first_C.tolist() == [0, 20, 40, 440, 840] and memory.genome_C.tolist() == [0, 1, 2, 3]
+    assert torch.equal(memory.family_N[:40], before.neighbours.memory.family_N)
+    genome = glm_annot.read(strains / "b.gff3")
+    embeddings_GD = embed_distinct(after.encoder, genome.proteins)
+    family_G, _ = after.neighbours.table.assign(torch.from_numpy(embeddings_GD))
+    assert memory.family_N[440:].tolist() == family_G.tolist()
+    assert memory.strand_N[440:].tolist() == [gene.strand for gene in genome.coding]
+    _, card = read_texts(tmp_path / "more")
+    assert card.startswith("# tiny 1.0.0+2\n") and "\nold\n" not in card
+    assert card.endswith(f"2 genomes with 800 genes, added by `{command}`: a.gff3, b.gff3.\n")
+    glm_annot.annotate(genome, after)
+
+
+def test_more_genomes_can_follow(with_memory: Path, strains: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    for model, folder, name in (("with_memory", "one", "a"), ("one", "two", "b")):
+        (tmp_path / name).mkdir()
+        (strains / f"{name}.gff3").rename(tmp_path / name / f"{name}.gff3")
+        add_genomes(
+            str(tmp_path / model), tmp_path / name, tmp_path / folder, command=folder, report=said.append
+        )
+    assert said == ["a.gff3: 400 genes", "b.gff3: 400 genes"]
+    assert load(tmp_path / "two").version == "1.0.0+2"
+    _, card = read_texts(tmp_path / "two")
+    assert card.count("## Genomes added") == 1 and "added by `one`" in card and "added by `two`" in card
+
+
+def test_genomes_that_the_memory_holds_are_left_out(
+    with_memory: Path, strains: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glm_annot.training.memory.strains.is_known", lambda *_: True)
+    said: list[str] = []
+    with pytest.raises(InputError, match="no genome that is new"):
+        add_genomes(str(with_memory), strains, tmp_path / "more", command="", report=said.append)
+    assert (
+        said[0] == "a.gff3: 400 genes; the memory holds this genome already, or nearly the same one: left out"
+    )
+
+
+def test_a_model_without_a_memory_takes_no_genomes(tiny_bundle: Path, strains: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no memory of gene order"):
+        add_genomes(str(tiny_bundle), strains, tmp_path / "more", command="", report=[].append)

@@ -33,6 +33,8 @@ def corpus(tmp_path: Path) -> Path:
                 "contig": np.repeat(np.arange(6), GENES),
                 "protein": np.arange(n, dtype=np.int32),
                 "strand": np.ones(n, np.int8),
+                "start": 1 + 1000 * np.arange(n, dtype=np.int32),
+                "end": 1000 * np.arange(n, dtype=np.int32) + np.where(np.arange(n) % 2, 993, 1004),
             }
         ),
         "proteins": pa.table(
