@@ -43,6 +43,8 @@ def corpus(tmp_path: Path) -> Path:
                 "contig": np.repeat(np.arange(6), GENES),
                 "protein": np.arange(n, dtype=np.int32),
                 "strand": np.ones(n, np.int8),
+                "start": 1 + 1000 * np.arange(n, dtype=np.int32),
+                "end": 1000 * np.arange(n, dtype=np.int32) + np.where(np.arange(n) % 2, 993, 1004),
             }
         ),
         "proteins": pa.table(
@@ -96,6 +98,7 @@ def test_a_memory_holds_every_gene_and_groups_relatives(corpus: Path) -> None:
     assert built.memory.family_N.tolist() == read_families(corpus).family_N.tolist()
     assert built.memory.first_C.tolist() == list(range(0, 6 * GENES + 1, GENES))
     assert built.genomes.tolist() == [10, 20, 30, 40, 50, 60]
+    assert built.memory.gap_N[:4].tolist() == [-4, 7, -4, 7]  # gaps of -4 and 7 bases in turn
     assert built.memory.group_M.unique().numel() == 1  # all share their families
     assert built.seen_by(5, "near").reshape(6, GENES).any(1).tolist() == [True] * 5 + [False]
     assert not built.seen_by(5, "genus").any()
