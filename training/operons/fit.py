@@ -9,9 +9,9 @@ its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Four m
   fitted on other genomes, to labels that come from gaps. So do two views teach each other (co-training, Blum
   and Mitchell 1998).
 - Attention, as memory, is fitted without sight of the pair's own gap. Given the truth, the gap and what the
-  proteins are say nothing of each other, so labels made from gaps also teach what these know of operons. Their
-  weight is set with gaps as noisy observations (`_evidence_weight`). Beside what a memory says attention adds
-  nothing on organisms left out: a model with a memory goes without.
+  proteins are say nothing of each other, so labels made from gaps also teach what these know of operons.
+  Their weight is set with gaps as noisy observations (`_evidence_weight`). Beside what a memory says
+  attention adds nothing on organisms left out: a model with a memory goes without.
 - What the memory says of an organism is said without its relatives in the ring `genus`, here and where a head
   is judged: strains have one gene order whether genes are transcribed together or not.
 - Calibration is over all tandem neighbours, also those that nobody labelled, of genomes left out of the fit.
@@ -369,7 +369,7 @@ def _memory_terms(conserved_NC: Floats) -> Floats:
 
 
 def _evidence_left_out(x_NF: Floats, rows: Sequence[_Rows]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Log-odds (N,) of each genome's or region's rows by slopes fitted to the others, and which rows have any.
+    """Log-odds (N,) of each genome's or region's rows by slopes fitted to the others, and which have any.
 
     A weight is judged, and targets are moved, by what was not fitted: else chance agreement would pass for
     knowledge. They are centred on all rows.
@@ -462,7 +462,7 @@ def _calibration(
 def _folds(
     examples: Sequence[OperonExample],
 ) -> Iterator[tuple[list[OperonExample], int, NDArray[np.bool_]]]:
-    """(training, number of the one held out, which of its pairs count): each genome, or each region of a single one."""
+    """(training, number of the held out one, which of its pairs count): each genome, or regions of one."""
     if len(examples) > 1:
         for number, example in enumerate(examples):
             pairs = sum(map(len, example.genome.labels))

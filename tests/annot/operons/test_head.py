@@ -11,8 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glm_annot.operons.evidence import LinkEvidence
 from glm_annot.operons.features import (
     AXIS_POINTS,
+    CONSERVED,
     GEOMETRY,
     GapTables,
     Track,
@@ -229,6 +231,21 @@ def test_attention_that_is_missing_or_of_another_genome() -> None:
         head_by_gap(50, attention=2).predict([contig], [np.ones((2, 2))])
 
 
+def test_trees_read_what_the_memory_says() -> None:
+    head = head_by_gap(50)
+    head.config = OperonHeadConfig(trees=1, nodes=3, conserved=True)
+    head.layout.feature_TN[0, 0] = head.config.features.index("beside")
+    head.layout.threshold_TN[0, 0] = 2.5
+    head.check()
+    contig = contig_of([(1, 300, 1), (320, 600, 1), (620, 900, 1)])
+    said = np.zeros((2, len(CONSERVED)))
+    said[1, CONSERVED.index("beside")] = 3
+    (few, many) = head.logits([Track.of(contig)], conserved=[said])[0]
+    assert (few, many) == (2.0, -2.0)
+    with pytest.raises(ValueError, match="needs what its memory"):
+        head.predict([contig])
+
+
 def test_head_survives_its_files() -> None:
     head = head_by_gap(50, attention=2)
     head.attention.weight_F.uniform_(-1, 1)
@@ -248,6 +265,13 @@ def test_runs_of_links_are_operons() -> None:
     first, second = operons_of(contig_of(layout), [0.9, 0.5, 0.0, 0.3, 0.8])
     assert first == OperonCall("glm_operon_0001", "c", (0, 1, 2), 1, 290, 1, 0.5, None, 1.0)
     assert second == OperonCall("glm_operon_0002", "c", (4, 5), 401, 495, -1, 0.8, 0.7, None)
+
+
+def test_operons_tell_their_evidence() -> None:
+    contig = contig_of([(1, 90, 1), (101, 190, 1), (201, 290, 1)])
+    evidence = {(0, 1): LinkEvidence(True, None, 9), (1, 2): LinkEvidence(True, True, 4)}
+    (operon,) = call_operons(Genome((contig,)), {(0, 1): 0.9, (1, 2): 0.8}, evidence=evidence)
+    assert operon.evidence == ("gap", "promoter", "conserved:4")
 
 
 def test_operon_over_the_origin() -> None:

@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from glm_annot.errors import InputError
+from glm_annot.model.neighbours.memory import Memory, MemoryConfig
+from glm_annot.operons.features import CONSERVED
 from glm_annot.records import Contig, Gene, Genome
 from glm_annot.training.evaluate.operons import calibration_by_band, figures, measure
 from glm_annot.training.evaluate.scores import calibration_error
 from glm_annot.training.operons import fit as operon_fit
 from glm_annot.training.operons.data import LabelledGenome
-from glm_annot.training.operons.fit import OperonExample, fit_operon_head, hide, regions
+from glm_annot.training.operons.fit import OperonExample, fit_operon_head, hide, regions, relatives
 
 
 def made(
@@ -75,6 +78,44 @@ def test_attention_helps_though_labels_come_from_gaps() -> None:
     without = np.concatenate(fit_operon_head(blind, calibrate=False).logits(test.tracks))
     label = np.array(truth, np.int8)[same]
     assert figures(label, with_attention[same])["ap"] > figures(label, without[same])["ap"] + 0.01
+
+
+def with_memory(example: OperonExample, truth: list[int], seed: int) -> OperonExample:
+    """The same with a memory in which true pairs stand side by side more often, and closer."""
+    rng = np.random.default_rng(seed)
+    inside = np.array(truth)
+    columns = dict.fromkeys(CONSERVED, np.zeros(len(truth)))
+    columns["both"] = rng.integers(5, 40, len(truth)).astype(float)
+    columns["beside"] = rng.binomial(columns["both"].astype(int), 0.15 + 0.4 * inside).astype(float)
+    columns["share"] = (columns["beside"] + 0.5) / (columns["both"] + 2)
+    columns["gap"] = np.where(columns["beside"] > 0, rng.gamma(2, 90 - 60 * inside), 2000.0)
+    return replace(example, conserved=[np.stack(list(columns.values()), axis=1)])
+
+
+def test_memory_helps_though_labels_come_from_gaps() -> None:
+    examples = [with_memory(*made(seed, genes=900, reach=40, attention=False), seed) for seed in (1, 2)]
+    test, truth = made(3, genes=900, attention=False)
+    test = with_memory(test, truth, 3)
+    head = fit_operon_head(examples, calibrate=False)
+    assert head.config.conserved and not head.config.attention
+    remembered = np.concatenate(head.logits(test.tracks, conserved=test.conserved))
+    blind = fit_operon_head([OperonExample(example.genome) for example in examples], calibrate=False)
+    same = tandem(test)
+    far = same & (np.concatenate([track.gap for track in test.tracks]) >= 40)  # where labels say nothing
+    label = np.array(truth, np.int8)
+    without = np.concatenate(blind.logits(test.tracks))
+    assert figures(label[same], remembered[same])["ap"] > figures(label[same], without[same])["ap"] + 0.01
+    assert figures(label[far], remembered[far])["ap"] > figures(label[far], without[far])["ap"] + 0.1
+
+
+def test_relatives_share_families() -> None:
+    memory = Memory(MemoryConfig(places=15, contigs=3, genomes=3, families=9))
+    memory.family_N.copy_(torch.tensor([0, 1, 2, 3, 9, 0, 1, 2, 8, 9, 5, 6, 7, 8, 9]))
+    memory.first_C.copy_(torch.tensor([0, 5, 10, 15]))
+    memory.genome_C.copy_(torch.arange(3))
+    assert relatives(torch.tensor([0, 1, 2, 3, 9, 9]), memory).tolist() == [True, False, False]
+    assert relatives(torch.tensor([0, 1, 2, 3]), memory, "far").tolist() == [True, True, False]
+    assert not relatives(torch.tensor([9]), memory).any()
 
 
 def test_probabilities_are_calibrated_on_a_new_genome() -> None:
@@ -172,11 +213,13 @@ def test_measures_of_every_method(monkeypatch: pytest.MonkeyPatch) -> None:
     half = hide(k12, [np.arange(len(k12.genome.labels[0])) < 200])
     found = measure(examples, k12, half.genome)
     assert set(found["leave_one_out"]) == {*names, "escherichia_coli_k12, Salmonella left out too"}
-    for suite in (found["confirmed"], *found["leave_one_out"].values()):
+    for suite in (found["confirmed"], found["unseen"], *found["leave_one_out"].values()):
         assert set(suite) == {"distance", "boosting", "layout", "no_promoters", "head"}
         assert suite["head"]["ap"] > suite["layout"]["ap"]
     assert set(found["all_adjacent"]) == {"distance", "boosting", "layout", "no_promoters", "head"}
     assert found["all_adjacent"]["head"]["ap"] > found["all_adjacent"]["distance"]["ap"]
+    gain = found["gains"]["unseen"]["layout"]
+    assert 0 < gain["low"] < gain["gain"] < gain["high"]
     assert found["calibration"]["all tandem"]["pairs"] == tandem(k12).sum()
     assert found["calibration"]["confirmed"]["pairs"] == tandem(k12)[:200].sum()
     assert found["calibration"]["pairs.tsv"]["ece"] < 0.15

@@ -53,7 +53,7 @@ def test_every_gene_gets_an_answer_and_one_without_a_family_no_fit() -> None:
     assert found.family_G.tolist() == [0, 1, 2, F, 4]
     assert found.log_ratio_G.isnan().tolist() == [False, False, False, True, False]
     assert ((found.confidence_G >= 0) & (found.confidence_G <= 1)).all()
-    assert found.same_genomes == 0
+    assert not found.same_M.any()
     percentile = neighbours.percentile(found.log_ratio_G)
     assert percentile.isnan().tolist() == found.log_ratio_G.isnan().tolist()
 
