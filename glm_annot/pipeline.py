@@ -118,6 +118,7 @@ def annotate_sections(
     if model.ec and settings.ec and settings.reference:
         settings = replace(settings, reference=model.ec.base.with_others(settings.reference))
     operon_head = model.operons if settings.operons else None
+    has_gaps = model.neighbours is not None and model.neighbours.config.gaps
     n_windows = overview.windows(window_size(model))
     counted = _Counted(
         progress, Counter(proteins=overview.residues, windows=n_windows, heads=overview.coding)
@@ -142,7 +143,7 @@ def annotate_sections(
             conserved += fits.conserved
             n_windows += states.n_windows
         if operon_head:
-            of_genome = overview.gaps_3K, promoters, conserved or None
+            of_genome = overview.gaps_3K, promoters, conserved if has_gaps else None
             pairs = pair_probabilities(
                 section.contigs, operon_head.predict(section.contigs, attention_NA, *of_genome)
             )

@@ -279,8 +279,9 @@ GEOMETRY: tuple[str, ...] = (
 )
 # What a memory of gene order says of a pair on one strand, where the model has one: groups of related genomes
 # in which the two families stand side by side so, groups that have both, their share, the median gap there in
-# bases, the share in which it is close, and how often the first family ends a run of genes on one strand.
-CONSERVED = ("beside", "both", "share", "gap", "close", "ends")
+# bases, the share in which it is close, and how often the first family ends, and the second begins, a run of
+# genes on one strand.
+CONSERVED = ("beside", "both", "share", "gap", "close", "ends", "begins")
 
 
 def by_pair(contigs: Sequence[Contig], values: Sequence[Iterable[Value]]) -> dict[tuple[int, int], Value]:

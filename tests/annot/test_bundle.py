@@ -323,6 +323,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a wide network": (lambda b: change(b, "glm", ffn=10**9), "ask for more numbers than its files hold"),
     "many layers": (lambda b: change(b, "glm", layers=10**6), "ask for more numbers than its files hold"),
     "no width": (lambda b: change(b, "plm", dim=0, heads=0), "layers, dim and heads must be above 0"),
+    "no gaps to read": (
+        lambda b: change(b, "operons", conserved=True),
+        "reads a memory of gene order with gaps",
+    ),
     "another attention": (lambda b: change(b, "operons", attention=2), "do not fit together"),
     "a layer beyond": (lambda b: change(b, "ec", layers=[0, 9]), "reads layers"),
 }

@@ -21,6 +21,8 @@ from glm_annot.model import windows
 from glm_annot.model.context import BATCH_WINDOWS
 from glm_annot.model.esm import Encoder
 from glm_annot.model.glm import GLMOutput
+from glm_annot.model.neighbours.memory import Memory, MemoryConfig
+from glm_annot.operons.head import OperonHead, OperonHeadConfig
 from glm_annot.overview import Overview
 from glm_annot.pipeline import Settings, annotate_sections, embed_distinct
 from glm_annot.records import Contig, Gene, Genome, Skip
@@ -49,6 +51,33 @@ def test_pairs_across_strands_are_never_linked(genome: Genome, tiny_model: Model
     pairs = glm_annot.annotate(genome, tiny_model).predictions.pairs
     across = [p for (left, right), p in pairs.items() if strand[left] != strand[right]]
     assert across and set(across) == {0.0}
+
+
+def test_operons_are_told_by_the_memory(genome: Genome) -> None:
+    """A head that links whatever stands side by side in three groups of genomes; the memory has four."""
+    head = OperonHead(OperonHeadConfig(trees=1, nodes=3, conserved=True))
+    head.layout.feature_TN[0, 0] = head.config.features.index("beside")
+    head.layout.threshold_TN[0, 0] = 2.5
+    head.layout.children_TN2[0] = torch.tensor([[1, 2], [1, 1], [2, 2]])
+    head.layout.value_TN[0] = torch.tensor([0.0, -9.0, 9.0])
+    model = replace(tiny(ec=False, neighbours=True), operons=head)
+    said = glm_annot.annotate(genome, model).predictions
+    assert said.operons == ()  # two genomes of other families
+    assert model.neighbours is not None
+    embeddings = torch.from_numpy(embed_distinct(model.encoder, genome.proteins))
+    family_G, _ = model.neighbours.table.assign(embeddings)
+    n = len(family_G)
+    memory = Memory(MemoryConfig(4 * n, 4, 4, 12, gaps=True))
+    memory.family_N.copy_(family_G.repeat(4))
+    memory.strand_N.copy_(torch.tensor([gene.strand for gene in genome.genes]).repeat(4))
+    memory.first_C.copy_(torch.arange(5) * n)
+    memory.genome_C.copy_(torch.arange(4))
+    memory.group_M.copy_(torch.arange(4))
+    model.neighbours.memory = memory
+    model.neighbours.config = replace(model.neighbours.config, places=4 * n, contigs=4, genomes=4)
+    operons = glm_annot.annotate(genome, model).predictions.operons
+    assert operons and {gene for operon in operons for gene in operon.genes} == set(range(n // 3 * 3))
+    assert all("conserved:4" in operon.evidence for operon in operons)
 
 
 def test_provenance_says_how_to_make_it_again(genome: Genome, tiny_model: Model) -> None:

@@ -44,7 +44,8 @@ def tiny(*, operons: bool = True, ec: bool = True, neighbours: bool = False) -> 
 
 def _neighbours() -> Neighbours:
     """A memory of two genomes of twenty genes each, of families that lie anywhere; every gene has one."""
-    config = NeighboursConfig(families=12, dim=16, places=40, contigs=2, genomes=2, mixture=8, glm=16, own=4)
+    sizes = {"families": 12, "places": 40, "contigs": 2, "genomes": 2, "own": 4}
+    config = NeighboursConfig(**sizes, dim=16, mixture=8, glm=16, gaps=True)
     made = Neighbours(config).eval()
     made.table.centroids_FD.copy_(torch.nn.functional.normalize(torch.randn(12, 16), dim=1))
     made.table.nearest.fill_(-1.0)

@@ -363,6 +363,7 @@ def _memory_terms(conserved_NC: Floats) -> Floats:
             gap,
             column["close"],
             column["ends"],
+            column["begins"],
         ],
         axis=1,
     ).astype(np.float64)

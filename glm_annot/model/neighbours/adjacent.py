@@ -21,7 +21,7 @@ from glm_annot.operons.features import CONSERVED, Floats, Track
 CLOSE = 60  # bases; most neighbours of one operon are closer
 NO_GAP = GAP_MIDDLES[-1]  # stands for the gap where no genome has the two side by side
 PRIOR = (0.5, 2.0)  # groups with the two side by side, and with both, that are added to what was seen
-PRIOR_ENDS = (1.0, 3.0)  # the same for ends of a run and places of a family
+PRIOR_ENDS = (1.0, 3.0)  # the same for places at the end of a run, and places of a family
 
 
 def conserved_pairs(
@@ -67,7 +67,9 @@ def side_by_side(memory: Memory, allowed_N: Tensor, first_P: Tensor, second_P: T
     groups = int(memory.group_M.max()) + 1 if len(memory.group_M) else 1
     family_N, forward_N = memory.family_N.long(), memory.strand_N > 0
     goes_on_N = _goes_on(memory)
-    followed_N = torch.where(forward_N, goes_on_N, goes_on_N.roll(1))  # by a gene on its strand
+    came_N = goes_on_N.roll(1)
+    ends_N = ~torch.where(forward_N, goes_on_N, came_N)  # no gene on its strand follows
+    begins_N = ~torch.where(forward_N, came_N, goes_on_N)
 
     known_P = (first_P < families) & (second_P < families)
     key_P = torch.where(known_P, first_P * families + second_P, -1)
@@ -89,20 +91,18 @@ def side_by_side(memory: Memory, allowed_N: Tensor, first_P: Tensor, second_P: T
     own_N = allowed_N & (family_N < families)
     has_FG = torch.zeros(families, groups, dtype=torch.bool, device=family_N.device)
     has_FG[family_N[own_N], group_N[own_N]] = True
-    places_F = torch.bincount(family_N[own_N], minlength=families)
-    ends_F = torch.bincount(family_N[own_N & ~followed_N], minlength=families)
+    ends_F, begins_F = (_share_of_places(family_N, own_N, at_N, families) for at_N in (ends_N, begins_N))
     one_P, other_P = first_P.clamp_max(families - 1), second_P.clamp_max(families - 1)
     both_P = torch.where(known_P, (has_FG[one_P] & has_FG[other_P]).sum(1), 0).double()
     beside_P = torch.where(known_P, beside_K[row_P], 0).double()
-    has_family_P = (first_P < families).double()
     columns = {
         "beside": beside_P,
         "both": both_P,
         "share": (beside_P + PRIOR[0]) / (both_P + PRIOR[1]),
         "gap": torch.where(beside_P > 0, gap_K[row_P], NO_GAP),
         "close": (torch.where(known_P, close_K[row_P], 0) + PRIOR[0]) / (both_P + PRIOR[1]),
-        "ends": (has_family_P * ends_F[one_P] + PRIOR_ENDS[0])
-        / (has_family_P * places_F[one_P] + PRIOR_ENDS[1]),
+        "ends": ends_F[first_P],
+        "begins": begins_F[second_P],
     }
     return torch.stack([columns[name].double() for name in CONSERVED], dim=1)
 
@@ -112,6 +112,13 @@ def _goes_on(memory: Memory) -> Tensor:
     goes_on_N = memory.strand_N == memory.strand_N.roll(-1)
     goes_on_N[memory.first_C[1:] - 1] = False
     return goes_on_N
+
+
+def _share_of_places(family_N: Tensor, own_N: Tensor, chosen_N: Tensor, families: int) -> Tensor:
+    """The share of each family's own places that are chosen, (F + 1,); the last is that of no family."""
+    chosen_F = torch.bincount(family_N[own_N & chosen_N], minlength=families + 1)
+    places_F = torch.bincount(family_N[own_N], minlength=families + 1)
+    return (chosen_F + PRIOR_ENDS[0]) / (places_F + PRIOR_ENDS[1])
 
 
 def _medians(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,15 +56,17 @@ def test_a_memory_without_gaps_says_so() -> None:
 
 def by_hand(made: Memory, allowed: torch.Tensor, first: int, second: int) -> list[float]:
     """The columns of one pair of families, by loops over the places."""
-    gaps, has, ends = defaultdict(list), defaultdict(set), []
+    gaps, has, ends, begins = defaultdict(list), defaultdict(set), [], []
     for contig, group in enumerate(made.group_M[made.genome_C.long()].tolist()):
         low, high = made.first_C[contig : contig + 2].tolist()
         places = [place for place in range(low, high) if allowed[place]]
         for place in places:
             family, strand = int(made.family_N[place]), int(made.strand_N[place])
             has[family].add(group)
-            after = place + strand
+            after, before = place + strand, place - strand
             follows = low <= after < high and int(made.strand_N[after]) == strand
+            if family == second:
+                begins.append(not (low <= before < high and int(made.strand_N[before]) == strand))
             if family == first:
                 ends.append(not follows)
                 if follows and int(made.family_N[after]) == second:
@@ -79,6 +81,7 @@ def by_hand(made: Memory, allowed: torch.Tensor, first: int, second: int) -> lis
         median(medians) if medians else NO_GAP,
         (close + 0.5) / (both + 2),
         (sum(ends) + 1) / (len(ends) + 3),
+        (sum(begins) + 1) / (len(begins) + 3),
     ]
 
 
@@ -101,6 +104,7 @@ def test_genes_without_a_family_are_nowhere_side_by_side() -> None:
     found = side_by_side(made, allowed, torch.tensor([F, 0, F]), torch.tensor([0, F, F]))
     column = dict(zip(CONSERVED, found.T.tolist(), strict=True))
     assert column["beside"] == column["both"] == [0, 0, 0] and column["gap"] == [NO_GAP] * 3
+    assert column["begins"][1:] == pytest.approx([1 / 3] * 2)
     assert column["ends"][0] == column["ends"][2] == pytest.approx(1 / 3)
 
 
