@@ -46,6 +46,7 @@ def benchmark(model: Model, data: Path) -> dict[str, Any]:
     Returns:
         leave_one_out: organism -> method -> {ap, auroc}; `..., Salmonella left out too` for E. coli again.
             Only E. coli has its sequence, so that promoters are seen there alone.
+        observed: the same without the labels 0 that only say how far apart the genes are (`reach`).
         confirmed: method -> figures, on E. coli's pairs with strong or confirmed evidence.
         unseen: method -> figures, on all adjacent pairs of K-12, by a head that saw nothing of E. coli.
         all_adjacent: the same by heads that learned from the other regions of K-12 too, five folds.
@@ -78,6 +79,7 @@ def measure(
     gains = {"pairs.tsv": (examples[ECOLI], scores[FAR]), **of_k12}
     return {
         "leave_one_out": {name: _figures_of(labels[name], found) for name, found in scores.items()},
+        "observed": {name: _figures_of(_observed(test), scores[name]) for name, test in examples.items()},
         **{name: _figures_of(_stacked([test]), found) for name, (test, found) in of_k12.items()},
         "all_adjacent": _by_region(k12, far, unseen.head),
         "gains": {
@@ -149,6 +151,13 @@ def _layout_score(head: OperonHead, test: OperonExample) -> Floats:
 def _tandem_only(score: Floats, tandem: NDArray[np.bool_]) -> Floats:
     """Scores with the lowest number where strands differ, for such pairs share no operon."""
     return np.where(tandem, score, np.finfo(np.float64).min)
+
+
+def _observed(example: OperonExample) -> NDArray[np.int8]:
+    """Labels of a genome without those that say nothing, for their caller cuts at a distance."""
+    gap = np.concatenate([track.gap for track in example.tracks])
+    label = _stacked([example])
+    return np.where((label == 0) & (gap >= example.genome.reach), np.int8(UNKNOWN), label)
 
 
 def _figures_of(label_N: NDArray[np.int8], scores: dict[str, Floats]) -> dict[str, dict[str, float]]:

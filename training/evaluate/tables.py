@@ -89,7 +89,10 @@ def tables(metrics: Metrics) -> str:
     bands = {band: {name: of.get(band, {}) for name, of in said.items()} for band in said["all tandem"]}
     sources = {name: _within(ec, "K-12 ablations", key) for key, name in EC_SOURCES.items()}
     levels = {f"{n} ({of})": _within(ec, "K-12 confidence", "levels", n) for n, of in LEVEL_NAMES.items()}
-    organisms = {_organism(name): of for name, of in _within(operons, "leave_one_out").items()}
+    organisms, observed = (
+        {_organism(name): of for name, of in _within(operons, key).items()}
+        for key in ("leave_one_out", "observed")
+    )
     parts = (
         ("Figures", figures if figures.count("\n") > HEADER else ""),
         (
@@ -116,6 +119,10 @@ def tables(metrics: Metrics) -> str:
         (
             "Operons of each organism, by a head fitted to the others (average precision)",
             _table("organism", organisms, OPERON_ORGANISMS),
+        ),
+        (
+            "The same without the labels 'no' that only say that the genes are 40 bases apart or more",
+            _table("organism", observed, OPERON_ORGANISMS),
         ),
         (
             "Operon probabilities against the truth: neighbours on one strand of *E. coli* K-12",
