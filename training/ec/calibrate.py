@@ -29,6 +29,7 @@ LEAST_SPREAD = 1e-3  # of a feature; one that varies less is no evidence here, a
 RARE = 1e-9  # no right answer is taken to be less likely
 CLOSE = 0.4  # similarity of a profile that counts for its labels' rates
 THRESHOLDS = tuple(round(0.05 * place, 2) for place in range(1, 20))  # to choose the default from
+NEARLY = 0.99  # of the best F1
 PRIOR = 2.0  # proteins that the mean rate counts for beside those seen
 
 
@@ -76,11 +77,13 @@ def calibrate(head: ECHead, examples: Sequence[CalibrationExample], *, seed: int
 
 
 def best_threshold(head: ECHead, examples: Sequence[CalibrationExample]) -> float:
-    """The threshold whose calls have the best F1 over all proteins of genomes, of `THRESHOLDS`.
+    """The lowest of `THRESHOLDS` whose calls have nearly the best F1 over all proteins of genomes.
 
-    F1 counts complete numbers, 2 right / (called + true), over all proteins together; of equally good
-    thresholds the highest is taken. A call of calibrated probability p raises F1 where p > F1 / 2 (Lipton,
-    Elkan and Naryanaswamy 2014, doi:10.1007/978-3-662-44851-9_15), so the best lies below 0.5.
+    F1 counts complete numbers, 2 right / (called + true), over all proteins together. Around the best it is
+    flat, and annotations lack numbers, so that some calls that count as wrong are right: of thresholds that
+    are nearly as good (`NEARLY`) the one that calls most is taken. A call of calibrated probability p raises
+    F1 where p > F1 / 2 (Lipton, Elkan and Naryanaswamy 2014, doi:10.1007/978-3-662-44851-9_15), so the best
+    lies below 0.5.
     """
     examples = [e for e in examples if e.genome is not None]
     true = [{node(number) for number in e.ec if is_complete(number)} for e in examples]
@@ -93,7 +96,7 @@ def best_threshold(head: ECHead, examples: Sequence[CalibrationExample]) -> floa
     if not n_true:
         return THRESHOLD
     f1 = [2 * right_R[p_R >= t].sum() / ((p_R >= t).sum() + n_true) for t in THRESHOLDS]
-    return max(zip(f1, THRESHOLDS, strict=True))[1]
+    return next(t for t, reached in zip(THRESHOLDS, f1, strict=True) if reached >= NEARLY * max(f1))
 
 
 def _rates(examples: Sequence[CalibrationExample], labels: Sequence[str]) -> npt.NDArray[np.float32]:
