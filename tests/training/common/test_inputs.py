@@ -50,18 +50,16 @@ def test_tables_and_arrays_cut_short(stop: int, tmp_path: Path) -> None:
         read_arrays(path)
 
 
-def test_an_array_whose_header_does_not_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shape", "wrong"),
+    [(b"(100,), }         ", b"(10000000000,), } "), (b"(100,), }  ", b"(100,),),)}")],
+    ids=["larger than its file", "does not end"],
+)
+def test_an_array_whose_header_is_wrong(shape: bytes, wrong: bytes, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(100))
-    endless = (tmp_path / "x.npy").read_bytes().replace(b"(100,), }  ", b"(100,),),)}")
-    (tmp_path / "x.npy").write_bytes(endless)
-    with pytest.raises(InputError, match="is no numpy array, or damaged"):
-        read_array(tmp_path / "x.npy")
-
-
-def test_an_array_larger_than_its_file(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.arange(100))
-    huge = (tmp_path / "x.npy").read_bytes().replace(b"(100,), }         ", b"(10000000000,), } ")
-    (tmp_path / "x.npy").write_bytes(huge)
+    content = (tmp_path / "x.npy").read_bytes()
+    assert shape in content
+    (tmp_path / "x.npy").write_bytes(content.replace(shape, wrong))
     with pytest.raises(InputError, match="is no numpy array, or damaged"):
         read_array(tmp_path / "x.npy")
 
