@@ -15,7 +15,8 @@ from glm_annot.io.source import BOM, split_lines
 
 COLUMNS = 9  # of a GFF3 feature line
 MOST_ANCESTORS = 10  # that are followed from a CDS upwards; a gene and a transcript are two
-_FASTA = re.compile(rb"^(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
+# At the beginning of a line, whatever ends the line before: what we insert there may end otherwise.
+_FASTA = re.compile(rb"(?:^|(?<=\r))(?:##FASTA|>)", re.MULTILINE | re.IGNORECASE)
 # Some tools put a blank after each `;`.
 PARENT = re.compile(rb"[\t;] *Parent=([^;,\t\r\n]+)")
 _OPERON = re.compile(
@@ -46,9 +47,9 @@ def annotation_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     place = len(BOM) if file.read(len(BOM)) == BOM else 0
     file.seek(place)
     for upto_line_feed in file:
-        if _FASTA.match(upto_line_feed):
-            return
         for line in split_lines(upto_line_feed):
+            if _FASTA.match(line):
+                return
             yield place, line
             place += len(line)
 

@@ -33,6 +33,7 @@ from glm_annot.records import (
     Skip,
 )
 from tests.support.fakes import fake_predictions
+from tests.support.tiny import made_gff3
 
 DATA = Path(__file__).parent / "data" / "gff3"
 DIALECTS = {
@@ -925,6 +926,18 @@ PIECES = st.sampled_from(
         ),
     ]
 )
+
+
+def test_sequences_begin_after_any_line_end(tmp_path: Path) -> None:
+    """Also after a lone carriage return, behind which a line of ours might end with a line feed."""
+    path = tmp_path / "x.gff3"
+    path.write_bytes(made_gff3(6).replace("##FASTA", "\r##FASTA").encode())
+    genome = annotation_io.read(path)
+    assert [gene.skip for gene in genome.genes] == [None] * 6
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == path.read_bytes()
+    path.write_bytes(b"##gff-version 3\n\r>x\n" + made_gff3(6).encode())
+    with pytest.raises(InputError, match="no CDS in this file"):
+        annotation_io.read(path)
 
 
 @given(
