@@ -348,6 +348,8 @@ def fit_heads(
     from ..common import ranks
     from . import heads
 
+    if recipe.neighbours and folders.neighbours is None:
+        report("no neighbours are given: the operon head reads gLM's attention, not the memory of gene order")
     model = read_model(replace(folders, heads=None), recipe)
     model.to(ranks.device())
 

@@ -926,6 +926,19 @@ def test_what_reads_genes_is_on_the_gpu_of_its_process(
     assert found == [{"meta"}] * 4
 
 
+def test_heads_without_the_memory_of_the_recipe_are_said(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for head in ("fit_operons", "fit_ec"):
+        monkeypatch.setattr(f"glm_annot.training.run.heads.{head}", lambda *_: None)
+    folders = PartFolders(*(made / "work" / name for name in STEPS))
+    for neighbours, told in ((False, 0), (True, 1)):
+        said: list[str] = []
+        recipe = recipes.read(write_recipe(tmp_path / "r.json", neighbours=neighbours))
+        stages.fit_heads(recipe, made / "data", folders, tmp_path, report=said.append)
+        assert len(said) == told and all("no neighbours are given" in line for line in said)
+
+
 def test_an_encoder_can_be_kept(made: Path, tmp_path: Path) -> None:
     from glm_annot.training.encoder.exports import export_encoder, read_encoder
 
