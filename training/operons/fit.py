@@ -15,6 +15,7 @@ its 'no' beyond that distance is no observation (`LabelledGenome.reach`). Four m
 - What the memory says of an organism is said without its relatives in the ring `genus`, here and where a head
   is judged: strains have one gene order whether genes are transcribed together or not.
 - Calibration is over all tandem neighbours, also those that nobody labelled, of genomes left out of the fit.
+  Soft labels come from gaps alone there: moved by the memory they would make the head too sure of its 'no'.
 """
 
 from __future__ import annotations
@@ -148,7 +149,8 @@ def fit_operon_head(
             `average_gaps`).
     """
     prior_3K = average_gaps([example.tracks for example in examples])
-    rows = _with_memory([_rows(example, prior_3K) for example in examples])
+    by_gaps = [_rows(example, prior_3K) for example in examples]
+    rows = _with_memory(by_gaps)
     heads = 0 if examples[0].attention is None else examples[0].attention[0].shape[1]
     models = [_boost(rows, *shape, seed) for shape in ENSEMBLE]
     trees = [tree for model in models for tree in _trees(model)]
@@ -159,7 +161,7 @@ def fit_operon_head(
     if heads:
         _fit_attention(head, rows, report)
     if calibrate:
-        head.calibration.copy_(torch.from_numpy(_calibration(examples, rows, seed, report)))
+        head.calibration.copy_(torch.from_numpy(_calibration(examples, by_gaps, seed, report)))
     return head.eval()
 
 
@@ -431,7 +433,7 @@ def _calibration(
 ) -> Floats:
     """Slope and offset of the log-odds, by Platt's method, over all tandem neighbours of genomes left out.
 
-    Their targets are those of `rows`.
+    Their targets are those of `rows`, which no memory has moved: what the head knows of one must not judge it.
 
     A genome or region without which no head can be fitted is passed over; (1, 0) where all of them are.
     """
