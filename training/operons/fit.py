@@ -433,7 +433,7 @@ def _calibration(
 ) -> Floats:
     """Slope and offset of the log-odds, by Platt's method, over all tandem neighbours of genomes left out.
 
-    Their targets are those of `rows`, which no memory has moved: what the head knows of one must not judge it.
+    Their targets are those of `rows`, which no memory has moved: what the head knows of one judges nothing.
 
     A genome or region without which no head can be fitted is passed over; (1, 0) where all of them are.
     """
