@@ -185,13 +185,20 @@ def halved(model: bundle.Model, recipe: Recipe) -> list[str]:
         ("plm", recipe.plm, model.encoder),
         ("glm", recipe.glm, model.glm),
     )
-    found = [
-        name
-        for name, section, part in parts
-        if isinstance(section, Trained)
-        or all(torch.equal(weight, weight.bfloat16().float()) for weight in part.parameters())
-    ]
+    found = [name for name, section, part in parts if isinstance(section, Trained) or _loses_nothing(part)]
     return [*found, "neighbours.head"]
+
+
+def halved_already(model: bundle.Model) -> list[str]:
+    """What of a finished model loses nothing by being stored as bfloat16, as it was before."""
+    head = None if model.neighbours is None else model.neighbours.head
+    parts = {"plm": model.encoder, "glm": model.glm, "neighbours.head": head}
+    return [name for name, part in parts.items() if part is not None and _loses_nothing(part)]
+
+
+def _loses_nothing(part: nn.Module) -> bool:
+    """Whether all weights of a part are numbers that bfloat16 has."""
+    return all(torch.equal(weight, weight.bfloat16().float()) for weight in part.parameters())
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:

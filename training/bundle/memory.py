@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from glm_annot import bundle
+from glm_annot.cli.console import counted
 from glm_annot.errors import InputError
 from glm_annot.model.esm import fingerprint
 from glm_annot.model.family_encoder import FamilyEncoder
@@ -20,6 +21,7 @@ from ..memory import strains
 from ..memory.build import Places
 from ..memory.neighbours import read_neighbours
 from ..recipe import Recipe
+from .assemble import halved_already
 from .card import with_memory, with_more_genomes
 
 
@@ -49,7 +51,8 @@ def add_memory(
     model = replace(model, version=recipe.version, neighbours=found, family_encoder=families)
     metrics, card = bundle.read_texts(name)
     made_from = _made_from(read_record(corpus / "corpus.json"), command) + _named_by(found)
-    bundle.save(model, folder, metrics=metrics, card=with_memory(card, model, recipe, made_from))
+    card = with_memory(card, model, recipe, made_from)
+    bundle.save(model, folder, metrics=metrics, card=card, bf16=halved_already(model))
 
 
 def add_genomes(name: str, genomes: Path, folder: Path, *, command: str, report: Report) -> None:
@@ -87,8 +90,10 @@ def add_genomes(name: str, genomes: Path, folder: Path, *, command: str, report:
     version, _, before = model.version.partition("+")
     model = replace(model, neighbours=neighbours, version=f"{version}+{int(before or 0) + len(added)}")
     genes = sum(len(places.family_N) for places in added.values())
-    said = f"{len(added)} genomes with {genes:,} genes, added by `{command}`: {', '.join(added)}."
-    bundle.save(model, folder, metrics=metrics, card=with_more_genomes(card, model, said))
+    count = counted(len(added), "genome")
+    said = f"{count} with {genes:,} genes, added by `{command}`: {', '.join(added)}."
+    card = with_more_genomes(card, model, said)
+    bundle.save(model, folder, metrics=metrics, card=card, bf16=halved_already(model))
 
 
 def _named_by(neighbours: Neighbours) -> str:

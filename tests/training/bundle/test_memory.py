@@ -91,7 +91,11 @@ def test_another_encoder_than_that_of_the_corpus_is_refused(made: Path, tiny_bun
 def with_memory(tmp_path: Path) -> Path:
     """A model with a memory of two genomes of twenty genes."""
     save(
-        tiny(neighbours=True), tmp_path / "with_memory", metrics={}, card="# tiny 1.0.0\n\n## Parts\n\nold\n"
+        tiny(neighbours=True),
+        tmp_path / "with_memory",
+        metrics={},
+        card="# tiny 1.0.0\n\n## Parts\n\nold\n",
+        bf16=(),
     )
     return tmp_path / "with_memory"
 
@@ -126,6 +130,11 @@ def test_genomes_are_added_to_a_memory(with_memory: Path, strains: Path, tmp_pat
     _, card = read_texts(tmp_path / "more")
     assert card.startswith("# tiny 1.0.0+2\n") and "\nold\n" not in card
     assert card.endswith(f"2 genomes with 800 genes, added by `{command}`: a.gff3, b.gff3.\n")
+    parts = after.parts
+    for name, part in before.parts.items():
+        for key, tensor in part.state_dict().items():
+            if not key.startswith("memory."):
+                assert torch.equal(tensor, parts[name].state_dict()[key]), (name, key)
     glm_annot.annotate(genome, after)
 
 
