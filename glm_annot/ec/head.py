@@ -218,7 +218,7 @@ class ECHead(nn.Module):
             embeddings_GD: protein embeddings; not read when the head has no use for them.
             hidden_GLD: the layers `config.layers` of gLM for each protein in its context; likewise.
             homologues: of each protein, the highest score first; None: those in `base`.
-            run_G: of the proteins' genes, as `ec_neighbours.runs` gives them; None: they are no neighbours.
+            run_G: of the proteins' genes, as `glm_annot.ec.adjacency.runs` gives them; None: no neighbours.
             min_confidence: least probability of a number that is called.
         """
         evidences = self.gather(proteins, embeddings_GD, hidden_GLD, homologues)
@@ -272,7 +272,7 @@ class ECHead(nn.Module):
 
         Args:
             evidences: of genes in the order of the genome; what they say of neighbours is replaced.
-            run_G: as `ec_neighbours.runs` gives them.
+            run_G: as `glm_annot.ec.adjacency.runs` gives them.
         """
         alone = [replace(evidence, beside={}) for evidence in evidences]
         if not self.config.pairs:

@@ -45,9 +45,7 @@ class CorpusMemory:
 
     def seen_by(self, row: int, ring: str) -> Tensor:
         """Places that a measurement on a genome may see: not its own, nor its relatives' in the ring."""
-        hidden_M = torch.from_numpy(rings.left_out(self.shares_MM, row, ring))
-        hidden_C = hidden_M[self.memory.genome_C.long()]
-        return ~hidden_C.repeat_interleave(self.memory.first_C.diff())
+        return self.memory.places_without(torch.from_numpy(rings.left_out(self.shares_MM, row, ring)))
 
     def order_of(self, row: int) -> GeneOrder:
         """The genes of one genome."""

@@ -44,11 +44,10 @@ def conserved_pairs(
         first.append(at + np.where(forward, track.left, track.right))
         second.append(at + np.where(forward, track.right, track.left))
         at += len(track.strand)
-    allowed_N = ~hidden_M[memory.genome_C.long()].repeat_interleave(memory.first_C.diff())
     one_P, other_P = (
         family_G[torch.from_numpy(np.concatenate(rows)).to(family_G.device)] for rows in (first, second)
     )
-    found = side_by_side(memory, allowed_N, one_P, other_P).cpu().numpy()
+    found = side_by_side(memory, memory.places_without(hidden_M), one_P, other_P).cpu().numpy()
     return np.split(found, np.cumsum([len(track.gap) for track in tracks])[:-1])
 
 

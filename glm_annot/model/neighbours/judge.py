@@ -136,7 +136,7 @@ class Neighbours(nn.Module):
         family_G, _ = self.table.assign(embeddings_GD)
         genes = Genes(family_G, strand_G.long(), first_C)
         same_M = self.same_genomes(genes)
-        index = self.memory.index(self._places_without(same_M))
+        index = self.memory.index(self.memory.places_without(same_M))
 
         def log_p(rows: Tensor) -> Tensor | None:
             if self.head is None or hidden_GH is None:
@@ -171,11 +171,7 @@ class Neighbours(nn.Module):
 
     def places_of_others(self, genes: Genes) -> Tensor:
         """Places of the memory but those of the genome itself, (N,)."""
-        return self._places_without(self.same_genomes(genes))
-
-    def _places_without(self, genomes_M: Tensor) -> Tensor:
-        length_C = self.memory.first_C.diff()
-        return ~genomes_M[self.memory.genome_C.long()].repeat_interleave(length_C)
+        return self.memory.places_without(self.same_genomes(genes))
 
     def same_genomes(self, genes: Genes) -> Tensor:
         """Genomes of the memory that have `SAME_GENOME` of the adjacent families of these genes, (M,).

@@ -145,6 +145,12 @@ class Memory(nn.Module):
         step_N = torch.stack([self.gap_B % 16, self.gap_B // 16], dim=1).flatten()[: self.config.places]
         return torch.tensor(GAP_MIDDLES, device=step_N.device)[step_N.long()]
 
+    def places_without(self, genomes_M: Tensor) -> Tensor:
+        """Which places are of none of these genomes, (N,)."""
+        length_C = self.first_C.diff()
+        places_N: Tensor = ~genomes_M[self.genome_C.long()].repeat_interleave(length_C)
+        return places_N
+
     def check(self) -> None:
         """Raise ValueError for families, places, genomes and groups that there are not."""
         lengths_C = self.first_C.diff()
