@@ -8,7 +8,7 @@ A true relative's shared patterns keep their distances, so they gather on one di
 its own over all of them (the diagonals of BLAST and of MMseqs2's prefilter, Steinegger and Söding 2017).
 
 Axes: K patterns (every possible one); E entries (a pattern of a profile); P profiles; W patterns of a
-protein, one for each seed and place; M matches of patterns and entries; C candidates; B diagonals.
+protein, one for each seed and place; C candidates; B diagonals.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+
+from glm_annot.ec import listed
+from glm_annot.ec.listed import Ints
 
 # Residues that replace each other freely share a letter; the 15 letters of Murphy et al. 2000.
 GROUPS = ("LVIM", "C", "A", "G", "S", "T", "P", "FY", "W", "E", "D", "N", "Q", "KR", "H")
@@ -41,19 +44,8 @@ ALIKE_WEIGHT = 0.2  # of a pattern with one substitution, beside the same patter
 MAX_ALIKE = 64  # profiles that may list a pattern with one substitution: commoner ones cost time, tell little
 BESIDE = 1.0  # weight of the diagonals next to the best one: insertions, and the stretches' borders
 STREWN = 0.5  # weight of all that is shared on whatever diagonal: domains that moved
-_UNKNOWN = 255
 
-Ints = npt.NDArray[np.int64]
-
-
-def _letter_table() -> npt.NDArray[np.uint8]:
-    table = np.full(256, _UNKNOWN, np.uint8)
-    for number, group in enumerate(GROUPS):
-        table[np.frombuffer(group.encode(), np.uint8)] = number
-    return table
-
-
-_LETTERS = _letter_table()
+_LETTERS = listed.letters(GROUPS)
 _DIGITS = len(GROUPS) ** np.arange(4, -1, -1)  # what a letter counts at each place of a pattern
 
 
@@ -92,15 +84,14 @@ class Patterns:
 
 def patterns(protein: str) -> Patterns:
     """All patterns of a protein; only stretches of the 20 residues have one."""
-    letters = _LETTERS[np.frombuffer(protein.encode("ascii", "replace"), np.uint8)].astype(np.int64)
+    letter_N = _LETTERS[np.frombuffer(protein.encode("ascii", "replace"), np.uint8)]
+    end_T = np.array([len(letter_N)])
     codes, places, read = [], [], []
     for number, seed in enumerate(SEEDS):
-        size = max(len(letters) - seed[-1], 0)
-        letters_W5 = np.stack([letters[place : place + size] for place in seed], axis=1)
-        known = (letters_W5 != _UNKNOWN).all(1)
-        read.append(letters_W5[known])
-        codes.append(read[-1] @ _DIGITS + number * N_OF_SEED)
-        places.append(np.flatnonzero(known))
+        code_W, _, place_W = listed.occurrences(letter_N, end_T, np.array(seed), len(GROUPS))
+        codes.append(code_W.astype(np.int64) + number * N_OF_SEED)
+        places.append(place_W.astype(np.int64))
+        read.append(letter_N[places[-1][:, None] + np.array(seed)])
     return Patterns(np.concatenate(codes), np.concatenate(places), np.concatenate(read))
 
 
@@ -190,60 +181,49 @@ class Searcher:
         of all of them; the sum is normed by the sizes of both.
         """
         own = patterns(protein)
-        same = self._shared(own.code_W, own.place_W)
-        sum_P = np.bincount(same.profile_M, self.weight_K[own.code_W][same.of_M], minlength=len(self.norm_P))
-        candidate_C = _highest(sum_P / self.norm_P, CANDIDATES)
-        same_CB = self._diagonals(same, candidate_C)
-        sum_CB = same_CB + ALIKE_WEIGHT * self._diagonals(self._shared(*self._telling(own)), candidate_C)
+        same = self._entries(own.code_W, own.place_W)
+        size = len(self.norm_P)
+        sum_P = listed.shared(same.first_W, same.end_W, same.weight_W, self.profile_E, size)
+        candidate_C = np.sort(listed.highest(sum_P / self.norm_P, CANDIDATES))
+        same_CB = self._by_diagonal(same, candidate_C)
+        sum_CB = same_CB + ALIKE_WEIGHT * self._by_diagonal(self._telling(own), candidate_C)
         sum_CB += BESIDE * (np.roll(sum_CB, 1, axis=1) + np.roll(sum_CB, -1, axis=1))
         norm_C = self.norm_P[candidate_C] * np.sqrt(max(len(own.code_W), 1))
-        similarity_P = np.zeros(len(self.norm_P), np.float32)
+        similarity_P = np.zeros(size, np.float32)
         similarity_P[candidate_C] = (sum_CB.max(1) + STREWN * same_CB.sum(1)) / norm_C
         return similarity_P
 
-    def _telling(self, own: Patterns) -> tuple[Ints, Ints]:
-        """Codes and places of the patterns with one substitution that few profiles list."""
-        code_W, place_W = own.alike()
-        few = self.first_K[code_W + 1] - self.first_K[code_W] <= MAX_ALIKE
-        return code_W[few], place_W[few]
+    def _telling(self, own: Patterns) -> _Entries:
+        """Those of the patterns with one substitution that few profiles list."""
+        found = self._entries(*own.alike())
+        few = found.end_W - found.first_W <= MAX_ALIKE
+        return _Entries(found.first_W[few], found.end_W[few], found.weight_W[few], found.stretch_W[few])
 
-    def _shared(self, code_W: Ints, place_W: Ints) -> _Shared:
+    def _entries(self, code_W: Ints, place_W: Ints) -> _Entries:
         """The entries of some patterns."""
-        first = self.first_K[code_W]
-        listed = self.first_K[code_W + 1] - first
-        entry_M = np.repeat(first - np.cumsum(listed) + listed, listed)
-        entry_M += np.arange(len(entry_M))
-        of_M = np.repeat(np.arange(len(code_W)), listed)
-        return _Shared(code_W, place_W, of_M, entry_M, self.profile_E[entry_M])
+        weight_W = self.weight_K[code_W].astype(np.float64)
+        return _Entries(self.first_K[code_W], self.first_K[code_W + 1], weight_W, place_W // STRETCH)
 
-    def _diagonals(self, shared: _Shared, candidate_C: Ints) -> npt.NDArray[np.float64]:
+    def _by_diagonal(self, entries: _Entries, candidate_C: Ints) -> listed.Floats:
         """Weights of patterns shared with the candidates, by diagonal, (C, B)."""
-        row_P = np.full(len(self.norm_P), -1, np.int16)
-        row_P[candidate_C] = np.arange(len(candidate_C))
-        row_M = row_P[shared.profile_M]
-        hits = np.flatnonzero(row_M >= 0)
-        of_M = shared.of_M[hits]
-        diagonal = (shared.place_W[of_M] // STRETCH - self.place_E[shared.entry_M[hits]]) % DIAGONALS
-        weight = self.weight_K[shared.code_W[of_M]]
-        cell = row_M[hits] * np.int64(DIAGONALS) + diagonal
-        sums = np.bincount(cell, weight, minlength=len(candidate_C) * DIAGONALS)
-        return np.asarray(sums, np.float64).reshape(-1, DIAGONALS)
+        return listed.by_diagonal(
+            entries.first_W,
+            entries.end_W,
+            entries.weight_W,
+            entries.stretch_W,
+            self.profile_E,
+            self.place_E,
+            listed.rows_of(candidate_C, len(self.norm_P)),
+            len(candidate_C),
+            DIAGONALS,
+        )
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """Matches of some patterns of a protein: which of the patterns, and the entry and its profile."""
+class _Entries:
+    """Where the entries of some patterns of a protein begin and end; each pattern's weight and stretch."""
 
-    code_W: Ints
-    place_W: Ints
-    of_M: Ints
-    entry_M: Ints
-    profile_M: npt.NDArray[np.uint16]
-
-
-def _highest(values: npt.NDArray[np.floating], count: int) -> Ints:
-    """Places of the highest values above 0, at most `count` of them, in order of place."""
-    above = np.flatnonzero(values > 0)
-    if len(above) <= count:
-        return above
-    return np.sort(above[np.argpartition(-values[above], count)[:count]])
+    first_W: Ints
+    end_W: Ints
+    weight_W: listed.Floats
+    stretch_W: Ints

@@ -11,7 +11,7 @@ no wheels for Macs.)
 A large set of proteins is read in blocks with one index at a time, so that no index grows with it.
 
 Axes: Q queries; K k-mers (every possible one); W k-mers of a query; E entries (a k-mer of a protein); T
-proteins of a block; M matches of a query's k-mers with entries; B diagonals.
+proteins of a block; B diagonals.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyopal
+
+from glm_annot.ec import listed
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 FIFTEEN = (
@@ -75,8 +77,6 @@ BATCH = 256  # queries whose k-mers are held at once
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
-_GAP = "*" * (1 + max(places[-1] for _, places in SEEDS))  # between proteins: no k-mer spans it
-_UNKNOWN = -1
 _STRETCH_BITS = 8  # of a number that ends with a stretch
 _MOST_STRETCHES = (1 << _STRETCH_BITS) - 1
 
@@ -204,7 +204,7 @@ class _Index:
     Attributes:
         first_K: the first entry of each k-mer; one more at the end.
         target_E: proteins that have each k-mer, once each, ordered by k-mer.
-        place_E: the first place where they have it, in stretches round the circle.
+        place_E: the lowest of the stretches round the circle in which they have it.
         norm_T: what a protein's shared weights are divided by; long proteins share more by chance.
     """
 
@@ -217,45 +217,44 @@ class _Index:
     def of(cls, proteins: Sequence[str]) -> _Index:
         count, target, place = [], [], []
         for seed, (code, owner, stretch) in enumerate(_kmers(proteins)):
-            key = np.sort((code << 16 | owner) << _STRETCH_BITS | stretch)
-            key = key[np.diff(key >> _STRETCH_BITS, prepend=-1) != 0]
-            place.append((key & _MOST_STRETCHES).astype(np.uint8))
-            key >>= _STRETCH_BITS
-            target.append((key & 0xFFFF).astype(np.uint16))
-            count.append(np.bincount(key >> 16, minlength=_sizes()[seed]))
+            count_K, target_E, place_E = listed.first_entries(code, owner, stretch, _sizes()[seed])
+            count.append(count_K)
+            target.append(target_E)
+            place.append(place_E)
         first_K = np.concatenate([[0], np.cumsum(np.concatenate(count))]).astype(np.int32)
         norm_T = np.sqrt(np.array(list(map(len, proteins)), float) + LENGTH)
         return cls(first_K, np.concatenate(target), np.concatenate(place), norm_T)
 
     def shared(self, kmers: _Query, most: int) -> tuple[Ints, npt.NDArray[np.float64]]:
         """The proteins that share most with a query, at most so many, and how much each shares."""
+        size = len(self.norm_T)
         first_W = self.first_K[kmers.code_W].astype(np.int64)
         listed_W = self.first_K[kmers.code_W + 1] - first_W
         rarest = np.argsort(listed_W, kind="stable")
         rarest = rarest[np.cumsum(listed_W[rarest]) <= LISTED]
         first_W, listed_W = first_W[rarest], listed_W[rarest]
-        entry_M = np.repeat(first_W - np.cumsum(listed_W) + listed_W, listed_W)
-        entry_M += np.arange(len(entry_M))
-        weight_M = np.repeat(np.log1p(len(self.norm_T) / np.maximum(listed_W, 1)), listed_W)
-        target_M = self.target_E[entry_M]
-        share_T = np.bincount(target_M, weight_M, minlength=len(self.norm_T)) / self.norm_T
-        likely = _highest(share_T, LIKELY)
-        row_T = np.full(len(share_T), -1, np.int64)
-        row_T[likely] = np.arange(len(likely))
-        row_M = row_T[target_M]
-        of_M = np.flatnonzero(row_M >= 0)
-        diagonal_M = np.repeat(kmers.place_W[rarest], listed_W)[of_M] - self.place_E[entry_M[of_M]]
-        cell_M = row_M[of_M] * DIAGONALS + diagonal_M % DIAGONALS
-        sum_TB = np.bincount(cell_M, weight_M[of_M], minlength=len(likely) * DIAGONALS).reshape(-1, DIAGONALS)
-        sum_TB = sum_TB + np.roll(sum_TB, 1, axis=1)  # places within stretches differ: a diagonal fills two
+        weight_W = np.log1p(size / np.maximum(listed_W, 1))
+        entries = first_W, first_W + listed_W, weight_W
+        share_T = listed.shared(*entries, self.target_E, size) / self.norm_T
+        likely = listed.highest(share_T, LIKELY)
+        sum_TB = listed.by_diagonal(
+            *entries,
+            kmers.place_W[rarest],
+            self.target_E,
+            self.place_E,
+            listed.rows_of(likely, size),
+            len(likely),
+            DIAGONALS,
+        )
+        sum_TB += np.roll(sum_TB, 1, axis=1)  # places within stretches differ: a diagonal fills two
         share = sum_TB.max(1, initial=0) / self.norm_T[likely] + STREWN * share_T[likely]
-        best = _highest(share, most)
+        best = listed.highest(share, most)
         return likely[best], share[best]
 
 
 @dataclass(frozen=True)
 class _Query:
-    """The distinct k-mers of a query, numbered over all seeds, and the stretch in which each lies first."""
+    """The distinct k-mers of a query, numbered over all seeds, and the lowest stretch in which each lies."""
 
     code_W: Ints
     place_W: Ints
@@ -264,7 +263,7 @@ class _Query:
 def _queries(proteins: Sequence[str]) -> list[_Query]:
     first = np.cumsum([0, *_sizes()])
     parts = [
-        (owner << 32 | code + first[seed]) << _STRETCH_BITS | stretch
+        (owner.astype(np.int64) << 32 | code + first[seed]) << _STRETCH_BITS | stretch
         for seed, (code, owner, stretch) in enumerate(_kmers(proteins))
     ]
     key = np.sort(np.concatenate(parts))
@@ -274,45 +273,23 @@ def _queries(proteins: Sequence[str]) -> list[_Query]:
     return [_Query(key[start:end] & 0xFFFFFFFF, place[start:end]) for start, end in pairwise(ends.tolist())]
 
 
-def _kmers(proteins: Sequence[str]) -> Iterator[tuple[Ints, Ints, Ints]]:
+def _kmers(
+    proteins: Sequence[str],
+) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]]:
     """For each seed the k-mers of all proteins, the protein of each, and the stretch that it begins in."""
-    text = np.frombuffer("".join(protein + _GAP for protein in proteins).encode(), np.uint8)
-    lengths = np.array([len(protein) + len(_GAP) for protein in proteins], np.int64)
-    owner = np.repeat(np.arange(len(proteins), dtype=np.int64), lengths)
-    place = np.arange(len(text)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    stretch = place // STRETCH % DIAGONALS
-    for letters, places in SEEDS:
-        letter = _letters(letters)[text]
-        size = max(len(text) - places[-1], 0)
-        code, known = np.zeros(size, np.int64), np.ones(size, bool)
-        for shift in places:
-            here = letter[shift : shift + size]
-            known &= here != _UNKNOWN
-            code *= len(letters)
-            code += here
-        yield code[known], owner[:size][known], stretch[:size][known]
-
-
-def _highest(values: npt.NDArray[np.float64], count: int) -> Ints:
-    """Places of the highest values above 0, at most `count` of them, in no order."""
-    above = np.flatnonzero(values > 0)
-    if len(above) <= count:
-        return above
-    return above[np.argpartition(-values[above], count)[:count]]
+    text = np.frombuffer("".join(proteins).encode(), np.uint8)
+    end_T = np.cumsum(np.array(list(map(len, proteins)), np.int64))
+    for groups, places in SEEDS:
+        code, owner, place = listed.occurrences(
+            listed.letters(groups)[text], end_T, np.array(places), len(groups)
+        )
+        yield code, owner, (place // STRETCH % DIAGONALS).astype(np.uint8)
 
 
 @cache
 def _sizes() -> tuple[int, ...]:
     """How many k-mers each seed can read."""
     return tuple(len(letters) ** len(places) for letters, places in SEEDS)
-
-
-@cache
-def _letters(letters: tuple[str, ...]) -> npt.NDArray[np.int8]:
-    table = np.full(256, _UNKNOWN, np.int8)
-    for number, group in enumerate(letters):
-        table[np.frombuffer(group.encode(), np.uint8)] = number
-    return table
 
 
 @cache

@@ -31,7 +31,7 @@ ALIKE = 2  # neighbours in common from which on two places count as alike
 GAP_STEPS = (0, 5, 10, 20, 30, 45, 60, 80, 105, 140, 185, 250, 350, 500, 1000)
 GAP_MIDDLES = (-4, 2, 7, 15, 25, 37, 52, 70, 92, 122, 162, 217, 300, 425, 750, 2000)
 UNITS = 4096  # of a score's 1.0: scores add up as whole numbers, in any order to the same sum
-_HITS = 2_000_000  # hits looked at together; bounds memory
+_HITS = 250_000  # hits looked at together; bounds memory
 
 
 @dataclass(frozen=True)
@@ -330,10 +330,14 @@ def _pointed_to(index: MemoryIndex, genes: Genes, asked_Q: Tensor) -> _Places:
 def _best_of_groups(index: MemoryIndex, places: _Places) -> _Places:
     """The best place of each group of genomes for each gene asked for; of equal ones the first."""
     key_R = places.query_R * max(index.groups, 1) + index.group_N[places.place_R]
-    by_place = torch.sort(places.place_R, stable=True).indices
-    by_score = by_place[torch.sort(-places.score_R[by_place], stable=True).indices]
-    by_key = by_score[torch.sort(key_R[by_score], stable=True).indices]
-    first = by_key[_rank_in_run(key_R[by_key]) == 0]
+    size = len(index.family_N)
+    # One number for score and place: the higher score is higher, and of equal scores the earlier place.
+    rank_R = (places.score_R * UNITS).round().long() * size + (size - 1 - places.place_R)
+    best_K = rank_R.new_full((int(key_R.max()) + 1 if len(key_R) else 0,), -1)
+    best_K.scatter_reduce_(0, key_R, rank_R, "amax")
+    best = torch.nonzero(rank_R == best_K[key_R])[:, 0]
+    best = best[torch.sort(key_R[best], stable=True).indices]
+    first = best[_rank_in_run(key_R[best]) == 0]  # a place may be pointed to in both directions
     return _Places(*(getattr(places, field.name)[first] for field in fields(_Places)))
 
 

@@ -22,7 +22,7 @@ from glm_annot.model.neighbours.memory import REACH, Genes, MemoryIndex, Votes
 
 FROM_GLM = 8  # families that gLM adds to the candidates
 AROUND = 15  # genes to either side among which a family counts as seen already
-_CHUNK = 1024  # genes asked for at a time; bounds memory
+_CHUNK = 256  # genes asked for at a time; bounds memory
 _RARE = 1e-6  # stands for a share or probability of nothing
 CANDIDATE_FEATURES = 14
 PLACE_FEATURES = 9

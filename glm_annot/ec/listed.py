@@ -1,0 +1,171 @@
+"""K-mers of proteins, lists of what holds each k-mer, and what a query shares with it.
+
+These loops run for each protein of a genome over tens of thousands of entries, so they are compiled
+(`glm_annot.compiled`).
+
+Axes: N residues; K k-mers (every possible one); O occurrences of k-mers in proteins; E entries (a k-mer of
+a protein or profile), ordered by k-mer; T proteins or profiles; W k-mers of a query; R rows, those of the
+proteins or profiles that are looked at; B diagonals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from glm_annot.compiled import compiled
+
+UNKNOWN = -1  # a letter that no k-mer may hold
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def letters(groups: Sequence[str]) -> npt.NDArray[np.int8]:
+    """The number of each byte's group, shape (256,); `UNKNOWN` for bytes that are in none."""
+    table = np.full(256, UNKNOWN, np.int8)
+    for number, group in enumerate(groups):
+        table[np.frombuffer(group.encode(), np.uint8)] = number
+    return table
+
+
+@compiled
+def occurrences(
+    letter_N: npt.NDArray[np.int8], end_T: Ints, places: Ints, base: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """The k-mers of proteins that stand one after another.
+
+    Args:
+        letter_N: of each residue, below `base`, or `UNKNOWN`.
+        end_T: where each protein ends.
+        places: of a k-mer's residues, from its first.
+        base: how many letters there are.
+
+    Returns:
+        for each occurrence of a k-mer without unknown letters its number (its letters are the digits), the
+        protein, and the residues before it there.
+    """
+    code_O = np.empty(len(letter_N), np.int32)
+    owner_O = np.empty(len(letter_N), np.int32)
+    place_O = np.empty(len(letter_N), np.int32)
+    found = 0
+    start = 0
+    for owner in range(len(end_T)):
+        for first in range(start, end_T[owner] - places[-1]):
+            code = 0
+            for place in places:
+                letter = letter_N[first + place]
+                if letter < 0:
+                    code = -1
+                    break
+                code = code * base + letter
+            if code >= 0:
+                code_O[found] = code
+                owner_O[found] = owner
+                place_O[found] = first - start
+                found += 1
+        start = end_T[owner]
+    return code_O[:found].copy(), owner_O[:found].copy(), place_O[:found].copy()
+
+
+@compiled
+def first_entries(
+    code_O: npt.NDArray[np.int32],
+    owner_O: npt.NDArray[np.int32],
+    stretch_O: npt.NDArray[np.uint8],
+    size: int,
+) -> tuple[Ints, npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
+    """Each k-mer's proteins.
+
+    Args:
+        code_O, owner_O: as `occurrences` gives them, for at most 2^16 proteins.
+        stretch_O: where each lies.
+        size: how many k-mers there can be.
+
+    Returns:
+        how many proteins have each k-mer, (K,); these proteins, ordered by k-mer, and the lowest stretch in which each has it.
+    """
+    count_K = np.zeros(size, np.int64)
+    last_K = np.full(size, -1, np.int32)
+    for o in range(len(code_O)):
+        code = code_O[o]
+        if last_K[code] != owner_O[o]:
+            last_K[code] = owner_O[o]
+            count_K[code] += 1
+    free_K = np.cumsum(count_K) - count_K
+    last_K[:] = -1
+    target_E = np.empty(count_K.sum(), np.uint16)
+    stretch_E = np.empty(len(target_E), np.uint8)
+    for o in range(len(code_O)):
+        code = code_O[o]
+        if last_K[code] != owner_O[o]:
+            last_K[code] = owner_O[o]
+            target_E[free_K[code]] = owner_O[o]
+            stretch_E[free_K[code]] = stretch_O[o]
+            free_K[code] += 1
+        else:
+            entry = free_K[code] - 1
+            stretch_E[entry] = min(stretch_E[entry], stretch_O[o])
+    return count_K, target_E, stretch_E
+
+
+@compiled
+def shared(first_W: Ints, end_W: Ints, weight_W: Floats, target_E: npt.NDArray[np.uint16], size: int) -> Floats:
+    """The summed weights of the k-mers that each protein or profile shares with a query, (T,).
+
+    Args:
+        first_W, end_W: the entries of each k-mer.
+        weight_W: of each k-mer.
+        target_E: of each entry, below `size`.
+        size: how many proteins or profiles there are.
+    """
+    sum_T = np.zeros(size)
+    for w in range(len(first_W)):
+        for entry in range(first_W[w], end_W[w]):
+            sum_T[target_E[entry]] += weight_W[w]
+    return sum_T
+
+
+@compiled
+def by_diagonal(
+    first_W: Ints,
+    end_W: Ints,
+    weight_W: Floats,
+    stretch_W: Ints,
+    target_E: npt.NDArray[np.uint16],
+    stretch_E: npt.NDArray[np.uint8],
+    row_T: npt.NDArray[np.int16],
+    rows: int,
+    diagonals: int,
+) -> Floats:
+    """What `shared` sums, for some proteins or profiles and by diagonal, (R, B).
+
+    Args:
+        stretch_W, stretch_E: where the query has each k-mer, and where each entry has it.
+        row_T: of each protein or profile; below 0 for those that are left out.
+        diagonals: differences are counted round a circle of so many.
+    """
+    sum_RB = np.zeros((rows, diagonals))
+    for w in range(len(first_W)):
+        for entry in range(first_W[w], end_W[w]):
+            row = row_T[target_E[entry]]
+            if row >= 0:
+                sum_RB[row, (stretch_W[w] - np.int64(stretch_E[entry])) % diagonals] += weight_W[w]
+    return sum_RB
+
+
+def rows_of(chosen: Ints, size: int) -> npt.NDArray[np.int16]:
+    """The row of each protein or profile (see `by_diagonal`), (T,), for the chosen ones in their order."""
+    row_T = np.full(size, -1, np.int16)
+    row_T[chosen] = np.arange(len(chosen))
+    return row_T
+
+
+def highest(values: npt.NDArray[np.floating], count: int) -> Ints:
+    """Places of the highest values above 0, at most `count` of them, in no order."""
+    above = np.flatnonzero(values > 0)
+    if len(above) <= count:
+        return above
+    return above[np.argpartition(-values[above], count)[:count]]
