@@ -69,6 +69,7 @@ setup(
         "click>=8.1",
         "filelock>=3.12",
         "jinja2>=3.1",
+        "numba>=0.59",
         "numpy>=1.26",
         "platformdirs>=4.0",
         "safetensors>=0.4.3",

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from glm_annot.ec import listed
+from glm_annot.ec.compiled import compiled
 from glm_annot.ec.listed import Ints
 
 # Residues that replace each other freely share a letter; the 15 letters of Murphy et al. 2000.
@@ -46,7 +47,6 @@ BESIDE = 1.0  # weight of the diagonals next to the best one: insertions, and th
 STREWN = 0.5  # weight of all that is shared on whatever diagonal: domains that moved
 
 _LETTERS = listed.letters(GROUPS)
-_DIGITS = len(GROUPS) ** np.arange(4, -1, -1)  # what a letter counts at each place of a pattern
 
 
 def _alike_table() -> Ints:
@@ -73,13 +73,29 @@ class Patterns:
 
     code_W: Ints
     place_W: Ints
-    letters_W5: Ints
+    letters_W5: npt.NDArray[np.int8]
 
     def alike(self) -> tuple[Ints, Ints]:
         """Codes and places of the patterns with one substitution of `ALIKE`."""
-        steps_W52 = _ALIKE[self.letters_W5] * _DIGITS[:, None]
-        which_W, *_ = changed = np.nonzero(steps_W52)
-        return self.code_W[which_W] + steps_W52[changed], self.place_W[which_W]
+        code_W, of_W = _substituted(self.code_W, self.letters_W5, _ALIKE)
+        return code_W, self.place_W[of_W]
+
+
+@compiled
+def _substituted(code_W: Ints, letters_W5: npt.NDArray[np.int8], steps_L2: Ints) -> tuple[Ints, Ints]:
+    """Codes with one letter moved by one of its steps, and the pattern that each was made of."""
+    most = len(code_W) * letters_W5.shape[1] * steps_L2.shape[1]
+    found_V, of_V, found = np.empty(most, np.int64), np.empty(most, np.int64), 0
+    for w in range(len(code_W)):
+        digit = len(GROUPS) ** (letters_W5.shape[1] - 1)
+        for letter in letters_W5[w]:
+            for step in steps_L2[letter]:
+                if step:
+                    found_V[found] = code_W[w] + step * digit
+                    of_V[found] = w
+                    found += 1
+            digit //= len(GROUPS)
+    return found_V[:found], of_V[:found]
 
 
 def patterns(protein: str) -> Patterns:

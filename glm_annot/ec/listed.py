@@ -1,7 +1,7 @@
 """K-mers of proteins, lists of what holds each k-mer, and what a query shares with it.
 
 These loops run for each protein of a genome over tens of thousands of entries, so they are compiled
-(`glm_annot.compiled`).
+(`glm_annot.ec.compiled`).
 
 Axes: N residues; K k-mers (every possible one); O occurrences of k-mers in proteins; E entries (a k-mer of
 a protein or profile), ordered by k-mer; T proteins or profiles; W k-mers of a query; R rows, those of the
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from glm_annot.compiled import compiled
+from glm_annot.ec.compiled import compiled
 
 UNKNOWN = -1  # a letter that no k-mer may hold
 
@@ -67,7 +67,7 @@ def occurrences(
                 place_O[found] = first - start
                 found += 1
         start = end_T[owner]
-    return code_O[:found].copy(), owner_O[:found].copy(), place_O[:found].copy()
+    return code_O[:found], owner_O[:found], place_O[:found]
 
 
 @compiled
@@ -85,7 +85,8 @@ def first_entries(
         size: how many k-mers there can be.
 
     Returns:
-        how many proteins have each k-mer, (K,); these proteins, ordered by k-mer, and the lowest stretch in which each has it.
+        how many proteins have each k-mer, (K,); these proteins, ordered by k-mer, and the lowest stretch in
+        which each has it.
     """
     count_K = np.zeros(size, np.int64)
     last_K = np.full(size, -1, np.int32)
@@ -112,7 +113,9 @@ def first_entries(
 
 
 @compiled
-def shared(first_W: Ints, end_W: Ints, weight_W: Floats, target_E: npt.NDArray[np.uint16], size: int) -> Floats:
+def shared(
+    first_W: Ints, end_W: Ints, weight_W: Floats, target_E: npt.NDArray[np.uint16], size: int
+) -> Floats:
     """The summed weights of the k-mers that each protein or profile shares with a query, (T,).
 
     Args:
@@ -154,6 +157,59 @@ def by_diagonal(
             if row >= 0:
                 sum_RB[row, (stretch_W[w] - np.int64(stretch_E[entry])) % diagonals] += weight_W[w]
     return sum_RB
+
+
+@compiled
+def best_diagonals(
+    first_W: Ints,
+    end_W: Ints,
+    weight_W: Floats,
+    stretch_W: Ints,
+    target_E: npt.NDArray[np.uint16],
+    stretch_E: npt.NDArray[np.uint8],
+    row_T: npt.NDArray[np.int16],
+    rows: int,
+    diagonals: int,
+) -> Floats:
+    """The highest sum of two diagonals side by side in each row of `by_diagonal`, (R,).
+
+    For many rows: it groups what is shared by row first, so that one row's diagonals are in use at a time.
+    """
+    most = 0
+    for w in range(len(first_W)):
+        most += end_W[w] - first_W[w]
+    row_H = np.empty(most, np.int16)  # H: what the rows share
+    diagonal_H = np.empty(most, np.int16)
+    weight_H = np.empty(most)
+    end_R = np.zeros(rows + 1, np.int64)
+    found = 0
+    for w in range(len(first_W)):
+        for entry in range(first_W[w], end_W[w]):
+            row = row_T[target_E[entry]]
+            if row >= 0:
+                row_H[found] = row
+                diagonal_H[found] = (stretch_W[w] - np.int64(stretch_E[entry])) % diagonals
+                weight_H[found] = weight_W[w]
+                found += 1
+                end_R[row + 1] += 1
+    end_R = np.cumsum(end_R)
+    free_R = end_R[:-1].copy()
+    order_H = np.empty(found, np.int32)
+    for hit in range(found):
+        order_H[free_R[row_H[hit]]] = hit
+        free_R[row_H[hit]] += 1
+    best_R = np.zeros(rows)
+    sum_B = np.zeros(diagonals)
+    for row in range(rows):
+        sum_B[:] = 0.0
+        for place in range(end_R[row], end_R[row + 1]):
+            hit = order_H[place]
+            sum_B[diagonal_H[hit]] += weight_H[hit]
+        before = sum_B[diagonals - 1]
+        for here in sum_B:
+            best_R[row] = max(best_R[row], before + here)
+            before = here
+    return best_R
 
 
 def rows_of(chosen: Ints, size: int) -> npt.NDArray[np.int16]:

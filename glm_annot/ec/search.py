@@ -237,7 +237,8 @@ class _Index:
         entries = first_W, first_W + listed_W, weight_W
         share_T = listed.shared(*entries, self.target_E, size) / self.norm_T
         likely = listed.highest(share_T, LIKELY)
-        sum_TB = listed.by_diagonal(
+        # Places within stretches differ, so that what lies on one diagonal fills two.
+        best_R = listed.best_diagonals(
             *entries,
             kmers.place_W[rarest],
             self.target_E,
@@ -246,8 +247,7 @@ class _Index:
             len(likely),
             DIAGONALS,
         )
-        sum_TB += np.roll(sum_TB, 1, axis=1)  # places within stretches differ: a diagonal fills two
-        share = sum_TB.max(1, initial=0) / self.norm_T[likely] + STREWN * share_T[likely]
+        share = best_R / self.norm_T[likely] + STREWN * share_T[likely]
         best = listed.highest(share, most)
         return likely[best], share[best]
 

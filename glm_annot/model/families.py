@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 
 from glm_annot.model.glm import MASK_VALUE, ORIENTATION, GeneFeatures, GLMOutput
 
-ROWS = 8192  # proteins compared with all centroids at a time
+ROWS = 512  # proteins compared with all centroids at a time
 
 
 @dataclass(frozen=True)

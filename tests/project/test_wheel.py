@@ -17,6 +17,7 @@ from tests.support.paths import ROOT
 FOLDERS = {"glm_annot": "glm_annot", "training": "glm_annot/training", "plugins": "glm_annot/plugins"}
 LARGEST = 100 * 10**6  # bytes; more than PyPI takes of a file
 WEIGHTS = ROOT / "training" / "weights"
+CACHE = "__pycache__"  # of byte code and machine code
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of this tree in which an older version was built and left its files."""
     tree = tmp_path_factory.mktemp("tree")
     for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns(CACHE))
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     for old in ("glm_annot/old.py", "glm_annot/training/old.py", "glm_annot/models/old/config.json"):
@@ -52,7 +53,7 @@ def _packages(tree: Path, dist: str) -> dict[str, bytes]:
 
 def test_packages_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     for folder in ("glm_annot", "training", "plugins", "tests"):
-        kept = shutil.ignore_patterns("__pycache__", "*.safetensors", "weights")
+        kept = shutil.ignore_patterns(CACHE, "*.safetensors", "weights")
         shutil.copytree(ROOT / folder, tmp_path / "a" / folder, ignore=kept)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, tmp_path / "a")
@@ -63,7 +64,7 @@ def test_packages_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     assert {"tests/conftest.py", "tests/project/test_wheel.py", "glm_annot/__init__.py"} <= packed
-    assert not [name for name in packed if name.endswith(".pyc")]
+    assert not [name for name in packed if CACHE in name]
 
 
 def installed_as(path: Path) -> str:
@@ -81,7 +82,7 @@ def names(wheel: Path) -> set[str]:
 def test_the_wheel_holds_the_modules_and_files_of_the_tree_and_no_others(wheel: Path) -> None:
     modules = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     inside = [path for folder in ("glm_annot", "training") for path in (ROOT / folder).rglob("*.*")]
-    data = [path for path in inside if path.is_file() and path.suffix not in (".py", ".pyc")]
+    data = [path for path in inside if path.is_file() and path.suffix != ".py" and path.parent.name != CACHE]
     data = [path for path in data if WEIGHTS not in path.parents]  # only a clone trains with them
     kinds = {".json", ".safetensors", ".html", ".typed"}  # models and recipes, templates, the mark of types
     assert len(modules) > 50 and kinds <= {path.suffix for path in data}

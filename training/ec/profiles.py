@@ -18,12 +18,12 @@ from glm_annot.ec.families import (
     N_PATTERNS,
     RARITY_STEP,
     STRETCH,
-    Ints,
     KmerConfig,
     KmerProfiles,
     pack,
     patterns,
 )
+from glm_annot.ec.listed import Ints
 
 ENTRIES = 12_000_000  # entries kept: 30 MB, and 3 MB for the patterns
 MAX_MEMBERS = 20  # proteins read for a profile; more hardly change what is typical of it

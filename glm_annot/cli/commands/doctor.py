@@ -30,6 +30,7 @@ _NEEDED = {
     "click": "click",
     "filelock": "filelock",
     "jinja2": "jinja2",
+    "numba": "numba",
     "numpy": "numpy",
     "platformdirs": "platformdirs",
     "pyopal": "pyopal",

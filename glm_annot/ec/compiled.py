@@ -1,10 +1,11 @@
-"""Loops over arrays that Numba compiles when they are first called, and that then run beside other threads."""
+"""Loops over arrays that Numba compiles when they are first called. They run beside other threads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import update_wrapper
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -23,14 +24,12 @@ class compiled(Generic[_Arguments, _Result]):  # noqa: N801 - a decorator
         update_wrapper(self, function)
         self._function = function
         self._loop = numba.njit(nogil=True)(function)
-        try:
+        with suppress(RuntimeError):  # there is no folder that could be written
             self._loop.enable_caching()
-        except RuntimeError:  # there is no folder that could be written
-            pass
 
     def __call__(self, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
-            return self._loop(*args, **kwargs)
+            return cast(_Result, self._loop(*args, **kwargs))
         except OSError:  # the loops open no file: what was compiled could not be kept
             self._loop = numba.njit(nogil=True)(self._function)
-            return self._loop(*args, **kwargs)
+            return cast(_Result, self._loop(*args, **kwargs))
