@@ -333,7 +333,10 @@ def test_a_pickle_of_something_else_is_said_in_one_line(fault: str, files: Path,
 
 LONG = "n" * 10**6
 WORDS = {
-    "a line end in a name": (b"Vnumpy.\\u000acore\\u0085\nVarray\n\x93.", r"it asks for numpy.\ncore\x85.array;"),
+    "a line end in a name": (
+        b"Vnumpy.\\u000acore\\u0085\nVarray\n\x93.",
+        r"it asks for numpy.\ncore\x85.array;",
+    ),
     "a long name": (f"c{LONG}\nx\n.".encode(), "it asks for nnnn"),
     "a long encoding": (f"c_codecs\nencode\n(Vx\nV{LONG}\ntR.".encode(), "it holds bytes encoded as 'nnnn"),
     "a long kind of numbers": (f"cnumpy\ndtype\n(V{LONG}\ntR.".encode(), "it holds an array of 'nnnn"),
