@@ -1,4 +1,4 @@
-"""CPU cores of this machine, signals that end a process, and other programs, which may hang."""
+"""CPU cores, signals that end a process, temporary folders, and other programs, which may hang."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from glm_annot.errors import GlmAnnotError
 
@@ -31,6 +33,23 @@ def _end(number: int, _: object) -> None:
     """Ends the process so that unfinished files are removed on the way; the next signal does not wait."""
     signal.signal(number, signal.SIG_DFL)
     sys.exit(128 + number)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files that is removed at the end, even if a signal ends the process meanwhile.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    folder = TemporaryDirectory(prefix="glm-annot-")
+    try:
+        try:
+            yield Path(folder.name)
+        finally:
+            folder.cleanup()
+    finally:
+        shutil.rmtree(folder.name, ignore_errors=True)  # what a signal amid the removal has left
 
 
 def fill_closed_streams() -> None:

@@ -39,6 +39,18 @@ def test_a_tool_that_computes_for_long_is_left_alone() -> None:
     assert run_tool(["sh", "-c", counts], install="", idle_limit=0.1) == "300000\n"
 
 
+def test_a_signal_amid_the_removal_of_a_temporary_folder_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(_: object) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(processes.TemporaryDirectory, "cleanup", interrupted)
+    with pytest.raises(SystemExit), processes.temporary_folder() as folder:
+        (folder / "x").write_text("x")
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(("free", "expected"), [(None, 8), (64 * 10**9, 8), (3_999_999_999, 3), (10**8, 1)])
 def test_jobs_are_as_many_as_cores_and_memory_allow(
     free: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
