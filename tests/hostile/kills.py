@@ -33,7 +33,8 @@ INPUTS = 3
 OF_TRAINING = 4  # one in so many kills
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _LATEST = 1.1  # of the time that a whole run takes: some kills come too late
-_FRESH = 10
+_FRESH = 20
+_HANG = 120.0  # seconds
 _LOADED = {
     "glm_annot": ("glm_annot.cli.app", "glm_annot.pipeline", "glm_annot.io.genbank.read"),
     "glm_annot.training.cli": ("glm_annot.training.cli", "glm_annot.training.run.recipe_run", "deepspeed"),
@@ -129,8 +130,11 @@ class _Victim:
         process.join(moment.part * self.seconds[moment.fresh])
         if process.pid is not None and process.exitcode is None:
             os.kill(process.pid, moment.how)
-        process.join()
-        status = process.exitcode
+        process.join(_HANG)
+        if (status := process.exitcode) is None:
+            process.kill()
+            process.join()
+            raise LostError(f"it still runs {_HANG:g} s after the signal")
         require(_sums(self.folder / "in") == self.inputs, "an input was changed")
         usual = (0, 128 + moment.how, -moment.how)  # the last where Python is not yet up
         require(status in usual, f"its exit status is {status}: {self._said()}")
@@ -175,7 +179,7 @@ class _Annotation(_Victim):
         (self.folder / "in").mkdir()
         bundle.save(tiny(), self.folder / "model", metrics={}, card="# Tiny\n")
         for i in range(INPUTS):
-            (self.folder / "in" / f"{i}.gff3").write_text(made_gff3(200, seed=i))
+            (self.folder / "in" / f"{i}.gff3").write_text(made_gff3(60, seed=i))
 
     def arguments(self, output: str) -> Sequence[str]:
         names = [str(path) for path in sorted((self.folder / "in").iterdir())]
@@ -228,6 +232,7 @@ class _Training(_Victim):
 
 def _work(module: str, arguments: Sequence[str], temporary: Path, said: Path, fresh: bool) -> None:
     """What a process does: a command with its own folder of temporary files; it ends with its exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which what runs in the background ignores
     os.environ["TMPDIR"], tempfile.tempdir = str(temporary), None
     with said.open("wb") as stream:
         for number in (1, 2):
