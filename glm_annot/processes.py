@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -66,14 +66,24 @@ def temporary_folder() -> Iterator[Path]:
     Raises:
         OSError: there is no place for it.
     """
-    folder = TemporaryDirectory(prefix="glm-annot-")
+    with ExitStack() as at_the_end:
+        with _signals_later():
+            folder = TemporaryDirectory(prefix="glm-annot-")
+            at_the_end.callback(
+                shutil.rmtree, folder.name, ignore_errors=True
+            )  # if a signal comes amid that:
+            at_the_end.callback(folder.cleanup)
+        yield Path(folder.name)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Signals that end this process wait until the block is done."""
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
-        try:
-            yield Path(folder.name)
-        finally:
-            folder.cleanup()
+        yield
     finally:
-        shutil.rmtree(folder.name, ignore_errors=True)  # what a signal amid the removal has left
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
 def fill_closed_streams() -> None:

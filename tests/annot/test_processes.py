@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -90,6 +91,24 @@ def test_a_signal_amid_the_removal_of_a_temporary_folder_leaves_nothing(
     with pytest.raises(SystemExit), processes.temporary_folder() as folder:
         (folder / "x").write_text("x")
     assert not folder.exists()
+
+
+def test_a_signal_while_a_temporary_folder_is_made_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(prefix: str) -> TemporaryDirectory[str]:
+        folder = TemporaryDirectory(prefix=prefix, dir=tmp_path)
+        signal.raise_signal(signal.SIGINT)
+        return folder
+
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(processes, "TemporaryDirectory", interrupted)
+        with pytest.raises(KeyboardInterrupt), processes.temporary_folder():
+            raise AssertionError("it was used")
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("free", "expected"), [(None, 8), (64 * 10**9, 8), (3_999_999_999, 3), (10**8, 1)])

@@ -6,6 +6,7 @@ loading of libraries. One in `_FRESH` starts Python anew, as users do.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib
 import multiprocessing
@@ -247,6 +248,7 @@ def _work(module: str, arguments: Sequence[str], temporary: Path, said: Path, fr
         status = end.code
     except KeyboardInterrupt:  # before the command is in charge of signals
         status = 128 + signal.SIGINT
+    atexit._run_exitfuncs()  # as Python does where it was not forked
     os._exit(status if isinstance(status, int) else 1)
 
 
