@@ -32,7 +32,7 @@ from glm_annot.operons.features import Floats, Track
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.operons.promoters import Promoters
 from glm_annot.overview import Overview
-from glm_annot.records import ContextNames, GenePrediction, Genome, Predictions, Provenance
+from glm_annot.records import ContextNames, ECCall, GenePrediction, Genome, Predictions, Provenance
 
 log = logging.getLogger(__name__)
 IN_MEMORY = (
@@ -109,7 +109,7 @@ def annotate_sections(
         each section and its predictions; operons are numbered on from section to section.
 
     Raises:
-        ModelError: the model has nothing to predict with.
+        ModelError: the model has nothing to predict with, or weights that give no numbers.
     """
     if all(part is None for part in (model.fit, model.neighbours, model.operons, model.ec)):
         raise ModelError(f"model {model.name} predicts nothing yet: fit heads for it with `glm-train`")
@@ -144,9 +144,9 @@ def annotate_sections(
             n_windows += states.n_windows
         if operon_head:
             of_genome = overview.gaps_3K, promoters, conserved if has_gaps else None
-            pairs = pair_probabilities(
-                section.contigs, operon_head.predict(section.contigs, attention_NA, *of_genome)
-            )
+            probabilities = operon_head.predict(section.contigs, attention_NA, *of_genome)
+            _require_numbers(model, "operons", *probabilities)
+            pairs = pair_probabilities(section.contigs, probabilities)
             evidence = operon_head.evidence(section.contigs, *of_genome)
             operons = call_operons(section, pairs, first=n_operons + 1, evidence=evidence)
             n_operons += len(operons)
@@ -214,6 +214,8 @@ def _read_part(
         batch_size=settings.batch_size,
         progress=partial(counted, "windows"),
     )
+    _require_numbers(model, "embeddings", embeddings_GD)
+    _require_numbers(model, "context", states.hidden_GSF, states.masked_GF, *states.attention_NA)
     counted("heads", 0, len(proteins))
     enzymes: Sequence[ECResult | None] = [None] * len(proteins)
     if ec_head:
@@ -227,10 +229,26 @@ def _read_part(
             run_G=runs(part),
             min_confidence=settings.min_confidence,
         )
+        found = [p for enzyme in enzymes if enzyme for p in (enzyme.enzyme, *_confidences(enzyme.ec_top))]
+        _require_numbers(model, "EC numbers", found)
     fits = _context_fits(part, embeddings_GD, states, model, operons=settings.operons)
+    if model.fit is not None or neighbours is not None:
+        _require_numbers(model, "context fits", fits.confidence_G)
     counted("heads", len(proteins), len(proteins))
     counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows, heads=len(proteins))
     return states, enzymes, fits
+
+
+def _confidences(calls: Sequence[ECCall]) -> list[float]:
+    return [call.confidence for call in calls]
+
+
+def _require_numbers(model: Model, what: str, *found: npt.ArrayLike) -> None:
+    """Raise ModelError where the model gives infinity or NaN, as weights do that are far too large."""
+    if not all(np.isfinite(numbers).all() for numbers in found):
+        raise ModelError(
+            f"model {model.name} gives {what} that are no numbers, as its weights are damaged: get it again"
+        )
 
 
 def _context_fits(

@@ -1,4 +1,4 @@
-"""CPU cores of this machine, signals that end a process, and other programs, which may hang."""
+"""CPU cores, signals that end a process, temporary folders, and other programs, which may hang."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from glm_annot.errors import GlmAnnotError
 
+PATIENCE = 20.0  # seconds; what is done at the end takes one
 _FIRST_FREE = 3  # number of a file; 0, 1 and 2 are standard input, output and error
 
 
@@ -21,16 +24,66 @@ def cores() -> int:
 
 
 def end_on_signals() -> None:
-    """Let SIGTERM, and SIGHUP unless it is ignored (nohup), end this process as an exception does."""
+    """Let SIGTERM, and SIGHUP unless it is ignored (nohup), end this process as an exception does.
+
+    SIGINT does so anyway. Python's own locks may stay locked where a signal comes amid them, and the way out
+    would then wait for ever: after `PATIENCE` seconds the process leaves such a wait, and after as many again
+    it ends at once.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
 
 
 def _end(number: int, _: object) -> None:
     """Ends the process so that unfinished files are removed on the way; the next signal does not wait."""
     signal.signal(number, signal.SIG_DFL)
+    _watch_the_end(128 + number)
     sys.exit(128 + number)
+
+
+def _interrupt(number: int, _: object) -> None:
+    signal.signal(number, signal.default_int_handler)
+    _watch_the_end(128 + number)
+    raise KeyboardInterrupt
+
+
+def _watch_the_end(status: int) -> None:
+    def leave(*_: object) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(status))
+        sys.exit(status)
+
+    signal.signal(signal.SIGALRM, leave)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files that is removed at the end, even if a signal ends the process meanwhile.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    with ExitStack() as at_the_end:
+        with _signals_later():
+            folder = TemporaryDirectory(prefix="glm-annot-")
+            at_the_end.callback(
+                shutil.rmtree, folder.name, ignore_errors=True
+            )  # if a signal comes amid that:
+            at_the_end.callback(folder.cleanup)
+        yield Path(folder.name)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Signals that end this process wait until the block is done."""
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
 def fill_closed_streams() -> None:

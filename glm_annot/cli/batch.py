@@ -6,11 +6,10 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from glm_annot.cli.console import MessageBuffer, counted, failure, replay, start_log
 from glm_annot.cli.jobs import share
@@ -18,7 +17,7 @@ from glm_annot.cli.loading import read_reference
 from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.tasks import Files, Options, Outcome, Task
 from glm_annot.errors import GlmAnnotError, InputError, UsageError
-from glm_annot.processes import cores, jobs_that_fit
+from glm_annot.processes import cores, jobs_that_fit, temporary_folder
 from glm_annot.results.files import FilesInUse, open_log, remove_half_files
 from glm_annot.results.output import STDIO, is_result, is_stream, plan, stem
 
@@ -127,14 +126,14 @@ def _with_cache(options: Options, several: bool) -> Iterator[Options]:
     if options.cache or options.dry_run or not several:
         yield options
         return
-    try:
-        folder = TemporaryDirectory(prefix="glm-annot-")
-    except OSError as error:
-        log.warning("no folder for temporary files (%s); embeddings are not shared", error.strerror)
-        yield options
-        return
-    with folder as name:
-        yield replace(options, cache=Path(name), cache_size=CALL_CACHE)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder())
+        except OSError as error:
+            log.warning("no folder for temporary files (%s); embeddings are not shared", error.strerror)
+            yield options
+        else:
+            yield replace(options, cache=folder, cache_size=CALL_CACHE)
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:

@@ -11,7 +11,6 @@ from functools import partial
 from importlib import import_module
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from glm_annot.model.context import BATCH_WINDOWS, ContextStates, contextualise
 from glm_annot.model.devices import or_on_cpu
 from glm_annot.model.windows import parts
 from glm_annot.pipeline import Settings, embed_distinct, provenance
+from glm_annot.processes import temporary_folder
 from glm_annot.records import Genome
 from glm_annot.results.files import FilesInUse, WholeFile, refuse_existing, whole_files
 
@@ -169,8 +169,8 @@ def _write_anndata(
     features = pandas.DataFrame(index=pandas.Index(map(str, range(proteins.shape[1])), dtype=object))
     named = dict(zip(list(sizes)[1:], contexts, strict=True))
     data = anndata.AnnData(proteins, genes, features, obsm=named, uns={"glm_annot": dict(about)})
-    with TemporaryDirectory(prefix="glm-annot-") as folder:  # it writes to a place, not into an open file
-        place = Path(folder) / "genes.h5ad"
+    with temporary_folder() as folder:  # it writes to a place, not into an open file
+        place = folder / "genes.h5ad"
         data.write_h5ad(place)
         file.write(place.read_bytes())
     return len(proteins)

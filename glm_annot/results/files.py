@@ -189,7 +189,7 @@ def whole_files(*paths: Path, force: bool, in_use: FilesInUse) -> Iterator[list[
             or is a device or a pipe; none is written then.
         GlmAnnotError: they cannot be written, perhaps because the disk is full.
     """
-    places = [_resolve(path) for path in paths]
+    places = [resolved(path) for path in paths]
     with ExitStack() as stack:
         for place in places:
             in_use.refuse(place)
@@ -231,11 +231,14 @@ def _publish(files: Sequence[WholeFile], *, force: bool) -> None:
         raise
 
 
-def _resolve(path: Path) -> Path:
+def resolved(path: Path) -> Path:
+    """`path` without links; UsageError where a link in it leads to itself."""
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: before Python 3.13, a link that leads to itself
-        raise UsageError(f"{path} is a link that leads nowhere; remove it, or name another place") from error
+        raise UsageError(
+            f"{path} is a link that leads nowhere, or in one; remove it, or name another place"
+        ) from error
 
 
 def _remove_remains(path: Path) -> None:
@@ -305,5 +308,5 @@ def _locked(path: Path) -> Iterator[None]:
 def was_killed(*paths: Path) -> bool:
     """Whether a run was killed while it wrote these files: the last is then not there, or empty."""
     last = paths[-1]
-    left = [path.with_name(_lock_name(path.name)) for path in map(_resolve, paths)]
+    left = [path.with_name(_lock_name(path.name)) for path in map(resolved, paths)]
     return any(path.exists() for path in left) and not (last.exists() and last.stat().st_size)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glm_annot.errors import UsageError
-from glm_annot.results.files import FilesInUse, refuse_devices, refuse_existing
+from glm_annot.results.files import FilesInUse, refuse_devices, refuse_existing, resolved
 
 STDIO = "-"  # standard input as an input, standard output as a destination
 
@@ -239,7 +239,7 @@ def _cut(name: str) -> tuple[str, str]:
 def _refuse_collisions(targets: Sequence[Target]) -> None:
     taken: dict[Path | None, str] = {}
     for target in targets:
-        place = target.table and target.table.resolve()  # one folder may be named in two ways
+        place = target.table and resolved(target.table)  # one folder may be named in two ways
         if place in taken:
             where = "standard output" if target.table is None else str(target.table)
             raise UsageError(

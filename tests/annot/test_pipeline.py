@@ -16,6 +16,7 @@ import glm_annot
 from glm_annot import pipeline
 from glm_annot.bundle import Model
 from glm_annot.cli.app import cli
+from glm_annot.errors import ModelError
 from glm_annot.io.qualifiers import provenance_comment
 from glm_annot.model import windows
 from glm_annot.model.context import BATCH_WINDOWS
@@ -44,6 +45,30 @@ def test_every_coding_gene_is_predicted(genome: Genome, tiny_model: Model) -> No
         assert gene.enzyme is not None and 0 <= gene.enzyme <= 1
         assert gene.context_fit is not None and 0 <= gene.context_fit <= 100
         assert gene.context_confidence is not None and 0.25 <= gene.context_confidence <= 1
+
+
+def too_large(values: torch.Tensor) -> None:
+    """Numbers that are finite and whose products are not."""
+    with torch.no_grad():
+        sign = 1 - 2 * (torch.arange(values.numel()) % 2).reshape(values.shape)
+        values.copy_(sign * torch.finfo(values.dtype).max)
+
+
+@pytest.mark.parametrize(
+    ("part", "tensor", "what"),
+    [
+        ("encoder", "layers.0.self_attn.out_proj.weight", "embeddings"),
+        ("glm", "layers.0.attention.output.weight", "context"),
+        ("ec", "ranking.weight_SF", "EC numbers"),
+        ("operons", "attention.weight_F", "operons"),
+        ("neighbours", "mixture.rest.0.bias", "context fits"),
+    ],
+)
+def test_a_model_that_gives_no_numbers_is_refused(genome: Genome, part: str, tensor: str, what: str) -> None:
+    model = tiny(neighbours=True)
+    too_large(getattr(model, part).state_dict()[tensor])
+    with pytest.raises(ModelError, match=f"model tiny gives {what} that are no numbers"):
+        glm_annot.annotate(genome, model)
 
 
 def test_pairs_across_strands_are_never_linked(genome: Genome, tiny_model: Model) -> None:

@@ -29,7 +29,9 @@ from tests.hostile.targets import NAMES
     multiple=True,
     help="An annotation that is damaged, too; may be given several times.",
 )
-@click.option("--kills", type=click.IntRange(1), metavar="N", help="Kill N runs of annotation instead.")
+@click.option(
+    "--kills", type=click.IntRange(1), metavar="N", help="Kill N runs of annotation and training instead."
+)
 def main(
     targets: tuple[str, ...],
     output: Path,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import gzip
 import json
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +74,7 @@ def damaged_json(content: Any, rng: random.Random) -> Any:
         elif kind == 3 and isinstance(holder[key], int | float):
             holder[key] = rng.choice([holder[key] + 1, -holder[key], holder[key] * 10**6, holder[key] / 2])
         else:
-            holder[key] = rng.choice(JSON_VALUES)
+            holder[key] = copy.deepcopy(rng.choice(JSON_VALUES))  # which later changes may change
     return content
 
 
@@ -146,11 +148,10 @@ def _lines(text: bytes, rng: random.Random, _: Sequence[bytes]) -> bytes:
 
 def _number(text: bytes, rng: random.Random, _: Sequence[bytes]) -> bytes:
     """Another number in the place of one."""
-    starts = [i for i in range(len(text)) if text[i : i + 1].isdigit() and not text[i - 1 : i].isdigit()]
-    if not starts:
+    found = [number.span() for number in re.finditer(rb"[0-9]+", text)]
+    if not found:
         return text
-    start = rng.choice(starts)
-    end = next((i for i in range(start, len(text)) if not text[i : i + 1].isdigit()), len(text))
+    start, end = rng.choice(found)
     old = int(text[start:end][:18])
     new = rng.choice([0, old - 1, old + 1, old * 2, 10**9, rng.randrange(2 * old + 2)])
     return text[:start] + str(new).encode() + text[end:]

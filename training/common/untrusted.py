@@ -121,6 +121,11 @@ class _Refused(pickle.UnpicklingError):
     """A pickle asks for something that is not expected."""
 
 
+def _shown(word: object) -> str:
+    """What a file says, in one short line."""
+    return repr(word)[:200]
+
+
 class _StandIn:
     """Stands in for a class of numpy or scikit-learn.
 
@@ -136,7 +141,7 @@ class _Bytes(_StandIn):
 
     def __new__(cls, text: str, encoding: str) -> bytes:  # type: ignore[misc]
         if encoding != "latin1":
-            raise _Refused(f"it holds bytes encoded as {encoding!r}")
+            raise _Refused(f"it holds bytes encoded as {_shown(encoding)}")
         return text.encode("latin-1")
 
 
@@ -145,7 +150,7 @@ class _DType(_StandIn):
 
     def __init__(self, code: str, *_: object) -> None:
         if code not in _KINDS:
-            raise _Refused(f"it holds an array of {code!r}")
+            raise _Refused(f"it holds an array of {_shown(code)}")
         self.code = code
 
     def __setstate__(self, state: object) -> None:
@@ -235,7 +240,6 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
         """The stand-in of a name."""
         if (module, name) not in _ALLOWED:
-            raise _Refused(
-                f"it asks for {module}.{name}; only numpy arrays and scikit-learn's PCA may be in it"
-            )
+            asked = _shown(f"{module}.{name}").strip("'")
+            raise _Refused(f"it asks for {asked}; only numpy arrays and scikit-learn's PCA may be in it")
         return _ALLOWED[module, name]

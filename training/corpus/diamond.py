@@ -5,12 +5,10 @@ DIAMOND comes from Debian (`apt install diamond-aligner`) or bioconda (`conda in
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from glm_annot.io.sequences import write_fasta
-from glm_annot.processes import run_tool
+from glm_annot.processes import run_tool, temporary_folder
 
 IDLE_LIMIT = 60.0  # seconds; DIAMOND (2.1.3 and others) now and then deadlocks and then waits for ever
 _SCORE = ("bitscore",)
@@ -109,8 +107,7 @@ def diamond(
     Raises:
         GlmAnnotError: DIAMOND is not installed, or it failed.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         write_fasta(folder / "queries.faa", queries)
         write_fasta(folder / "targets.faa", targets)
         files = ["-q", str(folder / "queries.faa"), "-d", str(folder / "targets.faa")]

@@ -5,15 +5,13 @@ MMseqs2 comes from Debian (`apt install mmseqs2`) or bioconda (`conda install -c
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from glm_annot.io.sequences import write_fasta
-from glm_annot.processes import run_tool
+from glm_annot.processes import run_tool, temporary_folder
 
 MEMORY_LIMIT = "4G"  # what MMseqs2 may hold at once; it works in pieces beyond that
 
@@ -39,8 +37,7 @@ def cluster(
     Returns:
         for each sequence the position of its cluster's representative, shape (n,).
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         write_fasta(folder / "all.faa", sequences)
         limits = ("--min-seq-id", str(min_identity), "-c", str(coverage), "--cov-mode", "0")
         paths = (str(folder / "all.faa"), str(folder / "out"), str(folder / "tmp"))
@@ -72,8 +69,7 @@ def resembles(
     """
     queries = list(queries)
     found = np.zeros(len(queries), dtype=np.bool_)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         write_fasta(folder / "queries.faa", queries)
         write_fasta(folder / "targets.faa", targets)
         paths = [str(folder / part) for part in ("queries.faa", "targets.faa", "hits.tsv", "tmp")]

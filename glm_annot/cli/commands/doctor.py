@@ -12,14 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
 from glm_annot import __version__
 from glm_annot.cli.console import visible
 from glm_annot.errors import GlmAnnotError
+from glm_annot.processes import temporary_folder
 
 # What pip calls a library, and the name that it is imported by.
 _NEEDED = {
@@ -157,8 +156,8 @@ def _self_test() -> Check:
     started = time.monotonic()
     original = _made_up_contig().encode()
     try:
-        with TemporaryDirectory(prefix="glm-annot-") as folder:
-            path = Path(folder) / "self_test.gff3"
+        with temporary_folder() as folder:
+            path = folder / "self_test.gff3"
             path.write_bytes(original)
             annotation = annotate(path)
         annotated = render(annotation.genome, annotation.predictions)

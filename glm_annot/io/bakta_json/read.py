@@ -97,6 +97,7 @@ class _Document:
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self._text = path, text
+        self._counted = 0, 1  # a place in the text, and its line
         whole = {member.key: member for member in members(text, document_start(text))}
         genome, found = self._content(whole, "genome", dict), whole.get("features")
         if found is None or not isinstance(found.content, list):
@@ -115,7 +116,10 @@ class _Document:
 
     def line(self, item: Item) -> int:
         """The 1-based line that an item begins on."""
-        return self._text.count("\n", 0, item.start) + 1
+        start, line = self._counted if item.start >= self._counted[0] else (0, 1)
+        line += self._text.count("\n", start, item.start)
+        self._counted = item.start, line
+        return line
 
     def _content(self, whole: Mapping[str, Item], key: str, kind: type) -> Any:
         member = whole.get(key)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from glm_annot.io import qualifiers as names
 from glm_annot.io.genbank.text import Feature, Qualifier, Record, qualifiers, records, table_line
-from glm_annot.io.source import decode, split_lines
+from glm_annot.io.source import decode, join_lines, split_lines
 
 INFERENCE = f"ab initio prediction:{names.TOOL}:"  # INSDC /inference: category:program:version
 NOTE = f"{names.TOOL}: "
@@ -30,7 +30,7 @@ def strip(text: bytes) -> bytes:
         return text
     lines = split_lines(text)
     ours = _lines_of_ours(lines, records(lines))
-    return b"".join(line for number, line in enumerate(lines) if number not in ours) if ours else text
+    return join_lines(line for number, line in enumerate(lines) if number not in ours) if ours else text
 
 
 def said(text: bytes) -> dict[int, dict[str, str]]:

@@ -32,7 +32,7 @@ from glm_annot.io.genbank.text import (
     wrap,
     wrapped_width,
 )
-from glm_annot.io.source import line_end, split_lines
+from glm_annot.io.source import join_lines, line_end, split_lines
 from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
 __all__ = ["provenance", "render", "said", "strip"]
@@ -92,7 +92,7 @@ class _Patch:
         """The whole file with all additions."""
         before, after = self.before.get, self.after.get  # unlike [n] they make no list for each line
         rows = ((*before(n, ()), line, *after(n, ())) for n, line in enumerate(self.lines))
-        return b"".join(row for group in rows for row in group)
+        return join_lines(row for group in rows for row in group)
 
     def add_operon(
         self,

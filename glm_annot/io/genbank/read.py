@@ -225,7 +225,7 @@ class _Reader:
         own_start, recoded = _has_own_start(location), q.recoded_stops(said)
         return Coding(
             name=name,
-            dna="" if split or skip else str(location.extract(dna)),
+            dna="" if split or skip else "".join(str(part.extract(dna)) for part in location.parts),
             phase=phase,
             codon_start=phase,
             code=self._code(said, lines),

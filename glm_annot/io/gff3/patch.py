@@ -28,7 +28,7 @@ from glm_annot.io.gff3.text import (
     is_our_operon,
     split_text,
 )
-from glm_annot.io.source import BOM, blocks_from, decode, line_end, spooled
+from glm_annot.io.source import BOM, blocks_from, decode, join_lines, line_end, spooled
 from glm_annot.records import Gene, Genome, OperonCall, Predictions
 
 _KIND, _ATTRIBUTES = 2, COLUMNS - 1  # columns
@@ -162,12 +162,15 @@ def render(
         if gene.index in predictions.genes
         for number in genome.source.anchors[gene.index]
     }
-    out = [mark]
-    for number, line in enumerate(lines):
-        out += inserted.get(number, ())
-        out.append(_with_attributes(line, *additions.of(genes[number])) if number in genes else line)
-    out.append(rest)
-    return b"".join(out)
+
+    def out() -> Iterator[bytes]:
+        yield mark
+        for number, line in enumerate(lines):
+            yield from inserted.get(number, ())
+            yield _with_attributes(line, *additions.of(genes[number])) if number in genes else line
+        yield rest
+
+    return join_lines(out())
 
 
 _Pairs = list[tuple[str, str]]

@@ -27,7 +27,7 @@ from glm_annot.cli.one_input import Annotator
 from glm_annot.cli.tasks import Options, Task
 from glm_annot.ec import reference as homology
 from glm_annot.errors import InputError, ModelError, UsageError
-from glm_annot.io import strip, tool_folders
+from glm_annot.io import source, strip, tool_folders
 from glm_annot.plugins import bakta
 from glm_annot.results.files import FilesInUse, open_log
 from glm_annot.results.write import to_stdout
@@ -98,6 +98,24 @@ def messages(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
 
 def results(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_no_room_for_temporary_files_costs_one_input(
+    options: Options, inputs: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A limit of the size of files stands for a disk that is full; the others' results are smaller."""
+    resource = pytest.importorskip("resource")
+    with Path(inputs[1]).open("a") as file:
+        file.write(">long\n" + "A" * 10**6 + "\n")
+    monkeypatch.setattr(source, "_SPOOLED", 1000)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, usual[1]))
+    try:
+        assert annotate_files(inputs, options) == InputError.exit_status
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert "b.gff3  no room in " in (tmp_path / "run.log").read_text()
+    assert sorted(results(tmp_path / "out")) == ["a.glm.gff3", "a.glm.tsv", "c.glm.gbk", "c.glm.tsv"]
 
 
 def test_genes_are_called_where_an_input_is_contigs_alone(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from glm_annot.io import parts
 from glm_annot.io.gff3 import features
 from glm_annot.io.gff3.lines import Row
 from glm_annot.records import Skip
+from tests.hostile import growth
 from tests.support.fakes import fake_predictions
 from tests.support.made_genomes import ancestors, bakta_document, genbank, make_genome
 from tests.support.tiny import made_gff3
@@ -159,6 +162,32 @@ def test_cds_that_cover_their_contig_many_times_are_refused(
     path.write_bytes(overlapping(11)[format])
     with pytest.raises(InputError, match="more than 10 times those of its contigs"):
         annotation_io.read(path)
+
+
+# ---- all kinds of lines ----
+
+
+@pytest.mark.parametrize("kind", growth.kinds())
+def test_time_grows_as_the_file_does(kind: str, tmp_path: Path) -> None:
+    """Four times the size may take 2.5 times 2.5 as long, and a little; what is quadratic takes 16 times."""
+    path, seconds = tmp_path / "in", list[float]()
+    for size in (60_000, 240_000):
+        path.write_text(growth.kinds()[kind](size), encoding="utf-8")
+        began = time.process_time()
+        growth.round_trip(path)
+        seconds.append(time.process_time() - began)
+    assert seconds[1] < 6.25 * seconds[0] + 0.2
+
+
+@pytest.mark.parametrize("kind", [name for name in growth.kinds() if re.search("blank|comment|space", name)])
+def test_lines_that_say_nothing_take_little_memory(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.write_text(growth.kinds()[kind](50_000), encoding="utf-8")
+    growth.round_trip(path)  # loads what is loaded once
+    tracemalloc.start()
+    growth.round_trip(path)
+    assert tracemalloc.get_traced_memory()[1] < 25 * path.stat().st_size
+    tracemalloc.stop()
 
 
 # ---- other formats' own ----

@@ -111,3 +111,9 @@ def test_target_checks_table_and_annotation(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"x\.glm\.gff3 exists"):
         target.check_free("gff3")
     target.check_free("genbank")
+
+
+def test_a_link_to_itself_is_no_folder_of_results(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(UsageError, match="leads nowhere"):
+        plan([str(tmp_path / "a.gff3")], str(tmp_path / "loop"))

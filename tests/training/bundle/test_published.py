@@ -331,6 +331,28 @@ def test_a_pickle_of_something_else_is_said_in_one_line(fault: str, files: Path,
     assert "\n" not in str(caught.value)
 
 
+LONG = "n" * 10**6
+WORDS = {
+    "a line end in a name": (
+        b"Vnumpy.\\u000acore\\u0085\nVarray\n\x93.",
+        r"it asks for numpy.\ncore\x85.array;",
+    ),
+    "a long name": (f"c{LONG}\nx\n.".encode(), "it asks for nnnn"),
+    "a long encoding": (f"c_codecs\nencode\n(Vx\nV{LONG}\ntR.".encode(), "it holds bytes encoded as 'nnnn"),
+    "a long kind of numbers": (f"cnumpy\ndtype\n(V{LONG}\ntR.".encode(), "it holds an array of 'nnnn"),
+}
+
+
+@pytest.mark.parametrize("fault", WORDS)
+def test_words_of_a_pickle_are_said_in_one_short_line(fault: str, tmp_path: Path) -> None:
+    content, message = WORDS[fault]
+    (tmp_path / "x.pkl").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_pickle(tmp_path / "x.pkl")
+    assert message in str(caught.value) and str(caught.value).isprintable()
+    assert len(caught.value.message) < 400
+
+
 class Harm:
     """Makes a folder when it is unpickled."""
 
