@@ -215,8 +215,14 @@ def trust(recipe: Recipe, data: Path, model: Path) -> None:
 @click.option(
     "--data", type=_FOLDER, help="Measure genes far from all labelled and named proteins in it, too."
 )
+@click.option(
+    "--audit", type=_FILE, help="Write 100 names, drawn at random, to this file for a person to judge."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of that draw.")
 @click.option("--write", is_flag=True, help="Write the figures into the model, a folder.")
-def evaluate_names(genomes: tuple[Path, ...], model: str, data: Path | None, write: bool) -> None:
+def evaluate_names(
+    genomes: tuple[Path, ...], model: str, data: Path | None, audit: Path | None, seed: int, write: bool
+) -> None:
     """Measures the names and EC numbers that neighbours and proteins give to the genes of GENOMES.
 
     Each genome is read as if neither it nor one that is nearly the same had named anything; its own names
@@ -226,11 +232,17 @@ def evaluate_names(genomes: tuple[Path, ...], model: str, data: Path | None, wri
 
     from .bundle.assemble import add_metrics
     from .evaluate import names as measured
+    from .memory.trust import as_stranger
 
     loaded = load(model)
-    found = {genome.name: measured.evaluate_names(loaded, genome, data) for genome in genomes}
+    strangers = [as_stranger(loaded, genome) for genome in genomes]
+    found = {of.path.name: measured.evaluate_names(loaded, of, data) for of in strangers}
     for name, figures in found.items():
         click.echo("\n".join([f"{name}:", *measured.lines(figures)]))
+    if audit is not None:
+        rows = measured.sample(loaded, strangers, most=100, seed=seed)
+        text = "".join("\t".join(row) + "\n" for row in [measured.SAMPLE, *rows])
+        audit.write_text(text, encoding="utf-8")
     if write:
         first = genomes[0].name
         figures_of = {"of": first, **found[first], "genomes": found, "command": _typed()}
@@ -341,7 +353,7 @@ def context(
     else:
         read = io.read(genome)
         one = masked_families.evaluate_masked_families(loaded, read, corpus)
-        fits = fit.of_genome(loaded, read, [io.read(path) for path in phages])
+        fits = fit.of_genome(loaded, read, corpus, [io.read(path) for path in phages])
         lines = measured.lines_of_one(one)
         figures = {"neighbours": {"of": genome.name, **one, "context_fit": fits}}
     click.echo("\n".join([*lines, *fit.lines(fits)]))

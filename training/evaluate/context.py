@@ -198,8 +198,8 @@ def _figures(found: list[_Found]) -> dict[str, float]:
     firsts = hits[drawn, 0].sum(1) / genes[drawn].sum(1)
     low, high = np.quantile(firsts, [0.025, 0.975])
     figures = {
-        "genomes": float(len(found)),
-        "genes": float(genes.sum()),
+        "genomes": len(found),
+        "genes": int(genes.sum()),
         "first": float(hits[:, 0].sum() / genes.sum()),
         "four": float(hits[:, 1].sum() / genes.sum()),
         "first_low": float(low),

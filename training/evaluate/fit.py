@@ -8,9 +8,10 @@ Five kinds of misplaced genes, each against the genes of the same genome in thei
 - *phage*: each place in turn holds a phage gene of another genome, of a family that the genome lacks;
 - *prophages*: whole prophages of another genome are put between genes.
 
-A gene that takes a place takes its strand, too, and is never of the family that belongs there. Genes of the
-genome's own prophages are no genes in their places where phage genes are told. A genome has no vote on
-itself, nor on the prophages that it gives.
+A gene that takes a place takes its strand, too, and is never of the family that belongs there. Only genes
+that are surely of their family have a fit, and only such are put elsewhere. Genes of the genome's own
+prophages are no genes in their places where phage genes are told. A genome has no vote on itself, nor on the
+prophages that it gives.
 
 Axes: G coding genes, Q genes asked for, M genomes of the memory, F families.
 """
@@ -28,14 +29,15 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from glm_annot.bundle import Model
-from glm_annot.model.neighbours.memory import Memory, MemoryIndex
-from glm_annot.model.neighbours.mixture import Mixture
+from glm_annot.model.neighbours.judge import Neighbours
+from glm_annot.model.neighbours.memory import MemoryIndex
 from glm_annot.records import Genome
 
 from ..common.console import Report
 from ..corpus.rings import RINGS
 from ..glm.windows import Embeddings, GeneOrder
 from ..memory.asked import Asker
+from ..memory.build import CorpusMemory
 from . import places as read_places
 from .places import Places, asker_of, embed_families, neighbours_of
 from .prophages import prophage_genes, runs
@@ -52,20 +54,26 @@ LEAST_PROPHAGE = 10  # genes of a prophage that is put between others
 Ratios = dict[str, tuple[Tensor, Tensor]]  # of a kind: log-ratios in place, and misplaced
 
 
-def of_genome(model: Model, genome: Genome, others: Sequence[Genome] = ()) -> dict[str, dict[str, float]]:
+def of_genome(
+    model: Model, genome: Genome, corpus: Path, others: Sequence[Genome] = ()
+) -> dict[str, dict[str, float]]:
     """Measure the context fit on one genome.
 
     Args:
         model: with a memory.
         genome: whose places are judged.
+        corpus: that the memory was built from; gives the genes of other genomes.
         others: annotated genomes whose phage genes are put into it.
 
     Returns:
-        for each kind of misplaced genes that there are: auroc, and how many were in_place and misplaced.
+        for each kind of misplaced genes that there are: auroc, and how many with a fit were in_place and
+        misplaced.
 
     Raises:
-        InputError: the model has no memory.
+        InputError: the model has no memory, or another one than the corpus.
     """
+    memory, of_memory = read_places.of_corpus(corpus, model)
+    pool_N = _sure(memory, of_memory, model)
     neighbours, embeddings_ND = neighbours_of(model), embed_families(model, genome)
     asker, order = asker_of(model, embeddings_ND), GeneOrder.of_genome(genome)
     genes = asker.alone(order).genes
@@ -73,7 +81,7 @@ def of_genome(model: Model, genome: Genome, others: Sequence[Genome] = ()) -> di
     shares_M = neighbours.memory.shares_with(genes.family_G)
     shares_M[neighbours.same_genomes(genes)] = torch.nan
     own_G = torch.from_numpy(prophage_genes(genome))
-    found, places = _ratios(asker, order, index, neighbours.memory, neighbours.mixture, shares_M)
+    found, places = _ratios(asker, order, index, neighbours, shares_M, pool_N)
     for other in others:
         for kind, pair in _phage_ratios(model, places, order, own_G, embeddings_ND, other).items():
             before = found[kind][1] if kind in found else pair[1][:0]
@@ -90,12 +98,12 @@ def of_corpus(
         InputError: the model has no memory, or another one than the corpus.
     """
     memory, asker = read_places.of_corpus(corpus, model)
-    mixture, every = neighbours_of(model).mixture, []
+    pool_N, every = _sure(memory, asker, model), []
     for row in [row for row, of in enumerate(memory.split) if of == split]:
         order, shares_M = memory.order_of(row), torch.from_numpy(memory.shares_MM[row]).clone()
         shares_M[row] = torch.nan
         index = memory.memory.index(memory.seen_by(row, "near"))
-        found, _ = _ratios(asker, order, index, memory.memory, mixture, shares_M)
+        found, _ = _ratios(asker, order, index, neighbours_of(model), shares_M, pool_N)
         every.append(found)
         report(f"context fit: genome {memory.genomes[row]}")
     return _figures(every)
@@ -109,33 +117,44 @@ def lines(found: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
+def _sure(memory: CorpusMemory, asker: Asker, model: Model) -> Tensor:
+    """The families of the memory's genes; the number of families for none that they are surely of, (N,)."""
+    config, cosine_N = neighbours_of(model).config, asker.families.cosine_N[memory.protein_N]
+    unsure_N = torch.from_numpy(cosine_N < config.fit_from)
+    return memory.memory.family_N.long().masked_fill(unsure_N, config.families)
+
+
 def _ratios(
-    asker: Asker, order: GeneOrder, index: MemoryIndex, memory: Memory, mixture: Mixture, shares_M: Tensor
+    asker: Asker,
+    order: GeneOrder,
+    index: MemoryIndex,
+    neighbours: Neighbours,
+    shares_M: Tensor,
+    pool_N: Tensor,
 ) -> tuple[Ratios, Places]:
     """Log-ratios of genes in place and shuffled, and of genes of other genomes, as far as there are any.
 
     Args:
-        asker, order, index, mixture: that ask, and of what.
-        memory: whose genomes give genes.
+        asker, order, index, neighbours: that ask, and of what.
         shares_M: share of the smaller genome's families that the other has; NaN for the genome itself.
+        pool_N: families of the memory's places, whose genomes give genes.
     """
     generator = np.random.default_rng(0)
     contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
     moved_G = np.concatenate([first + generator.permutation(end - first) for first, end in contigs])
     shuffled = replace(order, protein_G=order.protein_G[moved_G], strand_G=order.strand_G[moved_G])
-    places = Places.of(asker, order, index, mixture)
-    found = {SHUFFLED: (places.own, Places.of(asker, shuffled, index, mixture).own)}
-    family_N = memory.family_N.long()
+    places, none = Places.of(asker, order, index, neighbours), neighbours.config.families
+    found = {SHUFFLED: (places.own, Places.of(asker, shuffled, index, neighbours).own)}
     for kind, chosen_M in (
         (RELATED, shares_M >= RINGS["genus"]),
         (UNRELATED, shares_M < RINGS["far"]),
     ):
-        pool = family_N[~memory.places_without(chosen_M)]
-        pool = pool[pool < memory.config.families]
+        pool = pool_N[~neighbours.memory.places_without(chosen_M)]
+        pool = pool[pool < none]
         if len(pool):
             found[kind] = (
                 places.own,
-                places.ratios(_drawn(pool, places.asked.family_Q, memory.config.families)),
+                places.ratios(_drawn(pool, places.asked.family_Q, none)),
             )
     return found, places
 
@@ -167,8 +186,9 @@ def _phage_ratios(
     neighbours = neighbours_of(model)
     given_G, none = prophage_genes(other), neighbours.config.families
     theirs_ND = embed_families(model, other)
-    family_G, _ = neighbours.table.assign(torch.from_numpy(theirs_ND))
+    family_G, cosine_G = neighbours.table.assign(torch.from_numpy(theirs_ND))
     strange_G = ~torch.isin(family_G, places.asked.genes.family_G) & (family_G < none)
+    strange_G &= cosine_G >= neighbours.config.fit_from
     pool = family_G[torch.from_numpy(given_G) & strange_G]
     if not len(pool):
         return {}
@@ -182,7 +202,7 @@ def _phage_ratios(
     hidden_M = neighbours.same_genomes(places.asked.genes)
     hidden_M = hidden_M | neighbours.same_genomes(asker.alone(_moved(theirs, len(embeddings_ND))).genes)
     index = neighbours.memory.index(neighbours.memory.places_without(hidden_M))
-    found = Places.of(asker, both, index, neighbours.mixture)
+    found = Places.of(asker, both, index, neighbours)
     at_Q, put_Q = found.asked.at_Q, torch.from_numpy(from_other_G)[found.asked.at_Q]
     lacked_Q = ~torch.isin(found.asked.family_Q, places.asked.genes.family_G)
     host_Q = ~put_Q & ~torch.from_numpy(prophage_G)[at_Q]
@@ -234,7 +254,7 @@ def _figures(every: Iterable[Ratios]) -> dict[str, dict[str, float]]:
         true = np.repeat([0, 1], [len(values) for values in ratios])
         figures[kind] = {
             "auroc": float(roc_auc_score(true, torch.cat(ratios).numpy())),
-            "in_place": float(len(ratios[1])),
-            "misplaced": float(len(ratios[0])),
+            "in_place": len(ratios[1]),
+            "misplaced": len(ratios[0]),
         }
     return figures

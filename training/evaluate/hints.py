@@ -169,10 +169,10 @@ def _figures(parts: list[_Hinted]) -> dict[str, float]:
     shown, _, ec_shown, _, _ = _sums([part.rows_QC for part in parts])
     judged_shown, right, judged_ec, ec_right, _ = _sums(judged)
     figures = {
-        "genes": float(genes),
-        "shown": shown,
+        "genes": genes,
+        "shown": int(shown),
         "coverage": shown / max(genes, 1),
-        "ec_shown": ec_shown,
+        "ec_shown": int(ec_shown),
         "ec_coverage": ec_shown / max(genes, 1),
     }
     if judged_shown:

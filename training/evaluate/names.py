@@ -26,13 +26,14 @@ from ..corpus import diamond
 from ..corpus.shared_data import SharedData
 from ..ec.labels import read_labelled, read_updates
 from ..glm.windows import GeneOrder
-from ..memory.trust import Judged, Stranger, as_stranger
+from ..memory.trust import Judged, Stranger
 from .places import Places, asker_of, embed_families, neighbours_of
 
 NAMES, OTHERS, NUMBERS, HYPOTHETICAL = "names", "names_of_others", "ec", "hypothetical"
 ALONE, ALONE_ALL, FAR = "neighbours_alone", "neighbours_alone_all_names", "far"
 HINTED = 0.5  # probability of an EC number from which on the neighbours alone give a hint
 GUESSES = 3
+SAMPLE = ("genome", "locus_tag", "gene", "product", "ec", "symbol", "name", "name_ec", "probability")
 FAR_IDENTITY = 0.4  # identity to the nearest labelled or named protein below which a gene is far from all
 COVERAGE, PRECISION = 0.25, 0.85  # that are asked of names of such genes
 Figures = dict[str, dict[str, float]]
@@ -43,12 +44,12 @@ _SHOWN = {
 }
 
 
-def evaluate_names(model: Model, path: Path, data: Path | None = None) -> Figures:
+def evaluate_names(model: Model, stranger: Stranger, data: Path | None = None) -> Figures:
     """Measure the names and the EC numbers that the genes of an annotated genome get.
 
     Args:
         model: whose families have names.
-        path: the genome.
+        stranger: the genome as it was read.
         data: the folder of shared data; with it also genes without a near labelled or named relative.
 
     Returns:
@@ -56,28 +57,24 @@ def evaluate_names(model: Model, path: Path, data: Path | None = None) -> Figure
         judged, how many are shown a name, their share of all, the share of them that is right, and their
         mean probability. For hypothetical proteins how many are shown a name. For the neighbours alone, with
         the genome's own names left out and with all names, see `_alone`; for far genes `_far`.
-
-    Raises:
-        InputError: the model gives no names.
     """
-    stranger = as_stranger(model, path)
     names, ec = stranger.judged()
     neighbours = neighbours_of(model)
     assert neighbours.hints is not None and stranger.context.hint is not None, "as_stranger has looked"
     least, least_ec = neighbours.hints.least_K.tolist()
     hypothetical_G = torch.tensor([is_hypothetical(gene.product) for gene in stranger.genes])
     shown_G = stranger.context.hint.probability_Q >= least
-    found = {
+    found: Figures = {
         NAMES: _figures(names, least, torch.ones_like(names.own_Q)),
         OTHERS: _figures(names, least, ~names.own_Q),
         NUMBERS: _figures(ec, least_ec, torch.ones_like(ec.own_Q)),
         HYPOTHETICAL: {
-            "genes": float(hypothetical_G.sum()),
-            "shown": float((hypothetical_G & shown_G).sum()),
+            "genes": int(hypothetical_G.sum()),
+            "shown": int((hypothetical_G & shown_G).sum()),
         },
     }
     if any(gene.ec for gene in stranger.genes):
-        places, genes = _places(model, path), stranger.genes
+        places, genes = _places(model, stranger.path), stranger.genes
         found[ALONE] = _alone(places, genes, stranger.names, neighbours.config.families)
         found[ALONE_ALL] = _alone(places, genes, neighbours.names, neighbours.config.families)
     if data is not None:
@@ -112,13 +109,39 @@ def lines(found: Figures) -> list[str]:
     return text
 
 
+def sample(model: Model, strangers: Sequence[Stranger], *, most: int, seed: int) -> list[tuple[str, ...]]:
+    """Names that genes are shown, drawn at random, for a person to judge: the columns of `SAMPLE`.
+
+    Args:
+        model: that gave them.
+        strangers: the genomes, as they were read.
+        most: names of all together.
+        seed: of the draw.
+    """
+    hints = neighbours_of(model).hints
+    assert hints is not None, "as_stranger has looked"
+    least, rows = float(hints.least_K[0]), []
+    for of in strangers:
+        hint = of.context.hint
+        assert hint is not None, "as_stranger has looked"
+        columns = zip(of.genes, hint.family_Q.tolist(), hint.probability_Q.tolist(), strict=True)
+        for gene, family, probability in columns:
+            if probability >= least:
+                name = of.names[family]
+                annotated = gene.locus_tag, gene.name, gene.product, ";".join(gene.ec)
+                said = name.symbol, name.product, name.ec, f"{probability:.2f}"
+                rows.append((of.path.name, *annotated, *said))
+    drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:most]
+    return [rows[row] for row in drawn.sort().values.tolist()]
+
+
 def _figures(judged: Judged, least: float, rows_Q: Tensor) -> dict[str, float]:
     """Of those judged in some rows."""
     shown_Q = rows_Q & (judged.probability_Q >= least)
     some = bool(shown_Q.any())
     return {
-        "genes": float(rows_Q.sum()),
-        "shown": float(shown_Q.sum()),
+        "genes": int(rows_Q.sum()),
+        "shown": int(shown_Q.sum()),
         "share": float(shown_Q.sum()) / max(int(rows_Q.sum()), 1),
         "right": float(judged.right_Q[shown_Q].float().mean()) if some else 0.0,
         "probability": float(judged.probability_Q[shown_Q].mean()) if some else 0.0,
@@ -130,7 +153,7 @@ def _places(model: Model, path: Path) -> Places:
     genome, neighbours = io.read(path), neighbours_of(model)
     asker, order = asker_of(model, embed_families(model, genome)), GeneOrder.of_genome(genome)
     allowed_N = neighbours.places_of_others(asker.alone(order).genes)
-    return Places.of(asker, order, neighbours.memory.index(allowed_N), neighbours.mixture)
+    return Places.of(asker, order, neighbours.memory.index(allowed_N), neighbours)
 
 
 def _alone(
@@ -166,12 +189,12 @@ def _alone(
     hinted_Q = best.values[:, 0] >= HINTED
     first_Q = right_Q3[:, 0]
     return {
-        "enzymes": float(enzyme_Q.sum()),
+        "enzymes": int(enzyme_Q.sum()),
         "first": _mean(first_Q[enzyme_Q]),
         "three": _mean(right_Q3[enzyme_Q].any(1)),
-        "hinted": float(hinted_Q.sum()),
+        "hinted": int(hinted_Q.sum()),
         "precision": _mean(first_Q[hinted_Q]),
-        "hinted_own": float((hinted_Q & own_Q).sum()),
+        "hinted_own": int((hinted_Q & own_Q).sum()),
         "precision_own": _mean(first_Q[hinted_Q & own_Q]),
     }
 

@@ -37,20 +37,24 @@ class Places:
         candidates: families that may stand there.
         log_p_QR: what the mixture makes of them.
         mixture: of memory and gLM.
+        sure_Q: the genes' own families, the number of families for one that a gene is not surely of.
     """
 
     asked: Asked
     candidates: Candidates
     log_p_QR: Tensor
     mixture: Mixture
+    sure_Q: Tensor
 
     @classmethod
-    def of(cls, asker: Asker, order: GeneOrder, index: MemoryIndex, mixture: Mixture) -> Places:
+    def of(cls, asker: Asker, order: GeneOrder, index: MemoryIndex, neighbours: Neighbours) -> Places:
         """Those of all genes on contigs of 15 genes or more."""
-        asked = asker.alone(order)
+        asked, mixture, config = asker.alone(order), neighbours.mixture, neighbours.config
         candidates = asker.candidates(asker.ask(asked, index))
+        cosine_Q = torch.from_numpy(asker.families.cosine_N[order.protein_G[asked.at_Q.numpy()]])
+        sure_Q = asked.family_Q.masked_fill(cosine_Q < config.fit_from, config.families)
         with torch.inference_mode():
-            return cls(asked, candidates, mixture(candidates), mixture)
+            return cls(asked, candidates, mixture(candidates), mixture, sure_Q)
 
     def ratios(self, family_Q: Tensor) -> Tensor:
         """How much likelier families are at the places than anywhere, in nats, (Q,); NaN for none."""
@@ -58,8 +62,8 @@ class Places:
 
     @property
     def own(self) -> Tensor:
-        """The same of the genes that stand there."""
-        return self.ratios(self.asked.family_Q)
+        """The same of the genes that stand there; NaN for none that they are surely of."""
+        return self.ratios(self.sure_Q)
 
 
 def neighbours_of(model: Model) -> Neighbours:

@@ -63,14 +63,14 @@ class Stranger:
     """An annotated genome that was read as if it had named nothing, nor any that is nearly the same.
 
     Attributes:
-        source: its file.
+        path: its file.
         genes: its coding genes, with the names that it gives them.
         context: what the model says of them.
         names: of families, by the other sources.
         without: the sources that were not believed.
     """
 
-    source: str
+    path: Path
     genes: Sequence[Gene]
     context: ContextOfGenes
     names: Mapping[int, FamilyName]
@@ -84,8 +84,8 @@ class Stranger:
         of_names = hint.family_Q, hint.features_QZ, hint.probability_Q
         of_ec = hint.ec_family_Q, hint.ec_features_QZ, hint.ec_probability_Q
         return (
-            _judged(self.source, right, own_G, *of_names),
-            _judged(self.source, right_ec, own_G, *of_ec),
+            _judged(self.path.name, right, own_G, *of_names),
+            _judged(self.path.name, right_ec, own_G, *of_ec),
         )
 
 
@@ -135,7 +135,7 @@ def as_stranger(model: Model, path: Path) -> Stranger:
         context, names = ask_neighbours(genome, model), neighbours.names
     finally:
         neighbours.call(facts)
-    return Stranger(path.name, list(genome.coding), context, names, without)
+    return Stranger(path, list(genome.coding), context, names, without)
 
 
 def like(source: str, facts: Iterable[Fact]) -> set[str]:

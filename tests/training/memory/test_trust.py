@@ -98,7 +98,7 @@ def places(expected: list[tuple[int, float]], own: list[int]) -> Places:
     p = torch.tensor([[probability, 0.1, 0.0, 0.9 - probability] for _, probability in expected])
     asked = Asked(Genes(*torch.zeros(3, 0).long()), torch.arange(len(own)), torch.tensor(own), True)
     candidates = Candidates(family, torch.zeros(*family.shape, 14), torch.zeros(len(own), 9))
-    return Places(asked, candidates, p.log(), Mixture(MixtureConfig(4)))
+    return Places(asked, candidates, p.log(), Mixture(MixtureConfig(4)), asked.family_Q)
 
 
 def test_neighbours_alone_are_right_by_the_number_that_families_share() -> None:
