@@ -231,7 +231,7 @@ def evaluate_names(
     from glm_annot.bundle import load
 
     from .bundle.assemble import add_metrics
-    from .evaluate import names as measured
+    from .evaluate.neighbours import names as measured
     from .memory.trust import as_stranger
 
     loaded = load(model)
@@ -263,7 +263,7 @@ def evaluate_hints(corpus: Path, model: str, split: str, seed: int, write: bool)
     from glm_annot.bundle import load
 
     from .bundle.assemble import add_metrics
-    from .evaluate import hints as measured
+    from .evaluate.neighbours import hints as measured
 
     found = measured.evaluate_hints(corpus, load(model), split=split, seed=seed, report=say)
     click.echo("\n".join(measured.lines(found)))
@@ -332,7 +332,7 @@ def context(
 
     from .bundle.assemble import add_metrics
     from .evaluate import context as measured
-    from .evaluate import fit, masked_families
+    from .evaluate.neighbours import fit, masked_families
 
     if model is None:
         if genome is not None or phages or write:

@@ -33,7 +33,7 @@ from ..memory.asked import Asked, Asker
 from ..memory.build import build_memory
 from ..memory.mixture import log_prior
 from ..memory.neighbours import read_neighbours
-from .places import neighbours_of, of_corpus
+from .neighbours.places import neighbours_of, of_corpus
 from .scores import calibration_error
 
 BEST = 4  # guesses that count for 'among four', as many as gLM makes predictions

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from glm_annot.records import Contig, Gene, Genome, Source
-from glm_annot.training.evaluate import fit
-from glm_annot.training.evaluate.prophages import prophage_genes, runs
+from glm_annot.training.evaluate.neighbours import fit
+from glm_annot.training.evaluate.neighbours.prophages import prophage_genes, runs
 from glm_annot.training.glm.windows import GeneOrder
 
 GENBANK = """\

@@ -13,7 +13,7 @@ import torch
 from glm_annot.errors import InputError
 from glm_annot.model.neighbours.names import Fact
 from glm_annot.training.evaluate.context import evaluate_context, table_lines
-from glm_annot.training.evaluate.hints import evaluate_hints, lines
+from glm_annot.training.evaluate.neighbours.hints import evaluate_hints, lines
 from glm_annot.training.glm.families import make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
 from glm_annot.training.memory.build import build_memory

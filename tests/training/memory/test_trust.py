@@ -12,8 +12,8 @@ from glm_annot.model.neighbours.memory import Genes
 from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig
 from glm_annot.model.neighbours.names import Fact, FamilyName
 from glm_annot.records import Gene
-from glm_annot.training.evaluate.names import _alone, _far, lines
-from glm_annot.training.evaluate.places import Places
+from glm_annot.training.evaluate.neighbours.names import _alone, _far, lines
+from glm_annot.training.evaluate.neighbours.places import Places
 from glm_annot.training.memory import trust
 from glm_annot.training.memory.asked import Asked
 from glm_annot.training.memory.trust import Judged, like, said

@@ -33,11 +33,11 @@ from glm_annot.model.neighbours.judge import Neighbours
 from glm_annot.model.neighbours.memory import MemoryIndex
 from glm_annot.records import Genome
 
-from ..common.console import Report
-from ..corpus.rings import RINGS
-from ..glm.windows import Embeddings, GeneOrder
-from ..memory.asked import Asker
-from ..memory.build import CorpusMemory
+from ...common.console import Report
+from ...corpus.rings import RINGS
+from ...glm.windows import Embeddings, GeneOrder
+from ...memory.asked import Asker
+from ...memory.build import CorpusMemory
 from . import places as read_places
 from .places import Places, asker_of, embed_families, neighbours_of
 from .prophages import prophage_genes, runs

@@ -26,12 +26,12 @@ from glm_annot.model.neighbours.judge import Neighbours
 from glm_annot.model.windows import MAX_GENES
 from glm_annot.records import Genome
 
-from ..corpus.tables import read_table
-from ..glm.losses import HIGH_CONFIDENCE
-from ..glm.windows import GeneOrder
-from ..memory.asked import Asked
-from ..memory.build import CorpusMemory
-from .context import Guesses, guesses_of
+from ...corpus.tables import read_table
+from ...glm.losses import HIGH_CONFIDENCE
+from ...glm.windows import GeneOrder
+from ...memory.asked import Asked
+from ...memory.build import CorpusMemory
+from ..context import Guesses, guesses_of
 from .places import asker_of, embed_families, neighbours_of, of_corpus
 
 PASSES = 7  # maskings; each gene is masked about once

@@ -29,12 +29,12 @@ from glm_annot.model.neighbours.hints import Hint, Hints
 from glm_annot.model.neighbours.mixture import gather_candidates
 from glm_annot.model.neighbours.names import EC
 
-from ..common.console import Report
-from ..corpus.rings import RINGS
-from ..glm.families import by_cluster
-from ..memory.asked import Asker
-from ..memory.build import CorpusMemory
-from ..memory.mixture import some
+from ...common.console import Report
+from ...corpus.rings import RINGS
+from ...glm.families import by_cluster
+from ...memory.asked import Asker
+from ...memory.build import CorpusMemory
+from ...memory.mixture import some
 from .places import neighbours_of, of_corpus
 
 HIDDEN, KNOWN, STRANGER, UNNAMED = "hidden", "known", "stranger", "unnamed"

@@ -21,11 +21,11 @@ from glm_annot.model.neighbours.mixture import Candidates, Mixture
 from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
-from ..glm.families import Families, read_families
-from ..glm.train import read_embeddings
-from ..glm.windows import Embeddings, GeneOrder
-from ..memory.asked import Asked, Asker
-from ..memory.build import CorpusMemory, build_memory
+from ...glm.families import Families, read_families
+from ...glm.train import read_embeddings
+from ...glm.windows import Embeddings, GeneOrder
+from ...memory.asked import Asked, Asker
+from ...memory.build import CorpusMemory, build_memory
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from glm_annot.hypothetical import is_hypothetical
 from glm_annot.model.neighbours.names import EC, FamilyName, labels
 from glm_annot.records import Gene
 
-from ..corpus import diamond
-from ..corpus.shared_data import SharedData
-from ..ec.labels import read_labelled, read_updates
-from ..glm.windows import GeneOrder
-from ..memory.trust import Judged, Stranger
+from ...corpus import diamond
+from ...corpus.shared_data import SharedData
+from ...ec.labels import read_labelled, read_updates
+from ...glm.windows import GeneOrder
+from ...memory.trust import Judged, Stranger
 from .places import Places, asker_of, embed_families, neighbours_of
 
 NAMES, OTHERS, NUMBERS, HYPOTHETICAL = "names", "names_of_others", "ec", "hypothetical"
