@@ -234,11 +234,11 @@ def evaluate_names(
     from .evaluate.neighbours import names as measured
     from .memory.trust import as_stranger
 
-    loaded = load(model)
-    strangers = [as_stranger(loaded, genome) for genome in genomes]
-    found = {of.path.name: measured.evaluate_names(loaded, of, data) for of in strangers}
-    for name, figures in found.items():
-        click.echo("\n".join([f"{name}:", *measured.lines(figures)]))
+    loaded, strangers, found = load(model), [], {}
+    for genome in genomes:
+        strangers.append(as_stranger(loaded, genome))
+        found[genome.name] = measured.evaluate_names(loaded, strangers[-1], data)
+        click.echo("\n".join([f"{genome.name}:", *measured.lines(found[genome.name])]))
     if audit is not None:
         rows = measured.sample(loaded, strangers, most=100, seed=seed)
         text = "".join("\t".join(row) + "\n" for row in [measured.SAMPLE, *rows])

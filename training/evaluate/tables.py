@@ -106,6 +106,7 @@ HINTS: tuple[Column, ...] = (
     ("genes", ("genes",)),
     ("get a name", ("coverage",)),
     ("right", ("precision",)),
+    ("calibration error", ("calibration_error",)),
     ("get an EC number", ("ec_coverage",)),
     ("right", ("ec_precision",)),
 )

@@ -118,7 +118,9 @@ def log_ratios(mixture: Mixture, genes: CalibrationGenes, least: float) -> Tenso
     return ratio_Q[~ratio_Q.isnan() & (genes.cosine_Q >= least)]
 
 
-def sure_from(mixture: Mixture, genes: CalibrationGenes, least: float, *, seed: int = 0) -> float:
+def sure_from(
+    mixture: Mixture, genes: CalibrationGenes, least: float, *, seed: int = 0, report: Report
+) -> float:
     """The cosine to its family from which on a gene's fit to its place tells anything.
 
     Genes are tested by bands of their cosines: those in their places against those that are put into other
@@ -129,6 +131,7 @@ def sure_from(mixture: Mixture, genes: CalibrationGenes, least: float, *, seed: 
         genes: in their places.
         least: cosine from which on a gene is of a family.
         seed: of the places that they are put into.
+        report: called with a line for each band that is tested.
 
     Returns:
         the lower end of that band; `least` where all bands count, or too few genes are there to say.
@@ -146,7 +149,10 @@ def sure_from(mixture: Mixture, genes: CalibrationGenes, least: float, *, seed: 
         if min(len(own), len(other)) < _ENOUGH_GENES:
             return least
         true = [1] * len(own) + [0] * len(other)
-        if roc_auc_score(true, torch.cat([own, other]).numpy()) >= 0.5:
+        auroc = roc_auc_score(true, torch.cat([own, other]).numpy())
+        band = f"{low:.2f} to {low + BAND:.2f}"
+        report(f"context fit: cosine to the family {band}: told from misplaced genes, AUROC {auroc:.3f}")
+        if auroc >= 0.5:
             return float(low)
     return least
 

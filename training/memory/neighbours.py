@@ -60,7 +60,7 @@ def fit_neighbours(
         own=0 if model is None else model.head.config.own,
         named=bool(facts),
         gaps=memory.gaps,
-        fit_from=sure_from(mixture, typical, float(families.table.nearest), seed=seed),
+        fit_from=sure_from(mixture, typical, float(families.table.nearest), seed=seed, report=report),
     )
     report(f"context fit: of genes whose cosine to their family is {config.fit_from:.2f} or more")
     neighbours = Neighbours(config)

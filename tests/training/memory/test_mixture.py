@@ -41,9 +41,11 @@ def test_the_fit_is_told_from_the_first_band_of_cosines_in_which_it_tells_anythi
     cosine = 0.5 + 0.5 * torch.rand(8000, generator=draw)
     family = torch.randint(100, (8000,), generator=draw) + 100 * (cosine >= 0.62)
     family[cosine < 0.55] = 999  # none
+    said: list[str] = []
     genes = CalibrationGenes(family, family, cosine)  # what stands at a place is all that is asked
-    assert sure_from(Fit(), genes, 0.54) == pytest.approx(0.62)
-    assert sure_from(Fit(), genes, 0.7) == 0.7
+    assert sure_from(Fit(), genes, 0.54, report=said.append) == pytest.approx(0.62)
+    assert [line.rpartition(" ")[2] for line in said] == ["0.000", "0.000", "0.996"]
+    assert sure_from(Fit(), genes, 0.7, report=said.append) == 0.7
     few = CalibrationGenes(family[:300], family[:300], cosine[:300])
-    assert sure_from(Fit(), few, 0.54) == 0.54
+    assert sure_from(Fit(), few, 0.54, report=said.append) == 0.54
     assert log_ratios(Fit(), genes, 0.62).unique().tolist() == [1.0]

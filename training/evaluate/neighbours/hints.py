@@ -35,18 +35,19 @@ from ...glm.families import by_cluster
 from ...memory.asked import Asker
 from ...memory.build import CorpusMemory
 from ...memory.mixture import some
+from ..scores import calibration_error
 from .places import neighbours_of, of_corpus
 
 HIDDEN, KNOWN, STRANGER, UNNAMED = "hidden", "known", "stranger", "unnamed"
 WITHOUT_A_NAME = (HIDDEN, STRANGER)  # kinds that are met as genes that nobody has named
 VISIBLE = ((0, 3), (4, 6), (7, 9), (10, 12))  # neighbours of a family among the six to either side
-_LEFT, _RIGHT = 4, 5  # columns of a place that count these
-_COLUMNS = 5  # shown, right, EC shown, EC right, visible neighbours
+_ON_LEFT, _ON_RIGHT = 4, 5  # columns of a place that count these
+_SHOWN, _RIGHT, _STATED, _VISIBLE, _COLUMNS = 0, 1, 2, 6, 7  # the first three again of EC numbers, from 3 on
 
 
 @dataclass(frozen=True)
 class _Hinted:
-    """What genes of one kind in one ring are shown: names, right ones, EC numbers, right ones; neighbours."""
+    """Genes of one kind in one ring, (Q, C): the columns are said above."""
 
     ring: str
     kind: str
@@ -66,9 +67,10 @@ def evaluate_hints(
         report: called with a line for each genome.
 
     Returns:
-        which genes -> ring, or visible neighbours in the ring `near` -> genes, shown, coverage and precision
-        of names and (`ec_`) of EC numbers; precision does not count genes of unnamed families. Which genes:
-        each kind, the kinds met without a name together, and all genes as they are met in use.
+        which genes -> ring, or visible neighbours in the ring `near` -> genes, shown, coverage, precision and
+        calibration_error (of all genes, shown or not) of names and (`ec_`) of EC numbers; genes of unnamed
+        families count for neither of the last two. Which genes: each kind, the kinds met without a name
+        together, and all genes as they are met in use.
 
     Raises:
         InputError: the model gives no names; no genome is of that split.
@@ -128,7 +130,7 @@ def _of_genome(
             part = slice(first, first := first + len(asking.at_Q))
             base = gather_candidates(asking, mixture.log_prior_F)
             log_p_QR, own = mixture(base), (direction_QD[part], asked.family_Q[part])
-            visible_Q = base.place_QY[:, _LEFT] + base.place_QY[:, _RIGHT]
+            visible_Q = base.place_QY[:, _ON_LEFT] + base.place_QY[:, _ON_RIGHT]
             for rows, hide_Q in ((known, None), (hidden, true_Q[part])):
                 named = hints.candidates(asking, base, log_p_QR, *own, mixture, table, hide_Q)
                 rows.append(_shown(hints, hints.best(named, asking.votes), true_Q[part], visible_Q))
@@ -144,8 +146,9 @@ def _shown(hints: Hints, hint: Hint, true_Q: Tensor, visible_Q: Tensor) -> Tenso
     label_F = torch.cat([hints.label_NF[EC], torch.tensor([-1])])
     ec_Q, true_ec_Q = label_F[hint.ec_family_Q], label_F[true_Q]
     ec_right_Q = (ec_Q == true_ec_Q) & (ec_Q >= 0)
-    columns = shown_Q, shown_Q & right_Q, ec_shown_Q, ec_shown_Q & ec_right_Q, visible_Q
-    return torch.stack([column.float() for column in columns], dim=1)
+    names = shown_Q, right_Q & (hint.family_Q >= 0), hint.probability_Q
+    numbers = ec_shown_Q, ec_right_Q, hint.ec_probability_Q
+    return torch.stack([column.float() for column in (*names, *numbers, visible_Q)], dim=1)
 
 
 def _by_ring_and_neighbours(found: list[_Hinted], kinds: tuple[str, ...]) -> dict[str, dict[str, float]]:
@@ -155,7 +158,11 @@ def _by_ring_and_neighbours(found: list[_Hinted], kinds: tuple[str, ...]) -> dic
     near = [of for of in some_of if of.ring == "near"]
     for low, high in VISIBLE:
         inside = [
-            _Hinted(of.ring, of.kind, of.rows_QC[(of.rows_QC[:, 4] >= low) & (of.rows_QC[:, 4] <= high)])
+            _Hinted(
+                of.ring,
+                of.kind,
+                of.rows_QC[(of.rows_QC[:, _VISIBLE] >= low) & (of.rows_QC[:, _VISIBLE] <= high)],
+            )
             for of in near
         ]
         table[f"{low}-{high} neighbours"] = _figures(inside)
@@ -164,24 +171,17 @@ def _by_ring_and_neighbours(found: list[_Hinted], kinds: tuple[str, ...]) -> dic
 
 def _figures(parts: list[_Hinted]) -> dict[str, float]:
     """Numbers and shares over all genes; precision over those of which it is known what is right."""
-    genes = sum(len(part.rows_QC) for part in parts)
+    everything = torch.cat([torch.zeros(0, _COLUMNS), *(part.rows_QC for part in parts)])
     judged = [part.rows_QC for part in parts if part.kind != UNNAMED]
-    shown, _, ec_shown, _, _ = _sums([part.rows_QC for part in parts])
-    judged_shown, right, judged_ec, ec_right, _ = _sums(judged)
-    figures = {
-        "genes": genes,
-        "shown": int(shown),
-        "coverage": shown / max(genes, 1),
-        "ec_shown": int(ec_shown),
-        "ec_coverage": ec_shown / max(genes, 1),
-    }
-    if judged_shown:
-        figures["precision"] = right / judged_shown
-    if judged_ec:
-        figures["ec_precision"] = ec_right / judged_ec
+    judged_QC = torch.cat([torch.zeros(0, _COLUMNS), *judged])
+    figures: dict[str, float] = {"genes": len(everything)}
+    for what, first in (("", 0), ("ec_", 3)):
+        shown_Q = judged_QC[:, first + _SHOWN] > 0
+        right_Q, stated_Q = judged_QC[:, first + _RIGHT].double(), judged_QC[:, first + _STATED].double()
+        figures[f"{what}shown"] = int(everything[:, first + _SHOWN].sum())
+        figures[f"{what}coverage"] = figures[f"{what}shown"] / max(len(everything), 1)
+        if shown_Q.any():
+            figures[f"{what}precision"] = float(right_Q[shown_Q].mean())
+        if len(judged_QC):
+            figures[f"{what}calibration_error"] = calibration_error(stated_Q.numpy(), right_Q.numpy())
     return figures
-
-
-def _sums(parts: list[Tensor]) -> list[float]:
-    sums: list[float] = torch.cat([torch.zeros(0, _COLUMNS), *parts]).sum(0).tolist()
-    return sums
