@@ -8,6 +8,7 @@ Axes as in `glm_annot.model.neighbours.mixture`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,7 @@ from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfi
 from ..common.console import Report
 from ..corpus.rings import RINGS
 from ..glm.windows import GeneOrder
-from .asked import Asked, Asker
+from .asked import Asked, Asker, shuffled
 from .build import CorpusMemory
 
 EPOCHS = 12
@@ -66,7 +67,7 @@ def log_prior(index: MemoryIndex) -> Tensor:
 
 def fit_mixture(
     memory: CorpusMemory, asker: Asker, *, seed: int = 0, report: Report
-) -> tuple[Mixture, CalibrationGenes]:
+) -> tuple[Mixture, CalibrationGenes, CalibrationGenes]:
     """Fit a mixture to the calibrating genomes of a corpus (split 'valid').
 
     Args:
@@ -76,12 +77,14 @@ def fit_mixture(
         report: called with a line for each genome.
 
     Returns:
-        the mixture, and the genes that were hidden alone in genomes whose relatives were seen.
+        the mixture, the genes that were hidden alone in genomes whose relatives were seen, and as many of the
+        same genomes with all genes shuffled.
 
     Raises:
         InputError: no genome calibrates.
     """
     generator = torch.Generator().manual_seed(seed)
+    moved: list[CalibrationGenes] = []
     examples: dict[tuple[str, bool], list[CalibrationGenes]] = {}
     for row in [row for row, split in enumerate(memory.split) if split == "valid"]:
         order = memory.order_of(row)
@@ -92,6 +95,12 @@ def fit_mixture(
             for asked, cosine_Q in zip(ways, cosines, strict=True):
                 found = CalibrationGenes(asker.candidates(asker.ask(asked, index)), asked.family_Q, cosine_Q)
                 examples.setdefault((ring, asked.strand_known), []).append(found)
+        order = shuffled(order, seed)
+        asked, index = some(asker.alone(order), generator), memory.memory.index(memory.seen_by(row, "near"))
+        found = CalibrationGenes(
+            asker.candidates(asker.ask(asked, index)), asked.family_Q, _cosines(asker, order, asked)
+        )
+        moved.append(found)
         report(f"mixture: genome {memory.genomes[row]}: {sum(len(way.at_Q) for way in ways)} genes")
     if not examples:
         raise InputError("the corpus sets no genome aside to calibrate on")
@@ -101,7 +110,7 @@ def fit_mixture(
     loss = train_scorer(mixture, everything.candidates, everything.right(mixture.config.families), seed)
     report(f"mixture: {loss:.3f} nats of {len(everything.family_Q):,} genes")
     mixture.eval().requires_grad_(False)
-    return mixture, CalibrationGenes.joined(examples["near", True])
+    return mixture, CalibrationGenes.joined(examples["near", True]), CalibrationGenes.joined(moved)
 
 
 def _cosines(asker: Asker, order: GeneOrder, asked: Asked) -> Tensor:
@@ -112,46 +121,38 @@ def _cosines(asker: Asker, order: GeneOrder, asked: Asked) -> Tensor:
     return torch.from_numpy(asker.families.cosine_N[order.protein_G[gene_Q]])
 
 
-def log_ratios(mixture: Mixture, genes: CalibrationGenes, least: float) -> Tensor:
+def log_ratios(mixture: Mixture, genes: CalibrationGenes, least: float, below: float = math.inf) -> Tensor:
     """How much likelier the family of each gene is at its place than anywhere, of those so near to one."""
     ratio_Q = mixture.log_ratio(mixture(genes.candidates), genes.candidates, genes.family_Q)
-    return ratio_Q[~ratio_Q.isnan() & (genes.cosine_Q >= least)]
+    return ratio_Q[~ratio_Q.isnan() & (genes.cosine_Q >= least) & (genes.cosine_Q < below)]
 
 
 def sure_from(
-    mixture: Mixture, genes: CalibrationGenes, least: float, *, seed: int = 0, report: Report
+    mixture: Mixture, genes: CalibrationGenes, moved: CalibrationGenes, least: float, *, report: Report
 ) -> float:
     """The cosine to its family from which on a gene's fit to its place tells anything.
 
-    Genes are tested by bands of their cosines: those in their places against those that are put into other
-    genes' places. In the first band that counts, the former rank higher at least as often as not.
+    Genes in their places are tested against shuffled ones by bands of their cosines. In the first band that
+    counts, the former rank higher at least as often as not.
 
     Args:
         mixture: fitted.
         genes: in their places.
+        moved: shuffled.
         least: cosine from which on a gene is of a family.
-        seed: of the places that they are put into.
         report: called with a line for each band that is tested.
 
     Returns:
         the lower end of that band; `least` where all bands count, or too few genes are there to say.
     """
-    log_p_QR, candidates = mixture(genes.candidates), genes.candidates
-    moved_Q = torch.randperm(len(genes.family_Q), generator=torch.Generator().manual_seed(seed))
-    own_Q = mixture.log_ratio(log_p_QR, candidates, genes.family_Q)
-    other_Q = mixture.log_ratio(log_p_QR, candidates, genes.family_Q[moved_Q])
-    other_cosine_Q = genes.cosine_Q[moved_Q]
     for low in np.arange(least, 1.0, BAND).tolist():
-        own, other = (
-            ratio_Q[~ratio_Q.isnan() & (cosine_Q >= low) & (cosine_Q < low + BAND)]
-            for ratio_Q, cosine_Q in ((own_Q, genes.cosine_Q), (other_Q, other_cosine_Q))
-        )
+        own, other = (log_ratios(mixture, of, low, low + BAND) for of in (genes, moved))
         if min(len(own), len(other)) < _ENOUGH_GENES:
             return least
         true = [1] * len(own) + [0] * len(other)
         auroc = roc_auc_score(true, torch.cat([own, other]).numpy())
         band = f"{low:.2f} to {low + BAND:.2f}"
-        report(f"context fit: cosine to the family {band}: told from misplaced genes, AUROC {auroc:.3f}")
+        report(f"context fit: cosine to the family {band}: told from shuffled genes, AUROC {auroc:.3f}")
         if auroc >= 0.5:
             return float(low)
     return least

@@ -47,7 +47,7 @@ def fit_neighbours(
     model = None if glm is None else family_glm(glm, families.table)
     prior_F = log_prior(found.memory.index())
     asker = Asker(families, read_embeddings(corpus), prior_F, model)
-    mixture, typical = fit_mixture(found, asker, seed=seed, report=report)
+    mixture, typical, moved = fit_mixture(found, asker, seed=seed, report=report)
     table, memory = families.table.config, found.memory.config
     config = NeighboursConfig(
         families=table.families,
@@ -60,7 +60,7 @@ def fit_neighbours(
         own=0 if model is None else model.head.config.own,
         named=bool(facts),
         gaps=memory.gaps,
-        fit_from=sure_from(mixture, typical, float(families.table.nearest), seed=seed, report=report),
+        fit_from=sure_from(mixture, typical, moved, float(families.table.nearest), report=report),
     )
     report(f"context fit: of genes whose cosine to their family is {config.fit_from:.2f} or more")
     neighbours = Neighbours(config)

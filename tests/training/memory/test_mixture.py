@@ -26,26 +26,24 @@ def test_equal_seeds_give_equal_weights_whatever_was_drawn_before() -> None:
 
 
 class Fit:
-    """A mixture by which families below 100 fit worse in their places than elsewhere, and others better."""
+    """A mixture by which a gene's log-ratio is the number of its family; 999 is none."""
 
-    def __call__(self, family_Q: Tensor) -> Tensor:
-        return family_Q
+    def __call__(self, candidates: Tensor) -> Tensor:
+        return candidates
 
-    def log_ratio(self, _: Tensor, place_Q: Tensor, family_Q: Tensor) -> Tensor:
-        fit_Q = torch.where(family_Q < 100, -1.0, 1.0) * (family_Q == place_Q)
-        return fit_Q.masked_fill(family_Q == 999, torch.nan)
+    def log_ratio(self, _: Tensor, __: Tensor, family_Q: Tensor) -> Tensor:
+        return family_Q.double().masked_fill(family_Q == 999, torch.nan)
 
 
 def test_the_fit_is_told_from_the_first_band_of_cosines_in_which_it_tells_anything() -> None:
-    draw = torch.Generator().manual_seed(0)
-    cosine = 0.5 + 0.5 * torch.rand(8000, generator=draw)
-    family = torch.randint(100, (8000,), generator=draw) + 100 * (cosine >= 0.62)
-    family[cosine < 0.55] = 999  # none
+    cosine = 0.5 + 0.5 * torch.rand(8000, generator=torch.Generator().manual_seed(0))
+    own = torch.where(cosine >= 0.62, 2, 0).masked_fill(cosine < 0.55, 999)
     said: list[str] = []
-    genes = CalibrationGenes(family, family, cosine)  # what stands at a place is all that is asked
-    assert sure_from(Fit(), genes, 0.54, report=said.append) == pytest.approx(0.62)
-    assert [line.rpartition(" ")[2] for line in said] == ["0.000", "0.000", "0.996"]
-    assert sure_from(Fit(), genes, 0.7, report=said.append) == 0.7
-    few = CalibrationGenes(family[:300], family[:300], cosine[:300])
-    assert sure_from(Fit(), few, 0.54, report=said.append) == 0.54
-    assert log_ratios(Fit(), genes, 0.62).unique().tolist() == [1.0]
+    genes = CalibrationGenes(own, own, cosine)  # the shuffled ones have 1 each
+    moved = CalibrationGenes(own, torch.ones_like(own), cosine)
+    assert sure_from(Fit(), genes, moved, 0.54, report=said.append) == pytest.approx(0.62)
+    assert [line.rpartition(" ")[2] for line in said] == ["0.000", "0.000", "1.000"]
+    assert sure_from(Fit(), genes, moved, 0.7, report=said.append) == 0.7
+    few = CalibrationGenes(own[:300], own[:300], cosine[:300])
+    assert sure_from(Fit(), few, moved, 0.54, report=said.append) == 0.54
+    assert log_ratios(Fit(), genes, 0.55, 0.62).unique().tolist() == [0.0]

@@ -36,7 +36,7 @@ from glm_annot.records import Genome
 from ...common.console import Report
 from ...corpus.rings import RINGS
 from ...glm.windows import Embeddings, GeneOrder
-from ...memory.asked import Asker
+from ...memory.asked import Asker, shuffled
 from ...memory.build import CorpusMemory
 from . import places as read_places
 from .places import Places, asker_of, embed_families, neighbours_of
@@ -139,12 +139,8 @@ def _ratios(
         shares_M: share of the smaller genome's families that the other has; NaN for the genome itself.
         pool_N: families of the memory's places, whose genomes give genes.
     """
-    generator = np.random.default_rng(0)
-    contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
-    moved_G = np.concatenate([first + generator.permutation(end - first) for first, end in contigs])
-    shuffled = replace(order, protein_G=order.protein_G[moved_G], strand_G=order.strand_G[moved_G])
     places, none = Places.of(asker, order, index, neighbours), neighbours.config.families
-    found = {SHUFFLED: (places.own, Places.of(asker, shuffled, index, neighbours).own)}
+    found = {SHUFFLED: (places.own, Places.of(asker, shuffled(order), index, neighbours).own)}
     for kind, chosen_M in (
         (RELATED, shares_M >= RINGS["genus"]),
         (UNRELATED, shares_M < RINGS["far"]),
