@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from platformdirs import user_data_path
@@ -88,6 +88,17 @@ _LABELS_HEADER = "ec"
 _NAMES_HEADER = "ec\tname"
 
 
+class Nearness(NamedTuple):
+    """Share of hidden genes of test genomes whose family the neighbours named first.
+
+    It holds where the nearest genome in the memory shares less than `high` of the families, and no less than
+    the step before says.
+    """
+
+    high: float
+    right: float
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Model(Shown):
     """All parts of a model, on one device, ready for inference.
@@ -101,6 +112,8 @@ class Model(Shown):
         ec_names: names of EC numbers and classes; {} in a model without any.
         neighbours: tells what stands beside what; None in a model without a memory of gene order.
         family_encoder: reads the proteins for `neighbours`, where that is not the model's own encoder.
+        by_nearness: how right neighbours are by how near the nearest genome in the memory is, rising; empty
+            where that was not measured.
     """
 
     name: str
@@ -115,6 +128,7 @@ class Model(Shown):
     neighbours: Neighbours | None = None
     family_encoder: FamilyEncoder | None = None
     ec_names: Mapping[str, str] = field(default_factory=dict)
+    by_nearness: tuple[Nearness, ...] = ()
 
     @property
     def parts(self) -> dict[str, nn.Module]:
@@ -535,12 +549,19 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         ec=ec_head,
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
         neighbours=judge,
+        by_nearness=_by_nearness(read_texts(folder)[0]),
         family_encoder=None
         if families is None
         else part("family_encoder", FamilyEncoder, made(FamilyEncoderConfig, families)),
     )
     _check_sizes(model)
     return model
+
+
+def _by_nearness(metrics: Mapping[str, Any]) -> tuple[Nearness, ...]:
+    """What `glm-train context` measured by the nearest genome in the memory, where it did."""
+    measured = metrics.get("rings", {}).get("nearness", {})
+    return tuple(sorted(Nearness(float(of["high"]), float(of["first"])) for of in measured.values()))
 
 
 def _check_sizes(model: Model) -> None:

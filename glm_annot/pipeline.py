@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 IN_MEMORY = (
     "this genome, or one that is nearly the same, is in the model's memory; it has no vote on its own genes"
 )
+LEAST_FAMILIES = 200  # of a genome; the nearest one to a smaller piece says little
 Progress = Callable[[str, int, int], None]  # (stage: 'proteins', 'windows' or 'heads', units done, in all)
 
 
@@ -74,14 +75,16 @@ class ContextFits:
         percentile_G: how well each gene fits, 0 to 100.
         confidence_G: probability of what they expect most.
         names: what each gene may be called; empty of a model whose families have no names.
-        same_genomes: genomes of the memory that are this one, and did not vote.
+        families: of the genes, each once.
+        same_M: genomes of the memory that are this one, and did not vote, on the CPU; None without a memory.
         conserved: what the memory says of each contig's pairs; empty of one without gaps.
     """
 
     percentile_G: npt.NDArray[np.float32]
     confidence_G: npt.NDArray[np.float32]
     names: Sequence[ContextNames] = ()
-    same_genomes: int = 0
+    families: frozenset[int] = frozenset()
+    same_M: torch.Tensor | None = None
     conserved: Sequence[Floats] = ()
 
 
@@ -125,7 +128,7 @@ def annotate_sections(
     )
     promoters = Promoters.of(overview.promoters_2KS)
     n_operons = 0
-    in_memory = False
+    nearness = _Nearness(model)
 
     for section in sections:
         genes: dict[int, GenePrediction] = {}
@@ -135,9 +138,7 @@ def annotate_sections(
         for part in parts(section):
             read = partial(_read_part, part, model, settings, counted)
             states, enzymes, fits = or_on_cpu(read, model, f"model {model.name}", log.warning)
-            if fits.same_genomes and not in_memory:
-                in_memory = True
-                log.info(IN_MEMORY)
+            nearness.add(fits)
             genes |= _gene_predictions(part, enzymes, fits)
             attention_NA += states.attention_NA
             conserved += fits.conserved
@@ -154,6 +155,46 @@ def annotate_sections(
         else:
             predictions = Predictions(genes, {}, None, made_by, n_windows, model.ec_names)
         yield section, _of_hypothetical(section, predictions) if settings.only_hypothetical else predictions
+    nearness.tell()
+
+
+class _Nearness:
+    """How near the genomes of a model's memory are to the one that is read, part by part; says it once.
+
+    Args:
+        model: whose memory is asked; without one there is nothing to say.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._families: set[int] = set()
+        self._same_M: torch.Tensor | None = None
+
+    def add(self, fits: ContextFits) -> None:
+        """Take what was found in one part; the first part of a genome in the memory is told at once."""
+        if fits.same_M is None:
+            return
+        if self._same_M is None:
+            self._same_M = torch.zeros_like(fits.same_M)
+        if bool(fits.same_M.any()) and not bool(self._same_M.any()):
+            log.info(IN_MEMORY)
+        self._same_M = self._same_M | fits.same_M
+        self._families |= fits.families
+
+    def tell(self) -> None:
+        """Say how near the nearest genome that voted is, and how right neighbours are at such a distance."""
+        neighbours, same_M = self._model.neighbours, self._same_M
+        if neighbours is None or same_M is None or len(self._families) < LEAST_FAMILIES:
+            return
+        families = torch.tensor(sorted(self._families), device=neighbours.memory.family_N.device)
+        nearest = float(neighbours.memory.shares_with(families).cpu().masked_fill(same_M, 0.0).max())
+        right = next((step.right for step in self._model.by_nearness if nearest < step.high), None)
+        text = f"the nearest genome in the model's memory shares {nearest:.0%} of this one's gene families"
+        if right is not None:
+            text += (
+                f"; at such a distance the neighbours' first guess was right for {right:.0%} of hidden genes"
+            )
+        log.info(text)
 
 
 def _of_hypothetical(section: Genome, predictions: Predictions) -> Predictions:
@@ -275,7 +316,8 @@ def _context_fits(
             percentile_G.cpu().numpy(),
             context.confidence_G.cpu().numpy(),
             names,
-            int(context.same_M.sum()),
+            frozenset(context.family_G[context.family_G < model.neighbours.config.families].tolist()),
+            context.same_M.cpu(),
             conserved,
         )
     if model.fit is not None:

@@ -210,23 +210,66 @@ def trust(recipe: Recipe, data: Path, model: Path) -> None:
 
 
 @cli.command(short_help="Measures the names that genes get from their context.")
-@click.argument("genome", type=_FILE)
+@click.argument("genomes", type=_FILE, nargs=-1, required=True)
 @click.option("--model", required=True, help="A model whose families have names.")
+@click.option(
+    "--data", type=_FOLDER, help="Measure genes far from all labelled and named proteins in it, too."
+)
+@click.option(
+    "--audit", type=_FILE, help="Write 100 names, drawn at random, to this file for a person to judge."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of that draw.")
 @click.option("--write", is_flag=True, help="Write the figures into the model, a folder.")
-def evaluate_names(genome: Path, model: str, write: bool) -> None:
-    """Measures the names and EC numbers that neighbours and proteins give to the genes of a GENOME.
+def evaluate_names(
+    genomes: tuple[Path, ...], model: str, data: Path | None, audit: Path | None, seed: int, write: bool
+) -> None:
+    """Measures the names and EC numbers that neighbours and proteins give to the genes of GENOMES.
 
-    The genome is read as if it had named nothing itself; its own names tell what is right.
+    Each genome is read as if neither it nor one that is nearly the same had named anything; its own names
+    tell what is right. The figures of the first one stand for the model.
     """
     from glm_annot.bundle import load
 
     from .bundle.assemble import add_metrics
-    from .evaluate import names as measured
+    from .evaluate.neighbours import names as measured
+    from .memory.trust import as_stranger
 
-    found = measured.evaluate_names(load(model), genome)
+    loaded, strangers, found = load(model), [], {}
+    for genome in genomes:
+        strangers.append(as_stranger(loaded, genome))
+        found[genome.name] = measured.evaluate_names(loaded, strangers[-1], data)
+        click.echo("\n".join([f"{genome.name}:", *measured.lines(found[genome.name])]))
+    if audit is not None:
+        rows = measured.sample(loaded, strangers, most=100, seed=seed)
+        text = "".join("\t".join(row) + "\n" for row in [measured.SAMPLE, *rows])
+        audit.write_text(text, encoding="utf-8")
+    if write:
+        first = genomes[0].name
+        figures_of = {"of": first, **found[first], "genomes": found, "command": _typed()}
+        add_metrics(Path(model), {"names": figures_of})
+
+
+@cli.command(short_help="Measures names from context for genes whose family nobody has named.")
+@corpus_option
+@click.option("--model", required=True, help="A model whose memory was built from the corpus.")
+@click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random choice of genes.")
+@click.option("--write", is_flag=True, help="Write the figures into the model, a folder.")
+def evaluate_hints(corpus: Path, model: str, split: str, seed: int, write: bool) -> None:
+    """Measures names and EC numbers from context on genomes of a corpus, by how near relatives are.
+
+    For genes whose own family has a name, it is hidden; clusters of similar proteins tell what is right.
+    """
+    from glm_annot.bundle import load
+
+    from .bundle.assemble import add_metrics
+    from .evaluate.neighbours import hints as measured
+
+    found = measured.evaluate_hints(corpus, load(model), split=split, seed=seed, report=say)
     click.echo("\n".join(measured.lines(found)))
     if write:
-        add_metrics(Path(model), {"names": {"of": genome.name, **found, "command": _typed()}})
+        of = f"the corpus's {split} genomes"
+        add_metrics(Path(model), {"hints": {"of": of, **found, "command": _typed()}})
 
 
 @cli.command(short_help="Builds the memory of gene order.")
@@ -256,45 +299,66 @@ def neighbours(corpus: Path, output: Path, run: Path | None, table: Path | None,
 )
 @click.option("--split", default="test", show_default=True, help="Which genomes of the corpus to measure on.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random masks.")
+@click.option(
+    "--model", help="A model whose memory was built from the corpus, instead of --glm and --neighbours."
+)
 @click.option("--genome", type=_FILE, help="Measure on this genome by the paper's measure; needs --model.")
-@click.option("--model", help="With --genome: a model whose memory was built from the corpus.")
-@click.option("--write", is_flag=True, help="With --genome: write the figures into the model, a folder.")
+@click.option(
+    "--phages",
+    type=_FILE,
+    multiple=True,
+    help="With --genome: annotated genomes whose phage genes are put into it.",
+)
+@click.option("--write", is_flag=True, help="With --model: write the figures into the model, a folder.")
 def context(
     corpus: Path,
     run: Path | None,
     fitted: Path | None,
     split: str,
     seed: int,
-    genome: Path | None,
     model: str | None,
+    genome: Path | None,
+    phages: tuple[Path, ...],
     write: bool,
 ) -> None:
     """Measures how often the families of masked genes are predicted from their neighbours alone.
 
     The memory of gene order is asked three times: without the genome itself, without its genus, and without
     all that share half of its families. With --genome it is one genome that the corpus was kept away from.
+    With --model also how well the context fit tells genes in their places from misplaced ones.
     """
+    from glm_annot import io
+    from glm_annot.bundle import load
+
+    from .bundle.assemble import add_metrics
     from .evaluate import context as measured
+    from .evaluate.neighbours import fit, masked_families
 
-    if (genome is None) != (model is None):
-        raise click.UsageError("--genome and --model go together")
-    if genome is not None and model is not None:
-        from glm_annot import io
-        from glm_annot.bundle import load
-
-        from .bundle.assemble import add_metrics
-        from .evaluate import masked_families
-
-        loaded, read = load(model), io.read(genome)
-        one = masked_families.evaluate_masked_families(loaded, read, corpus)
-        auroc = masked_families.place_auroc(loaded, read)
-        click.echo("\n".join([*measured.lines_of_one(one), f"told from shuffled genes, AUROC {auroc:.3f}"]))
-        if write:
-            figures = {"of": genome.name, **one, "place_auroc": auroc, "command": _typed()}
-            add_metrics(Path(model), {"neighbours": figures})
+    if model is None:
+        if genome is not None or phages or write:
+            raise click.UsageError("--genome, --phages and --write need --model")
+        found = measured.evaluate_context(
+            corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say
+        )
+        click.echo("\n".join(measured.table_lines(found)))
         return
-    found = measured.evaluate_context(corpus, glm=run, neighbours=fitted, split=split, seed=seed, report=say)
-    click.echo("\n".join(measured.table_lines(found)))
+    if run is not None or fitted is not None or (phages and genome is None):
+        raise click.UsageError("--model takes the place of --glm and --neighbours; --phages needs --genome")
+    loaded = load(model)
+    if genome is None:
+        found = measured.evaluate_context(corpus, finished=loaded, split=split, seed=seed, report=say)
+        fits = fit.of_corpus(corpus, loaded, split=split, report=say)
+        lines, of = measured.table_lines(found), f"the corpus's {split} genomes"
+        figures = {"rings": {"of": of, **found, "context_fit": fits}}
+    else:
+        read = io.read(genome)
+        one = masked_families.evaluate_masked_families(loaded, read, corpus)
+        fits = fit.of_genome(loaded, read, corpus, [io.read(path) for path in phages])
+        lines = measured.lines_of_one(one)
+        figures = {"neighbours": {"of": genome.name, **one, "context_fit": fits}}
+    click.echo("\n".join([*lines, *fit.lines(fits)]))
+    if write:
+        add_metrics(Path(model), {group: {**of, "command": _typed()} for group, of in figures.items()})
 
 
 @cli.command(short_help="Trains the gLM.")

@@ -43,7 +43,7 @@ COLUMNS = {
     "prob_pair_next": "probability of sharing an operon with the coding gene after it on the contig",
     "enzyme_confidence": "calibrated probability that the protein is an enzyme at all",
     "context_fit": "percentile (0-100) of how much likelier the gene is beside its neighbours than "
-    "anywhere; empty for a gene of no known family",
+    "anywhere; empty for a gene that is not surely of a known family",
     "context_confidence": "probability of what the neighbours make likeliest at this place (models without "
     "a memory: the likelihood of gLM's favoured prediction)",
     "context_expected": "name of what the neighbours alone expect here, if context_confidence is 0.1 or more",

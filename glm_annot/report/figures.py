@@ -57,8 +57,23 @@ _DISTANCE, _BOOSTING = ("intergenic distance alone", "distance"), ("gradient boo
 FIGURES = (
     Figure(
         "genes of {of} told from shuffled ones by their context fit, AUROC",
-        ("neighbours", "place_auroc"),
+        ("neighbours", "context_fit", "shuffled", "auroc"),
         (Bar("gLM", ("masked_genes", "place_auroc")),),
+    ),
+    *(
+        Figure(
+            f"genes of {{of}} told from {what} in their places, AUROC",
+            ("neighbours", "context_fit", kind, "auroc"),
+        )
+        for kind, what in (
+            ("related", "genes of related genomes"),
+            ("unrelated", "genes of unrelated genomes"),
+            ("phage", "phage genes of other genomes"),
+        )
+    ),
+    Figure(
+        "genes of {of} told from those of whole prophages put between them, AUROC",
+        ("neighbours", "context_fit", "prophages", "auroc"),
     ),
     Figure(
         "masked genes of {of} found by their neighbours, first guess",
@@ -82,6 +97,27 @@ FIGURES = (
         Figure(f"{what} from context for genes of {{of}}, {words}", ("names", key, figure))
         for key, what in (("names", "names"), ("ec", "EC numbers"))
         for figure, words in (("share", "share of genes that get one"), ("right", "share that is right"))
+    ),
+    Figure(
+        "enzymes of {of} whose EC number the neighbours alone guess first, share",
+        ("names", "neighbours_alone", "first"),
+        (
+            Bar("in three guesses", ("names", "neighbours_alone", "three")),
+            Bar("with its own names", ("names", "neighbours_alone_all_names", "first")),
+        ),
+    ),
+    Figure(
+        "EC numbers that the neighbours alone give genes of {of} at 0.5 or more, share that is right",
+        ("names", "neighbours_alone", "precision"),
+        (Bar("with its own names", ("names", "neighbours_alone_all_names", "precision")),),
+    ),
+    *(
+        Figure(f"{what} from context for genes of {{of}} whose family nobody named, {words}", path)
+        for what, before in (("names", ""), ("EC numbers", "ec_"))
+        for words, path in (
+            ("share of genes that get one", ("hints", "hidden", "near", f"{before}coverage")),
+            ("share that is right", ("hints", "hidden", "near", f"{before}precision")),
+        )
     ),
     Figure(
         "masked genes of {of}, pseudo-accuracy of gLM",

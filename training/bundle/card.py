@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 NOT_MEASURED = "Nothing yet; `glm-train evaluate --model FOLDER --write` measures it and says so here."
 GROUPS = {  # of metrics.json
     "neighbours": "neighbours",
+    "rings": "hidden genes and context fit, by relatives in the memory",
+    "names": "names from context",
+    "hints": "names from context where the own family's name is hidden",
     "masked_genes": "masked genes",
     "ec": "EC numbers",
     "operons": "operons",

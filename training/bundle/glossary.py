@@ -34,8 +34,17 @@ TERMS: dict[str, dict[str, str]] = {
         "Found by the memory of gene order": "a hidden gene is found if the guessed gene family points to it "
         "among the genes of its window, by the embeddings of this model. Regions of other genomes that "
         "resemble the genome are left out. The paper's figures are for orientation: its embeddings differ.",
-        "Told from shuffled ones": "0.5 by chance, 1 where every gene fits its own place better than another "
-        "gene's.",
+        "Told from shuffled ones, or from genes of other genomes": "0.5 by chance, 1 where every gene fits "
+        "its own place better than a misplaced gene does. Related genomes share 80 % of the smaller one's "
+        "gene families or more, unrelated ones less than half.",
+    },
+    "rings": {
+        "Nearest genome": "the greatest share of gene families (of the smaller genome) that a genome in the "
+        "memory has in common with the one that is read. A run says it.",
+    },
+    "hints": {
+        "Name hidden": "the gene is read as if nobody had named its family; a name is right if another "
+        "family of the same name gives it. What a gene is, its cluster of similar proteins says.",
     },
     "masked_genes": {
         "Masked genes": "gLM reads windows of genes with some of them hidden, and makes four predictions of "

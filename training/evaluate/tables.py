@@ -69,6 +69,47 @@ EC_BANDS: tuple[Column, ...] = (
     ("mean confidence", ("mean_confidence",)),
     ("right", ("share",)),
 )
+NEARNESS: tuple[Column, ...] = (
+    ("first guess right", ("first",)),
+    ("from", ("first_low",)),
+    ("to", ("first_high",)),
+    ("one of four right", ("four",)),
+    ("genomes and rings", ("genomes",)),
+    ("hidden genes", ("genes",)),
+)
+MISPLACED = {
+    "shuffled": "genes of the genome, shuffled",
+    "related": "genes of related genomes in their places",
+    "unrelated": "genes of unrelated genomes in their places",
+    "phage": "phage genes of other genomes in their places",
+    "prophages": "genes of whole prophages put between",
+}
+NAMED: tuple[Column, ...] = (
+    ("genes", ("names", "genes")),
+    ("names", ("names", "shown")),
+    ("right", ("names", "right")),
+    ("mean probability", ("names", "probability")),
+    ("EC numbers", ("ec", "shown")),
+    ("right", ("ec", "right")),
+    ("hypothetical proteins", ("hypothetical", "genes")),
+    ("of these named", ("hypothetical", "shown")),
+)
+HINTED = {
+    "hidden": "the name of the own family hidden",
+    "stranger": "of no family",
+    "without a name": "both together",
+    "unnamed": "of a family without a name",
+    "known": "of a family with a name",
+    "all genes": "all genes, names known",
+}
+HINTS: tuple[Column, ...] = (
+    ("genes", ("genes",)),
+    ("get a name", ("coverage",)),
+    ("right", ("precision",)),
+    ("calibration error", ("calibration_error",)),
+    ("get an EC number", ("ec_coverage",)),
+    ("right", ("ec_precision",)),
+)
 LEVELS: tuple[Column, ...] = (
     ("calibration error", ("calibration_error",)),
     ("genes at 0.9 or more", ("at_0.9", "coverage")),
@@ -77,6 +118,12 @@ LEVELS: tuple[Column, ...] = (
     ("right among these", ("at_0.5", "precision")),
 )
 LEVEL_NAMES = {"1": "class", "2": "subclass", "3": "sub-subclass", "4": "whole number"}
+_FITS = {"K-12": "neighbours", "test genomes": "rings"}
+_HINTED_BY = {
+    "near": "relatives in the memory",
+    "genus": "none that share 80 % of the families",
+    "far": "none that share half of them",
+}
 
 
 def tables(metrics: Metrics) -> str:
@@ -89,12 +136,38 @@ def tables(metrics: Metrics) -> str:
     bands = {band: {name: of.get(band, {}) for name, of in said.items()} for band in said["all tandem"]}
     sources = {name: _within(ec, "K-12 ablations", key) for key, name in EC_SOURCES.items()}
     levels = {f"{n} ({of})": _within(ec, "K-12 confidence", "levels", n) for n, of in LEVEL_NAMES.items()}
+    fits = {
+        name: {of: _within(metrics, group, "context_fit", kind) for of, group in _FITS.items()}
+        for kind, name in MISPLACED.items()
+    }
+    hints = {
+        f"{name}, {_HINTED_BY.get(by, by)}": of
+        for kind, name in HINTED.items()
+        for by, of in _within(metrics, "hints", kind).items()
+    }
     organisms, observed = (
         {_organism(name): of for name, of in _within(operons, key).items()}
         for key in ("leave_one_out", "observed")
     )
     parts = (
         ("Figures", figures if figures.count("\n") > HEADER else ""),
+        (
+            "Families of hidden genes named by their neighbours, by the nearest genome in the memory (its "
+            "share of families)",
+            _table("nearest genome", _within(metrics, "rings", "nearness"), NEARNESS),
+        ),
+        (
+            "Context fit: genes in their places told from misplaced ones (AUROC)",
+            _table("misplaced", fits, tuple((of, (of, "auroc")) for of in _FITS)),
+        ),
+        (
+            "Names from context, each genome's own names and those of its like left out",
+            _table("genome", _within(metrics, "names", "genomes"), NAMED),
+        ),
+        (
+            "Names from context on test genomes, by what is known of the gene",
+            _table("genes", hints, HINTS),
+        ),
         (
             "EC numbers of *E. coli* K-12: what each kind of evidence adds",
             _table("evidence", sources, EC_ABLATIONS),

@@ -10,7 +10,7 @@ Axes: W windows, T genes of a window, G genes, Q genes asked for, H hidden featu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -121,6 +121,14 @@ class Asker:
     def _families_and_strands(self, order: GeneOrder, gene_G: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         family_G = self.families.family_N[order.protein_G[gene_G]].astype(np.int64)
         return torch.from_numpy(family_G), torch.from_numpy(order.strand_G[gene_G])
+
+
+def shuffled(order: GeneOrder, seed: int = 0) -> GeneOrder:
+    """The same genes, those of each contig in another order, each with its strand."""
+    generator = np.random.default_rng(seed)
+    contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
+    moved_G = np.concatenate([first + generator.permutation(end - first) for first, end in contigs])
+    return replace(order, protein_G=order.protein_G[moved_G], strand_G=order.strand_G[moved_G])
 
 
 def _masks(spans: Spans, seed: int) -> Tensor:

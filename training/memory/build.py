@@ -47,6 +47,11 @@ class CorpusMemory:
         """Places that a measurement on a genome may see: not its own, nor its relatives' in the ring."""
         return self.memory.places_without(torch.from_numpy(rings.left_out(self.shares_MM, row, ring)))
 
+    def nearest_of(self, row: int, ring: str) -> float:
+        """How near the nearest genome is that a measurement on a genome may see: its share of families."""
+        seen_M = ~rings.left_out(self.shares_MM, row, ring)
+        return float(self.shares_MM[row].max(initial=0.0, where=seen_M))
+
     def order_of(self, row: int) -> GeneOrder:
         """The genes of one genome."""
         own_C, length_C = self.memory.genome_C == row, self.memory.first_C.diff()

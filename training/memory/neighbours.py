@@ -22,7 +22,7 @@ from ..glm.train import family_glm, read_embeddings
 from .asked import Asker
 from .build import build_memory
 from .hints import fit_hints
-from .mixture import fit_mixture, log_prior
+from .mixture import fit_mixture, log_prior, log_ratios, sure_from
 
 NEIGHBOURS = "neighbours"  # name of the files
 
@@ -47,7 +47,7 @@ def fit_neighbours(
     model = None if glm is None else family_glm(glm, families.table)
     prior_F = log_prior(found.memory.index())
     asker = Asker(families, read_embeddings(corpus), prior_F, model)
-    mixture, ratio_Q = fit_mixture(found, asker, seed=seed, report=report)
+    mixture, typical, moved = fit_mixture(found, asker, seed=seed, report=report)
     table, memory = families.table.config, found.memory.config
     config = NeighboursConfig(
         families=table.families,
@@ -60,7 +60,9 @@ def fit_neighbours(
         own=0 if model is None else model.head.config.own,
         named=bool(facts),
         gaps=memory.gaps,
+        fit_from=sure_from(mixture, typical, moved, float(families.table.nearest), report=report),
     )
+    report(f"context fit: of genes whose cosine to their family is {config.fit_from:.2f} or more")
     neighbours = Neighbours(config)
     neighbours.table.load_state_dict(families.table.state_dict())
     neighbours.memory.load_state_dict(found.memory.state_dict())
@@ -73,6 +75,7 @@ def fit_neighbours(
         neighbours.hints.load_state_dict(hints.state_dict())
         neighbours.call(facts)
     shares_Q = torch.linspace(0.0, 1.0, len(neighbours.quantiles_Q), dtype=torch.float64)
+    ratio_Q = log_ratios(mixture, typical, config.fit_from)
     neighbours.quantiles_Q.copy_(ratio_Q.double().quantile(shares_Q))
     return neighbours.eval().requires_grad_(False)
 

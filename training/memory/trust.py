@@ -12,7 +12,7 @@ Axes: Q genes that have a name to be judged; Z features of `Hints`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from glm_annot.bundle import Model
 from glm_annot.errors import InputError
 from glm_annot.io import read
 from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
+from glm_annot.model.neighbours.judge import ContextOfGenes
 from glm_annot.model.neighbours.names import Fact, FamilyName, usable
 from glm_annot.pipeline import ask_neighbours
 from glm_annot.records import Gene
@@ -46,6 +47,7 @@ class Judged:
         features_QZ, probability_Q: as in `Hint`.
         right_Q: whether each is right.
         own_Q: whether the family of the name is the gene's own.
+        gene_Q: which of the genome's coding genes each is.
     """
 
     source: str
@@ -53,6 +55,38 @@ class Judged:
     probability_Q: Tensor
     right_Q: Tensor
     own_Q: Tensor
+    gene_Q: Tensor
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """An annotated genome that was read as if it had named nothing, nor any that is nearly the same.
+
+    Attributes:
+        path: its file.
+        genes: its coding genes, with the names that it gives them.
+        context: what the model says of them.
+        names: of families, by the other sources.
+        without: the sources that were not believed.
+    """
+
+    path: Path
+    genes: Sequence[Gene]
+    context: ContextOfGenes
+    names: Mapping[int, FamilyName]
+    without: frozenset[str]
+
+    def judged(self) -> tuple[Judged, Judged]:
+        """The names and the EC numbers that its genes get, and which are right."""
+        hint, own_G = self.context.hint, self.context.family_G
+        assert hint is not None, "`as_stranger` has looked"
+        right, right_ec = _names(self.genes, hint, self.names), _numbers(self.genes, hint, self.names)
+        of_names = hint.family_Q, hint.features_QZ, hint.probability_Q
+        of_ec = hint.ec_family_Q, hint.ec_features_QZ, hint.ec_probability_Q
+        return (
+            _judged(self.path.name, right, own_G, *of_names),
+            _judged(self.path.name, right_ec, own_G, *of_ec),
+        )
 
 
 def fit_trust(model: Model, genomes: Sequence[Path], *, report: Report) -> None:
@@ -70,7 +104,7 @@ def fit_trust(model: Model, genomes: Sequence[Path], *, report: Report) -> None:
     if neighbours is None or neighbours.hints is None:
         raise InputError("the families of the model have no names")
     hints = neighbours.hints
-    judged = [judge(model, path) for path in genomes]
+    judged = [as_stranger(model, path).judged() for path in genomes]
     parts = (("names", [names for names, _ in judged]), ("EC numbers", [ec for _, ec in judged]))
     for place, (what, those) in enumerate(parts):
         layer = (hints.trust_name, hints.trust_ec)[place]
@@ -85,10 +119,8 @@ def fit_trust(model: Model, genomes: Sequence[Path], *, report: Report) -> None:
         report(f"{what}: {said(probability_Q, right_Q, least)}")
 
 
-def judge(model: Model, path: Path) -> tuple[Judged, Judged]:
-    """The names and the EC numbers that the genes of an annotated genome get, and which are right.
-
-    The model does not know what that genome says, nor what a nearly equal one does.
+def as_stranger(model: Model, path: Path) -> Stranger:
+    """Read an annotated genome with a model that believes neither it nor a genome that is nearly the same.
 
     Raises:
         InputError: the model gives no names, or the genome cannot be read.
@@ -97,20 +129,13 @@ def judge(model: Model, path: Path) -> tuple[Judged, Judged]:
     if neighbours is None or neighbours.hints is None:
         raise InputError("the model gives no names")
     genome, facts = read(path), neighbours.facts
+    without = frozenset(like(path.name, facts))
     try:
-        neighbours.call(facts, without=like(path.name, facts))
+        neighbours.call(facts, without=without)
         context, names = ask_neighbours(genome, model), neighbours.names
     finally:
         neighbours.call(facts)
-    hint, genes = context.hint, list(genome.coding)
-    assert hint is not None
-    right, right_ec = _names(genes, hint, names), _numbers(genes, hint, names)
-    of_names = hint.family_Q, hint.features_QZ, hint.probability_Q
-    of_ec = hint.ec_family_Q, hint.ec_features_QZ, hint.ec_probability_Q
-    return (
-        _judged(path.name, right, context.family_G, *of_names),
-        _judged(path.name, right_ec, context.family_G, *of_ec),
-    )
+    return Stranger(path, list(genome.coding), context, names, without)
 
 
 def like(source: str, facts: Iterable[Fact]) -> set[str]:
@@ -139,7 +164,7 @@ def said(probability_Q: Tensor, right_Q: Tensor, least: float) -> str:
     )
 
 
-def _names(genes: Sequence[Gene], hint: Hint, names: dict[int, FamilyName]) -> list[bool | None]:
+def _names(genes: Sequence[Gene], hint: Hint, names: Mapping[int, FamilyName]) -> list[bool | None]:
     """Whether each gene's name is right; None for a gene that its annotators gave none."""
     found: list[bool | None] = []
     for gene, family in zip(genes, hint.family_Q.tolist(), strict=True):
@@ -155,7 +180,7 @@ def _names(genes: Sequence[Gene], hint: Hint, names: dict[int, FamilyName]) -> l
     return found
 
 
-def _numbers(genes: Sequence[Gene], hint: Hint, names: dict[int, FamilyName]) -> list[bool | None]:
+def _numbers(genes: Sequence[Gene], hint: Hint, names: Mapping[int, FamilyName]) -> list[bool | None]:
     """The same of EC numbers; all of them None in a genome that states none."""
     if not any(gene.ec for gene in genes):
         return [None] * len(genes)
@@ -174,7 +199,8 @@ def _judged(
     """Those of some genes that can be judged."""
     rows = torch.tensor([row for row, known in enumerate(right) if known is not None], dtype=torch.long)
     right_Q = torch.tensor([known for known in right if known is not None], dtype=torch.bool)
-    return Judged(source, features_QZ[rows], probability_Q[rows], right_Q, (family_Q == own_G)[rows])
+    own_Q = (family_Q == own_G)[rows]
+    return Judged(source, features_QZ[rows], probability_Q[rows], right_Q, own_Q, rows)
 
 
 def _fit(layer: nn.Linear, parts: Sequence[Judged]) -> None:

@@ -38,6 +38,8 @@ class NeighboursConfig:
         own: families that have weights of their own in it.
         named: whether families have names, which genes get by their neighbours and their protein.
         gaps: whether the memory holds the gaps between genes, by which operons are told.
+        fit_from: cosine to its family from which on a gene has a context fit; nearer 0 it may be of another
+            family, and its fit tells nothing. 0 in models made before this was measured.
     """
 
     families: int
@@ -50,6 +52,7 @@ class NeighboursConfig:
     own: int = 0
     named: bool = False
     gaps: bool = False
+    fit_from: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,12 @@ class ContextOfGenes:
 
     Attributes:
         family_G: each gene's own family, the number of families for none.
-        log_ratio_G: log P(own family | neighbours) - log P(own family), in nats; NaN without a family.
+        log_ratio_G: log P(own family | neighbours) - log P(own family), in nats; NaN without a family that
+            the gene is surely of (`NeighboursConfig.fit_from`).
         expected_G: the likeliest family at each place.
         confidence_G: its probability.
-        unexpected_G: whether that is high and the gene is of another family, while none of the expected one
-            stands near, as it would after an insertion.
+        unexpected_G: whether that is high and the gene is surely of another family, while none of the
+            expected one stands near, as it would after an insertion.
         same_M: genomes of the memory that are this one, or nearly, and did not vote.
         hint: what each gene may be called; None where families have no names.
         beside: for each gene of a family the named families that stand beside it in other genomes; see
@@ -133,7 +137,8 @@ class Neighbours(nn.Module):
             hidden_GH: gLM's last hidden state where each gene is hidden and its strand known; None for a
                 gLM that tells no families.
         """
-        family_G, _ = self.table.assign(embeddings_GD)
+        family_G, cosine_G = self.table.assign(embeddings_GD)
+        sure_G = cosine_G >= self.config.fit_from
         genes = Genes(family_G, strand_G.long(), first_C)
         same_M = self.same_genomes(genes)
         index = self.memory.index(self.memory.places_without(same_M))
@@ -160,10 +165,10 @@ class Neighbours(nn.Module):
         ratio_G, expected_G, confidence_G, unexpected_G = map(torch.cat, zip(*parts, strict=True))
         return ContextOfGenes(
             family_G,
-            ratio_G,
+            ratio_G.masked_fill(~sure_G, torch.nan),
             expected_G,
             confidence_G,
-            unexpected_G,
+            unexpected_G & sure_G,
             same_M,
             Hint.joined(hints) if hints else None,
             named_beside(index, genes, self.names) if hints else {},

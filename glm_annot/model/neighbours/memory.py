@@ -151,6 +151,21 @@ class Memory(nn.Module):
         places_N: Tensor = ~genomes_M[self.genome_C.long()].repeat_interleave(length_C)
         return places_N
 
+    def shares_with(self, family_G: Tensor) -> Tensor:
+        """How near each genome is to some genes: the smaller's share of families that the other has, (M,).
+
+        Args:
+            family_G: of the genes; the number of families for none.
+        """
+        size = self.config.families + 1
+        genome_N = self.genome_C.long().repeat_interleave(self.first_C.diff())
+        key = torch.unique(genome_N * size + self.family_N.long())
+        key = key[key % size < self.config.families]
+        own = torch.unique(family_G[family_G < self.config.families])
+        size_M = torch.bincount(key // size, minlength=self.config.genomes)
+        common_M = torch.bincount(key[torch.isin(key % size, own)] // size, minlength=self.config.genomes)
+        return common_M / size_M.clamp_max(len(own)).clamp_min(1)
+
     def check(self) -> None:
         """Raise ValueError for families, places, genomes and groups that there are not."""
         lengths_C = self.first_C.diff()

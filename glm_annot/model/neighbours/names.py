@@ -34,6 +34,7 @@ _MOBILE = re.compile(
     re.IGNORECASE,
 )
 _BRACKETS = re.compile(r"\s*\((?:EC|TC)\b[^)]*\)", re.IGNORECASE)
+_ORGANISM = re.compile(r"\s*\[[A-Z][a-z]+ [a-z][^\]]*\]$")  # '[Escherichia coli K-12]', as in NCBI's FASTA
 _UNSURE = re.compile(r"\b(?:putative|probable|predicted|possible)\s+", re.IGNORECASE)
 _SYMBOL = re.compile(r"[a-z]{2,4}[A-Z0-9]{0,3}")  # bacterial symbols as people write them: thrA, ftsZ
 _IN_PRODUCT = re.compile(r"\b([A-Z][a-z]{2}[A-Z]\d?)$")  # a symbol at the end of a product: 'protein RecA'
@@ -82,10 +83,10 @@ def usable(symbol: str, product: str) -> tuple[str, str]:
     """Symbol and product of a protein as names of its family, '' for what is no name.
 
     Hypothetical and vague products are no names, and a gene that is called so has no symbol either; genes
-    that move get none. EC numbers in brackets and words of doubt are cut off. A product that ends with the
-    name of the protein gives the symbol where none is stated.
+    that move get none. EC numbers in brackets, organisms and words of doubt are cut off. A product that ends
+    with the name of the protein gives the symbol where none is stated.
     """
-    product = " ".join(_UNSURE.sub("", _BRACKETS.sub("", product)).split())
+    product = " ".join(_UNSURE.sub("", _BRACKETS.sub("", _ORGANISM.sub("", product))).split())
     if not product.isascii() or not product.isprintable():
         return "", ""
     symbol = _COPY.sub("", symbol)

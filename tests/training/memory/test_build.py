@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +13,7 @@ import torch
 from glm_annot.errors import InputError
 from glm_annot.model.neighbours.names import Fact
 from glm_annot.training.evaluate.context import evaluate_context, table_lines
+from glm_annot.training.evaluate.neighbours.hints import evaluate_hints, lines
 from glm_annot.training.glm.families import make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
 from glm_annot.training.memory.build import build_memory
@@ -85,6 +87,9 @@ def test_a_mixture_is_fitted_and_comes_back(corpus: Path, tmp_path: Path) -> Non
     assert table["near"]["mixture"]["first"] > 0.9
     assert 0 <= table["near"]["mixture"]["calibration_error"] <= 1
     assert "calibration_error" not in table["near"]["memory"]
+    nearness = table["nearness"]  # the others share all families; in the other rings nobody is left
+    assert list(nearness) == ["0.0-0.1", "0.9-1.0"] and nearness["0.9-1.0"]["first"] > 0.9
+    assert nearness["0.0-0.1"]["first"] < 0.5 and nearness["0.9-1.0"]["low"] == pytest.approx(0.9)
 
 
 def test_no_neighbours_are_said(tmp_path: Path) -> None:
@@ -104,3 +109,13 @@ def test_names_are_fitted_and_come_back(corpus: Path, tmp_path: Path) -> None:
     assert found.hints is not None and fitted.hints is not None
     assert torch.equal(found.hints.label_NF, fitted.hints.label_NF)
     assert all(torch.equal(found.state_dict()[key], value) for key, value in fitted.state_dict().items())
+    model = SimpleNamespace(neighbours=fitted, predictor=None)
+    fitted.hints.least_K.fill_(0.0)  # everything is shown
+    table = evaluate_hints(corpus, model, split="valid", report=lambda line: None)
+    assert table["known"]["near"]["genes"] == GENES - 4 and table["stranger"]["near"]["genes"] == 4
+    assert table["stranger"]["near"]["precision"] == 0.0  # of no family: every name is wrong
+    assert table["known"]["near"]["precision"] > 0.9 and table["unnamed"]["near"]["genes"] == 0
+    by_neighbours = [of["genes"] for by, of in table["known"].items() if "neighbours" in by]
+    assert sum(by_neighbours) == GENES - 4
+    assert table["without a name"]["far"]["genes"] == GENES
+    assert len(lines(table)) == 1 + 6 * 7

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from glm_annot.errors import InputError
 from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
+from glm_annot.model.neighbours.memory import Genes
+from glm_annot.model.neighbours.mixture import Candidates, Mixture, MixtureConfig
 from glm_annot.model.neighbours.names import Fact, FamilyName
 from glm_annot.records import Gene
-from glm_annot.training.evaluate.names import lines
+from glm_annot.training.evaluate.neighbours.names import _alone, _far, lines
+from glm_annot.training.evaluate.neighbours.places import Places
 from glm_annot.training.memory import trust
+from glm_annot.training.memory.asked import Asked
 from glm_annot.training.memory.trust import Judged, like, said
 
 
@@ -61,7 +67,7 @@ def test_trust_follows_what_was_right_elsewhere() -> None:
     def judged(source: str) -> Judged:
         features = torch.randn(400, TRUST_FEATURES, generator=generator)
         right, nowhere = features[:, 0] > 0, torch.zeros(400, dtype=torch.bool)
-        return Judged(source, features, torch.zeros(400), right, nowhere)
+        return Judged(source, features, torch.zeros(400), right, nowhere, torch.arange(400))
 
     parts = [judged("a"), judged("b")]
     probability = trust._elsewhere(parts[0], parts)
@@ -79,5 +85,39 @@ def test_figures_in_words() -> None:
         "2 of 3 at 0.50 and above; 0.500 of them are right, at a mean probability of 0.850"
     )
     assert said(probability, right, 0.95) == "none of 3 is sure enough"
-    found = {"names": {"genes": 1000.0, "shown": 10.0, "share": 0.01, "right": 0.7, "probability": 0.75}}
-    assert lines(found) == ["names: 10 of 1,000 genes; 0.700 of them right, at a mean probability of 0.750"]
+    some = {"genes": 1000.0, "shown": 10.0, "share": 0.01, "right": 0.7, "probability": 0.75}
+    found = {"names": some, "names_of_others": some, "ec": some, "hypothetical": {"genes": 9.0, "shown": 2.0}}
+    first, *_, last = lines(found)
+    assert first == "names: 10 of 1,000 genes; 0.700 of them right, at a mean probability of 0.750"
+    assert last == "hypothetical proteins: 2 of 9 get a name"
+
+
+def places(expected: list[tuple[int, float]], own: list[int]) -> Places:
+    """Two candidates at each place: the expected family with its probability, and family 3 with 0.1."""
+    family = torch.tensor([[family, 3] for family, _ in expected])
+    p = torch.tensor([[probability, 0.1, 0.0, 0.9 - probability] for _, probability in expected])
+    asked = Asked(Genes(*torch.zeros(3, 0).long()), torch.arange(len(own)), torch.tensor(own), True)
+    candidates = Candidates(family, torch.zeros(*family.shape, 14), torch.zeros(len(own), 9))
+    return Places(asked, candidates, p.log(), Mixture(MixtureConfig(4)), asked.family_Q)
+
+
+def test_neighbours_alone_are_right_by_the_number_that_families_share() -> None:
+    names = {0: FamilyName(ec="1.1.1.1"), 1: FamilyName(ec="2.5.1.9"), 3: FamilyName(ec="2.5.1.9")}
+    genes = [gene(ec=("1.1.1.1",)), gene(ec=("2.5.1.9",)), gene(), gene(ec=("2.5.1.9",))]
+    found = _alone(places([(0, 0.8), (1, 0.45), (0, 0.7), (0, 0.3)], own=[0, 2, 0, 3]), genes, names, 4)
+    assert found["enzymes"] == 3
+    assert found["first"] == pytest.approx(2 / 3) and found["three"] == 1.0
+    assert found["hinted"] == 3 and found["precision"] == pytest.approx(2 / 3)  # 0.45 + 0.1 for one number
+    assert found["hinted_own"] == 2 and found["precision_own"] == 0.5
+
+
+def test_far_genes_are_those_without_a_near_relative() -> None:
+    nowhere = torch.zeros(5, dtype=torch.bool)
+    right = torch.tensor([True, True, False, True, False])
+    rows = torch.tensor([0, 2, 3, 4, 5])
+    judged = Judged("a", torch.zeros(5, 1), torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]), right, nowhere, rows)
+    found = _far(judged, 0.65, torch.tensor([0.3, 0.9, 0.39, 0.4, 0.0, 0.1]))
+    assert found["genes"] == 4 and found["shown"] == 2 and found["right"] == 1.0
+    assert found["precision"] == 1.0 and found["coverage"] == 0.75
+    with pytest.raises(InputError, match="near"):
+        _far(judged, 0.65, torch.ones(6))

@@ -12,7 +12,7 @@ from glm_annot.model.neighbours.memory import Genes
 F = 8
 
 
-def made(**sizes: int) -> Neighbours:
+def made(**sizes: float) -> Neighbours:
     """A memory of two genomes, of one contig each: families 0 to 5, and the same with 6 for 3 and 7 for 4."""
     torch.manual_seed(0)
     config = NeighboursConfig(families=F, dim=F, places=12, contigs=2, genomes=2, mixture=8, **sizes)
@@ -70,3 +70,21 @@ def test_glm_counts_where_it_tells_families() -> None:
     one = neighbours.judge(embeddings, strands, first, hidden)
     other = neighbours.judge(embeddings, strands, first, -hidden)
     assert not torch.equal(one.log_ratio_G, other.log_ratio_G)
+
+
+def test_only_genes_surely_of_their_family_have_a_fit_or_are_unexpected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judge, "SURE", 0.0)
+    embeddings = torch.eye(F)[[0, 1, 2, 7, 4]]
+    embeddings[3, 6] = 0.75  # cosine 0.8 to family 7
+    genome = embeddings, torch.ones(5, dtype=torch.long), torch.tensor([0, 5])
+    loose, strict = made().judge(*genome), made(fit_from=0.9).judge(*genome)
+    assert loose.family_G.tolist() == strict.family_G.tolist() == [0, 1, 2, 7, 4]
+    assert not loose.log_ratio_G.isnan().any() and loose.unexpected_G[3]
+    assert strict.log_ratio_G.isnan().tolist() == [False, False, False, True, False]
+    assert strict.unexpected_G.tolist() == [
+        *loose.unexpected_G[:3].tolist(),
+        False,
+        bool(loose.unexpected_G[4]),
+    ]

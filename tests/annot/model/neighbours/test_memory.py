@@ -42,6 +42,15 @@ def memory(*, seed: int = 0, contigs: int = 12, genes: int = 30, groups: int = 4
     return made
 
 
+def test_nearness_is_a_share_of_the_smaller_ones_families() -> None:
+    made = Memory(MemoryConfig(9, 3, 2, 10))
+    made.family_N.copy_(torch.tensor([0, 1, 1, 10, 2, 3, 4, 5, 6]))  # 10: no family
+    made.first_C.copy_(torch.tensor([0, 4, 5, 9]))
+    made.genome_C.copy_(torch.tensor([0, 0, 1]))
+    assert made.shares_with(torch.tensor([1, 2, 2, 5, 7, 10])).tolist() == pytest.approx([2 / 3, 1 / 4])
+    assert made.shares_with(torch.tensor([10])).tolist() == [0.0, 0.0]
+
+
 def asking(made: Memory, *, hidden: Tensor | None = None) -> Genes:
     """Two contigs: the memory's second one, and its motif turned around."""
     family = made.family_N[30:60].long()

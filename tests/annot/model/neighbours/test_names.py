@@ -13,6 +13,8 @@ from glm_annot.model.neighbours.names import Fact, FamilyName, from_text, labels
     [
         ("ribE", "Riboflavin synthase (EC 2.5.1.9)", ("ribE", "Riboflavin synthase")),
         ("ribE_2", "putative riboflavin synthase", ("ribE", "riboflavin synthase")),
+        ("ribE", "riboflavin synthase [Escherichia coli K-12]", ("ribE", "riboflavin synthase")),
+        ("fabI", "enoyl reductase [NADH]", ("fabI", "enoyl reductase [NADH]")),
         ("b1234", "riboflavin synthase", ("", "riboflavin synthase")),
         ("", "GTP-binding protein YchF", ("ychF", "GTP-binding protein YchF")),
         ("yaaW", "hypothetical protein", ("", "")),

@@ -14,30 +14,25 @@ Axes: Q masked genes, D dimensions of an embedding, T genes of a window.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from glm_annot.bundle import Model
-from glm_annot.errors import InputError
-from glm_annot.model.families import FamilyGLM
 from glm_annot.model.neighbours.judge import Neighbours
 from glm_annot.model.windows import MAX_GENES
-from glm_annot.pipeline import embed_distinct
 from glm_annot.records import Genome
 
-from ..corpus.tables import read_table
-from ..glm.families import Families, read_families
-from ..glm.losses import HIGH_CONFIDENCE
-from ..glm.windows import Embeddings, GeneOrder
-from ..memory.asked import Asked, Asker
-from ..memory.build import CorpusMemory, build_memory
-from .context import Guesses, guesses_of
+from ...corpus.tables import read_table
+from ...glm.losses import HIGH_CONFIDENCE
+from ...glm.windows import GeneOrder
+from ...memory.asked import Asked
+from ...memory.build import CorpusMemory
+from ..context import Guesses, guesses_of
+from .places import asker_of, embed_families, neighbours_of, of_corpus
 
 PASSES = 7  # maskings; each gene is masked about once
 _FOUR = 4
@@ -59,15 +54,10 @@ def evaluate_masked_families(model: Model, genome: Genome, corpus: Path) -> dict
     Raises:
         InputError: the model has no memory, or another one than the corpus.
     """
-    neighbours = model.neighbours
-    if neighbours is None:
-        raise InputError("the model has no memory of gene order")
-    found = build_memory(corpus, read_families(corpus))
-    if not torch.equal(found.memory.family_N, neighbours.memory.family_N):
-        raise InputError("is not the corpus that the model's memory was built from", corpus)
+    neighbours, (found, _) = neighbours_of(model), of_corpus(corpus, model)
     index = neighbours.memory.index(torch.from_numpy(~_near_regions(found, corpus)))
-    embeddings_ND = _embed(model, genome)
-    asker = _asker(model, neighbours, embeddings_ND)
+    embeddings_ND = embed_families(model, genome)
+    asker = asker_of(model, embeddings_ND)
     order, direction_ND = (
         GeneOrder.of_genome(genome),
         neighbours.table.directions(torch.from_numpy(embeddings_ND)),
@@ -91,47 +81,6 @@ def _near_regions(found: CorpusMemory, corpus: Path) -> npt.NDArray[np.bool_]:
     high_N = np.minimum(place_N + _AROUND, np.repeat(first_C[1:], length_C))
     regions: npt.NDArray[np.bool_] = 2 * (before_N[high_N] - before_N[low_N]) > high_N - low_N
     return regions
-
-
-def _embed(model: Model, genome: Genome) -> Embeddings:
-    return embed_distinct(model.family_encoder or model.encoder, genome.proteins)
-
-
-def _asker(model: Model, neighbours: Neighbours, embeddings_ND: Embeddings) -> Asker:
-    families = Families.of(neighbours.table, embeddings_ND)
-    predictor = model.predictor
-    glm = predictor if isinstance(predictor, FamilyGLM) else None
-    return Asker(families, embeddings_ND, neighbours.mixture.log_prior_F, glm)
-
-
-def place_auroc(model: Model, genome: Genome) -> float:
-    """How well the context fit tells whether a gene is read in its place: 1 always, 0.5 by chance.
-
-    The area under the ROC curve between the log-ratios of all genes of a family in their places and after
-    each contig's genes were shuffled, each with its strand. The genome itself does not vote; relatives do.
-
-    Raises:
-        InputError: the model has no memory.
-    """
-    neighbours = model.neighbours
-    if neighbours is None:
-        raise InputError("the model has no memory of gene order")
-    asker = _asker(model, neighbours, _embed(model, genome))
-    order = GeneOrder.of_genome(genome)
-    contigs = zip(order.first_C[:-1], order.first_C[1:], strict=True)
-    generator = np.random.default_rng(0)
-    moved_G = np.concatenate([first + generator.permutation(end - first) for first, end in contigs])
-    shuffled = replace(order, protein_G=order.protein_G[moved_G], strand_G=order.strand_G[moved_G])
-    index = neighbours.memory.index(neighbours.places_of_others(asker.alone(order).genes))
-    ratios = []
-    for genes in (shuffled, order):
-        asked = asker.alone(genes)
-        candidates = asker.candidates(asker.ask(asked, index))
-        mixture = neighbours.mixture
-        ratio_Q = mixture.log_ratio(mixture(candidates), candidates, asked.family_Q)
-        ratios.append(ratio_Q[~ratio_Q.isnan()])
-    true = np.repeat([0, 1], [len(ratio) for ratio in ratios])
-    return float(roc_auc_score(true, torch.cat(ratios).numpy()))
 
 
 def _judge(guesses: Guesses, asked: Asked, direction_GD: Tensor, neighbours: Neighbours) -> Tensor:
