@@ -204,7 +204,7 @@ def _places(file: BinaryIO, path: str | Path, first_line: int) -> Iterator[tuple
             if header:
                 yield decode(header).strip(), _Place(start, begin, header_line)
             header, start, header_line = line[1:], end, number
-            if not header.strip():
+            if not decode(header).strip():
                 raise InputError("a FASTA header without a name; write one after '>'", path, number)
         elif not header and line.strip():
             raise InputError("expected FASTA: a line that begins with '>'", path, first_line)

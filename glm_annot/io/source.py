@@ -36,7 +36,7 @@ _PRODIGAL = re.compile(rb"DEFINITION\s+seqnum=|# Sequence Data: seqnum=")
 _BAKTA_TABLE = re.compile(rb"^#Sequence Id\tType\t", re.MULTILINE)  # nine columns, but not those of GFF3
 SEQUENCE_LINE = re.compile(rb"[A-Za-z*.?~\-\s]*")  # of a FASTA file
 _FEATURE_TABLE = re.compile(rb">Feature\s")
-_FEATURE = re.compile(rb"^[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*\r?$", re.MULTILINE)
+_FEATURE = re.compile(rb"(?:^|(?<=\r))[^#\s][^\t\r\n]*(?:\t[^\t\r\n]*){8}\t*(?:\r|$)", re.MULTILINE)
 
 
 def read_bytes(path: str | Path) -> bytes:

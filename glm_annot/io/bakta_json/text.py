@@ -14,7 +14,20 @@ from typing import Any
 
 OURS = "glm_annot"  # the member that holds all that we add
 _SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = JSONDecoder()
+
+
+class _Twice(Exception):
+    """A name that stands twice in one object; readers differ in which of the two they believe."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Twice
+    return found
+
+
+_DECODER = JSONDecoder(object_pairs_hook=_once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,8 @@ def _value(text: str, place: int) -> tuple[Any, int]:
     """The value at a place, and its end."""
     try:
         return _DECODER.raw_decode(text, place)
+    except _Twice:
+        raise JSONDecodeError("a name stands twice in one object", text, place) from None
     except RecursionError as error:
         raise JSONDecodeError("values nested too deep", text, place) from error
     except JSONDecodeError:

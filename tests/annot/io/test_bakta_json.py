@@ -307,6 +307,13 @@ def test_what_has_our_name_without_our_comment_stays_and_is_refused() -> None:
         parse(changed(lambda content: content.update(glm_annot={"provenance": "mine"})))
 
 
+def test_a_name_that_stands_twice_in_a_feature_is_refused() -> None:
+    text = written(document()).replace(b'"db_xrefs":', b'"db_xrefs": [], "db_xrefs":', 1)
+    with pytest.raises(InputError, match="a name stands twice in one object"):
+        parse(text)
+    assert patch.strip(text) == text
+
+
 def test_gzipped_files_and_sections(tmp_path: Path) -> None:
     path = tmp_path / "s.json.gz"
     path.write_bytes(gzip.compress(written(document())))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import time
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -165,18 +164,6 @@ def test_cds_that_cover_their_contig_many_times_are_refused(
 
 
 # ---- all kinds of lines ----
-
-
-@pytest.mark.parametrize("kind", growth.kinds())
-def test_time_grows_as_the_file_does(kind: str, tmp_path: Path) -> None:
-    """Four times the size may take 2.5 times 2.5 as long, and a little; what is quadratic takes 16 times."""
-    path, seconds = tmp_path / "in", list[float]()
-    for size in (60_000, 240_000):
-        path.write_text(growth.kinds()[kind](size), encoding="utf-8")
-        began = time.process_time()
-        growth.round_trip(path)
-        seconds.append(time.process_time() - began)
-    assert seconds[1] < 6.25 * seconds[0] + 0.2
 
 
 @pytest.mark.parametrize("kind", [name for name in growth.kinds() if re.search("blank|comment|space", name)])

@@ -36,6 +36,7 @@ def test_fasta_names_end_at_a_blank_and_sequences_are_joined_in_upper_case() -> 
     [
         (b"ACGT\n>a\nACGT\n", 11, "expected FASTA"),
         (b">a\nACGT\n>\nACGT\n", 13, "without a name"),
+        (b">a\nACGT\n>\xa0\nACGT\n", 13, "without a name"),  # a blank that does not break
         (b"\n>a\nACGT\n>a\nGGGG\n", 14, "both called 'a'"),
         (b">a\nACGT\nsee page 3\n", 13, "is not a sequence"),
     ],
