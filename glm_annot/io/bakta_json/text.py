@@ -16,14 +16,14 @@ OURS = "glm_annot"  # the member that holds all that we add
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-class _Twice(Exception):
+class _TwiceError(Exception):
     """A name that stands twice in one object; readers differ in which of the two they believe."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _Twice
+        raise _TwiceError
     return found
 
 
@@ -133,7 +133,7 @@ def _value(text: str, place: int) -> tuple[Any, int]:
     """The value at a place, and its end."""
     try:
         return _DECODER.raw_decode(text, place)
-    except _Twice:
+    except _TwiceError:
         raise JSONDecodeError("a name stands twice in one object", text, place) from None
     except RecursionError as error:
         raise JSONDecodeError("values nested too deep", text, place) from error

@@ -945,15 +945,6 @@ def test_sequences_begin_after_any_line_end(tmp_path: Path) -> None:
     .map(b"".join)
     .filter(lambda text: b"glm" not in text)
 )
-def test_what_is_added_after_a_lone_carriage_return_is_taken_out_again(tmp_path: Path) -> None:
-    line = b"c\tx\tCDS\t1\t30\t.\t+\t0\tID=a\n"
-    text = b"\r" + line + b"##FASTA\n>c\n" + b"ATGAAAGCTATTGCTAAACGTCTGGGCTAA" + b"\n"
-    path = tmp_path / "x.gff"
-    path.write_bytes(text)
-    genome = annotation_io.read(path)
-    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text
-
-
 def test_strip_leaves_any_other_text_as_it_is(text: bytes) -> None:
     assert annotation_io.strip(text) == text
     assert gff3_patch.strip(text) == text
@@ -1040,3 +1031,12 @@ def test_real_prodigal_output_finds_its_proteins(shared_data: Path) -> None:
         folder / "clostridioides_difficile.gff.gz", faa=folder / "clostridioides_difficile.pair.faa.gz"
     )
     assert sum(gene.protein is not None for gene in genome.genes) == 3819
+
+
+def test_what_is_added_after_a_lone_carriage_return_is_taken_out_again(tmp_path: Path) -> None:
+    line = b"c\tx\tCDS\t1\t30\t.\t+\t0\tID=a\n"
+    text = b"\r" + line + b"##FASTA\n>c\n" + b"ATGAAAGCTATTGCTAAACGTCTGGGCTAA" + b"\n"
+    path = tmp_path / "x.gff"
+    path.write_bytes(text)
+    genome = annotation_io.read(path)
+    assert annotation_io.strip(annotation_io.render(genome, fake_predictions(genome))) == text
