@@ -311,10 +311,14 @@ def read_texts(name_or_folder: str | Path) -> tuple[dict[str, Any], str]:
         raise ModelError(
             f"{folder / CARD} is a link, and what it leads to may be no card: get the model again"
         )
+    return _read_metrics(folder), text_of(read_file(folder / CARD), folder / CARD)
+
+
+def _read_metrics(folder: Path) -> dict[str, Any]:
     metrics = parse_json(read_file(folder / METRICS), folder / METRICS)
     if not isinstance(metrics, dict):
         raise ModelError(f"{folder / METRICS} is damaged: it holds no figures by name")
-    return metrics, text_of(read_file(folder / CARD), folder / CARD)
+    return metrics
 
 
 def read_ec_names(folder: Path) -> dict[str, str]:
@@ -549,7 +553,7 @@ def _build(folder: Path, config: Mapping[str, Any], sha256: str) -> Model:
         ec=ec_head,
         ec_names=_read_names(folder) if EC_NAMES in config["files"] else {},
         neighbours=judge,
-        by_nearness=_by_nearness(read_texts(folder)[0]),
+        by_nearness=_by_nearness(_read_metrics(folder)),
         family_encoder=None
         if families is None
         else part("family_encoder", FamilyEncoder, made(FamilyEncoderConfig, families)),

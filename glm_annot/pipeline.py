@@ -32,7 +32,7 @@ from glm_annot.operons.features import Floats, Track
 from glm_annot.operons.head import LINK_THRESHOLD, call_operons, pair_probabilities
 from glm_annot.operons.promoters import Promoters
 from glm_annot.overview import Overview
-from glm_annot.records import ContextNames, ECCall, GenePrediction, Genome, Predictions, Provenance
+from glm_annot.records import ContextNames, GenePrediction, Genome, Predictions, Provenance
 
 log = logging.getLogger(__name__)
 IN_MEMORY = (
@@ -270,18 +270,15 @@ def _read_part(
             run_G=runs(part),
             min_confidence=settings.min_confidence,
         )
-        found = [p for enzyme in enzymes if enzyme for p in (enzyme.enzyme, *_confidences(enzyme.ec_top))]
-        _require_numbers(model, "EC numbers", found)
+        found = [enzyme for enzyme in enzymes if enzyme]
+        _require_numbers(model, "EC numbers", [enzyme.enzyme for enzyme in found])
+        _require_numbers(model, "EC numbers", [call.confidence for one in found for call in one.ec_top])
     fits = _context_fits(part, embeddings_GD, states, model, operons=settings.operons)
     if model.fit is not None or neighbours is not None:
         _require_numbers(model, "context fits", fits.confidence_G)
     counted("heads", len(proteins), len(proteins))
     counted.end_part(proteins=sum(map(len, set(proteins))), windows=states.n_windows, heads=len(proteins))
     return states, enzymes, fits
-
-
-def _confidences(calls: Sequence[ECCall]) -> list[float]:
-    return [call.confidence for call in calls]
 
 
 def _require_numbers(model: Model, what: str, *found: npt.ArrayLike) -> None:

@@ -69,9 +69,8 @@ def temporary_folder() -> Iterator[Path]:
     with ExitStack() as at_the_end:
         with _signals_later():
             folder = TemporaryDirectory(prefix="glm-annot-")
-            at_the_end.callback(
-                shutil.rmtree, folder.name, ignore_errors=True
-            )  # if a signal comes amid that:
+            # Whatever a signal leaves of the folder amid its removal:
+            at_the_end.callback(shutil.rmtree, folder.name, ignore_errors=True)
             at_the_end.callback(folder.cleanup)
         yield Path(folder.name)
 

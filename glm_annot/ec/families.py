@@ -199,7 +199,7 @@ class Searcher:
         own = patterns(protein)
         same = self._entries(own.code_W, own.place_W)
         size = len(self.norm_P)
-        sum_P = listed.shared(same.first_W, same.end_W, same.weight_W, self.profile_E, size)
+        sum_P = listed.shared(same, self._lists, size)
         candidate_C = np.sort(listed.highest(sum_P / self.norm_P, CANDIDATES))
         same_CB = self._by_diagonal(same, candidate_C)
         sum_CB = same_CB + ALIKE_WEIGHT * self._by_diagonal(self._telling(own), candidate_C)
@@ -209,37 +209,22 @@ class Searcher:
         similarity_P[candidate_C] = (sum_CB.max(1) + STREWN * same_CB.sum(1)) / norm_C
         return similarity_P
 
-    def _telling(self, own: Patterns) -> _Entries:
+    def _telling(self, own: Patterns) -> listed.Entries:
         """Those of the patterns with one substitution that few profiles list."""
-        found = self._entries(*own.alike())
-        few = found.end_W - found.first_W <= MAX_ALIKE
-        return _Entries(found.first_W[few], found.end_W[few], found.weight_W[few], found.stretch_W[few])
+        code_W, place_W = own.alike()
+        few = self.first_K[code_W + 1] - self.first_K[code_W] <= MAX_ALIKE
+        return self._entries(code_W[few], place_W[few])
 
-    def _entries(self, code_W: Ints, place_W: Ints) -> _Entries:
+    def _entries(self, code_W: Ints, place_W: Ints) -> listed.Entries:
         """The entries of some patterns."""
         weight_W = self.weight_K[code_W].astype(np.float64)
-        return _Entries(self.first_K[code_W], self.first_K[code_W + 1], weight_W, place_W // STRETCH)
+        return listed.Entries(self.first_K[code_W], self.first_K[code_W + 1], weight_W, place_W // STRETCH)
 
-    def _by_diagonal(self, entries: _Entries, candidate_C: Ints) -> listed.Floats:
+    def _by_diagonal(self, entries: listed.Entries, candidate_C: Ints) -> listed.Floats:
         """Weights of patterns shared with the candidates, by diagonal, (C, B)."""
-        return listed.by_diagonal(
-            entries.first_W,
-            entries.end_W,
-            entries.weight_W,
-            entries.stretch_W,
-            self.profile_E,
-            self.place_E,
-            listed.rows_of(candidate_C, len(self.norm_P)),
-            len(candidate_C),
-            DIAGONALS,
-        )
+        row_P = listed.rows_of(candidate_C, len(self.norm_P))
+        return listed.by_diagonal(entries, self._lists, row_P, len(candidate_C), DIAGONALS)
 
-
-@dataclass(frozen=True)
-class _Entries:
-    """Where the entries of some patterns of a protein begin and end; each pattern's weight and stretch."""
-
-    first_W: Ints
-    end_W: Ints
-    weight_W: listed.Floats
-    stretch_W: Ints
+    @property
+    def _lists(self) -> listed.Lists:
+        return listed.Lists(self.profile_E, self.place_E)

@@ -11,6 +11,7 @@ proteins or profiles that are looked at; B diagonals.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -112,84 +113,81 @@ def first_entries(
     return count_K, target_E, stretch_E
 
 
-@compiled
-def shared(
-    first_W: Ints, end_W: Ints, weight_W: Floats, target_E: npt.NDArray[np.uint16], size: int
-) -> Floats:
-    """The summed weights of the k-mers that each protein or profile shares with a query, (T,).
+class Entries(NamedTuple):
+    """Which entries a query's k-mers have.
 
-    Args:
+    Attributes:
         first_W, end_W: the entries of each k-mer.
         weight_W: of each k-mer.
-        target_E: of each entry, below `size`.
-        size: how many proteins or profiles there are.
+        stretch_W: where the query has each.
     """
+
+    first_W: Ints
+    end_W: Ints
+    weight_W: Floats
+    stretch_W: Ints
+
+
+class Lists(NamedTuple):
+    """The protein or profile of each entry, and where it has the k-mer."""
+
+    target_E: npt.NDArray[np.uint16]
+    stretch_E: npt.NDArray[np.uint8]
+
+
+@compiled
+def shared(entries: Entries, lists: Lists, size: int) -> Floats:
+    """The summed weights of the k-mers that each of `size` proteins or profiles shares with a query, (T,)."""
     sum_T = np.zeros(size)
-    for w in range(len(first_W)):
-        for entry in range(first_W[w], end_W[w]):
-            sum_T[target_E[entry]] += weight_W[w]
+    for w in range(len(entries.first_W)):
+        for entry in range(entries.first_W[w], entries.end_W[w]):
+            sum_T[lists.target_E[entry]] += entries.weight_W[w]
     return sum_T
 
 
 @compiled
 def by_diagonal(
-    first_W: Ints,
-    end_W: Ints,
-    weight_W: Floats,
-    stretch_W: Ints,
-    target_E: npt.NDArray[np.uint16],
-    stretch_E: npt.NDArray[np.uint8],
-    row_T: npt.NDArray[np.int16],
-    rows: int,
-    diagonals: int,
+    entries: Entries, lists: Lists, row_T: npt.NDArray[np.int16], rows: int, diagonals: int
 ) -> Floats:
     """What `shared` sums, for some proteins or profiles and by diagonal, (R, B).
 
     Args:
-        stretch_W, stretch_E: where the query has each k-mer, and where each entry has it.
-        row_T: of each protein or profile; below 0 for those that are left out.
-        diagonals: differences are counted round a circle of so many.
+        entries, lists: of the query, and of all proteins or profiles.
+        row_T: as `rows_of` gives it.
+        rows: how many there are.
+        diagonals: differences of stretches are counted round a circle of so many.
     """
     sum_RB = np.zeros((rows, diagonals))
-    for w in range(len(first_W)):
-        for entry in range(first_W[w], end_W[w]):
-            row = row_T[target_E[entry]]
+    for w in range(len(entries.first_W)):
+        for entry in range(entries.first_W[w], entries.end_W[w]):
+            row = row_T[lists.target_E[entry]]
             if row >= 0:
-                sum_RB[row, (stretch_W[w] - np.int64(stretch_E[entry])) % diagonals] += weight_W[w]
+                diagonal = (entries.stretch_W[w] - np.int64(lists.stretch_E[entry])) % diagonals
+                sum_RB[row, diagonal] += entries.weight_W[w]
     return sum_RB
 
 
 @compiled
 def best_diagonals(
-    first_W: Ints,
-    end_W: Ints,
-    weight_W: Floats,
-    stretch_W: Ints,
-    target_E: npt.NDArray[np.uint16],
-    stretch_E: npt.NDArray[np.uint8],
-    row_T: npt.NDArray[np.int16],
-    rows: int,
-    diagonals: int,
+    entries: Entries, lists: Lists, row_T: npt.NDArray[np.int16], rows: int, diagonals: int
 ) -> Floats:
     """The highest sum of two diagonals side by side in each row of `by_diagonal`, (R,).
 
     For many rows: it groups what is shared by row first, so that one row's diagonals are in use at a time.
     """
-    most = 0
-    for w in range(len(first_W)):
-        most += end_W[w] - first_W[w]
+    most = (entries.end_W - entries.first_W).sum()
     row_H = np.empty(most, np.int16)  # H: what the rows share
     diagonal_H = np.empty(most, np.int16)
     weight_H = np.empty(most)
     end_R = np.zeros(rows + 1, np.int64)
     found = 0
-    for w in range(len(first_W)):
-        for entry in range(first_W[w], end_W[w]):
-            row = row_T[target_E[entry]]
+    for w in range(len(entries.first_W)):
+        for entry in range(entries.first_W[w], entries.end_W[w]):
+            row = row_T[lists.target_E[entry]]
             if row >= 0:
                 row_H[found] = row
-                diagonal_H[found] = (stretch_W[w] - np.int64(stretch_E[entry])) % diagonals
-                weight_H[found] = weight_W[w]
+                diagonal_H[found] = (entries.stretch_W[w] - np.int64(lists.stretch_E[entry])) % diagonals
+                weight_H[found] = entries.weight_W[w]
                 found += 1
                 end_R[row + 1] += 1
     end_R = np.cumsum(end_R)

@@ -203,14 +203,13 @@ class _Index:
 
     Attributes:
         first_K: the first entry of each k-mer; one more at the end.
-        target_E: proteins that have each k-mer, once each, ordered by k-mer.
-        place_E: the lowest of the stretches round the circle in which they have it.
+        lists: proteins that have each k-mer, once each, ordered by k-mer, and the lowest of the stretches
+            round the circle in which they have it.
         norm_T: what a protein's shared weights are divided by; long proteins share more by chance.
     """
 
     first_K: npt.NDArray[np.int32]
-    target_E: npt.NDArray[np.uint16]
-    place_E: npt.NDArray[np.uint8]
+    lists: listed.Lists
     norm_T: npt.NDArray[np.float64]
 
     @classmethod
@@ -223,7 +222,7 @@ class _Index:
             place.append(place_E)
         first_K = np.concatenate([[0], np.cumsum(np.concatenate(count))]).astype(np.int32)
         norm_T = np.sqrt(np.array(list(map(len, proteins)), float) + LENGTH)
-        return cls(first_K, np.concatenate(target), np.concatenate(place), norm_T)
+        return cls(first_K, listed.Lists(np.concatenate(target), np.concatenate(place)), norm_T)
 
     def shared(self, kmers: _Query, most: int) -> tuple[Ints, npt.NDArray[np.float64]]:
         """The proteins that share most with a query, at most so many, and how much each shares."""
@@ -234,19 +233,12 @@ class _Index:
         rarest = rarest[np.cumsum(listed_W[rarest]) <= LISTED]
         first_W, listed_W = first_W[rarest], listed_W[rarest]
         weight_W = np.log1p(size / np.maximum(listed_W, 1))
-        entries = first_W, first_W + listed_W, weight_W
-        share_T = listed.shared(*entries, self.target_E, size) / self.norm_T
+        entries = listed.Entries(first_W, first_W + listed_W, weight_W, kmers.place_W[rarest])
+        share_T = listed.shared(entries, self.lists, size) / self.norm_T
         likely = listed.highest(share_T, LIKELY)
         # Places within stretches differ, so that what lies on one diagonal fills two.
-        best_R = listed.best_diagonals(
-            *entries,
-            kmers.place_W[rarest],
-            self.target_E,
-            self.place_E,
-            listed.rows_of(likely, size),
-            len(likely),
-            DIAGONALS,
-        )
+        row_T = listed.rows_of(likely, size)
+        best_R = listed.best_diagonals(entries, self.lists, row_T, len(likely), DIAGONALS)
         share = best_R / self.norm_T[likely] + STREWN * share_T[likely]
         best = listed.highest(share, most)
         return likely[best], share[best]

@@ -54,6 +54,10 @@ class NeighboursConfig:
     gaps: bool = False
     fit_from: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.fit_from <= 1:  # NaN is not
+            raise ValueError(f"fit_from must be from 0 to 1, not {self.fit_from}")
+
 
 @dataclass(frozen=True)
 class ContextOfGenes:

@@ -65,34 +65,37 @@ def test_entries_are_each_kmers_proteins_with_the_lowest_stretch():
 
 
 @pytest.fixture
-def lists() -> tuple[np.ndarray, ...]:
+def made() -> tuple[listed.Entries, listed.Lists]:
     chance = np.random.default_rng(3)
     first_W = chance.integers(0, 900, 50)
     end_W = first_W + chance.integers(0, 30, 50)
     target_E = chance.integers(0, 40, 1000).astype(np.uint16)
     stretch_E = chance.integers(0, DIAGONALS, 1000).astype(np.uint8)
-    return first_W, end_W, chance.random(50), chance.integers(0, DIAGONALS, 50), target_E, stretch_E
+    entries = listed.Entries(first_W, end_W, chance.random(50), chance.integers(0, DIAGONALS, 50))
+    return entries, listed.Lists(target_E, stretch_E)
 
 
-def test_what_is_shared_is_summed_by_protein_and_by_diagonal(lists: tuple[np.ndarray, ...]):
-    first_W, end_W, weight_W, stretch_W, target_E, stretch_E = lists
+def test_what_is_shared_is_summed_by_protein_and_by_diagonal(made: tuple[listed.Entries, listed.Lists]):
+    entries, lists = made
     expected_TB = np.zeros((40, DIAGONALS))
-    for first, end, weight, stretch in zip(first_W, end_W, weight_W, stretch_W, strict=True):
+    for first, end, weight, stretch in zip(*entries, strict=True):
         for entry in range(first, end):
-            expected_TB[target_E[entry], (int(stretch) - int(stretch_E[entry])) % DIAGONALS] += weight
-    assert np.allclose(listed.shared(first_W, end_W, weight_W, target_E, 40), expected_TB.sum(1))
+            expected_TB[lists.target_E[entry], (int(stretch) - int(lists.stretch_E[entry])) % DIAGONALS] += (
+                weight
+            )
+    assert np.allclose(listed.shared(entries, lists, 40), expected_TB.sum(1))
     chosen = np.array([7, 3, 39])
-    rest = *lists, listed.rows_of(chosen, 40), len(chosen), DIAGONALS
+    rest = entries, lists, listed.rows_of(chosen, 40), len(chosen), DIAGONALS
     assert np.allclose(listed.by_diagonal(*rest), expected_TB[chosen])
     two_TB = expected_TB + np.roll(expected_TB, 1, axis=1)
     assert np.allclose(listed.best_diagonals(*rest), two_TB[chosen].max(1))
 
 
-def test_without_kmers_nothing_is_shared(lists: tuple[np.ndarray, ...]):
-    *_, target_E, stretch_E = lists
-    none, weights = np.empty(0, np.int64), np.empty(0)
-    assert listed.shared(none, none, weights, target_E, 40).tolist() == [0.0] * 40
-    rest = none, none, weights, none, target_E, stretch_E, listed.rows_of(np.array([5]), 40), 1, DIAGONALS
+def test_without_kmers_nothing_is_shared(made: tuple[listed.Entries, listed.Lists]):
+    none, lists = np.empty(0, np.int64), made[1]
+    entries = listed.Entries(none, none, np.empty(0), none)
+    assert listed.shared(entries, lists, 40).tolist() == [0.0] * 40
+    rest = entries, lists, listed.rows_of(np.array([5]), 40), 1, DIAGONALS
     assert listed.best_diagonals(*rest).tolist() == [0.0]
     assert listed.by_diagonal(*rest).tolist() == [[0.0] * DIAGONALS]
 

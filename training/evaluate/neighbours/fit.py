@@ -141,17 +141,12 @@ def _ratios(
     """
     places, none = Places.of(asker, order, index, neighbours), neighbours.config.families
     found = {SHUFFLED: (places.own, Places.of(asker, shuffled(order), index, neighbours).own)}
-    for kind, chosen_M in (
-        (RELATED, shares_M >= RINGS["genus"]),
-        (UNRELATED, shares_M < RINGS["far"]),
-    ):
+    by_kind = {RELATED: shares_M >= RINGS["genus"], UNRELATED: shares_M < RINGS["far"]}
+    for kind, chosen_M in by_kind.items():
         pool = pool_N[~neighbours.memory.places_without(chosen_M)]
         pool = pool[pool < none]
         if len(pool):
-            found[kind] = (
-                places.own,
-                places.ratios(_drawn(pool, places.asked.family_Q, none)),
-            )
+            found[kind] = places.own, places.ratios(_drawn(pool, places.asked.family_Q, none))
     return found, places
 
 

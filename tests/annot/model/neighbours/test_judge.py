@@ -72,6 +72,12 @@ def test_glm_counts_where_it_tells_families() -> None:
     assert not torch.equal(one.log_ratio_G, other.log_ratio_G)
 
 
+@pytest.mark.parametrize("cosine", [float("nan"), 2.0, -1.0])
+def test_a_fit_from_a_cosine_that_cannot_be_is_refused(cosine: float) -> None:
+    with pytest.raises(ValueError, match="fit_from must be from 0 to 1"):
+        made(fit_from=cosine)
+
+
 def test_only_genes_surely_of_their_family_have_a_fit_or_are_unexpected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
