@@ -201,8 +201,10 @@ class ContextNames:
     """What a gene may be called by its neighbours, and by neighbours and protein together.
 
     Attributes:
-        expected, expected_ec: name and EC number of what the neighbours alone expect, '' where that has none;
-            their probability is `GenePrediction.context_confidence`.
+        family: number of the gene's own family in the model; None without one.
+        expected_family, expected, expected_ec: number, name and EC number of the family that the neighbours
+            alone expect, None and '' where there is none; their probability is
+            `GenePrediction.context_confidence`.
         name, confidence: the name by neighbours and protein together, and its calibrated probability; '' and
             None where none is sure enough.
         ec, ec_confidence: the same of the EC number.
@@ -213,6 +215,8 @@ class ContextNames:
         unexpected: whether the neighbours are sure of another family than the gene's own.
     """
 
+    family: int | None = None
+    expected_family: int | None = None
     expected: str = ""
     expected_ec: str = ""
     name: str = ""

@@ -46,8 +46,11 @@ COLUMNS = {
     "anywhere; empty for a gene that is not surely of a known family",
     "context_confidence": "probability of what the neighbours make likeliest at this place (models without "
     "a memory: the likelihood of gLM's favoured prediction)",
-    "context_expected": "name of what the neighbours alone expect here, if context_confidence is 0.1 or more",
-    "context_expected_ec": "EC number of what the neighbours alone expect here",
+    "context_family": "number of the gene's own family in the model; empty for a gene of none",
+    "context_expected_family": "number of the family that the neighbours alone expect here, if "
+    "context_confidence is 0.1 or more",
+    "context_expected": "name of that family, where it has one",
+    "context_expected_ec": "EC number of that family, where it has one",
     "context_name": "name by the neighbours and the protein together: a hint, and no result",
     "context_name_confidence": "calibrated probability of context_name",
     "context_ec": "EC number by the neighbours and the protein together: a hint, and no result",
@@ -62,7 +65,7 @@ COLUMNS = {
     "skip": "why there is no prediction: " + ", ".join(reason.value for reason in Skip),
 }
 
-WHOLE_NUMBERS = ("start", "end", "operon_position")
+WHOLE_NUMBERS = ("start", "end", "operon_position", "context_family", "context_expected_family")
 # Columns that hold one number with a fraction, and how many decimals it is written with.
 DECIMALS = {
     "operon_confidence": 4,
@@ -281,6 +284,8 @@ def _context_cells(prediction: GenePrediction) -> _Cells:
     if (context := prediction.context) is None:
         return cells
     return cells | {
+        "context_family": _whole(context.family),
+        "context_expected_family": _whole(context.expected_family),
         "context_expected": context.expected,
         "context_expected_ec": context.expected_ec,
         "context_name": context.name,
@@ -317,6 +322,10 @@ def _links(contig: Contig, predictions: Predictions) -> dict[int, _Cells]:
             "prob_pair_next": _number(predictions.pairs.get((gene.index, after.index))),
         }
     return cells
+
+
+def _whole(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _number(probability: float | None) -> str:

@@ -106,7 +106,7 @@ def filled_memory(
 ) -> tuple[Memory, npt.NDArray[np.float64]]:
     """A memory of some genomes, and `rings.shares` of each two.
 
-    Genomes that share `rings.RINGS['genus']` of their families or more, directly or through others, vote as
+    Genomes that share `rings.RINGS['genus']` of their families or more with the first one of a group vote as
     one group.
 
     Args:
@@ -175,9 +175,17 @@ def _families_of(
 
 
 def _groups(shares_MM: npt.NDArray[np.float64]) -> Ints:
-    """A number for each group of near relatives."""
-    from scipy import sparse
-    from scipy.sparse import csgraph
+    """A number for each group of near relatives: genomes that are near the first one of their group.
 
-    near_MM = sparse.csr_matrix(shares_MM >= rings.RINGS["genus"])
-    return np.asarray(csgraph.connected_components(near_MM, directed=False)[1], np.int64)
+    A genome joins the nearest of the first ones so far, or begins a group of its own. Chains do not make a
+    group: two genomes of one may be less near to each other than each is to its first.
+    """
+    first: list[int] = []
+    group_M = np.zeros(len(shares_MM), np.int64)
+    for row, shares_M in enumerate(shares_MM):
+        nearest = int(shares_M[first].argmax()) if first else -1
+        if nearest < 0 or shares_M[first[nearest]] < rings.RINGS["genus"]:
+            nearest = len(first)
+            first.append(row)
+        group_M[row] = nearest
+    return group_M

@@ -168,15 +168,9 @@ def _names(genes: Sequence[Gene], hint: Hint, names: Mapping[int, FamilyName]) -
     """Whether each gene's name is right; None for a gene that its annotators gave none."""
     found: list[bool | None] = []
     for gene, family in zip(genes, hint.family_Q.tolist(), strict=True):
-        known = FamilyName(*usable(gene.name, gene.product))
-        if family < 0 or not (any(known.keys) or gene.ec):
-            found.append(None)
-            continue
-        symbol, product, ec = names[family].keys
-        own_symbol, own_product, _ = known.keys
-        found.append(
-            bool((symbol and symbol == own_symbol) or (product and product == own_product) or ec in gene.ec)
-        )
+        known = usable(gene.name, gene.product)
+        judged = family >= 0 and (any(known) or gene.ec)
+        found.append(names[family].says(*known, gene.ec) if judged else None)
     return found
 
 

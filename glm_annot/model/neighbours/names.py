@@ -2,7 +2,8 @@
 
 Facts are kept by source, as they were read: whoever judges a genome can leave out what that genome itself
 said. A family's symbol, product and EC number are each what at least `AGREEMENT` of its members that have one
-share; where they differ, it has none.
+share; where they differ, it has none. Products that differ may still agree on a broader one, the end that
+they share: those of ribose and of maltose are both `ABC transporter ATP-binding protein`.
 
 A file of facts is tab-separated text: family, source, symbol, product, ec (one complete number), members.
 """
@@ -39,6 +40,18 @@ _UNSURE = re.compile(r"\b(?:putative|probable|predicted|possible)\s+", re.IGNORE
 _SYMBOL = re.compile(r"[a-z]{2,4}[A-Z0-9]{0,3}")  # bacterial symbols as people write them: thrA, ftsZ
 _IN_PRODUCT = re.compile(r"\b([A-Z][a-z]{2}[A-Z]\d?)$")  # a symbol at the end of a product: 'protein RecA'
 _COPY = re.compile(r"_\d+$")  # Prokka numbers the genes of one symbol
+_OWN_SYMBOL = re.compile(r"\s+[A-Z][a-z]{2}[A-Z0-9]\w{0,3}$")  # '... ATP-binding protein RbsA'
+_HEAD_BEFORE = re.compile(r"\s(?:of|for|in|from|with)\s")  # 'modulator of FtsH protease' is no protease
+# Words that go on from others before them, and words that do not say what a protein is.
+_GOES_ON = (
+    r"activating|and|associated|cluster|component|dependent|domain|family|ii|iii|iv|like|protein|related|"
+    r"specific|subunit|type|with"
+)
+_BARE = (
+    r"alpha|assembly|atp|beta|binding|chain|delta|enzyme|epsilon|factor|gamma|ii[abcd]|inner|large|membrane|"
+    r"outer|precursor|proteins|small|subunits|system|transport|\d+|.{1,2}"
+)
+_NO_START, _SAYS_NOTHING = re.compile(_GOES_ON), re.compile(rf"{_GOES_ON}|{_BARE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Fact:
 class FamilyName:
     """What a family is called: symbol, product and complete EC number, '' where its members do not agree.
 
-    `members` of the family say so, in so many `sources`.
+    `members` of the family say so, in so many `sources`. A `broad` product is the end that theirs share.
     """
 
     symbol: str = ""
@@ -72,11 +85,23 @@ class FamilyName:
     ec: str = ""
     members: int = 0
     sources: int = 0
+    broad: bool = False
 
     @property
     def keys(self) -> tuple[str, str, str]:
         """By what families of one name are told, in the order of the kinds: '' for none."""
         return _keys(self)
+
+    def says(self, symbol: str, product: str, ec: Collection[str]) -> bool:
+        """Whether a protein of this symbol, product ('' for none) and EC numbers is called right by it."""
+        own_symbol, own_product, number = self.keys
+        given = _letters(product)
+        same = given == own_product or (self.broad and own_product in map(_letters, _ends(product)))
+        return bool(
+            (own_symbol and own_symbol == symbol.lower())
+            or (own_product and same)
+            or (number and number in ec)
+        )
 
 
 def usable(symbol: str, product: str) -> tuple[str, str]:
@@ -173,9 +198,9 @@ def _name(facts: Sequence[Fact], spelled: Mapping[str, Counter[str]]) -> FamilyN
             if key:
                 counter[key] += fact.members
     symbol, product, ec = (_agreed(counter, spelled) for counter in counters)
-    name = FamilyName(symbol, product, ec)
-    agreed = [key for key in _keys(name) if key]
-    agreeing = [fact for fact in facts if any(key in agreed for key in _keys(fact) if key)]
+    broader = "" if product else _broader(facts)
+    name = FamilyName(symbol, product or broader, ec, broad=bool(broader))
+    agreeing = [fact for fact in facts if name.says(fact.symbol, fact.product, [fact.ec])]
     return replace(
         name,
         members=sum(fact.members for fact in agreeing),
@@ -191,6 +216,35 @@ def _agreed(counter: Counter[str], spelled: Mapping[str, Counter[str]]) -> str:
     if members < AGREEMENT * counter.total():
         return ""
     return min(spelled[key].items(), key=lambda item: (-item[1], item[0]))[0]
+
+
+def _broader(facts: Sequence[Fact]) -> str:
+    """The longest end that enough products share, as it is spelled most often; '' if it says nothing."""
+    ends: dict[str, Counter[str]] = {}
+    total = 0
+    for fact in facts:
+        total += fact.members if fact.product else 0
+        for end in _ends(fact.product):
+            ends.setdefault(_letters(end), Counter())[end] += fact.members
+    shared = [key for key, spelled in ends.items() if spelled.total() >= AGREEMENT * total]
+    key = max(shared, key=lambda key: (len(key), key), default="")
+    return min(ends[key].items(), key=lambda item: (-item[1], item[0]))[0] if key else ""
+
+
+def _ends(product: str) -> list[str]:
+    """What a product may be called more broadly: its last words, two or more, that say what it is."""
+    words = _OWN_SYMBOL.sub("", product).split()
+    head = _HEAD_BEFORE.split(" ".join(words))[0].split()
+    ends = (" ".join(words[at:]) for at in range(len(head)))
+    return [end for end in ends if _tells(end)]
+
+
+def _tells(end: str) -> bool:
+    """Whether the last words of a product say what it is."""
+    words = _letters(end).split()
+    if len(words) < 2 or not end[0].isalnum() or _NO_START.fullmatch(words[0]) or _VAGUE.search(end):
+        return False
+    return not all(map(_SAYS_NOTHING.fullmatch, words))
 
 
 def _letters(product: str) -> str:

@@ -29,7 +29,7 @@ def context_names(
         return []
     least, least_ec = hints.least_K.tolist()
     columns = (
-        *(context.expected_G, context.confidence_G, context.unexpected_G),
+        *(context.family_G, context.expected_G, context.confidence_G, context.unexpected_G),
         *(
             hint.family_Q,
             hint.probability_Q,
@@ -41,13 +41,16 @@ def context_names(
     )
     found = []
     for gene, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        expected, sure, unexpected, family, probability, ec_family, ec_probability, genera, of = row
-        expects = names.get(expected, _NOBODY) if sure >= LEAST_EXPECTED else _NOBODY
+        own, expected, sure, unexpected, family, probability, ec_family, ec_probability, genera, of = row
+        expected = expected if sure >= LEAST_EXPECTED else -1
+        expects = names.get(expected, _NOBODY)
         called = names.get(family, _NOBODY) if probability >= least else _NOBODY
         ec = names.get(ec_family, _NOBODY).ec if ec_probability >= least_ec else ""
         name = in_words(called, ec_names)
         found.append(
             ContextNames(
+                family=own if own < neighbours.table.none else None,
+                expected_family=expected if expected >= 0 else None,
                 expected=in_words(expects, ec_names),
                 expected_ec=expects.ec,
                 name=name,

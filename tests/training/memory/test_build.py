@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -16,7 +17,7 @@ from glm_annot.training.evaluate.context import evaluate_context, table_lines
 from glm_annot.training.evaluate.neighbours.hints import evaluate_hints, lines
 from glm_annot.training.glm.families import make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
-from glm_annot.training.memory.build import build_memory
+from glm_annot.training.memory.build import Places, build_memory, filled_memory
 from glm_annot.training.memory.neighbours import fit_neighbours, read_neighbours, save_neighbours
 from tests.training.memory.conftest import FAMILIES, GENES
 
@@ -64,6 +65,23 @@ def test_a_memory_holds_every_gene_and_groups_relatives(corpus: Path) -> None:
     order = built.order_of(3)
     assert order.protein_G.tolist() == list(range(3 * GENES, 4 * GENES))
     assert order.first_C.tolist() == [0, GENES] and set(order.strand_G.tolist()) == {1}
+
+
+def test_relatives_of_the_first_of_a_group_vote_with_it_and_chains_do_not() -> None:
+    families = [
+        range(10),
+        range(2, 12),
+        range(4, 14),
+    ]  # each has 8 of the 10 before it, the third 6 of the first
+    n = 10 * len(families)
+    places = Places(
+        family_N=np.concatenate([np.array(of) for of in families]),
+        strand_N=np.ones(n, np.int64),
+        gap_N=np.zeros(n, np.int64),
+        first_C=np.arange(0, n + 1, 10),
+        genome_C=np.arange(len(families)),
+    )
+    assert filled_memory(places, 3, 14)[0].group_M.tolist() == [0, 0, 1]
 
 
 def test_neighbours_tell_the_families_where_relatives_are_seen(corpus: Path) -> None:

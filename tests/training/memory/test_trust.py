@@ -45,6 +45,12 @@ def test_a_name_is_right_by_symbol_product_or_number() -> None:
     assert right == [True, True, True, False, None, None]
 
 
+def test_a_broader_name_is_right_where_the_product_ends_with_it() -> None:
+    names = {0: FamilyName("", "sensor histidine kinase", broad=True)}
+    genes = [gene("", "nitrate sensor histidine kinase NarX"), gene("", "sensor histidine kinase inhibitor")]
+    assert trust._names(genes, hint([0, 0]), names) == [True, False]
+
+
 def test_numbers_are_judged_where_a_genome_states_any() -> None:
     def of(*genes: Gene) -> list[bool | None]:
         return trust._numbers(genes, hint([0] * len(genes)), NAMES)

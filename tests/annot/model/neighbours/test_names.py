@@ -50,6 +50,37 @@ def test_a_family_has_the_name_that_its_members_share() -> None:
     assert without[1] == FamilyName("ribE", "", "2.5.1.78", 2, 1) and 3 not in without
 
 
+@pytest.mark.parametrize(
+    ("products", "broader"),
+    [
+        (
+            [
+                "ribose ABC transporter ATP-binding protein RbsA",
+                "xylose ABC transporter ATP binding protein",
+                "ABC transporter ATP-binding protein",
+            ],
+            "ABC transporter ATP-binding protein",
+        ),
+        (["sensor histidine kinase NarQ", "sensor histidine kinase NarX"], "sensor histidine kinase"),
+        (["regulator of FtsH protease", "modulator of FtsH protease"], ""),
+        (["DNA gyrase subunit A", "DNA topoisomerase IV subunit A"], ""),
+        (["valine--tRNA ligase", "leucine--tRNA ligase"], ""),
+        (["lactose permease / PTS enzyme IIC component", "a IIC component"], ""),
+        (["DedA family protein YghB", "DedA family protein YqjA"], ""),
+        (["one synthase", "another protein", "a third kinase"], ""),
+    ],
+)
+def test_members_that_differ_have_a_broader_name_where_they_agree(products: list[str], broader: str) -> None:
+    facts = [Fact(1, "a", "", product, "", 1) for product in products]
+    names = names_of(facts)
+    assert names.get(1, FamilyName()).product == broader
+    if broader:
+        name = names[1]
+        assert name.broad and name.members == len(products)
+        assert name.says("", f"new {broader}", ()) and name.says("", f"{broader} AbcD", ())
+        assert not name.says("", f"{broader} inhibitor", ()) and not name.says("", "kinase", ())
+
+
 def test_families_of_one_name_share_a_number() -> None:
     names = {
         0: FamilyName("ribE", "a b", ""),
