@@ -1,11 +1,13 @@
-"""Reads what annotated genomes and labelled proteins call the families of a corpus."""
+"""Reads what annotated genomes, labelled proteins and the corpus itself call the families."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import pyarrow.compute as pc
 import torch
 
 from glm_annot.ec_numbers import is_complete
@@ -15,7 +17,9 @@ from glm_annot.model.families import FamilyTable
 from glm_annot.model.neighbours.names import Fact, usable
 from glm_annot.pipeline import embed_distinct
 
-from ..ec.labels import Labelled
+from ..corpus.tables import read_table
+from ..ec.labels import Labelled, numbers
+from ..glm.families import Families
 
 LABELLED = "labelled proteins"  # the source of EC numbers that no genome's annotation states
 
@@ -38,8 +42,34 @@ def read_facts(
         coding = list(read(path).coding)
         said = [(*usable(gene.name, gene.product), gene.ec) for gene in coding]
         facts += _facts(path.name, [gene.protein or "" for gene in coding], said, encoder, table)
-    numbers = [("", "", protein.ec) for protein in labelled]
-    return facts + _facts(LABELLED, [protein.sequence for protein in labelled], numbers, encoder, table)
+    stated = [("", "", protein.ec) for protein in labelled]
+    return facts + _facts(LABELLED, [protein.sequence for protein in labelled], stated, encoder, table)
+
+
+def corpus_facts(corpus: Path, families: Families, updates: Mapping[str, str]) -> list[Fact]:
+    """The EC numbers that the genomes of a corpus state for their genes.
+
+    The name of a genome's file is the source of what it says.
+
+    Args:
+        corpus: the corpus folder.
+        families: of its proteins.
+        updates: of EC numbers, as `labels.read_updates` gives them.
+    """
+    genomes = read_table(corpus, "genomes", ["genome", "source"]).to_pydict()
+    contigs = read_table(corpus, "contigs", ["contig", "genome"]).to_pydict()
+    file_of = {genome: re.split("[/:]", source)[-1] for genome, source in zip(*genomes.values(), strict=True)}
+    source_of = {contig: file_of[genome] for contig, genome in zip(*contigs.values(), strict=True)}
+    genes = read_table(corpus, "genes", ["contig", "protein", "ec"])
+    stated = genes.filter(pc.is_valid(genes["ec"])).to_pydict()
+    counts = Counter(
+        (family, source_of[contig], number)
+        for contig, protein, ec in zip(*stated.values(), strict=True)
+        if (family := int(families.family_N[protein])) != families.table.none
+        for number in numbers(ec, updates)
+        if is_complete(number)
+    )
+    return [Fact(family, of, "", "", number, n) for (family, of, number), n in sorted(counts.items())]
 
 
 def _facts(

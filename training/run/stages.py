@@ -291,19 +291,20 @@ def make_families(corpus: Path, *, most: int = MOST_FAMILIES, report: Callable[[
 
 
 def read_facts(recipe: Recipe, data: Path, corpus: Path, plm: Path) -> list[Fact]:
-    """What the annotated genomes of a recipe's `names`, and its labelled proteins, call the families."""
+    """What a recipe's `names`, its labelled proteins and its tables of genomes call the families."""
     from ..encoder.exports import read_encoder
     from ..glm.families import read_families
     from ..memory import names
 
-    section, labelled = recipe.corpus, list[Labelled]()
+    section, labelled, updates = recipe.corpus, list[Labelled](), dict[str, str]()
     if section.labelled is not None:
         path = data / section.labelled
         updates = labels.read_updates(path.with_name("ec_names.tsv"))
         barred = held_out(section, data).all
         labelled = labels.read_labelled(path, held_out=barred, updates=updates, max_trust=labels.SURE_TRUST)
-    table = read_families(corpus).table
-    return names.read_facts([data / name for name in recipe.names], labelled, read_encoder(plm), table)
+    families, annotated = read_families(corpus), [data / name for name in recipe.names]
+    facts = names.read_facts(annotated, labelled, read_encoder(plm), families.table)
+    return facts + names.corpus_facts(corpus, families, updates) if section.tables is not None else facts
 
 
 def fit_neighbours(

@@ -18,6 +18,7 @@ from glm_annot.training.evaluate.neighbours.hints import evaluate_hints, lines
 from glm_annot.training.glm.families import make_families, read_families
 from glm_annot.training.glm.train import read_embeddings
 from glm_annot.training.memory.build import Places, build_memory, filled_memory
+from glm_annot.training.memory.names import corpus_facts
 from glm_annot.training.memory.neighbours import fit_neighbours, read_neighbours, save_neighbours
 from tests.training.memory.conftest import FAMILIES, GENES
 
@@ -82,6 +83,22 @@ def test_relatives_of_the_first_of_a_group_vote_with_it_and_chains_do_not() -> N
         genome_C=np.arange(len(families)),
     )
     assert filled_memory(places, 3, 14)[0].group_M.tolist() == [0, 0, 1]
+
+
+def test_genomes_of_a_corpus_state_ec_numbers(corpus: Path) -> None:
+    make_families(corpus, read_embeddings(corpus))
+    families = read_families(corpus)
+    for name, column, values in (
+        ("genomes", "source", [f"owner/name:folder/{n}.gff" for n in "abcdef"]),
+        ("genes", "ec", ["2.5.1.9;1.1.1.-", "2.5.1.9", *[None] * (6 * GENES - 2)]),
+    ):
+        path = corpus / f"{name}.parquet"
+        pq.write_table(pq.read_table(path).append_column(column, [values]), path)
+    first, second = families.family_N[:2].tolist()
+    assert corpus_facts(corpus, families, {"2.5.1.9": "2.5.1.78"}) == sorted(
+        (Fact(family, "a.gff", "", "", "2.5.1.78", 1) for family in (first, second)),
+        key=lambda fact: fact.family,
+    )
 
 
 def test_neighbours_tell_the_families_where_relatives_are_seen(corpus: Path) -> None:
