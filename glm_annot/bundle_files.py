@@ -125,6 +125,10 @@ def _is_of(value: Any, hint: Any) -> bool:
         return value in arguments
     if origin is tuple:
         return isinstance(value, list | tuple) and all(_is_of(each, arguments[0]) for each in value)
+    if origin is Mapping:
+        return isinstance(value, dict) and all(
+            _is_of(each, of) for item in value.items() for each, of in zip(item, arguments, strict=True)
+        )
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:

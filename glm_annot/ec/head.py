@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import accumulate, islice
 
@@ -67,6 +67,7 @@ class ECHeadConfig:
         profiles, entries: sizes of the k-mer profiles (`KmerConfig`); 0 leaves this evidence out.
         profile_labels: labels over all profiles; a profile of proteins without an EC has none.
         pairs: pairs of labels that were seen beside each other; 0 leaves this evidence out.
+        collections: how many of the labelled proteins that it holds come from where, and on whose terms.
         threshold: least confidence of a number that is called, unless the user states another; the one at
             which the calls on the calibrating genomes had the best F1.
     """
@@ -79,6 +80,7 @@ class ECHeadConfig:
     entries: int = 0
     profile_labels: int = 0
     pairs: int = 0
+    collections: Mapping[str, int] = field(default_factory=dict)
     threshold: float = THRESHOLD
 
     def __post_init__(self) -> None:

@@ -65,6 +65,7 @@ def model_card(
         _cost(seconds or {}, hardware or {}),
         _held_out(recipe, corpus),
         parts_table(model),
+        _labelled(model),
         _listed("Terms of the training data", recipe.terms),
         _genomes(corpus),
     ]
@@ -119,6 +120,18 @@ def parts_table(model: Model) -> str:
     return "## Parts\n\n" + table(("part", "stored numbers", "settings"), rows)
 
 
+def _labelled(model: Model) -> str:
+    """Where the labelled proteins that a model holds come from; '' for a model that holds none."""
+    if model.ec is None or not model.ec.config.collections:
+        return ""
+    rows = [(name, f"{number:,}") for name, number in model.ec.config.collections.items()]
+    return (
+        "## Labelled proteins\n\nThe model searches these proteins of known EC numbers, or known to be no "
+        "enzymes, and names them as evidence. Of one that stands in several collections the first is given.\n\n"
+        + table(("collection, source and licence", "proteins"), rows)
+    )
+
+
 _MORE_GENOMES = "## Genomes added to the memory of gene order"
 _MEMORY = "## Memory of gene order"
 
@@ -158,9 +171,11 @@ def with_more_genomes(card: str, model: Model, said: str) -> str:
 
 
 def _brief(config: Mapping[str, Any]) -> str:
-    """A configuration in one cell; long lists are counted."""
+    """A configuration in one cell; long lists and what has names of its own are counted."""
     shortened = {
-        key: f"({len(value):,})" if isinstance(value, list | tuple) and len(value) > 8 else json.dumps(value)
+        key: f"({len(value):,})"
+        if isinstance(value, dict) or (isinstance(value, list | tuple) and len(value) > 8)
+        else json.dumps(value)
         for key, value in config.items()
     }
     return ", ".join(f"{key} {value}" for key, value in shortened.items())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -35,7 +35,7 @@ from . import profiles
 from .adjacency import count
 from .calibrate import CalibrationExample, calibrate
 from .families import all_labels, families, head_of
-from .labels import Labelled, as_reference, transfer
+from .labels import Labelled, as_reference, collections, transfer
 from .linear import fit_linear
 from .sources import AnnotatedGenome, Sources, lone_genes
 
@@ -117,6 +117,7 @@ def fit_ec_head(
     examples = _examples(learner, sources, held, reader)
     whole = maker.head(range(len(sources.labelled)))
     whole.base = as_reference(base)
+    whole.config = replace(whole.config, collections=collections(base))
     _take_linear(whole, learner)
     calibrate(whole, examples, seed=seed)
     report(

@@ -8,6 +8,7 @@ over most of both (as the paper's MGYE-EC was made).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,20 @@ from ..corpus.tables import Tables
 
 SURE_TRUST = 2  # last tier of numbers stated for the protein itself; a model may hold such proteins
 MAX_TRUST = 3  # tier 4 came from searching by keyword: many, nearly identical, of few numbers
-# Sources whose rows a model may hold, by how their names begin or end. CLEAN's, Prokka's and SOLVE's rows and
-# those joined by accession are UniProt's (CC BY 4.0), DeepFRI's are the PDB's (CC0). CatPred's are BRENDA's
-# (CC BY 4.0) or SABIO-RK's (non-commercial use), unsaid which. BiGG and gapseq have terms of their own.
-FREE = ("CLEAN/", "CLEAN-Contact/", "prokka/", "prokka-history/", "DeepFRI/", "SOLVE-nonenzyme")
-BY_ACCESSION = "+acc2ec"
+# Collections whose rows a model may hold, by how the names of their sources begin, and whose terms these rows
+# have. CatPred's are BRENDA's (CC BY 4.0) or SABIO-RK's (non-commercial use), unsaid which. BiGG and gapseq
+# have terms of their own.
+_UNIPROT, _PDB = "UniProt, CC BY 4.0", "PDB, CC0"
+FREE = {
+    "CLEAN/": f"CLEAN ({_UNIPROT})",
+    "CLEAN-Contact/": f"CLEAN-Contact ({_UNIPROT})",
+    "prokka/": f"Prokka ({_UNIPROT})",
+    "prokka-history/": f"Prokka ({_UNIPROT})",
+    "DeepFRI/": f"DeepFRI ({_PDB})",
+    "SOLVE-nonenzyme": f"SOLVE ({_UNIPROT})",
+}
+BY_ACCESSION = "+acc2ec"  # the end of other sources' names, for rows that got their numbers from UniProt
+_JOINED = f"joined by accession ({_UNIPROT})"
 MIN_IDENTITY, MIN_COVERAGE = 0.5, 0.8  # of a homologue that a label is carried over to
 NON_ENZYMES = "SOLVE-nonenzyme"  # the only source that states that its proteins are no enzymes
 _CURRENT = "current"
@@ -45,18 +55,27 @@ class Labelled:
         ec: its EC numbers, in the order of `sort_key`; none: it is known to be no enzyme.
         name: its accession, or the name of its row; '' for none.
         ships: whether a model may hold it: its labels are sure enough, and its terms allow it.
+        collection: where it was found and whose terms it has; '' where those do not let a model hold it, and
+            for a user's own.
     """
 
     sequence: str
     ec: tuple[str, ...]
     name: str = ""
     ships: bool = True
+    collection: str = ""
 
 
 def as_reference(proteins: Sequence[Labelled]) -> Reference:
     """The proteins to search for homologues."""
     rows = {protein.sequence: protein for protein in proteins}.values()
     return Reference(tuple(p.sequence for p in rows), tuple(p.ec for p in rows), tuple(p.name for p in rows))
+
+
+def collections(proteins: Sequence[Labelled]) -> dict[str, int]:
+    """How many distinct proteins come from each collection, the largest first."""
+    rows = {protein.sequence: protein.collection or "others" for protein in proteins}
+    return dict(Counter(rows.values()).most_common())
 
 
 def read_updates(path: Path) -> dict[str, str]:
@@ -122,16 +141,21 @@ def read_labelled(
     table = read_parquet(path, ["id", "sequence", "ec", "trust", "sources"])
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
     found = (
-        Labelled(clean_protein(s), numbers(ec, updates), name, trust <= SURE_TRUST and is_free(sources))
+        Labelled(clean_protein(s), numbers(ec, updates), name, bool(free) and trust <= SURE_TRUST, free)
         for name, s, ec, trust, sources in rows
         if trust <= max_trust
+        for free in [collection_of(sources)]
     )
     return [protein for protein in found if protein.ec and protein.sequence not in held_out]
 
 
-def is_free(sources: str) -> bool:
-    """Whether one of a row's sources (';' between them) lets a model hold it."""
-    return any(source.startswith(FREE) or source.endswith(BY_ACCESSION) for source in sources.split(";"))
+def collection_of(sources: str) -> str:
+    """The first collection of a row's sources (';' between them) that lets a model hold it; '' for none."""
+    named = sources.split(";")
+    for start, collection in FREE.items():
+        if any(source.startswith(start) for source in named):
+            return collection
+    return _JOINED if any(source.endswith(BY_ACCESSION) for source in named) else ""
 
 
 def read_non_enzymes(path: Path, *, held_out: Collection[str], stated: bool = True) -> list[Labelled]:
@@ -148,9 +172,10 @@ def read_non_enzymes(path: Path, *, held_out: Collection[str], stated: bool = Tr
         if row["source"] == NON_ENZYMES or not stated
     }
     return [
-        Labelled(sequence, (), row["id"], is_free(row["source"]))
+        Labelled(sequence, (), row["id"], bool(free), free)
         for sequence, row in chosen.items()
         if sequence not in held_out
+        for free in [collection_of(row["source"])]
     ]
 
 

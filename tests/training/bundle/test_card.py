@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def test_all_is_said_of_what_was_trained_here(tmp_path: Path) -> None:
         "Held out\n\nk12.gbff.gz: no protein identical to one of these trained the encoder or carried an EC "
         f"label. {WINDOWS} to a held-out genome's, were left out."
     )
+
+
+def test_where_labelled_proteins_come_from_is_listed() -> None:
+    model = tiny()
+    assert model.ec is not None
+    record, recipe = corpus(), recipes.read("mini")
+    assert "## Labelled proteins" not in model_card(recipe, model=model, corpus=record, command="typed")
+    model.ec.config = replace(model.ec.config, collections={"DeepFRI (PDB, CC0)": 1844})
+    assert "| DeepFRI (PDB, CC0) | 1,844 |" in model_card(recipe, model=model, corpus=record, command="typed")
 
 
 @pytest.mark.parametrize(

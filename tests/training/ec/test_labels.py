@@ -12,7 +12,8 @@ from glm_annot.training.corpus.tables import Tables
 from glm_annot.training.ec.labels import (
     Labelled,
     annotated,
-    is_free,
+    collection_of,
+    collections,
     numbers,
     read_labelled,
     read_names,
@@ -23,6 +24,7 @@ from glm_annot.training.ec.labels import (
 
 MADE = "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGGVYLLPRRGPRLGVRATRKTSERSQPRGRRQPIPKARRPEGRTWAQPGYPWPLYG"
 OTHER = "MDPVVVLGLCLSCLLLLSLWKQSYGGGKLPPGPTPFPIIGNILQIDAKDISKSLTKFSECYGPVFTVYLGMKPTVVLHGYEAVKEA"
+CLEAN, SOLVE = "CLEAN (UniProt, CC BY 4.0)", "SOLVE (UniProt, CC BY 4.0)"
 
 needs_diamond = pytest.mark.skipif(shutil.which("diamond") is None, reason="DIAMOND is not installed")
 
@@ -89,8 +91,8 @@ def test_no_held_out_protein_is_read_whatever_its_trust(tmp_path: Path):
     path = write_labelled(tmp_path / "labelled.parquet", rows)
     found = read_labelled(path, held_out={clean_protein(MADE)}, updates={})
     assert found == [
-        Labelled(OTHER, ("2.7.1.2",), "P2", ships=False),
-        Labelled("MKL", ("1.1.1.1",), "P4", ships=True),
+        Labelled(OTHER, ("2.7.1.2",), "P2", ships=False, collection=CLEAN),
+        Labelled("MKL", ("1.1.1.1",), "P4", ships=True, collection=CLEAN),
     ]
 
 
@@ -98,9 +100,13 @@ def test_only_stated_non_enzymes_are_read(tmp_path: Path):
     path = tmp_path / "none.tsv"
     rows = [f"a\tSOLVE-nonenzyme\t?\t{MADE}", f"b\tEcoli-noEC\t?\t{OTHER}", "c\tSOLVE-nonenzyme\t?\tMKK"]
     path.write_text("\n".join(["id\tsource\tkingdom\tsequence", *rows]) + "\n", encoding="utf-8")
-    assert read_non_enzymes(path, held_out={"MKK"}) == [Labelled(MADE, (), "a")]
+    assert read_non_enzymes(path, held_out={"MKK"}) == [Labelled(MADE, (), "a", collection=SOLVE)]
     unnumbered = read_non_enzymes(path, held_out={"MKK"}, stated=False)
-    assert unnumbered == [Labelled(MADE, (), "a"), Labelled(OTHER, (), "b", ships=False)]
+    assert unnumbered == [
+        Labelled(MADE, (), "a", collection=SOLVE),
+        Labelled(OTHER, (), "b", ships=False),
+    ]
+    assert collections([*unnumbered, *unnumbered]) == {SOLVE: 1, "others": 1}
 
 
 def test_annotated_joins_the_numbers_of_all_genes_of_a_protein():
@@ -117,22 +123,23 @@ def test_annotated_joins_the_numbers_of_all_genes_of_a_protein():
     assert annotated(tables, [7], held_out={MADE}, updates={}) == [Labelled(OTHER, ())]
 
 
-@needs_diamond
 @pytest.mark.parametrize(
-    ("sources", "free"),
+    ("sources", "collection"),
     [
-        ("CLEAN/split10;CatPred/km-test", True),
-        ("prokka/db/kingdom/Archaea/sprot", True),
-        ("KM_prediction+acc2ec", True),
-        ("CatPred/km-test;CatPred/kcat-val", False),
-        ("carveme/Bsubtilis_168+BiGG-GPR", False),
-        ("gapseq/user/Bacteria", False),
+        ("CatPred/km-test;CLEAN/split10", CLEAN),
+        ("prokka/db/kingdom/Archaea/sprot", "Prokka (UniProt, CC BY 4.0)"),
+        ("DeepFRI/pdb", "DeepFRI (PDB, CC0)"),
+        ("KM_prediction+acc2ec", "joined by accession (UniProt, CC BY 4.0)"),
+        ("CatPred/km-test;CatPred/kcat-val", ""),
+        ("carveme/Bsubtilis_168+BiGG-GPR", ""),
+        ("gapseq/user/Bacteria", ""),
     ],
 )
-def test_a_model_holds_only_rows_whose_terms_let_it(sources: str, free: bool):
-    assert is_free(sources) is free
+def test_a_model_holds_only_rows_whose_terms_let_it(sources: str, collection: str):
+    assert collection_of(sources) == collection
 
 
+@needs_diamond
 def test_labels_go_to_homologues_but_never_to_held_out_proteins():
     near = MADE.replace("RRG", "KKG")
     held = MADE[:-1]
