@@ -127,7 +127,7 @@ def _labelled(model: Model) -> str:
     rows = [(name, f"{number:,}") for name, number in model.ec.config.collections.items()]
     return (
         "## Labelled proteins\n\nThe model searches these proteins of known EC numbers, or known to be no "
-        "enzymes, and names them as evidence. Of one that stands in several collections the first is given.\n\n"
+        "enzymes, and names them as evidence. One that stands in several collections counts in the first.\n\n"
         + table(("collection, source and licence", "proteins"), rows)
     )
 
