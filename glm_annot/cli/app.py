@@ -260,7 +260,7 @@ def strip(file: str, output: str, force: bool, max_unpacked: float) -> None:
     from glm_annot.io import strip as strip_text
     from glm_annot.io.source import allow_unpacked, read_bytes, sniff
 
-    allow_unpacked(int(max_unpacked * 1e9))
+    allow_unpacked(max_unpacked)
     annotated = read_bytes(file)
     sniff(annotated, file)
     text = strip_text(annotated)

@@ -49,7 +49,7 @@ class Annotator:
 
         self._options = options
         self._shared = Shared(options)
-        allow_unpacked(int(options.max_unpacked * 1e9))
+        allow_unpacked(options.max_unpacked)
 
     def __call__(self, task: Task) -> Outcome:
         """Annotates one input. A fault of the input is returned as its outcome, and the others go on.

@@ -97,10 +97,10 @@ def _blocks(path: str | Path) -> Iterator[bytes]:
 _most_unpacked = MOST_UNPACKED
 
 
-def allow_unpacked(size: int) -> None:
-    """Let this process unpack so many bytes of a file, however well it is packed."""
+def allow_unpacked(gigabytes: float) -> None:
+    """Let this process unpack so much of a file, however well it is packed."""
     global _most_unpacked
-    _most_unpacked = size
+    _most_unpacked = int(gigabytes * 1e9)
 
 
 def _unpacked(raw: BinaryIO, path: str | Path) -> Iterator[bytes]:

@@ -72,7 +72,7 @@ def embed(
 
     if output.suffix.lower() not in ENDINGS:
         raise UsageError(f"-o {output}: embeddings are written as {' or '.join(ENDINGS)}")
-    allow_unpacked(int(max_unpacked * 1e9))
+    allow_unpacked(max_unpacked)
     in_use = FilesInUse.of([("the input", source), ("the FASTA", fasta), ("the FASTA", faa)])
     genome = read(source, fasta=fasta, faa=faa)
     loaded = load(model, best_device() if device == "auto" else device)
