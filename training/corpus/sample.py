@@ -176,12 +176,15 @@ def _unknown_late(candidates: list[Candidate], order: list[int]) -> list[int]:
 def _split(
     candidates: list[Candidate], groups: npt.NDArray[np.int64], drawn: list[int], valid: int, test: int
 ) -> list[Chosen]:
-    """Set whole groups aside, or genomes where there are too few groups."""
+    """Set whole groups aside, or genomes where there are too few groups; of two genomes none tests."""
     wanted = {split: number for split, number in (("valid", valid), ("test", test)) if number > 0}
+    if len(drawn) == len(wanted) == 2:
+        del wanted["test"]
     if len(drawn) < 1 + len(wanted):
         raise UsageError(
             f"too few genomes ({len(drawn)}) for a split into {', '.join(['train', *wanted])}; "
-            "add genomes, or raise the limit of genomes or the budget"
+            "add genomes, or raise the limit of genomes or the budget. `glm-train memory` adds even one "
+            "genome to the memory of a finished model"
         )
     units = [int(groups[position]) for position in drawn]
     if len(set(units)) < 1 + len(wanted):

@@ -226,6 +226,9 @@ def split_line(record: Mapping[str, Any]) -> str:
             f"{line}; as the recipe's sets say, with {record['counts']['genomes_relative']:,} near relatives"
         )
     wanted = {split: record["options"][split] for split in ("valid", "test")}
+    if wanted["test"] and not counts["test"]:
+        line = f"{line}; none tests, because there are only two genomes"
+        wanted["test"] = 0
     if record["split_by"] == "genome":
         return f"{line}; by genome, because there are too few genera: relatives of what trains are set aside"
     if any(counts[split] != number for split, number in wanted.items()):

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from glm_annot.ec_numbers import is_complete
-from glm_annot.io import read
 from glm_annot.model.encoder import ProteinEncoder
 from glm_annot.model.families import FamilyTable
 from glm_annot.model.neighbours.names import Fact, usable
 from glm_annot.pipeline import embed_distinct
 
+from ..corpus.genome_folder import read_genome
 from ..ec.labels import Labelled
 
 LABELLED = "labelled proteins"  # the source of EC numbers that no genome's annotation states
@@ -35,7 +35,7 @@ def read_facts(
     """
     facts = []
     for path in genomes:
-        coding = list(read(path).coding)
+        coding = list(read_genome(path).coding)
         said = [(*usable(gene.name, gene.product), gene.ec) for gene in coding]
         facts += _facts(path.name, [gene.protein or "" for gene in coding], said, encoder, table)
     numbers = [("", "", protein.ec) for protein in labelled]

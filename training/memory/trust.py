@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
-from glm_annot.io import read
 from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
 from glm_annot.model.neighbours.judge import ContextOfGenes
 from glm_annot.model.neighbours.names import Fact, FamilyName, usable
@@ -31,6 +30,7 @@ from glm_annot.pipeline import ask_neighbours
 from glm_annot.records import Gene
 
 from ..common.console import Report
+from ..corpus.genome_folder import read_genome
 
 PRECISION = 0.7  # of the names that are shown
 NEARLY = 0.8  # of the smaller source's families that another one names, too: nearly the same genome
@@ -104,7 +104,11 @@ def fit_trust(model: Model, genomes: Sequence[Path], *, report: Report) -> None:
     if neighbours is None or neighbours.hints is None:
         raise InputError("the families of the model have no names")
     hints = neighbours.hints
-    judged = [as_stranger(model, path).judged() for path in genomes]
+    strangers = [as_stranger(model, path) for path in genomes]
+    for of in strangers:
+        if of.without < like(of.path.name, neighbours.facts):
+            report(f"names: only genomes that are nearly the same as {of.path.name} name what judges them")
+    judged = [of.judged() for of in strangers]
     parts = (("names", [names for names, _ in judged]), ("EC numbers", [ec for _, ec in judged]))
     for place, (what, those) in enumerate(parts):
         layer = (hints.trust_name, hints.trust_ec)[place]
@@ -128,8 +132,8 @@ def as_stranger(model: Model, path: Path) -> Stranger:
     neighbours = model.neighbours
     if neighbours is None or neighbours.hints is None:
         raise InputError("the model gives no names")
-    genome, facts = read(path), neighbours.facts
-    without = frozenset(like(path.name, facts))
+    genome, facts = read_genome(path), neighbours.facts
+    without = frozenset(not_believed(path.name, facts))
     try:
         neighbours.call(facts, without=without)
         context, names = ask_neighbours(genome, model), neighbours.names
@@ -150,6 +154,16 @@ def like(source: str, facts: Iterable[Fact]) -> set[str]:
         if own and len(own & those) >= NEARLY * min(len(own), len(those))
     }
     return {source} | {name for name in near if len(families[name]) <= 2 * len(own)}
+
+
+def not_believed(source: str, facts: Iterable[Fact]) -> set[str]:
+    """The sources that may not name what judges them: those of `like`.
+
+    Where these are all there are, as in a folder of strains of one species, the source alone.
+    """
+    facts = list(facts)
+    near = like(source, facts)
+    return near if any(fact.source not in near for fact in facts) else {source}
 
 
 def said(probability_Q: Tensor, right_Q: Tensor, least: float) -> str:
@@ -204,11 +218,16 @@ def _judged(
 
 
 def _fit(layer: nn.Linear, parts: Sequence[Judged]) -> None:
-    """Fit one logistic regression; features are brought to one scale, and the weights take the scale up."""
+    """Fit one logistic regression; features are brought to one scale, and the weights take the scale up.
+
+    One right and one wrong name at the mean of all are added, so that it can be fitted where all are right.
+    """
     x_QZ = torch.cat([of.features_QZ for of in parts]).double().numpy()
     right_Q = torch.cat([of.right_Q for of in parts]).numpy()
     mean_Z, std_Z = x_QZ.mean(0), x_QZ.std(0).clip(1e-3)
-    fitted = LogisticRegression(C=1 / _PENALTY, max_iter=1000).fit((x_QZ - mean_Z) / std_Z, right_Q)
+    scaled_QZ = np.concatenate([(x_QZ - mean_Z) / std_Z, np.zeros((2, len(mean_Z)))])
+    right_Q = np.append(right_Q, [True, False])
+    fitted = LogisticRegression(C=1 / _PENALTY, max_iter=1000).fit(scaled_QZ, right_Q)
     weight_Z = fitted.coef_[0] / std_Z
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight_Z[None]))
