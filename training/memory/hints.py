@@ -84,7 +84,7 @@ def fit_hints(
     if not examples.right_QR[:, :-1].any():
         report("names: right for no gene of the calibrating genomes, so the model will give none")
         return None
-    if len(examples.genome_Q.unique()) > 1:
+    if len(set(examples.genome_Q.tolist())) > 1:
         _report_measured(examples, hints, seed, report)
     else:
         report("names: fitted to a single genome, so that there is no other one to measure them on")
