@@ -324,8 +324,13 @@ def _context_fits(
     return ContextFits(nothing, nothing)
 
 
-def ask_neighbours(genome: Genome, model: Model) -> ContextOfGenes:
+def ask_neighbours(genome: Genome, model: Model, *, own_named: bool = True) -> ContextOfGenes:
     """What the neighbours say of every coding gene of a genome that is read as a whole.
+
+    Args:
+        genome: read as a whole.
+        model: with a memory of gene order.
+        own_named: False names each gene as if nobody had named its own family.
 
     Raises:
         ModelError: the model has no memory of gene order.
@@ -337,7 +342,7 @@ def ask_neighbours(genome: Genome, model: Model) -> ContextOfGenes:
     if model.neighbours.head is not None:  # a gLM that tells families reads the same embeddings
         states = contextualise(genome, embeddings_GD, model.glm, model.features, masked=True)
         masked_GF = states.masked_GF
-    return _judged(genome, embeddings_GD, masked_GF, model.neighbours)
+    return _judged(genome, embeddings_GD, masked_GF, model.neighbours, own_named=own_named)
 
 
 def _judged(
@@ -345,6 +350,8 @@ def _judged(
     embeddings_GD: npt.NDArray[np.float32],
     masked_GF: npt.NDArray[np.float32] | None,
     neighbours: Neighbours,
+    *,
+    own_named: bool = True,
 ) -> ContextOfGenes:
     device = neighbours.quantiles_Q.device
     lengths = [len(contig.coding) for contig in part.contigs]
@@ -354,6 +361,7 @@ def _judged(
         torch.tensor(strands, dtype=torch.long, device=device),
         torch.tensor([0, *accumulate(lengths)], device=device),
         None if masked_GF is None else torch.from_numpy(masked_GF).to(device),
+        own_named=own_named,
     )
 
 

@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from glm_annot import __version__
-from glm_annot.errors import GlmAnnotError
+from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.sizes import MOST_FAMILIES
 from glm_annot.processes import end_on_signals, fill_closed_streams
 
@@ -188,9 +188,9 @@ def names(recipe: Recipe, data: Path, corpus: Path, plm: Path, output: Path) -> 
     """
     from glm_annot.model.neighbours.names import names_of, to_text
 
-    from .run import stages
+    from .run.neighbours import read_facts
 
-    facts = stages.read_facts(recipe, data, corpus, plm)
+    facts = read_facts(recipe, data, corpus, plm)
     output.write_text(to_text(facts), encoding="utf-8")
     say(f"names: {len(names_of(facts)):,} families have one")
 
@@ -198,15 +198,19 @@ def names(recipe: Recipe, data: Path, corpus: Path, plm: Path, output: Path) -> 
 @cli.command(short_help="Fits how far the names of genes can be trusted.")
 @recipe_argument
 @data_option
+@click.option("--corpus", type=_FOLDER, help="The corpus folder, where the recipe has its genomes judge.")
 @click.option("--model", type=_FOLDER, required=True, help="The bundle; it is written anew.")
-def trust(recipe: Recipe, data: Path, model: Path) -> None:
+def trust(recipe: Recipe, data: Path, corpus: Path | None, model: Path) -> None:
     """Fits how far the names that a model gives can be trusted, to genomes that have names of their own.
 
     Each annotated genome of the recipe's names_judged_by is read as if it had named nothing.
     """
     from .bundle.trust import trust_names
+    from .run.neighbours import judging_genomes
 
-    trust_names(model, recipe, data, report=say)
+    if corpus is None and recipe.names_judged_by == "corpus":
+        raise click.UsageError("names are judged by genomes of the corpus; give --corpus")
+    trust_names(model, judging_genomes(recipe, data, corpus or data), recipe, report=say)
 
 
 @cli.command(short_help="Measures the names that genes get from their context.")
@@ -244,9 +248,7 @@ def evaluate_names(
         text = "".join("\t".join(row) + "\n" for row in [measured.SAMPLE, *rows])
         audit.write_text(text, encoding="utf-8")
     if write:
-        first = genomes[0].name
-        figures_of = {"of": first, **found[first], "genomes": found, "command": _typed()}
-        add_metrics(Path(model), {"names": figures_of})
+        add_metrics(Path(model), {"names": {**measured.of_genomes(found), "command": _typed()}})
 
 
 @cli.command(short_help="Measures names from context for genes whose family nobody has named.")
@@ -288,7 +290,10 @@ def neighbours(corpus: Path, output: Path, run: Path | None, table: Path | None,
     from .memory.neighbours import fit_neighbours, save_neighbours
 
     facts = () if table is None else from_text(table.read_text(encoding="utf-8"), table)
-    save_neighbours(fit_neighbours(corpus, glm=run, facts=facts, seed=seed, report=say), output)
+    found = fit_neighbours(corpus, glm=run, facts=facts, seed=seed, report=say)
+    if found is None:
+        raise InputError("has no gene in its calibrating genomes by which a memory could be fitted", corpus)
+    save_neighbours(found, output)
 
 
 @cli.command(short_help="Measures how well neighbours predict a masked gene.")

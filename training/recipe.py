@@ -11,8 +11,10 @@
       "embed": {...},                                         EmbedSection
       "glm": {"network": {...}, "engine": {...}},             TrainGLMConfig, Optimiser
       "neighbours": true,                                     build a memory of gene order
-      "names": ["..."],                                       annotated genomes that name its families
-      "names_judged_by": ["..."],                             those of them that tell how far to trust names
+      "names": ["..."],                                       annotated genomes that name its families;
+                                                              "corpus": those of `corpus.folder`
+      "names_judged_by": ["..."],                             those of them that tell how far to trust names;
+                                                              "corpus": those that calibrate
       "baseline": true,                                       train a biLSTM of gLM's size, too, as a bar
       "heads": {...},                                         HeadsSection: the classifiers. Within `plm`
                                                               and `glm`, `heads` counts attention heads
@@ -57,6 +59,7 @@ from .settings import (
     EngineConfig,
     GLMPart,
     Kept,
+    NamedBy,
     NotNegative,
     Trained,
     TrainedFamilies,
@@ -172,8 +175,8 @@ class Recipe:
     glm: GLMPart
     baseline: bool = False
     neighbours: bool = False
-    names: tuple[str, ...] = ()
-    names_judged_by: tuple[str, ...] = ()
+    names: NamedBy = ()
+    names_judged_by: NamedBy = ()
     heads: HeadsSection = field(default_factory=HeadsSection)
     embed: EmbedSection = field(default_factory=EmbedSection)
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -198,6 +201,8 @@ class Recipe:
             raise ValueError("names: they name the families of the memory; give neighbours, too")
         if bool(self.names) != bool(self.names_judged_by):
             raise ValueError("names and names_judged_by: give both or none")
+        if "corpus" in (self.names, self.names_judged_by) and self.corpus.folder is None:
+            raise ValueError("names: those of the corpus are read from corpus.folder; give that, or a list")
         self._check_lengths()
         if isinstance(self.glm, TrainedGLM):
             self.check_ec_layers(self.glm.network.layers)

@@ -263,6 +263,17 @@ def _name_of_a_model(value: object) -> str:
 ModelName: TypeAlias = Annotated[str, BeforeValidator(_name_of_a_model)]
 
 
+def _files_or_corpus(value: object) -> object:
+    listed = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    if not listed and value != "corpus":
+        raise ValueError(f"should be 'corpus' or a list of files, not {value!r}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+# Annotated genomes: files, or those of the corpus.
+NamedBy: TypeAlias = Annotated[tuple[str, ...] | Literal["corpus"], BeforeValidator(_files_or_corpus)]
+
+
 @dataclass(frozen=True, config=CHECKED)
 class TrainedEncoder:
     """An encoder to be trained: what on, and how."""

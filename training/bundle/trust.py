@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from glm_annot import bundle
@@ -12,22 +13,22 @@ from ..recipe import Recipe
 from .assemble import halved
 
 
-def trust_names(folder: Path, recipe: Recipe, data: Path, *, report: Report) -> None:
-    """Fit the trust in names to annotated genomes of a recipe, and write it into a model.
+def trust_names(folder: Path, genomes: Sequence[Path], recipe: Recipe, *, report: Report) -> None:
+    """Fit the trust in names to annotated genomes, and write it into a model; one without names stays.
 
     A genome whose annotators copy names from where the families have theirs flatters, as Prokka's and Bakta's
     do; so the recipe says which genomes judge.
 
     Args:
         folder: the bundle.
-        recipe: whose `names` the model has, and `names_judged_by` says by which genomes.
-        data: the folder that its paths are relative to.
+        genomes: those that judge.
+        recipe: that the model was made by.
         report: called with a line of figures for names and one for EC numbers.
-
-    Raises:
-        InputError: the families of the model have no names.
     """
     model = bundle.load(folder)
-    fit_trust(model, [data / name for name in recipe.names_judged_by], report=report)
+    if model.neighbours is None or model.neighbours.hints is None:
+        report("names: the model gives none, so there is nothing to trust")
+        return
+    fit_trust(model, genomes, report=report)
     metrics, card = bundle.read_texts(folder)
     bundle.save(model, folder, metrics=metrics, card=card, bf16=halved(model, recipe))

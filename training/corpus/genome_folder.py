@@ -88,14 +88,28 @@ def annotation_files(folder: Path) -> dict[Path, str]:
 def genome_files(folder: Path) -> Iterator[tuple[Path, Path | None, Path | None]]:
     """Each annotated genome of a folder, with the contigs and proteins of a GFF3: NAME.fna and NAME.faa."""
     for path, format in annotation_files(folder).items():
-        alone = format == "genbank"
-        yield path, None if alone else beside(path, _CONTIGS), None if alone else beside(path, (".faa",))
+        yield path, *_sequences_of(path, format)
 
 
 def read_genomes(folder: Path) -> Iterator[tuple[Path, Genome]]:
     """Read each annotated genome of a folder."""
     for path, fasta, faa in genome_files(folder):
         yield path, io.read(path, fasta=fasta, faa=faa)
+
+
+def read_genome(path: Path) -> Genome:
+    """Read one annotated genome as `read_genomes` reads those of a folder.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    fasta, faa = _sequences_of(path, source.recognise_file(path))
+    return io.read(path, fasta=fasta, faa=faa)
+
+
+def _sequences_of(path: Path, format: str | None) -> tuple[Path | None, Path | None]:
+    """Contigs and proteins beside an annotation; a GenBank file has its own."""
+    return (None, None) if format == "genbank" else (beside(path, _CONTIGS), beside(path, (".faa",)))
 
 
 def read_tables(folder: Path, also: Callable[[Path, Genome], None] | None = None) -> Tables:

@@ -29,6 +29,7 @@ SOUND_SHARE = 0.6  # of a sound genome's genes stand on contigs that are long en
 SOUND_GENES = (
     300  # genes on such contigs that make a genome worth drawing early; the smallest symbionts have about 360
 )
+VALID_SHARE = 0.2  # of the genomes drawn validate at most, but one always
 SOUND_LENGTH = 200  # mean residues of a protein; prokaryotes have about 310, broken gene calls half of that
 
 
@@ -131,9 +132,9 @@ def choose(
         candidates: the genomes that may be drawn.
         groups: their group numbers, as `related_groups` gives them.
         genomes, residues: stop at this many genomes, or before this many residues; None is no limit.
-        valid, test: how many genomes to set aside from groups of their own, beside those that train. Groups
-            are set aside whole: fewer where another group would be more than is wanted, more where the
-            smallest group is.
+        valid, test: how many genomes to set aside from groups of their own, beside those that train (see
+            `most_valid`). Groups are set aside whole: fewer where another group would be more than is wanted,
+            more where the smallest group is.
         seed: of the random order of groups.
 
     Raises:
@@ -150,6 +151,11 @@ def choose(
         taken.add(position)
     # In the order of the groups again: what had to wait is as likely to train as what had not.
     return _split(candidates, groups, [position for position in order if position in taken], valid, test)
+
+
+def most_valid(wanted: int, drawn: int) -> int:
+    """How many of the genomes drawn validate where so many are wanted."""
+    return min(wanted, max(1, int(VALID_SHARE * drawn)))
 
 
 def split_by(chosen: Sequence[Chosen]) -> Literal["genus", "genome"]:
@@ -176,12 +182,16 @@ def _unknown_late(candidates: list[Candidate], order: list[int]) -> list[int]:
 def _split(
     candidates: list[Candidate], groups: npt.NDArray[np.int64], drawn: list[int], valid: int, test: int
 ) -> list[Chosen]:
-    """Set whole groups aside, or genomes where there are too few groups."""
-    wanted = {split: number for split, number in (("valid", valid), ("test", test)) if number > 0}
+    """Set whole groups aside, or genomes where there are too few groups; of two genomes none tests."""
+    asked = (("valid", most_valid(valid, len(drawn))), ("test", test))
+    wanted = {split: number for split, number in asked if number > 0}
+    if len(drawn) == len(wanted) == 2:
+        del wanted["test"]
     if len(drawn) < 1 + len(wanted):
         raise UsageError(
             f"too few genomes ({len(drawn)}) for a split into {', '.join(['train', *wanted])}; "
-            "add genomes, or raise the limit of genomes or the budget"
+            "add genomes, or raise the limit of genomes or the budget. `glm-train memory` adds even one "
+            "genome to the memory of a finished model"
         )
     units = [int(groups[position]) for position in drawn]
     if len(set(units)) < 1 + len(wanted):

@@ -44,7 +44,7 @@ from glm_annot.errors import InputError
 from ..common.inputs import read_parquet
 from . import similarity
 from .heldout import HeldOut
-from .sample import RELATED, Candidate, Chosen, choose, related_groups, split_by
+from .sample import RELATED, Candidate, Chosen, choose, most_valid, related_groups, split_by
 
 MIN_GENES = 15  # shortest window that trains or is evaluated, Hwang et al. 2023
 WINDOW = 30  # genes per window, the same
@@ -226,6 +226,10 @@ def split_line(record: Mapping[str, Any]) -> str:
             f"{line}; as the recipe's sets say, with {record['counts']['genomes_relative']:,} near relatives"
         )
     wanted = {split: record["options"][split] for split in ("valid", "test")}
+    wanted["valid"] = most_valid(wanted["valid"], sum(counts.values()))
+    if wanted["test"] and not counts["test"]:
+        line = f"{line}; none tests, because there are only two genomes"
+        wanted["test"] = 0
     if record["split_by"] == "genome":
         return f"{line}; by genome, because there are too few genera: relatives of what trains are set aside"
     if any(counts[split] != number for split, number in wanted.items()):

@@ -117,7 +117,7 @@ def evaluate_context(
     found: dict[tuple[str, str], list[_Found]] = {}
     for row in rows:
         asked = asker.in_windows(memory.order_of(row), seed + row)
-        if not len(asked.at_Q):
+        if not (asked.family_Q < asker.families.table.none).any():
             continue
         for ring in RINGS:
             index = memory.memory.index(memory.seen_by(row, ring))

@@ -65,7 +65,7 @@ def fit_hints(
     *,
     seed: int = 0,
     report: Report,
-) -> Hints:
+) -> Hints | None:
     """Fit the hints of a memory to the calibrating genomes of its corpus (split 'valid').
 
     Args:
@@ -74,10 +74,25 @@ def fit_hints(
         family_N: of each protein by its cluster; the number of families for none.
         seed: of the genes that are asked for, of the names that are hidden, and of the fit.
         report: called with a line that says how good the names are.
+
+    Returns:
+        None where no named family is right for any of these genomes' genes: nothing could be learned.
     """
     hints = Hints(HintsConfig(mixture.config.families))
     hints.name(names)
     examples = _examples(memory, asker, mixture, hints, family_N, seed)
+    if not examples.right_QR[:, :-1].any():
+        report("names: right for no gene of the calibrating genomes, so the model will give none")
+        return None
+    if len(set(examples.genome_Q.tolist())) > 1:
+        _report_measured(examples, hints, seed, report)
+    else:
+        report("names: fitted to a single genome, so that there is no other one to measure them on")
+    train_scorer(hints, examples.candidates, examples.right_QR, seed)
+    return hints.eval().requires_grad_(False)
+
+
+def _report_measured(examples: NamedGenes, hints: Hints, seed: int, report: Report) -> None:
     probability_Q, right_Q = _measured(examples, hints, seed)
     for name, rows in (("known", ~examples.hidden_Q), ("hidden", examples.hidden_Q)):
         shown_Q = rows & (probability_Q >= SURE)
@@ -86,8 +101,6 @@ def fit_hints(
             f"one at {SURE} and above; {_mean(right_Q[shown_Q]):.3f} of them are right, at a mean "
             f"probability of {_mean(probability_Q[shown_Q]):.3f}"
         )
-    train_scorer(hints, examples.candidates, examples.right_QR, seed)
-    return hints.eval().requires_grad_(False)
 
 
 def _mean(values: Tensor) -> float:

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 import torch
 
 from glm_annot.ec_numbers import is_complete
-from glm_annot.io import read
 from glm_annot.model.encoder import ProteinEncoder
 from glm_annot.model.families import FamilyTable
 from glm_annot.model.neighbours.names import Fact, usable
 from glm_annot.pipeline import embed_distinct
 
+from ..corpus.genome_folder import read_genome
 from ..corpus.tables import read_table
 from ..ec.labels import Labelled, numbers
 from ..glm.families import Families
@@ -39,7 +39,7 @@ def read_facts(
     """
     facts = []
     for path in genomes:
-        coding = list(read(path).coding)
+        coding = list(read_genome(path).coding)
         said = [(*usable(gene.name, gene.product), gene.ec) for gene in coding]
         facts += _facts(path.name, [gene.protein or "" for gene in coding], said, encoder, table)
     stated = [("", "", protein.ec) for protein in labelled]
@@ -58,7 +58,10 @@ def corpus_facts(corpus: Path, families: Families, updates: Mapping[str, str]) -
     """
     genomes = read_table(corpus, "genomes", ["genome", "source"]).to_pydict()
     contigs = read_table(corpus, "contigs", ["contig", "genome"]).to_pydict()
-    file_of = {genome: re.split("[/:]", source)[-1] for genome, source in zip(*genomes.values(), strict=True)}
+    file_of = {
+        genome: re.split("[/:]", source or f"genome {genome}")[-1]
+        for genome, source in zip(*genomes.values(), strict=True)
+    }
     source_of = {contig: file_of[genome] for contig, genome in zip(*contigs.values(), strict=True)}
     genes = read_table(corpus, "genes", ["contig", "protein", "ec"])
     stated = genes.filter(pc.is_valid(genes["ec"])).to_pydict()

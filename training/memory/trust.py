@@ -5,7 +5,8 @@ name that a single genome gave may be wrong for the family. So each annotated ge
 nothing, nor any genome that is nearly the same; its own names then tell which of the given ones are right:
 those with the same symbol, product or EC number. Names that mean the same in other words count as wrong, so
 that the probabilities err on the low side. Of EC numbers, those given to genes without any count as wrong in
-genomes that state EC numbers.
+genomes that state EC numbers. Each genome is read a second time as if nobody had named the own family of any
+gene: so genes are met whose family has no name, and more of their names are wrong.
 
 Axes: Q genes that have a name to be judged; Z features of `Hints`.
 """
@@ -23,7 +24,6 @@ from torch import Tensor, nn
 
 from glm_annot.bundle import Model
 from glm_annot.errors import InputError
-from glm_annot.io import read
 from glm_annot.model.neighbours.hints import TRUST_FEATURES, Hint
 from glm_annot.model.neighbours.judge import ContextOfGenes
 from glm_annot.model.neighbours.names import Fact, FamilyName, usable
@@ -31,6 +31,7 @@ from glm_annot.pipeline import ask_neighbours
 from glm_annot.records import Gene
 
 from ..common.console import Report
+from ..corpus.genome_folder import read_genome
 
 PRECISION = 0.7  # of the names that are shown
 NEARLY = 0.8  # of the smaller source's families that another one names, too: nearly the same genome
@@ -56,6 +57,12 @@ class Judged:
     right_Q: Tensor
     own_Q: Tensor
     gene_Q: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[Judged]) -> Judged:
+        """Those of one genome that was read in several ways."""
+        names = ("features_QZ", "probability_Q", "right_Q", "own_Q", "gene_Q")
+        return cls(parts[0].source, *(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(frozen=True)
@@ -104,23 +111,33 @@ def fit_trust(model: Model, genomes: Sequence[Path], *, report: Report) -> None:
     if neighbours is None or neighbours.hints is None:
         raise InputError("the families of the model have no names")
     hints = neighbours.hints
-    judged = [as_stranger(model, path).judged() for path in genomes]
-    parts = (("names", [names for names, _ in judged]), ("EC numbers", [ec for _, ec in judged]))
-    for place, (what, those) in enumerate(parts):
+    strangers = [as_stranger(model, path) for path in genomes]
+    for of in strangers:
+        if of.without < like(of.path.name, neighbours.facts):
+            report(f"names: only genomes that are nearly the same as {of.path.name} name what judges them")
+    unnamed = [as_stranger(model, path, own_named=False) for path in genomes]
+    judged = [(known.judged(), hidden.judged()) for known, hidden in zip(strangers, unnamed, strict=True)]
+    for place, what in enumerate(("names", "EC numbers")):
         layer = (hints.trust_name, hints.trust_ec)[place]
-        those = [of for of in those if of.right_Q.any()]
-        if not those:
+        pairs = [(known[place], hidden[place]) for known, hidden in judged if known[place].right_Q.any()]
+        if not pairs:
             continue
-        probability_Q = torch.cat([_elsewhere(of, those) for of in those])
-        right_Q = torch.cat([of.right_Q for of in those])
-        least = _least(probability_Q, right_Q)
+        everything = [Judged.joined(pair) for pair in pairs]
+        known, hidden = (_measured([pair[way] for pair in pairs], everything) for way in (0, 1))
+        least = _least(*known)
+        report(f"{what}: {said(*known, least)}")
+        report(f"{what} where the own family's name is hidden: {said(*hidden, least)}")
         hints.least_K[place] = least
-        _fit(layer, those)
-        report(f"{what}: {said(probability_Q, right_Q, least)}")
+        _fit(layer, everything)
 
 
-def as_stranger(model: Model, path: Path) -> Stranger:
+def as_stranger(model: Model, path: Path, *, own_named: bool = True) -> Stranger:
     """Read an annotated genome with a model that believes neither it nor a genome that is nearly the same.
+
+    Args:
+        model: whose families have names.
+        path: of the genome.
+        own_named: False reads it as if nobody had named the own family of any gene.
 
     Raises:
         InputError: the model gives no names, or the genome cannot be read.
@@ -128,11 +145,11 @@ def as_stranger(model: Model, path: Path) -> Stranger:
     neighbours = model.neighbours
     if neighbours is None or neighbours.hints is None:
         raise InputError("the model gives no names")
-    genome, facts = read(path), neighbours.facts
-    without = frozenset(like(path.name, facts))
+    genome, facts = read_genome(path), neighbours.facts
+    without = frozenset(not_believed(path.name, facts))
     try:
         neighbours.call(facts, without=without)
-        context, names = ask_neighbours(genome, model), neighbours.names
+        context, names = ask_neighbours(genome, model, own_named=own_named), neighbours.names
     finally:
         neighbours.call(facts)
     return Stranger(path, list(genome.coding), context, names, without)
@@ -150,6 +167,16 @@ def like(source: str, facts: Iterable[Fact]) -> set[str]:
         if own and len(own & those) >= NEARLY * min(len(own), len(those))
     }
     return {source} | {name for name in near if len(families[name]) <= 2 * len(own)}
+
+
+def not_believed(source: str, facts: Iterable[Fact]) -> set[str]:
+    """The sources that may not name what judges them: those of `like`.
+
+    Where these are all there are, as in a folder of strains of one species, the source alone.
+    """
+    facts = list(facts)
+    near = like(source, facts)
+    return near if any(fact.source not in near for fact in facts) else {source}
 
 
 def said(probability_Q: Tensor, right_Q: Tensor, least: float) -> str:
@@ -198,20 +225,30 @@ def _judged(
 
 
 def _fit(layer: nn.Linear, parts: Sequence[Judged]) -> None:
-    """Fit one logistic regression; features are brought to one scale, and the weights take the scale up."""
+    """Fit one logistic regression; features are brought to one scale, and the weights take the scale up.
+
+    One right and one wrong name at the mean of all are added, so that it can be fitted where all are right.
+    """
     x_QZ = torch.cat([of.features_QZ for of in parts]).double().numpy()
     right_Q = torch.cat([of.right_Q for of in parts]).numpy()
     mean_Z, std_Z = x_QZ.mean(0), x_QZ.std(0).clip(1e-3)
-    fitted = LogisticRegression(C=1 / _PENALTY, max_iter=1000).fit((x_QZ - mean_Z) / std_Z, right_Q)
+    scaled_QZ = np.concatenate([(x_QZ - mean_Z) / std_Z, np.zeros((2, len(mean_Z)))])
+    right_Q = np.append(right_Q, [True, False])
+    fitted = LogisticRegression(C=1 / _PENALTY, max_iter=1000).fit(scaled_QZ, right_Q)
     weight_Z = fitted.coef_[0] / std_Z
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight_Z[None]))
         layer.bias.copy_(torch.tensor([float(fitted.intercept_[0]) - float(weight_Z @ mean_Z)]))
 
 
+def _measured(parts: Sequence[Judged], fitted: Sequence[Judged]) -> tuple[Tensor, Tensor]:
+    """Probabilities by a fit to the other genomes, and which are right, of the names of some."""
+    return torch.cat([_elsewhere(of, fitted) for of in parts]), torch.cat([of.right_Q for of in parts])
+
+
 def _elsewhere(of: Judged, parts: Sequence[Judged]) -> Tensor:
     """Probabilities of one genome's names by a fit to the other genomes; to itself where it is alone."""
-    others = [part for part in parts if part is not of] or [of]
+    others = [part for part in parts if part.source != of.source] or parts
     layer = nn.Linear(TRUST_FEATURES, 1)
     _fit(layer, others)
     with torch.inference_mode():

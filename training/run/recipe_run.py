@@ -18,9 +18,10 @@ from ..common.steps import Step, run_steps, seconds_spent
 from ..corpus.shared_data import SharedData
 from ..encoder.embed import EMBEDDINGS
 from ..glm.families import COSINES, FAMILY_RECORD, FAMILY_TABLE, NEAREST
+from ..memory.neighbours import has_neighbours
 from ..recipe import Recipe
 from ..settings import Trained
-from . import stages
+from . import neighbours, stages
 from .launch import Launcher
 
 BASELINE = "baseline"  # name of its step
@@ -129,8 +130,11 @@ class RecipeRun:
     @property
     def parts(self) -> PartFolders:
         """Where the steps leave the model's parts."""
-        names = ("corpus", "plm", "glm", "heads", *(["neighbours"] if self.recipe.neighbours else []))
-        return PartFolders(*(self.work / name for name in names))
+        corpus, plm, glm, heads, memory = (
+            self.work / name for name in ("corpus", "plm", "glm", "heads", "neighbours")
+        )
+        there = self.recipe.neighbours and has_neighbours(memory)  # not where nothing could calibrate it
+        return PartFolders(corpus, plm, glm, heads, memory if there else None)
 
     def _contents(self, paths: Iterable[Path]) -> dict[str, str]:
         """sha256 of each file by its path, within the folder of data if it is there."""
@@ -167,11 +171,11 @@ class RecipeRun:
             return []
         settings: dict[str, Any] = {"seed": self.recipe.heads.seed}
         if self.recipe.names:
-            settings["files"] = self._contents(stages.names_files(self.recipe, self.data))
+            settings["files"] = self._contents(neighbours.names_files(self.recipe, self.data))
         return [Step("neighbours", settings, self._neighbours)]
 
     def _neighbours(self, folder: Path) -> None:
-        stages.fit_neighbours(self.recipe, self.data, self.parts, folder, report=self.report)
+        neighbours.fit_neighbours(self.recipe, self.data, self.parts, folder, report=self.report)
 
     def _glm(self, folder: Path) -> None:
         self._train("glm", stages.train_glm, folder)
@@ -213,7 +217,8 @@ class RecipeRun:
         if self.recipe.heads.ec == "shared":
             add_names(folder, SharedData(self.data).ec_names)
         if self.recipe.names:
-            trust_names(folder, self.recipe, self.data, report=self.report)
+            judges = neighbours.judging_genomes(self.recipe, self.data, self.parts.corpus)
+            trust_names(folder, judges, self.recipe, report=self.report)
 
     def _evaluate(self, folder: Path) -> None:
         corpus, lstm = self.parts.corpus, self.work / BASELINE if self.recipe.baseline else None

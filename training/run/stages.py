@@ -20,14 +20,12 @@ from ..corpus import tables as corpus_module
 from ..corpus.heldout import HeldOut
 from ..corpus.shared_data import SharedData
 from ..ec import labels
-from ..ec.labels import Labelled
 from ..operons import data as operon_data
 from ..recipe import CorpusSection, Recipe
 from ..settings import Kept, Official, TrainedEncoder, TrainedFamilies
 
 if TYPE_CHECKING:
     from glm_annot.ec.head import ECHead
-    from glm_annot.model.neighbours.names import Fact
     from glm_annot.operons.head import OperonHead
 
     from ..bundle.assemble import PartFolders
@@ -75,12 +73,6 @@ def heads_files(recipe: Recipe, data: Path) -> list[Path]:
     elif recipe.corpus.folder is not None:
         read += _if_there(data / recipe.corpus.folder / genome_folder.OPERON_TABLE)
     return read
-
-
-def names_files(recipe: Recipe, data: Path) -> list[Path]:
-    """The files that say what gene families are called."""
-    read = [data / name for name in recipe.names]
-    return [*read, data / recipe.corpus.labelled] if read and recipe.corpus.labelled else read
 
 
 def evaluation_files(recipe: Recipe, data: Path) -> list[Path]:
@@ -290,45 +282,6 @@ def make_families(corpus: Path, *, most: int = MOST_FAMILIES, report: Callable[[
     report(f"families: {said}")
 
 
-def read_facts(recipe: Recipe, data: Path, corpus: Path, plm: Path) -> list[Fact]:
-    """What a recipe's `names`, its labelled proteins and its tables of genomes call the families."""
-    from ..encoder.exports import read_encoder
-    from ..glm.families import read_families
-    from ..memory import names
-
-    section, labelled, updates = recipe.corpus, list[Labelled](), dict[str, str]()
-    if section.labelled is not None:
-        path = data / section.labelled
-        updates = labels.read_updates(path.with_name("ec_names.tsv"))
-        barred = held_out(section, data).all
-        labelled = labels.read_labelled(path, held_out=barred, updates=updates, max_trust=labels.SURE_TRUST)
-    families, annotated = read_families(corpus), [data / name for name in recipe.names]
-    facts = names.read_facts(annotated, labelled, read_encoder(plm), families.table)
-    return facts + names.corpus_facts(corpus, families, updates) if section.tables is not None else facts
-
-
-def fit_neighbours(
-    recipe: Recipe, data: Path, folders: PartFolders, folder: Path, *, report: Callable[[str], None]
-) -> None:
-    """Build the memory of gene order of a corpus, and fit what it says with the gLM and of names.
-
-    Args:
-        recipe: whether its gLM tells families, and what names these.
-        data: the folder that its paths are relative to.
-        folders: the corpus, the finished encoder and gLM.
-        folder: where to.
-        report: called with a line of text for the user.
-    """
-    from ..memory import neighbours
-
-    run = folders.glm if recipe.learns_families else None
-    facts = read_facts(recipe, data, folders.corpus, folders.plm) if recipe.names else []
-    found = neighbours.fit_neighbours(
-        folders.corpus, glm=run, facts=facts, seed=recipe.heads.seed, report=report
-    )
-    neighbours.save_neighbours(found, folder)
-
-
 def fit_heads(
     recipe: Recipe, data: Path, folders: PartFolders, folder: Path, *, report: Callable[[str], None]
 ) -> None:
@@ -399,5 +352,6 @@ def evaluate(
         audit = folder / "audit.tsv"
         metrics = suites.benchmark(model, data, lstm=lstm, audit=audit, command=command)
     else:
-        metrics = suites.of_corpus(model, corpus, lstm=lstm, command=command)
+        named = data / (recipe.corpus.folder or "") if recipe.names == "corpus" else None
+        metrics = suites.of_corpus(model, corpus, named=named, lstm=lstm, command=command)
     add_metrics(bundle, metrics)

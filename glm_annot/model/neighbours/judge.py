@@ -130,7 +130,13 @@ class Neighbours(nn.Module):
 
     @torch.inference_mode()
     def judge(
-        self, embeddings_GD: Tensor, strand_G: Tensor, first_C: Tensor, hidden_GH: Tensor | None = None
+        self,
+        embeddings_GD: Tensor,
+        strand_G: Tensor,
+        first_C: Tensor,
+        hidden_GH: Tensor | None = None,
+        *,
+        own_named: bool = True,
     ) -> ContextOfGenes:
         """Ask memory and gLM for every gene, hidden by itself.
 
@@ -140,6 +146,7 @@ class Neighbours(nn.Module):
             first_C: first gene of each contig, and the number of genes at the end.
             hidden_GH: gLM's last hidden state where each gene is hidden and its strand known; None for a
                 gLM that tells no families.
+            own_named: False names each gene as if nobody had named its own family.
         """
         family_G, cosine_G = self.table.assign(embeddings_GD)
         sure_G = cosine_G >= self.config.fit_from
@@ -161,7 +168,10 @@ class Neighbours(nn.Module):
             parts.append(self._judged(candidates, log_p_QR, family_G[asking.at_Q]))
             if self.hints is not None:
                 own = direction_GD[asking.at_Q], family_G[asking.at_Q]
-                named = self.hints.candidates(asking, candidates, log_p_QR, *own, self.mixture, self.table)
+                hide_Q = None if own_named else own[1]
+                named = self.hints.candidates(
+                    asking, candidates, log_p_QR, *own, self.mixture, self.table, hide_Q
+                )
                 hints.append(self.hints.best(named, asking.votes))
         if not parts:
             nothing = torch.zeros(0, device=family_G.device)

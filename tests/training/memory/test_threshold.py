@@ -35,15 +35,24 @@ def test_the_strictest_that_finds_enough_is_taken(corpus: Path, monkeypatch: pyt
     assert (kept.family_N == chosen.family_N).all()
 
 
-def test_without_relatives_that_vote_it_stays(corpus: Path) -> None:
+def test_among_strains_of_one_species_relatives_vote(corpus: Path) -> None:
     """All genomes share all their families here, so the genus ring leaves none."""
     embeddings_ND = read_embeddings(corpus)
     make_families(corpus, embeddings_ND)
-    before = read_families(corpus)
     said: list[str] = []
-    after = choose_threshold(corpus, before, embeddings_ND, report=said.append)
+    after = choose_threshold(corpus, read_families(corpus), embeddings_ND, report=said.append)
+    assert float(after.table.nearest) == pytest.approx(THRESHOLDS[0])
+    assert len(said) == 2 * len(THRESHOLDS)
+    assert "finds 0.0000" in said[0] and "finds 0.0000" not in said[len(THRESHOLDS)]
+
+
+def test_without_any_genome_that_votes_it_stays(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thresholds, "_right_guesses", lambda *_: 0.0)
+    embeddings_ND = read_embeddings(corpus)
+    make_families(corpus, embeddings_ND)
+    before = read_families(corpus)
+    after = choose_threshold(corpus, before, embeddings_ND, report=_silent)
     assert float(after.table.nearest) == float(before.table.nearest)
-    assert len(said) == len(THRESHOLDS) and "finds 0.0000" in said[0]
 
 
 def test_a_looser_threshold_gives_more_proteins_a_family(corpus: Path) -> None:

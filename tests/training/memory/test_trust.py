@@ -16,7 +16,7 @@ from glm_annot.training.evaluate.neighbours.names import _alone, _far, lines
 from glm_annot.training.evaluate.neighbours.places import Places
 from glm_annot.training.memory import trust
 from glm_annot.training.memory.asked import Asked
-from glm_annot.training.memory.trust import Judged, like, said
+from glm_annot.training.memory.trust import Judged, like, not_believed, said
 
 
 def hint(families: list[int]) -> Hint:
@@ -65,6 +65,8 @@ def test_a_genome_and_its_like_are_left_out() -> None:
     facts += [Fact(family, "c", "abcD", "", "", 1) for family in range(5, 15)]
     assert like("a", facts) == {"a", "b"}
     assert like("unknown", facts) == {"unknown"}
+    assert not_believed("a", facts) == {"a", "b"}
+    assert not_believed("a", facts[:20]) == {"a"}  # b, nearly the same, is all that is left to name it
 
 
 def test_trust_follows_what_was_right_elsewhere() -> None:
@@ -83,6 +85,13 @@ def test_trust_follows_what_was_right_elsewhere() -> None:
     assert layer.weight[0, 0] > 5 * layer.weight[0, 1:].abs().max()
     least = trust._least(probability, parts[0].right_Q)
     assert 0.5 <= least < 0.6
+
+
+def test_names_that_are_all_right_are_trusted() -> None:
+    features, right = torch.randn(200, TRUST_FEATURES), torch.ones(200, dtype=torch.bool)
+    layer = nn.Linear(TRUST_FEATURES, 1)
+    trust._fit(layer, [Judged("a", features, torch.zeros(200), right, right, torch.arange(200))])
+    assert layer(features).sigmoid().min() > 0.9
 
 
 def test_figures_in_words() -> None:

@@ -233,7 +233,7 @@ def _with_runs(
 
 
 def _figures(every: Iterable[Ratios]) -> dict[str, dict[str, float]]:
-    """The area under the ROC curve for each kind, over all genes of all genomes."""
+    """The area under the ROC curve for each kind of which there are genes, over those of all genomes."""
     pairs: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for found in every:
         for kind, pair in found.items():
@@ -242,6 +242,8 @@ def _figures(every: Iterable[Ratios]) -> dict[str, dict[str, float]]:
     for kind, those in pairs.items():
         in_place, misplaced = (torch.cat(of) for of in zip(*those, strict=True))
         ratios = [values[~values.isnan()] for values in (misplaced, in_place)]
+        if not all(map(len, ratios)):
+            continue
         true = np.repeat([0, 1], [len(values) for values in ratios])
         figures[kind] = {
             "auroc": float(roc_auc_score(true, torch.cat(ratios).numpy())),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from glm_annot.model.neighbours.names import EC, FamilyName, labels
 from glm_annot.records import Gene
 
 from ...corpus import diamond
+from ...corpus.genome_folder import read_genome
 from ...corpus.shared_data import SharedData
 from ...ec.labels import read_labelled, read_updates
 from ...glm.windows import GeneOrder
@@ -80,6 +82,12 @@ def evaluate_names(model: Model, stranger: Stranger, data: Path | None = None) -
     if data is not None:
         found[FAR] = _far(names, least, _identities(model, stranger, SharedData(data)))
     return found
+
+
+def of_genomes(found: Mapping[str, Figures]) -> dict[str, Any]:
+    """The figures of several genomes by their files as a group of metrics.json: the first stands for all."""
+    first = next(iter(found))
+    return {"of": first, **found[first], "genomes": dict(found)}
 
 
 def lines(found: Figures) -> list[str]:
@@ -150,7 +158,7 @@ def _figures(judged: Judged, least: float, rows_Q: Tensor) -> dict[str, float]:
 
 def _places(model: Model, path: Path) -> Places:
     """What memory and gLM expect at the places of a genome that is read as a whole."""
-    genome, neighbours = io.read(path), neighbours_of(model)
+    genome, neighbours = read_genome(path), neighbours_of(model)
     asker, order = asker_of(model, embed_families(model, genome)), GeneOrder.of_genome(genome)
     allowed_N = neighbours.places_of_others(asker.alone(order).genes)
     return Places.of(asker, order, neighbours.memory.index(allowed_N), neighbours)
