@@ -54,8 +54,11 @@ def read_facts(recipe: Recipe, data: Path, corpus: Path, plm: Path) -> list[Fact
         updates = labels.read_updates(path.with_name("ec_names.tsv"))
         barred = held_out(section, data).all
         labelled = labels.read_labelled(path, held_out=barred, updates=updates, max_trust=labels.SURE_TRUST)
-    families = read_families(corpus)
-    facts = names.read_facts(_named_by(recipe, data), labelled, read_encoder(plm), families.table)
+    families, known = read_families(corpus), dict[str, int]()
+    if recipe.names == "corpus":
+        proteins = read_table(corpus, "proteins", ["protein", "sequence"]).sort_by("protein")
+        known = dict(zip(proteins["sequence"].to_pylist(), families.family_N.tolist(), strict=True))
+    facts = names.read_facts(_named_by(recipe, data), labelled, read_encoder(plm), families.table, known)
     return facts + names.corpus_facts(corpus, families, updates) if section.tables is not None else facts
 
 
