@@ -7,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from glm_annot.errors import GlmAnnotError
 
@@ -67,7 +69,7 @@ def temporary_folder() -> Iterator[Path]:
         OSError: there is no place for it.
     """
     with ExitStack() as at_the_end:
-        with _signals_later():
+        with signals_later():
             folder = TemporaryDirectory(prefix="glm-annot-")
             # Whatever a signal leaves of the folder amid its removal:
             at_the_end.callback(shutil.rmtree, folder.name, ignore_errors=True)
@@ -76,13 +78,27 @@ def temporary_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _signals_later() -> Iterator[None]:
-    """Signals that end this process wait until the block is done."""
-    usual = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+def signals_later() -> Iterator[None]:
+    """Signals that end this process wait until the block is done, which must not take long.
+
+    They wait in Python's own handlers: what blocks them in one thread leaves them to the other threads, and
+    Python would still handle them in the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where nothing is raised
+        yield
+        return
+    came: list[int] = []
+    usual: dict[int, Any] = {}
     try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not None:  # None: one that is not Python's
+                usual[number] = signal.signal(number, lambda number, _: came.append(number))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+        for kind, handler in usual.items():
+            signal.signal(kind, handler)
+    for kind in came:
+        signal.raise_signal(kind)
 
 
 def fill_closed_streams() -> None:

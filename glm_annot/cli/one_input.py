@@ -16,7 +16,7 @@ from glm_annot.cli.console import Bars, failure
 from glm_annot.cli.loading import Shared
 from glm_annot.cli.tasks import Options, Outcome, Task
 from glm_annot.errors import UsageError
-from glm_annot.results.files import was_killed
+from glm_annot.results.files import remove_remains, was_killed
 from glm_annot.results.output import STDIO, Target, is_stream
 from glm_annot.results.write import write_results
 
@@ -146,13 +146,16 @@ class Annotator:
             if is_rendered(read_bytes(annotation), original, self._provenance_comment()):
                 whole = table.exists() and is_whole_table(table.read_bytes())
                 whole &= all(path.exists() for path in task.target.files(format))
-                return Earlier.ALL if whole else Earlier.PART
-        elif not table.exists():
+                if not whole:
+                    return Earlier.PART
+                remove_remains(task.target.files(format))
+                return Earlier.ALL
+        elif not any(path.exists() for path in task.target.files(format)):
             return Earlier.NOTHING
         if was_killed(table, annotation):
             return Earlier.PART
         if not self._options.force:
-            place = annotation if annotation.exists() else table
+            place = next(path for path in (annotation, *task.target.files(format)) if path.exists())
             raise UsageError(
                 f"{place} exists, but another model, program, input or options made it; --force overwrites it"
             )

@@ -14,11 +14,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
+from types import TracebackType
 from typing import TextIO
 
 from filelock import FileLock, Timeout
 
 from glm_annot.errors import GlmAnnotError, UsageError
+from glm_annot.processes import signals_later
 
 log = logging.getLogger(__name__)
 
@@ -190,45 +192,53 @@ def whole_files(*paths: Path, force: bool, in_use: FilesInUse) -> Iterator[list[
         GlmAnnotError: they cannot be written, perhaps because the disk is full.
     """
     places = [resolved(path) for path in paths]
-    with ExitStack() as stack:
+    with _WholeExit() as stack:
         for place in places:
             in_use.refuse(place)
         refuse_devices(places)
-        for place in places:
-            with _disk_errors():
-                place.parent.mkdir(exist_ok=True)
-            stack.enter_context(_locked(place))
-        if not force:
-            refuse_existing(paths)
-        files = []
-        for place in places:
-            _remove_remains(place)
-            files.append(WholeFile(place))
-            stack.callback(files[-1].discard)
+        with signals_later():
+            for place in places:
+                with _disk_errors():
+                    place.parent.mkdir(exist_ok=True)
+                stack.enter_context(_locked(place))
+            if not force:
+                refuse_existing(paths)
+            files = []
+            for place in places:
+                _remove_remains(place)
+                files.append(WholeFile(place))
+                stack.callback(files[-1].discard)
         yield files
         for file in files:
             file.close()
         _publish(files, force=force)
 
 
+class _WholeExit(ExitStack):
+    """An exit that no signal cuts short."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        with signals_later():
+            return super().__exit__(kind, error, trace)
+
+
 def _publish(files: Sequence[WholeFile], *, force: bool) -> None:
-    """Publishes all files or none; an interrupt in between waits until all are there."""
-    if force:
-        for file in reversed(files[1:]):
-            with _disk_errors():
-                file.path.unlink(missing_ok=True)
-    try:
-        for file in files:
-            file.publish(force=force)
-    except Exception:
-        if not force:
+    """Publishes all files or none; signals wait until all are there."""
+    with signals_later():
+        if force:
+            for file in reversed(files[1:]):
+                with _disk_errors():
+                    file.path.unlink(missing_ok=True)
+        try:
             for file in files:
-                file.withdraw()
-        raise
-    except BaseException:  # Ctrl-C, or a signal that ends the process
-        for file in files:
-            file.publish(force=force)
-        raise
+                file.publish(force=force)
+        except Exception:
+            if not force:
+                for file in files:
+                    file.withdraw()
+            raise
 
 
 def resolved(path: Path) -> Path:
@@ -258,6 +268,15 @@ def remove_half_files(folder: Path, name: str, process: int) -> None:
     for path in folder.glob(_lock_name(f"{escape(name)}*")):
         with suppress(UsageError), _locked(path.with_name(path.name[1 : -len(_LOCK)])):
             pass
+
+
+def remove_remains(paths: Iterable[Path]) -> None:
+    """Removes what killed runs have left beside files that are whole; nothing where a run writes them now."""
+    for path in map(resolved, paths):
+        left = path.parent.glob(_temporary(escape(path.name), "[0-9]*"))
+        if path.with_name(_lock_name(path.name)).exists() or any(left):
+            with suppress(GlmAnnotError, OSError), _locked(path):
+                _remove_remains(path)
 
 
 @contextmanager

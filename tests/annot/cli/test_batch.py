@@ -270,6 +270,19 @@ def test_resume_leaves_out_what_is_done_and_mends_what_is_not(
     assert results(tmp_path / "out") == after
 
 
+def test_resume_goes_on_where_a_kill_left_a_report_alone(
+    inputs: list[str], options: Options, tmp_path: Path
+) -> None:
+    resumed = replace(options, resume=True, report=True)
+    assert annotate_files(inputs[:1], resumed) == 0
+    before = sorted(results(tmp_path / "out"))
+    for name in ("a.glm.gff3", "a.glm.tsv"):  # as --force removes them, before it writes new ones
+        (tmp_path / "out" / name).unlink()
+        (tmp_path / "out" / f".{name}.lock").touch()
+    assert annotate_files(inputs[:1], resumed) == 0
+    assert sorted(results(tmp_path / "out")) == before and "a.glm.html" in before
+
+
 @pytest.mark.parametrize(
     "other",
     [

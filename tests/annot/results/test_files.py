@@ -7,6 +7,8 @@ import errno
 import io
 import os
 import signal
+from contextlib import suppress
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -84,22 +86,51 @@ def test_what_fails_while_files_are_written_leaves_nothing(tmp_path: Path) -> No
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_an_interrupt_waits_until_all_files_are_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link, calls = os.link, []
+@pytest.mark.parametrize("force", [False, True])
+def test_a_signal_waits_until_all_files_are_there_and_nothing_else(force: bool, tmp_path: Path) -> None:
+    """Whenever it comes while files are removed, moved and tidied up: before or after any of these steps."""
+    wanted = dict.fromkeys(("x.tsv", "x.html", "x.gff3"), b"content")
+    for moment in count(1):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        if force:
+            for name in wanted:
+                (folder / name).write_bytes(b"old")
+        with pytest.MonkeyPatch.context() as patch:
+            steps = interrupt_at(moment, patch)
+            with suppress(KeyboardInterrupt):
+                write(b"content", *(folder / name for name in wanted), force=force)
+                assert len(steps) < moment
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == wanted, moment
+        if len(steps) < moment:
+            break
+    assert moment > 15
 
-    def interrupted(source: Path, target: Path) -> None:
-        calls.append(link(source, target))
-        if len(calls) == 1:
-            raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "link", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write(b"content", tmp_path / "x.tsv", tmp_path / "x.gff3")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(
-        ("x.tsv", "x.gff3"), b"content"
-    )
+def interrupt_at(moment: int, patch: pytest.MonkeyPatch) -> list[str]:
+    """Sends SIGINT before or after a step that removes or moves a file; returns the steps as they come."""
+    steps: list[str] = []
+
+    def step(name: str) -> None:
+        steps.append(name)
+        if len(steps) == moment:
+            signal.raise_signal(signal.SIGINT)
+
+    def watch(owner: Any, name: str) -> None:
+        usual = getattr(owner, name)
+
+        def watched(*args: Any, **options: Any) -> Any:
+            step(name)
+            done = usual(*args, **options)
+            step(name)
+            return done
+
+        patch.setattr(owner, name, watched)
+
+    watch(os, "link")
+    watch(Path, "unlink")
+    watch(Path, "replace")
+    return steps
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -155,6 +186,17 @@ def test_what_a_kill_left_is_known_for_it_and_mended(tmp_path: Path) -> None:
     write(b"again", table, annotation, force=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == {table: b"again", annotation: b"again"}
     assert not was_killed(table, annotation)
+
+
+def test_what_a_kill_left_beside_whole_files_goes(tmp_path: Path) -> None:
+    place = tmp_path / "x.gff3"
+    for left in (place, tmp_path / ".x.gff3.lock", tmp_path / ".x.gff3.123.tmp"):
+        left.touch()
+    files.remove_remains([place])
+    assert list(tmp_path.iterdir()) == [place]
+    with whole_files(tmp_path / "y", force=False, in_use=NONE):
+        files.remove_remains([tmp_path / "y"])
+        assert len(list(tmp_path.iterdir())) == 3  # another run's, which is at work
 
 
 @pytest.mark.parametrize("how", ["itself", "symbolic", "hard"])
