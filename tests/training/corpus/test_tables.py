@@ -17,7 +17,14 @@ from glm_annot.training import recipe as recipes
 from glm_annot.training.cli import cli
 from glm_annot.training.corpus import genome_folder, heldout, sets
 from glm_annot.training.corpus import tables as corpus
-from glm_annot.training.corpus.sample import Candidate, choose, draw_order, related_groups, split_by
+from glm_annot.training.corpus.sample import (
+    Candidate,
+    choose,
+    draw_order,
+    most_valid,
+    related_groups,
+    split_by,
+)
 from glm_annot.training.run import stages
 from tests.support.made_genomes import ancestors, gff3, make_genome, number_of, write_clusters, write_folder
 
@@ -195,6 +202,18 @@ def test_the_recipe_of_the_shipped_model_draws_the_genomes_on_its_card(shared_da
     ]
     assert drawn == [(name, split, int(genes)) for name, split, genes, _ in rows]
     assert len(drawn) == 467
+
+
+@pytest.mark.parametrize(
+    ("wanted", "drawn", "found"), [(3, 2, 1), (3, 9, 1), (3, 12, 2), (3, 40, 3), (1, 40, 1)]
+)
+def test_a_fifth_validates_at_most_and_one_always(wanted: int, drawn: int, found: int) -> None:
+    assert most_valid(wanted, drawn) == found
+
+
+def test_of_two_genomes_none_tests() -> None:
+    chosen = choose([candidate(n) for n in range(2)], np.arange(2), valid=3, test=1)
+    assert sorted(c.split for c in chosen) == ["train", "valid"]
 
 
 def test_one_genome_cannot_be_split() -> None:
