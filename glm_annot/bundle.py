@@ -58,7 +58,7 @@ from glm_annot.records import Shown
 _Part = TypeVar("_Part", bound=nn.Module)
 _Config = TypeVar("_Config")
 
-FORMAT = 8  # raised when an older program could not read a newer bundle
+FORMAT = 9  # raised when an older program could not read a newer bundle
 OLDEST = 7  # format that is still read: EC numbers were told in another way before
 PACKED = 2  # numbers in one of a file, where it holds 4 bits of each
 SHARD_BYTES = 15 * 2**20 - 2**16  # of tensors: with the header a file has at most 15 MiB

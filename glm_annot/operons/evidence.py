@@ -2,7 +2,8 @@
 
 It explains a probability in words; it has no part in it.
 
-Axis letters: P neighbouring pairs of a contig, C columns of `CONSERVED`, K points of the gap axis.
+Axis letters: P neighbouring pairs of a contig, C columns of `CONSERVED` and `IN_GENERA`, K points of the gap
+axis.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glm_annot.operons.features import (
-    CONSERVED,
+    IN_GENERA,
     Floats,
     GapTables,
     Ints,
@@ -65,7 +66,7 @@ def link_evidence(
     for number, (track, against_P) in enumerate(zip(tracks, promoters.log_odds(contigs), strict=True)):
         groups_P = np.zeros(len(track.gap))
         if conserved is not None:
-            groups_P = conserved[number][:, CONSERVED.index("beside")]
+            groups_P = conserved[number][:, IN_GENERA]
         likely_P = tables.log_odds(track.gap) > 0
         found.append(
             [

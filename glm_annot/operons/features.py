@@ -277,11 +277,12 @@ GEOMETRY: tuple[str, ...] = (
     *(f"strand_{k}" for k in range(-REACH, REACH + 2)),
     *(f"length_{k}" for k in range(-1, 3)),
 )
-# What a memory of gene order says of a pair on one strand, where the model has one: groups of related genomes
-# in which the two families stand side by side so, groups that have both, their share, the median gap there in
-# bases, the share in which it is close, and how often the first family ends, and the second begins, a run of
-# genes on one strand.
+# What a memory of gene order says of a pair on one strand, where the model has one: lineages in which the two
+# families stand side by side so, lineages that have both, their share, the median gap there in bases, the
+# share in which it is close, and how often the first family ends, and the second begins, a run of genes on
+# one strand.
 CONSERVED = ("beside", "both", "share", "gap", "close", "ends", "begins")
+IN_GENERA = len(CONSERVED)  # the column after these: groups of near relatives where they stand side by side
 
 
 def by_pair(contigs: Sequence[Contig], values: Sequence[Iterable[Value]]) -> dict[tuple[int, int], Value]:

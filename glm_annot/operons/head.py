@@ -5,8 +5,8 @@ says of the two families. A model without such a memory adds the log-odds of gLM
 genes. The sum is calibrated. What promoters between the genes say (`glm_annot.operons.promoters`) is added
 to that, where the sequence is known.
 
-Axis letters: P neighbouring pairs of a contig, F features, C columns of `CONSERVED`, A attention heads of all
-layers, T trees, N nodes of a tree, K points of the gap axis.
+Axis letters: P neighbouring pairs of a contig, F features, C columns of `CONSERVED` and `IN_GENERA`, A
+attention heads of all layers, T trees, N nodes of a tree, K points of the gap axis.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ class OperonHead(nn.Module):
             if conserved is None:
                 raise ValueError("this operon head needs what its memory of gene order says")
             pairs = zip(features, conserved, strict=True)
-            features = [np.concatenate(both, axis=1) for both in pairs]
+            features = [np.concatenate([x_PF, x_PC[:, : len(CONSERVED)]], axis=1) for x_PF, x_PC in pairs]
         logits = [_array(self.layout(torch.from_numpy(x_PF))) for x_PF in features]
         if not self.config.attention:
             return logits

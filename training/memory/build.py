@@ -102,22 +102,24 @@ class Places:
 
 
 def filled_memory(
-    places: Places, genomes: int, families: int, *, gaps: bool = True
+    places: Places, genomes: int, families: int, *, gaps: bool = True, lineages: bool = True
 ) -> tuple[Memory, npt.NDArray[np.float64]]:
     """A memory of some genomes, and `rings.shares` of each two.
 
     Genomes that share `rings.RINGS['genus']` of their families or more with the first one of a group vote as
-    one group.
+    one group. A lineage is all genomes that chains of such pairs link.
 
     Args:
         places: of all genomes.
         genomes: how many there are.
         families: how many there are.
         gaps: whether it holds the gaps.
+        lineages: whether it tells lineages.
     """
     row_N = np.repeat(places.genome_C, np.diff(places.first_C))
     shares_MM = rings.shares(_families_of(places.family_N, row_N, genomes, families))
-    memory = Memory(MemoryConfig(len(places.family_N), len(places.genome_C), genomes, families, gaps))
+    sizes = len(places.family_N), len(places.genome_C), genomes, families
+    memory = Memory(MemoryConfig(*sizes, gaps=gaps, lineages=lineages))
     filled = {
         "family_N": places.family_N,
         "strand_N": places.strand_N,
@@ -125,6 +127,8 @@ def filled_memory(
         "genome_C": places.genome_C,
         "group_M": _groups(shares_MM),
     }
+    if lineages:
+        filled["lineage_M"] = _lineages(shares_MM)
     for name, values in filled.items():
         getattr(memory, name).copy_(torch.from_numpy(np.array(values)))
     if gaps:
@@ -189,3 +193,12 @@ def _groups(shares_MM: npt.NDArray[np.float64]) -> Ints:
             first.append(row)
         group_M[row] = nearest
     return group_M
+
+
+def _lineages(shares_MM: npt.NDArray[np.float64]) -> Ints:
+    """A number for each lineage: near relatives, and all whom chains of these link."""
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
+    near_MM = sparse.csr_matrix(shares_MM >= rings.RINGS["genus"])
+    return np.asarray(csgraph.connected_components(near_MM, directed=False)[1], np.int64)

@@ -79,6 +79,7 @@ def fit_neighbours(
         own=0 if model is None else model.head.config.own,
         named=hints is not None,
         gaps=memory.gaps,
+        lineages=memory.lineages,
         fit_from=fit_from,
     )
     report(f"context fit: of genes whose cosine to their family is {config.fit_from:.2f} or more")

@@ -57,10 +57,9 @@ def with_genomes(neighbours: Neighbours, more: Sequence[Places]) -> Neighbours:
     """
     places = Places.joined([Places.of(neighbours.memory), *more])
     genomes = neighbours.config.genomes + len(more)
-    memory, _ = filled_memory(places, genomes, neighbours.table.none, gaps=neighbours.config.gaps)
-    config = replace(
-        neighbours.config, places=memory.config.places, contigs=memory.config.contigs, genomes=genomes
-    )
+    was = neighbours.config
+    memory, _ = filled_memory(places, genomes, was.families, gaps=was.gaps, lineages=was.lineages)
+    config = replace(was, places=memory.config.places, contigs=memory.config.contigs, genomes=genomes)
     found = Neighbours(config)
     kept = {f"memory.{name}": value for name, value in memory.state_dict().items()}
     found.load_state_dict({**neighbours.state_dict(), **kept})

@@ -233,7 +233,7 @@ def _rows(example: OperonExample, prior_3K: Floats) -> _Rows:
     odds = posterior / (1 - posterior) * borders / (1 - borders)
     features, conserved = np.concatenate(geometry(tracks, prior_3K))[same], None
     if example.conserved is not None:
-        conserved = np.concatenate(example.conserved)[same]
+        conserved = np.concatenate(example.conserved)[same][:, : len(CONSERVED)]
         features = np.concatenate([features, conserved], axis=1)
     return _Rows(features, target, soft, label != UNKNOWN, odds, attention, conserved)
 

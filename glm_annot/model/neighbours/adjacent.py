@@ -1,10 +1,11 @@
 """Which families stand side by side on one strand in other genomes, and how far apart.
 
 Genes that stay together on one strand while the order around them changes are likely to be transcribed
-together (Ermolaeva, White and Salzberg 2001), the more so where few bases lie between them.
+together (Ermolaeva, White and Salzberg 2001), the more so where few bases lie between them. Relatives have
+one order in any case, so that what is seen is counted by lineage (`Memory.lineage_M`).
 
 Axes: N places of the memory, P pairs of genes that ask, K distinct pairs of families among
-them, M genomes, F columns of `CONSERVED`.
+them, M genomes, C columns: those of `CONSERVED`, and `IN_GENERA`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import torch
 from torch import Tensor
 
 from glm_annot.model.neighbours.memory import GAP_MIDDLES, Memory
-from glm_annot.operons.features import CONSERVED, Floats, Track
+from glm_annot.operons.features import CONSERVED, IN_GENERA, Floats, Track
 
 CLOSE = 60  # bases; most neighbours of one operon are closer
 NO_GAP = GAP_MIDDLES[-1]  # stands for the gap where no genome has the two side by side
-PRIOR = (0.5, 2.0)  # groups with the two side by side, and with both, that are added to what was seen
+PRIOR = (0.5, 2.0)  # lineages with the two side by side, and with both, that are added to what was seen
 PRIOR_ENDS = (1.0, 3.0)  # the same for places at the end of a run, and places of a family
 
 
@@ -62,8 +63,12 @@ def side_by_side(memory: Memory, allowed_N: Tensor, first_P: Tensor, second_P: T
     """
     families = memory.config.families
     length_C = memory.first_C.diff()
-    group_N = memory.group_M.long()[memory.genome_C.long()].repeat_interleave(length_C)
-    groups = int(memory.group_M.max()) + 1 if len(memory.group_M) else 1
+    lineage_M = memory.group_M if memory.lineage_M is None else memory.lineage_M
+    lineage_N, group_N = (
+        of_M.long()[memory.genome_C.long()].repeat_interleave(length_C)
+        for of_M in (lineage_M, memory.group_M)
+    )
+    lineages = int(lineage_M.max()) + 1 if len(lineage_M) else 1
     family_N, forward_N = memory.family_N.long(), memory.strand_N > 0
     goes_on_N = _goes_on(memory)
     came_N = goes_on_N.roll(1)
@@ -79,20 +84,21 @@ def side_by_side(memory: Memory, allowed_N: Tensor, first_P: Tensor, second_P: T
     second = torch.where(forward_N[at], family_N[at + 1], family_N[at])
     found = torch.isin(first * families + second, key_K)
     at, key = at[found], (first * families + second)[found]
-    pair_group = torch.searchsorted(key_K, key) * groups + group_N[at]
-    pair_group, gap = _medians(pair_group, memory.gap_N[at].double())
-    pair = pair_group // groups
+    pair_H = torch.searchsorted(key_K, key)
+    in_genera_K = _distinct(pair_H, group_N[at], len(key_K))
+    pair_lineage, gap = _medians(pair_H * lineages + lineage_N[at], memory.gap_N[at].double())
+    pair = pair_lineage // lineages
     beside_K = torch.bincount(pair, minlength=len(key_K))
     close_K = torch.bincount(pair[gap < CLOSE], minlength=len(key_K))
     gap_K = torch.full((len(key_K),), float(NO_GAP), dtype=torch.float64, device=gap.device)
     gap_K[torch.unique(pair)] = _medians(pair, gap)[1]
 
     own_N = allowed_N & (family_N < families)
-    has_FG = torch.zeros(families, groups, dtype=torch.bool, device=family_N.device)
-    has_FG[family_N[own_N], group_N[own_N]] = True
+    has_FL = torch.zeros(families, lineages, dtype=torch.bool, device=family_N.device)
+    has_FL[family_N[own_N], lineage_N[own_N]] = True
     ends_F, begins_F = (_share_of_places(family_N, own_N, at_N, families) for at_N in (ends_N, begins_N))
     one_P, other_P = first_P.clamp_max(families - 1), second_P.clamp_max(families - 1)
-    both_P = torch.where(known_P, (has_FG[one_P] & has_FG[other_P]).sum(1), 0).double()
+    both_P = torch.where(known_P, (has_FL[one_P] & has_FL[other_P]).sum(1), 0).double()
     beside_P = torch.where(known_P, beside_K[row_P], 0).double()
     columns = {
         "beside": beside_P,
@@ -103,7 +109,15 @@ def side_by_side(memory: Memory, allowed_N: Tensor, first_P: Tensor, second_P: T
         "ends": ends_F[first_P],
         "begins": begins_F[second_P],
     }
-    return torch.stack([columns[name].double() for name in CONSERVED], dim=1)
+    said = [columns[name].double() for name in CONSERVED]
+    said.insert(IN_GENERA, torch.where(known_P, in_genera_K[row_P], 0).double())
+    return torch.stack(said, dim=1)
+
+
+def _distinct(pair_H: Tensor, group_H: Tensor, pairs: int) -> Tensor:
+    """How many groups each pair is seen in, (K,)."""
+    groups = int(group_H.max()) + 1 if len(group_H) else 1
+    return torch.bincount(torch.unique(pair_H * groups + group_H) // groups, minlength=pairs)
 
 
 def _goes_on(memory: Memory) -> Tensor:

@@ -38,6 +38,7 @@ class NeighboursConfig:
         own: families that have weights of their own in it.
         named: whether families have names, which genes get by their neighbours and their protein.
         gaps: whether the memory holds the gaps between genes, by which operons are told.
+        lineages: whether it tells lineages, by which operons are told where it holds gaps, too.
         fit_from: cosine to its family from which on a gene has a context fit; nearer 0 it may be of another
             family, and its fit tells nothing. 0 in models made before this was measured.
     """
@@ -52,6 +53,7 @@ class NeighboursConfig:
     own: int = 0
     named: bool = False
     gaps: bool = False
+    lineages: bool = False
     fit_from: float = 0.0
 
     def __post_init__(self) -> None:
@@ -107,7 +109,9 @@ class Neighbours(nn.Module):
         self.config = config
         self.table = FamilyTable(FamilyTableConfig(config.families, config.dim))
         self.memory = Memory(
-            MemoryConfig(config.places, config.contigs, config.genomes, config.families, config.gaps)
+            MemoryConfig(
+                config.places, config.contigs, config.genomes, config.families, config.gaps, config.lineages
+            )
         )
         self.mixture = Mixture(MixtureConfig(config.families, config.mixture))
         head = FamilyHeadConfig(config.glm, config.families, config.dim, config.own)

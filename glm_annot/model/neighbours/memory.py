@@ -36,13 +36,14 @@ _HITS = 250_000  # hits looked at together; bounds memory
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """Size of a `Memory`: its places, contigs, genomes and families, and whether it holds gaps."""
+    """Size of a `Memory`: its places, contigs, genomes and families; whether it holds gaps and lineages."""
 
     places: int
     contigs: int
     genomes: int
     families: int
     gaps: bool = False
+    lineages: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class Memory(nn.Module):
 
     Buffers: family_N (int16 or, of more families, int32; `config.families` for none), strand_N (int8),
     first_C (int64, C + 1 numbers), genome_C (int32), group_M (int32): genomes of one group vote once; gap_B
-    (uint8): the steps of the gaps after two places each, None for a memory without gaps.
+    (uint8): the steps of the gaps after two places each, None for a memory without gaps; lineage_M (int32):
+    groups and those that chains of near relatives link to them, None for a memory without.
     """
 
     family_N: Tensor
@@ -114,6 +116,7 @@ class Memory(nn.Module):
     genome_C: Tensor
     group_M: Tensor
     gap_B: Tensor | None
+    lineage_M: Tensor | None
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
@@ -126,6 +129,8 @@ class Memory(nn.Module):
         self.register_buffer("group_M", torch.zeros(config.genomes, dtype=torch.int32))
         gap_B = torch.zeros((config.places + 1) // 2, dtype=torch.uint8) if config.gaps else None
         self.register_buffer("gap_B", gap_B)
+        lineage_M = torch.zeros(config.genomes, dtype=torch.int32) if config.lineages else None
+        self.register_buffer("lineage_M", lineage_M)
 
     def hold_gaps(self, gap_N: Tensor) -> None:
         """Take the bases between each place's gene and the next of its contig, negative for an overlap."""
@@ -172,9 +177,10 @@ class Memory(nn.Module):
         if int(self.first_C[0]) or bool((lengths_C < 0).any()) or int(self.first_C[-1]) != self.config.places:
             raise ValueError("first_C is no list of places of contigs in order")
         limits = {"family_N": self.config.families + 1, "genome_C": self.config.genomes}
-        for name, most in {**limits, "group_M": self.config.genomes}.items():
+        limits |= dict.fromkeys(("group_M", "lineage_M"), self.config.genomes)
+        for name, most in limits.items():
             numbers = getattr(self, name)
-            if bool(((numbers < 0) | (numbers >= most)).any()):
+            if numbers is not None and bool(((numbers < 0) | (numbers >= most)).any()):
                 raise ValueError(f"{name} has numbers that are not from 0 to {most - 1}")
 
     def index(self, allowed_N: Tensor | None = None, places: int = PLACES) -> MemoryIndex:

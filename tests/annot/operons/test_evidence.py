@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from glm_annot.operons.evidence import LinkEvidence, link_evidence, said_of
-from glm_annot.operons.features import AXIS_POINTS, CONSERVED
+from glm_annot.operons.features import AXIS_POINTS, CONSERVED, IN_GENERA
 from glm_annot.operons.promoters import Promoters
 from glm_annot.records import Contig, Gene
 
@@ -29,8 +29,8 @@ def genome() -> Contig:
 
 def test_a_gap_speaks_for_a_link_where_it_is_short_for_this_genome() -> None:
     contig = genome()
-    groups = np.zeros((len(contig.pairs), len(CONSERVED)))
-    groups[81, CONSERVED.index("beside")] = 12
+    groups = np.zeros((len(contig.pairs), len(CONSERVED) + 1))
+    groups[81, IN_GENERA] = 12
     found = link_evidence([contig], PRIOR, conserved=[groups])
     assert set(found) == {(number, number + 1) for number in range(82)}
     assert found[0, 1] == LinkEvidence(gap=True, promoter=None, groups=0)

@@ -68,7 +68,7 @@ def test_a_memory_holds_every_gene_and_groups_relatives(corpus: Path) -> None:
     assert order.first_C.tolist() == [0, GENES] and set(order.strand_G.tolist()) == {1}
 
 
-def test_relatives_of_the_first_of_a_group_vote_with_it_and_chains_do_not() -> None:
+def test_near_relatives_of_the_first_of_a_group_vote_with_it_and_chains_make_a_lineage() -> None:
     families = [
         range(10),
         range(2, 12),
@@ -82,7 +82,9 @@ def test_relatives_of_the_first_of_a_group_vote_with_it_and_chains_do_not() -> N
         first_C=np.arange(0, n + 1, 10),
         genome_C=np.arange(len(families)),
     )
-    assert filled_memory(places, 3, 14)[0].group_M.tolist() == [0, 0, 1]
+    memory, _ = filled_memory(places, 3, 14)
+    assert memory.group_M.tolist() == [0, 0, 1]
+    assert memory.lineage_M is not None and memory.lineage_M.tolist() == [0, 0, 0]
 
 
 def test_genomes_of_a_corpus_state_ec_numbers(corpus: Path) -> None:

@@ -12,21 +12,23 @@ import torch
 
 from glm_annot.model.neighbours.adjacent import CLOSE, NO_GAP, conserved_pairs, side_by_side
 from glm_annot.model.neighbours.memory import GAP_MIDDLES, GAP_STEPS, Memory, MemoryConfig
-from glm_annot.operons.features import CONSERVED, Track
+from glm_annot.operons.features import CONSERVED, IN_GENERA, Track
 from glm_annot.records import Contig, Gene
 
 F = 6
 
 
 def memory(families: list[list[int]], strands: list[list[int]], gaps: list[list[int]]) -> Memory:
-    """One contig a genome; two genomes each are of a group."""
+    """One contig a genome; two genomes each are of a lineage, and each a group of its own."""
     sizes = [len(contig) for contig in families]
-    made = Memory(MemoryConfig(sum(sizes), len(sizes), len(sizes), F, gaps=True))
+    made = Memory(MemoryConfig(sum(sizes), len(sizes), len(sizes), F, gaps=True, lineages=True))
     made.family_N.copy_(torch.tensor(list(chain(*families))))
     made.strand_N.copy_(torch.tensor(list(chain(*strands))))
     made.first_C.copy_(torch.tensor([0, *np.cumsum(sizes).tolist()]))
     made.genome_C.copy_(torch.arange(len(sizes)))
-    made.group_M.copy_(torch.arange(len(sizes)) // 2)
+    made.group_M.copy_(torch.arange(len(sizes)))
+    assert made.lineage_M is not None
+    made.lineage_M.copy_(torch.arange(len(sizes)) // 2)
     made.hold_gaps(torch.tensor(list(chain(*gaps))))
     return made
 
@@ -56,13 +58,14 @@ def test_a_memory_without_gaps_says_so() -> None:
 
 def by_hand(made: Memory, allowed: torch.Tensor, first: int, second: int) -> list[float]:
     """The columns of one pair of families, by loops over the places."""
-    gaps, has, ends, begins = defaultdict(list), defaultdict(set), [], []
-    for contig, group in enumerate(made.group_M[made.genome_C.long()].tolist()):
+    gaps, has, ends, begins, genera = defaultdict(list), defaultdict(set), [], [], set()
+    assert made.lineage_M is not None
+    for contig, lineage in enumerate(made.lineage_M[made.genome_C.long()].tolist()):
         low, high = made.first_C[contig : contig + 2].tolist()
         places = [place for place in range(low, high) if allowed[place]]
         for place in places:
             family, strand = int(made.family_N[place]), int(made.strand_N[place])
-            has[family].add(group)
+            has[family].add(lineage)
             after, before = place + strand, place - strand
             follows = low <= after < high and int(made.strand_N[after]) == strand
             if family == second:
@@ -70,7 +73,8 @@ def by_hand(made: Memory, allowed: torch.Tensor, first: int, second: int) -> lis
             if family == first:
                 ends.append(not follows)
                 if follows and int(made.family_N[after]) == second:
-                    gaps[group].append(float(made.gap_N[min(place, after)]))
+                    gaps[lineage].append(float(made.gap_N[min(place, after)]))
+                    genera.add(int(made.group_M[int(made.genome_C[contig])]))
     medians = [median(values) for values in gaps.values()]
     both = len(has[first] & has[second])
     close = sum(gap < CLOSE for gap in medians)
@@ -82,6 +86,7 @@ def by_hand(made: Memory, allowed: torch.Tensor, first: int, second: int) -> lis
         (close + 0.5) / (both + 2),
         (sum(ends) + 1) / (len(ends) + 3),
         (sum(begins) + 1) / (len(begins) + 3),
+        len(genera),
     ]
 
 
@@ -102,8 +107,10 @@ def test_genes_without_a_family_are_nowhere_side_by_side() -> None:
     made = random_memory(0)
     allowed = torch.ones(made.config.places, dtype=torch.bool)
     found = side_by_side(made, allowed, torch.tensor([F, 0, F]), torch.tensor([0, F, F]))
-    column = dict(zip(CONSERVED, found.T.tolist(), strict=True))
-    assert column["beside"] == column["both"] == [0, 0, 0] and column["gap"] == [NO_GAP] * 3
+    column = dict(zip([*CONSERVED, "genera"], found.T.tolist(), strict=True))
+    assert (
+        column["beside"] == column["both"] == column["genera"] == [0, 0, 0] and column["gap"] == [NO_GAP] * 3
+    )
     assert column["begins"][1:] == pytest.approx([1 / 3] * 2)
     assert column["ends"][0] == column["ends"][2] == pytest.approx(1 / 3)
 
@@ -116,8 +123,9 @@ def test_pairs_are_asked_for_in_order_of_transcription_and_hidden_genomes_are_si
     track = Track.of(Contig("c", 1000, False, tuple(genes)))
     families = torch.tensor([0, 1, 2, 1])
     (found,) = conserved_pairs([track], families, made, torch.tensor([False] * 4))
-    # 0 before 1 in both groups; of the reverse pair, 1 before 2 as it is transcribed, in both as well
-    assert found[[0, 2], 0].tolist() == [2, 2] and found[[0, 2], 3].tolist() == [15, 70]
+    # 0 before 1 in both lineages; of the reverse pair, 1 before 2 as it is transcribed, in both as well
+    assert found[[0, 2], 0].tolist() == [2, 2] and found[[0, 2], IN_GENERA].tolist() == [3, 3]
+    assert found[[0, 2], 3].tolist() == [15, 70]
     (hidden,) = conserved_pairs([track], families, made, torch.tensor([True, True, False, False]))
     assert hidden[[0, 2], 0].tolist() == [1, 1]
     empty = Track.of(Contig("none", 1000, False, ()))
