@@ -222,7 +222,7 @@ def load(name_or_folder: str | Path = "mini", device: str | torch.device = "cpu"
     """
     folder = _find(name_or_folder)
     config, sha256 = _read_config(folder)
-    _verify(folder, config["files"])
+    _verify_all(folder, config["files"])
     try:
         model = _build(folder, config, sha256)
     except _WRONG as error:
@@ -254,7 +254,7 @@ def verify(name_or_folder: str | Path) -> Verified:
     """
     folder = _find(name_or_folder)
     config, sha256 = _read_config(folder)
-    _verify(folder, config["files"])
+    _verify_all(folder, config["files"])
     return Verified(folder, str(config.get("name")), str(config.get("version")), sha256, len(config["files"]))
 
 
@@ -502,6 +502,15 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
     bundle_files.check_words(config, path)
     bundle_files.check_sums(config["files"], path)
     return config, hashlib.sha256(text).hexdigest()
+
+
+def _verify_all(folder: Path, expected: Mapping[str, str]) -> None:
+    """As `_verify`, of all files of a model, which has no other weights and a card that is text."""
+    _verify(folder, expected)
+    if unlisted := {path.name for path in folder.glob("*.safetensors")} - expected.keys():
+        raise ModelError(f"{folder / min(unlisted)} is not in the list of {CONFIG}: get the model again")
+    if CARD in expected:
+        text_of(read_file(folder / CARD), folder / CARD)
 
 
 def _verify(folder: Path, expected: Mapping[str, str]) -> None:

@@ -28,6 +28,7 @@ EVICTED_SHARE = 0.25  # of a full cache's proteins, those not asked for for long
 _WAIT = 60.0  # seconds for another process to finish writing
 _CHECKSUM_BYTES = 8  # of an embedding
 _AT_ONCE = 500  # proteins in one query; SQLite allows 32,766 variables, old ones 999
+_PLACE = ("unable to open", "full", "disk I/O")  # what SQLite says of the place rather than the file
 _TABLE = """
 CREATE TABLE IF NOT EXISTS embeddings (
     protein BLOB PRIMARY KEY, embedding BLOB NOT NULL, used REAL NOT NULL
@@ -37,6 +38,10 @@ CREATE TABLE IF NOT EXISTS embeddings (
 
 class _BusyError(GlmAnnotError):
     """Another process has had the cache locked for all the time that this one waits."""
+
+
+class _DamagedError(GlmAnnotError):
+    """The file is no database, or a damaged one."""
 
 
 class EmbeddingCache:
@@ -49,7 +54,7 @@ class EmbeddingCache:
         max_bytes: size of the file beyond which the proteins not asked for for longest are dropped.
 
     Raises:
-        GlmAnnotError: the folder or the file cannot be used.
+        GlmAnnotError: the folder or the file cannot be used; of a damaged file a warning says so.
     """
 
     def __init__(
@@ -70,8 +75,11 @@ class EmbeddingCache:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GlmAnnotError(f"{folder}: cannot keep a cache here: {error.strerror}") from error
-        with suppress(_BusyError), self._database() as database:  # `find` and `keep` pass it by, too
-            database.execute(_TABLE)
+        try:
+            with suppress(_BusyError), self._database() as database:  # `find` and `keep` pass it by, too
+                database.execute(_TABLE)
+        except _DamagedError as error:
+            self._tell_damaged(error)
 
     def find(self, proteins: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
         """The embeddings (D,) of those proteins that are known.
@@ -81,7 +89,7 @@ class EmbeddingCache:
         try:
             found = self._read(proteins)
         except GlmAnnotError as error:
-            self._warn_once(f"{error}; its embeddings are computed anew")
+            self._tell_damaged(error)
             return {}
         self._note_use([_key(protein) for protein in found])
         return found
@@ -103,6 +111,9 @@ class EmbeddingCache:
                     self._warn_once(f"{self.path}: some embeddings are damaged; they are computed anew")
         return found
 
+    def _tell_damaged(self, error: GlmAnnotError) -> None:
+        self._warn_once(f"{error}; its embeddings are computed anew")
+
     def _warn_once(self, message: str) -> None:
         if not self._warned:
             log.warning("%s", message)
@@ -123,6 +134,8 @@ class EmbeddingCache:
         """
         try:
             self._add(embeddings)
+        except _DamagedError as error:
+            self._tell_damaged(error)
         except GlmAnnotError as error:
             log.warning("%s; continuing without keeping %d embeddings", error, len(embeddings))
 
@@ -152,7 +165,8 @@ class EmbeddingCache:
         except sqlite3.Error as error:
             if "locked" in str(error):  # Python 3.10 has no code for it
                 raise _BusyError(f"{self.path}: another process has locked the cache") from error
-            raise GlmAnnotError(
+            kind = GlmAnnotError if any(what in str(error) for what in _PLACE) else _DamagedError
+            raise kind(
                 f"{self.path}: the cache cannot be used ({error}); delete the file if it is damaged"
             ) from error
 

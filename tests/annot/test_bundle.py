@@ -302,6 +302,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no list of files": (lambda b: edit(b, files=None), "lists no files"),
     "lost file": (lambda b: (b / "plm-00.safetensors").unlink(), "plm-00.safetensors is missing"),
     "changed weights": (flip_a_byte, r"glm-00\.safetensors is damaged or was changed"),
+    "weights that are not listed": (
+        lambda b: (b / "glm-01.safetensors").touch(),
+        r"glm-01\.safetensors is not in the list of config\.json",
+    ),
+    "a card that is no text": (lambda b: rewrite(b, CARD, b"\xff"), r"MODEL_CARD\.md is damaged"),
     "changed metrics": (lambda b: (b / "metrics.json").write_text("{}"), "metrics.json is damaged"),
     "other sizes": (lambda b: edit(b, plm={"layers": 3, "dim": 16, "heads": 2}), "do not fit together"),
     "unknown setting": (lambda b: edit(b, fit={"nonsense": 1}), "do not fit together"),
