@@ -130,4 +130,4 @@ def test_pairs_are_asked_for_in_order_of_transcription_and_hidden_genomes_are_si
     assert hidden[[0, 2], 0].tolist() == [1, 1]
     empty = Track.of(Contig("none", 1000, False, ()))
     none, same = conserved_pairs([empty, track], families, made, torch.tensor([False] * 4))
-    assert none.shape == (0, len(CONSERVED)) and np.array_equal(same, found)
+    assert none.shape == (0, len(CONSERVED) + 1) and np.array_equal(same, found)
