@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from multiprocessing import get_context
@@ -86,6 +87,15 @@ def test_what_fails_while_files_are_written_leaves_nothing(tmp_path: Path) -> No
     assert list((tmp_path / "new").iterdir()) == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts, also where tests run in the background, whose shell has it ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("force", [False, True])
 def test_a_signal_waits_until_all_files_are_there_and_nothing_else(force: bool, tmp_path: Path) -> None:
     """Whenever it comes while files are removed, moved and tidied up: before or after any of these steps."""
