@@ -287,9 +287,10 @@ def neighbours(corpus: Path, output: Path, run: Path | None, table: Path | None,
     """
     from glm_annot.model.neighbours.names import from_text
 
+    from .common.inputs import read_text
     from .memory.neighbours import fit_neighbours, save_neighbours
 
-    facts = () if table is None else from_text(table.read_text(encoding="utf-8"), table)
+    facts = () if table is None else from_text(read_text(table), table)
     found = fit_neighbours(corpus, glm=run, facts=facts, seed=seed, report=say)
     if found is None:
         raise InputError("has no gene in its calibrating genomes by which a memory could be fitted", corpus)

@@ -27,6 +27,7 @@ from glm_annot.errors import GlmAnnotError
 
 from ..settings import EngineConfig
 from . import hardware
+from .inputs import read_record
 from .json_files import write_json
 
 # Only torch's optimisers and collectives: DeepSpeed's own CPU kernels need a compiler and minutes to build.
@@ -272,7 +273,7 @@ class Engine:
 
     def _state(self) -> dict[str, Any]:
         path = self._checkpoints / "state.json"
-        return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        return read_record(path) if path.exists() else {}
 
     def _is_finished(self) -> bool:
         return bool(self._state().get("finished")) and self._state().get("step") == self.step

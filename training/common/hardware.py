@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import torch
 
 from glm_annot.processes import cores
 
+from .inputs import read_json
 from .json_files import write_json
 
 RECORD = "hardware.json"
@@ -62,5 +62,5 @@ def note(folder: Path, words: str) -> None:
 def read(folder: Path) -> list[str]:
     """What the parts of a run were trained on, in their order; [] where nothing was noted."""
     path = folder / RECORD
-    found: list[str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    found: list[str] = read_json(path) if path.exists() else []
     return found

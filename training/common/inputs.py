@@ -35,7 +35,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
                 raise InputError(f"no column {column!r}; needed: {', '.join(columns or ())}", path)
         return pq.read_table(path, columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException, MemoryError, UnicodeDecodeError) as error:
-        raise _damaged("Parquet table", path, error) from error
+        raise damaged("Parquet table", path, error) from error
 
 
 def read_array(path: Path, mmap_mode: Literal["r"] | None = None) -> npt.NDArray[Any]:
@@ -50,7 +50,7 @@ def read_array(path: Path, mmap_mode: Literal["r"] | None = None) -> npt.NDArray
             raise ValueError("it holds several arrays")
         return found
     except _DAMAGE as error:
-        raise _damaged("numpy array", path, error) from error
+        raise damaged("numpy array", path, error) from error
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -66,7 +66,21 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         with found:
             return {name: found[name] for name in found.files}
     except (*_DAMAGE, BadZipFile) as error:
-        raise _damaged("file of numpy arrays", path, error) from error
+        raise damaged("file of numpy arrays", path, error) from error
+
+
+def read_text(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        InputError: it is missing, or no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("is no UTF-8 text; save it as such", path) from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path) from error
 
 
 def read_json(path: Path) -> Any:
@@ -76,17 +90,13 @@ def read_json(path: Path) -> Any:
         InputError: it is missing, no UTF-8, no JSON, or nested too deep.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"is no JSON ({error.msg})", path, error.lineno) from error
-    except UnicodeDecodeError as error:
-        raise InputError("is no UTF-8 text; save it as such", path) from error
     except RecursionError as error:
         raise InputError("is JSON nested too deep", path) from error
     except ValueError as error:  # Python reads no numbers of thousands of digits
         raise InputError("is JSON with a number of too many digits", path) from error
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path) from error
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -97,7 +107,8 @@ def read_record(path: Path) -> dict[str, Any]:
     return found
 
 
-def _damaged(what: str, path: Path, error: BaseException) -> InputError:
+def damaged(what: str, path: Path, error: BaseException) -> InputError:
+    """What is said of a file that is not what it should be, and why."""
     if isinstance(error, FileNotFoundError):
         return InputError("no such file", path)
     why = " ".join(str(error).split())[:200] or type(error).__name__

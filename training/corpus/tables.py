@@ -41,7 +41,7 @@ import pyarrow.parquet as pq
 
 from glm_annot.errors import InputError
 
-from ..common.inputs import read_parquet
+from ..common.inputs import damaged, read_parquet
 from . import similarity
 from .heldout import HeldOut
 from .sample import RELATED, Candidate, Chosen, choose, most_valid, related_groups, split_by
@@ -119,22 +119,27 @@ def read_clusters(path: Path, n: int) -> npt.NDArray[np.int64]:
 
     Returns:
         for each of the n proteins its representative's number, shape (n,).
+
+    Raises:
+        InputError: it is missing or damaged, or of other proteins.
     """
     from pyarrow import csv
 
     names = csv.ReadOptions(column_names=["representative", "member"])
-    table = csv.read_csv(
-        path,
-        read_options=names,
-        parse_options=csv.ParseOptions(delimiter="\t"),
-        convert_options=csv.ConvertOptions(
-            column_types={"representative": pa.string(), "member": pa.string()}
-        ),
-    )
-    number = {
-        name: pc.cast(pc.replace_substring_regex(table[name], r"^\D+", ""), pa.int64()).to_numpy()
-        for name in names.column_names
-    }
+    kinds = {"representative": pa.string(), "member": pa.string()}
+    try:
+        table = csv.read_csv(
+            path,
+            read_options=names,
+            parse_options=csv.ParseOptions(delimiter="\t"),
+            convert_options=csv.ConvertOptions(column_types=kinds),
+        )
+        number = {
+            name: pc.cast(pc.replace_substring_regex(table[name], r"^\D+", ""), pa.int64()).to_numpy()
+            for name in names.column_names
+        }
+    except (OSError, pa.ArrowException) as error:
+        raise damaged("clustering", path, error) from error
     if not np.array_equal(np.sort(number["member"]), np.arange(n)):
         raise InputError(f"does not name each of the {n} proteins exactly once", path)
     clusters = np.empty(n, dtype=np.int64)

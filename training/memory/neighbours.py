@@ -15,7 +15,7 @@ from glm_annot.model.neighbours.judge import Neighbours, NeighboursConfig
 from glm_annot.model.neighbours.names import Fact, from_text, names_of, to_text
 
 from ..common.console import Report
-from ..common.inputs import read_record
+from ..common.inputs import read_record, read_text
 from ..common.json_files import write_json
 from ..glm.families import by_cluster, read_families
 from ..glm.train import family_glm, read_embeddings
@@ -122,5 +122,5 @@ def read_neighbours(folder: Path) -> Neighbours:
     neighbours = Neighbours(NeighboursConfig(**read_record(folder / f"{NEIGHBOURS}.json")))
     neighbours.load_state_dict(load_file(folder / f"{NEIGHBOURS}.safetensors"))
     if neighbours.hints is not None:
-        neighbours.call(from_text((folder / FAMILY_NAMES).read_text(encoding="utf-8"), folder / FAMILY_NAMES))
+        neighbours.call(from_text(read_text(folder / FAMILY_NAMES), folder / FAMILY_NAMES))
     return neighbours.eval().requires_grad_(False)

@@ -368,6 +368,29 @@ def test_clusters_are_read_with_letters_before_numbers(tmp_path: Path) -> None:
         corpus.read_clusters(path, 4)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"c\xe9\tc0\n",
+        "c0\tc0\n".encode("utf-16"),
+        b"c0\n",
+        b"c0\tc0\tc0\n",
+        b"\0" * 9,
+        b"c0\tc\n",
+        b"c0\tc1e9\n",
+    ],
+)
+def test_a_damaged_clustering_is_said(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "clusters.tsv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"clusters\.tsv: is no clustering, or damaged \(") as error:
+        corpus.read_clusters(path, 1)
+    assert len(str(error.value)) < 400
+    with pytest.raises(InputError, match="no such file"):
+        corpus.read_clusters(tmp_path / "none", 1)
+
+
 @needs_mmseqs
 def test_linclust_joins_a_family_and_parts_strangers() -> None:
     from glm_annot.training.corpus import similarity
