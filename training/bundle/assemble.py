@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 from torch import nn
 
 from glm_annot import bundle
@@ -23,6 +23,7 @@ from glm_annot.operons.head import OperonHead, OperonHeadConfig
 from ..common import hardware
 from ..common.inputs import read_record
 from ..common.json_files import write_json
+from ..common.weights import fill
 from ..ec.labels import read_names
 from ..encoder.exports import read_encoder
 from ..glm.train import load_run
@@ -69,10 +70,10 @@ def read_heads(folder: Path | None) -> tuple[OperonHead | None, ECHead | None]:
     operons = ec = None
     if (folder / f"{OPERONS}.json").exists():
         operons = OperonHead(OperonHeadConfig(**_config(folder, OPERONS)))
-        load_model(operons, str(folder / f"{OPERONS}.safetensors"))
+        fill(operons, folder / f"{OPERONS}.safetensors", shared=True)
     if (folder / f"{EC}.json").exists():
         ec = ECHead(ECHeadConfig(**_config(folder, EC)))
-        load_model(ec, str(folder / f"{EC}.safetensors"))
+        fill(ec, folder / f"{EC}.safetensors", shared=True)
         ec.base = from_bytes((folder / bundle.PROTEINS).read_bytes(), folder / bundle.PROTEINS)
     return operons, ec
 

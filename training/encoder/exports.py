@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import save_file, save_model
 
 from glm_annot.errors import InputError
 from glm_annot.model import encoder as encoders
@@ -13,6 +13,7 @@ from glm_annot.model.family_encoder import FamilyEncoder
 
 from ..common.inputs import read_record
 from ..common.json_files import write_json
+from ..common.weights import fill
 
 WEIGHTS, CONFIG = "plm.safetensors", "plm.json"
 
@@ -40,7 +41,7 @@ def read_encoder(run: Path) -> ProteinEncoder:
     kind, settings = encoders.kind_and_config(read_record(config))
     encoder = kind(settings)
     if isinstance(encoder, FamilyEncoder):
-        encoder.load_state_dict(load_file(weights))
+        fill(encoder, weights)
     else:
-        load_model(encoder, str(weights))
+        fill(encoder, weights, shared=True)
     return encoder

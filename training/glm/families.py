@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from glm_annot.errors import InputError
@@ -29,6 +29,7 @@ from glm_annot.model.sizes import MOST_FAMILIES
 
 from ..common.inputs import read_array, read_record
 from ..common.json_files import write_json
+from ..common.weights import fill
 from ..corpus.tables import read_table
 from ..encoder.embed import encoder_of
 from .windows import Embeddings, GeneOrder
@@ -129,7 +130,7 @@ def read_families(corpus: Path) -> Families:
     if record["encoder"] != encoder_of(corpus):
         raise InputError("has families by another encoder; make them anew with `glm-train families`", corpus)
     table = FamilyTable(FamilyTableConfig(**record["table"]))
-    table.load_state_dict(load_file(corpus / FAMILY_TABLE))
+    fill(table, corpus / FAMILY_TABLE)
     table.requires_grad_(False)
     return Families(table, read_array(corpus / NEAREST), read_array(corpus / COSINES))
 

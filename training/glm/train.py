@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from glm_annot.bundle import Model
@@ -29,6 +29,7 @@ from glm_annot.model.sizes import GLMConfig
 from ..common.engine import Engine
 from ..common.inputs import read_array, read_record
 from ..common.json_files import write_json
+from ..common.weights import fill
 from ..corpus.tables import MIN_GENES, read_table
 from ..encoder.embed import EMBEDDINGS, encoder_of
 from ..settings import EngineConfig, TrainGLMConfig
@@ -228,12 +229,12 @@ def load_run(folder: Path) -> GLMRun:
     network = _network(record["backbone"], config)
     features, context_fit = GeneFeatures(config), ContextFit(ContextFitConfig(**record["fit"]))
     for name, part in (("glm", network), ("features", features), ("fit", context_fit)):
-        part.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        fill(part, folder / f"{name}.safetensors")
         part.eval().requires_grad_(False)
     head = None
     if record.get("family_head"):
         head = FamilyHead(FamilyHeadConfig(**record["family_head"]))
-        head.load_state_dict(load_file(folder / "family_head.safetensors"))
+        fill(head, folder / "family_head.safetensors")
         head.eval().requires_grad_(False)
     return GLMRun(network, features, context_fit, record["metrics"], record.get("encoder", ""), head)
 
@@ -337,7 +338,7 @@ class _Best:
                 f"{self._folder}: training diverged: no validation had a finite loss; lower "
                 "glm.engine.learning_rate or give more warmup_steps"
             )
-        self._network.load_state_dict(load_file(self._folder / BEST_WEIGHTS))
+        fill(self._network, self._folder / BEST_WEIGHTS)
 
     def keep(self, metrics: Mapping[str, float], step: int) -> Mapping[str, float]:
         """Record a validation; returns its metrics. A loss of NaN is never the best."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from glm_annot.bundle import FAMILY_NAMES
 from glm_annot.errors import InputError
@@ -17,6 +17,7 @@ from glm_annot.model.neighbours.names import Fact, from_text, names_of, to_text
 from ..common.console import Report
 from ..common.inputs import read_record, read_text
 from ..common.json_files import write_json
+from ..common.weights import fill
 from ..glm.families import by_cluster, read_families
 from ..glm.train import family_glm, read_embeddings
 from .asked import Asker
@@ -120,7 +121,7 @@ def read_neighbours(folder: Path) -> Neighbours:
     if not has_neighbours(folder):
         raise InputError("holds no neighbours; make them with `glm-train neighbours`", folder)
     neighbours = Neighbours(NeighboursConfig(**read_record(folder / f"{NEIGHBOURS}.json")))
-    neighbours.load_state_dict(load_file(folder / f"{NEIGHBOURS}.safetensors"))
+    fill(neighbours, folder / f"{NEIGHBOURS}.safetensors")
     if neighbours.hints is not None:
         neighbours.call(from_text(read_text(folder / FAMILY_NAMES), folder / FAMILY_NAMES))
     return neighbours.eval().requires_grad_(False)
