@@ -309,14 +309,14 @@ def translate(
     """
     dna = as_dna(dna)
     codons = _codons(table)
-    triplets = [dna[i : i + 3] for i in range(phase, len(dna) - 2, 3)]
-    residues = [codons[triplet] for triplet in triplets]
+    residues = [codons[dna[i : i + 3]] for i in range(phase, len(dna) - 2, 3)]
     if residues and residues[-1] == "*":
         residues.pop()
-    if residues and complete_start and triplets[0] in codons.starts:
+    if residues and complete_start and dna[phase : phase + 3] in codons.starts:
         residues[0] = "M"
-    for i in [i for i, residue in enumerate(residues) if residue == "*"]:
-        residues[i] = (recoded or {}).get(triplets[i], "*")
+    for stop in [i for i, residue in enumerate(residues) if residue == "*"]:
+        place = phase + 3 * stop
+        residues[stop] = (recoded or {}).get(dna[place : place + 3], "*")
     return "".join(residues)
 
 
