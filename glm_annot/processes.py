@@ -18,6 +18,7 @@ from glm_annot.errors import GlmAnnotError
 
 PATIENCE = 20.0  # seconds; what is done at the end takes one
 _FIRST_FREE = 3  # number of a file; 0, 1 and 2 are standard input, output and error
+_came: list[int] = []  # 128 and the number of each signal that ended this process
 
 
 def cores() -> int:
@@ -39,6 +40,14 @@ def end_on_signals() -> None:
         signal.signal(signal.SIGINT, _interrupt)
 
 
+def signal_status() -> int | None:
+    """128 and the number of the signal that is ending this process; None where none came.
+
+    A library may have turned the exception that a signal raised amid its work into an error of its own.
+    """
+    return _came[0] if _came else None
+
+
 def _end(number: int, _: object) -> None:
     """Ends the process so that unfinished files are removed on the way; the next signal does not wait."""
     signal.signal(number, signal.SIG_DFL)
@@ -53,6 +62,8 @@ def _interrupt(number: int, _: object) -> None:
 
 
 def _watch_the_end(status: int) -> None:
+    _came.append(status)
+
     def leave(*_: object) -> None:
         signal.signal(signal.SIGALRM, lambda *_: os._exit(status))
         sys.exit(status)

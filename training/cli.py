@@ -8,7 +8,7 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from glm_annot import __version__
 from glm_annot.errors import GlmAnnotError, InputError
 from glm_annot.model.sizes import MOST_FAMILIES
-from glm_annot.processes import end_on_signals, fill_closed_streams
+from glm_annot.processes import end_on_signals, fill_closed_streams, signal_status
 
 from .common.console import say
 
@@ -859,15 +859,24 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         say("interrupted; the same command continues from the last checkpoint")
         sys.exit(INTERRUPTED)
-    except GlmAnnotError as error:
+    except Exception as error:
+        if (status := signal_status()) is not None:
+            sys.exit(status)
+        _fail(error)
+
+
+def _fail(error: Exception) -> NoReturn:
+    """End with one line and an exit status; raises what is a bug."""
+    if isinstance(error, GlmAnnotError):
         say(f"error: {error}")
         sys.exit(error.exit_status)
-    except MemoryError:
+    if isinstance(error, MemoryError):
         say("error: there is not enough memory; lower micro_batch, or use a machine with more")
         sys.exit(GlmAnnotError.exit_status)
-    except OSError as error:  # a full disk, a folder that may not be written to
+    if isinstance(error, OSError):  # a full disk, a folder that may not be written to
         say(f"error: {error.filename or 'while writing'}: {error.strerror or error}")
         sys.exit(GlmAnnotError.exit_status)
+    raise error
 
 
 def _typed() -> str:

@@ -20,7 +20,7 @@ from glm_annot.cli.console import report, start_log
 from glm_annot.cli.defaults import ConfigurableCommand
 from glm_annot.cli.groups import MainGroup
 from glm_annot.cli.tasks import Options
-from glm_annot.processes import end_on_signals, fill_closed_streams
+from glm_annot.processes import end_on_signals, fill_closed_streams, signal_status
 from glm_annot.results.files import FilesInUse, whole_files
 from glm_annot.results.output import STDIO
 from glm_annot.results.write import discard_unwritten, to_stdout
@@ -293,7 +293,7 @@ def main() -> None:
     except Exception as error:
         if isinstance(error, OSError):  # click's own printing: a full disk, a closed pipe
             discard_unwritten()
-        status = report(error)
+        status = signal_status() or report(error)
     else:
         return
     sys.exit(status)

@@ -64,6 +64,31 @@ finally:
 """
 
 
+TURNED = """
+import importlib, os, signal, sys, time
+from glm_annot.errors import ModelError
+app = importlib.import_module(sys.argv[1])
+def library(**options):
+    try:
+        os.kill(os.getpid(), int(sys.argv[2]))
+        time.sleep(60)
+    except BaseException:
+        raise ModelError("the parts do not fit together") from None
+app.cli.main = library
+app.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("program", ["glm_annot.cli.app", "glm_annot.training.cli"])
+def test_a_signal_counts_where_a_library_makes_another_error_of_it(
+    program: str, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", TURNED, program, str(int(number))]
+    done = subprocess.run(command, preexec_fn=usual_signals, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (128 + number, False)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_signal_ends_the_process_even_where_its_way_out_waits_for_ever(
